@@ -1,0 +1,52 @@
+"""Fixtures and options of the whole suite."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+# What continuous integration installs: a test that skips for want of it fails there.
+_MUST_RUN = {"browser", "ray", "root"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    skip = pytest.mark.skip(reason="takes minutes: run with --slow")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    required = _MUST_RUN & {mark.name for mark in item.iter_markers()}
+    if report.skipped and required and os.environ.get("LILLIPUT_NO_SKIP"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where {', '.join(required)} must run: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The research data (corpora, GLUE, BLiMP, word lists), which the project does not ship."""
+    given = os.environ.get("LILLIPUT_DATA")
+    if not given or not Path(given).is_dir():
+        pytest.skip("needs the research data: set LILLIPUT_DATA to its folder")
+    return Path(given)
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Published figures, each with its source in tests/golden/README.md."""
+    return Path(__file__).parent / "golden"
