@@ -1,0 +1,122 @@
+"""Work in spawned processes of this machine, with the processor's threads divided among them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from lilliput.core.errors import LilliputError
+from lilliput.core.executors.base import ClosingExecutor
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Read when numpy, numba, torch and tokenizers are first imported, hence set before the workers start.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+                    "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")  # fmt: skip
+_GRACE_S, _ASK_AGAIN_S = 10.0, 0.2  # Batch systems give a job about this long to end.
+_LOSSES_WITHOUT_PROGRESS = 5  # A dead worker takes the whole pool down, innocents included.
+
+
+class WorkerLostError(LilliputError):
+    """Worker processes died again and again."""
+
+    code = "worker_lost"
+    exit_code = 3
+
+
+class ProcessExecutor(ClosingExecutor):
+    """A pool of spawned processes; work whose process died is tried again while anything gets done."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or available_cpus()
+        self._pool = self._new_pool()
+
+    def __enter__(self) -> ProcessExecutor:
+        return self
+
+    def submit(self, function: Callable[..., R], /, *arguments: Any) -> Future[R]:
+        """Start one piece of work; a dead worker raises BrokenProcessPool at its result."""
+        return self._pool.submit(function, *arguments)
+
+    def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[tuple[int, R]]:
+        """Results as they are done; items whose worker died are run again in a new pool."""
+        waiting = dict(enumerate(items))
+        losses = 0
+        while losses < _LOSSES_WITHOUT_PROGRESS:
+            futures = {self.submit(function, item): position for position, item in waiting.items()}
+            try:
+                for future in as_completed(futures):
+                    result = future.result()
+                    position = futures[future]
+                    del waiting[position]
+                    losses = 0
+                    yield position, result
+                return
+            except BrokenProcessPool:
+                losses += 1
+                self.close()
+                self._pool = self._new_pool()
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
+        raise WorkerLostError(
+            "worker processes must stay alive",
+            got=f"{len(waiting)} pieces of work that lost theirs {losses} times in a row",
+            remedy="The system may have killed them for memory: use fewer workers.",
+        )
+
+    def __exit__(self, *exception: object) -> None:
+        if exception[0] is not None:
+            _stop_children()
+        self.close()
+
+    def close(self) -> None:
+        """Stop the workers; work not yet started is dropped."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _new_pool(self) -> ProcessPoolExecutor:
+        threads = max(1, available_cpus() // self.workers)
+        return ProcessPoolExecutor(
+            self.workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(threads,),
+        )
+
+
+def _stop_children() -> None:
+    """Ask the workers to save and end, and end those that do not.
+
+    They are asked again and again, since a worker that has saved one piece of work may already hold
+    the next.
+    """
+    until = time.monotonic() + _GRACE_S
+    while (children := multiprocessing.active_children()) and time.monotonic() < until:
+        for child in children:
+            child.terminate()
+        time.sleep(_ASK_AGAIN_S)
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
+def _start_worker(threads: int) -> None:
+    """Limit the threads of a fresh worker, and leave Ctrl-C to the parent."""
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = str(threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false" if threads == 1 else "true"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def available_cpus() -> int:
+    """Processors this process may use, which containers and batch systems limit."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

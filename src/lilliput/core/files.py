@@ -1,0 +1,137 @@
+"""Files that are whole or not there: every write goes to a temporary name and is renamed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lilliput.core.errors import ArtefactError, DiskFullError, InputError
+
+_TEMPORARY_MARK = ".partial-"
+
+
+@contextmanager
+def atomic_path(path: Path) -> Generator[Path]:
+    """A temporary path beside `path`, moved onto it when the block ends well and removed otherwise.
+
+    Raises:
+        DiskFullError: The disk is full, or the place may not be written.
+    """
+    temporary = path.with_name(f"{path.name}{_TEMPORARY_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            _flush_to_disk(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Turn the system's refusals to write into one sentence about `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        raise DiskFullError(
+            f"{path} must be writable: {_REFUSALS[error.errno]}",
+            got=error.strerror,
+            remedy="Free some space or choose another folder, then run the same command again: it goes on where it stopped.",
+        ) from error
+
+
+_REFUSALS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "permission was denied",
+    errno.EPERM: "permission was denied",
+    errno.EROFS: "the file system is read-only",
+}
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON atomically; not-a-number is refused, since JSON has no word for it."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """The parsed content of a JSON file.
+
+    Raises:
+        InputError: The file is not there.
+        ArtefactError: It is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("the file must exist", got=path, remedy="Check the path.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ArtefactError(
+            f"{path} must hold JSON", got=error, remedy="Delete it and run the command again."
+        ) from None
+
+
+def write_json_lines(path: Path, records: Iterable[Any]) -> None:
+    """Write one JSON value a line, atomically."""
+    write_text(
+        path, "".join(json.dumps(r, ensure_ascii=False, allow_nan=False) + "\n" for r in records)
+    )
+
+
+def read_json_lines(path: Path) -> list[Any]:
+    """All whole lines of a JSON Lines file; a last line cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def remove_partial(folder: Path) -> None:
+    """Delete temporary files that a killed process of this machine left in `folder`."""
+    for path in folder.rglob(f"*{_TEMPORARY_MARK}*"):
+        path.unlink(missing_ok=True)
+
+
+def path_within(folder: Path, relative: str) -> Path:
+    """`folder / relative`, if that stays inside `folder`.
+
+    Raises:
+        ArtefactError: The path is absolute or climbs out.
+    """
+    path = (folder / relative).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ArtefactError(f"paths must stay inside {folder}", got=relative)
+    return path
+
+
+def require_file(path: Path, what: str = "the file") -> Path:
+    """`path`, if a file is there.
+
+    Raises:
+        InputError: No such file, or it is a folder.
+    """
+    if path.is_dir():
+        raise InputError(f"{what} must be a file", got=f"the folder {path}")
+    if not path.exists():
+        raise InputError(f"{what} must exist", got=path, remedy="Check the path.")
+    return path

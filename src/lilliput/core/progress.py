@@ -1,0 +1,177 @@
+"""Progress for people, on standard error: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Protocol
+
+_PLAIN_INTERVAL_S = 5.0
+
+
+class Task(Protocol):
+    """One piece of work with a known or unknown amount."""
+
+    def advance(self, amount: float = 1.0, note: str = "") -> None:
+        """Report `amount` more units done; `note` replaces the short text beside the bar."""
+        ...
+
+
+class Reporter(Protocol):
+    """Where progress goes. Rooms take one as an argument and never print."""
+
+    @contextmanager
+    def task(self, name: str, total: float | None = None, unit: str = "") -> Generator[Task]:
+        """Show the work called `name` until the block ends."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Print one line above the live display."""
+        ...
+
+
+class _SilentTask:
+    def advance(self, amount: float = 1.0, note: str = "") -> None:
+        del amount, note
+
+
+class SilentReporter:
+    """Says nothing: the default of every public function."""
+
+    @contextmanager
+    def task(self, name: str, total: float | None = None, unit: str = "") -> Generator[Task]:
+        """Show nothing."""
+        del name, total, unit
+        yield _SilentTask()
+
+    def say(self, text: str) -> None:
+        """Print nothing."""
+        del text
+
+
+SILENT: Reporter = SilentReporter()
+
+
+class _PlainTask:
+    def __init__(self, name: str, total: float | None, unit: str) -> None:
+        self._name, self._total, self._unit = name, total, unit
+        self._done = 0.0
+        self._note = ""
+        self._started = self._shown = time.monotonic()
+
+    def advance(self, amount: float = 1.0, note: str = "") -> None:
+        self._done += amount
+        self._note = note or self._note
+        now = time.monotonic()
+        if now - self._shown >= _PLAIN_INTERVAL_S:
+            self._shown = now
+            _print_line(self.line())
+
+    def line(self) -> str:
+        done = f"{self._done:,.0f}"
+        if not self._total:
+            return f"{self._name}: {done} {self._unit} {self._note}".rstrip()
+        share = f"{done} of {self._total:,.0f} {self._unit}".rstrip()
+        return f"{self._name}: {share}{self._time_left()} {self._note}".rstrip()
+
+    def _time_left(self) -> str:
+        if not self._total or not self._done:
+            return ""
+        elapsed = time.monotonic() - self._started
+        return f", about {_duration(elapsed * (self._total - self._done) / self._done)} left"
+
+
+def _print_line(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole} s" if whole < 90 else f"{whole // 60} min {whole % 60:02d} s"
+
+
+class PlainReporter:
+    """One line every few seconds, for logs and batch systems."""
+
+    @contextmanager
+    def task(self, name: str, total: float | None = None, unit: str = "") -> Generator[Task]:
+        """Print the state of the work every few seconds, and once at its end."""
+        started = time.monotonic()
+        yield _PlainTask(name, total, unit)
+        self.say(f"{name}: done in {_duration(time.monotonic() - started)}")
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        _print_line(text)
+
+
+class _LiveTask:
+    def __init__(self, progress: _Progress, task_id: object) -> None:
+        self._progress, self._task_id = progress, task_id
+
+    def advance(self, amount: float = 1.0, note: str = "") -> None:
+        if note:
+            self._progress.update(self._task_id, advance=amount, note=note)
+        else:
+            self._progress.update(self._task_id, advance=amount)
+
+
+class _Progress(Protocol):
+    def update(self, task_id: object, **fields: object) -> None: ...
+
+
+class LiveReporter:
+    """Bars with time left, on a terminal (rich)."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._depth = 0
+
+    @contextmanager
+    def task(self, name: str, total: float | None = None, unit: str = "") -> Generator[Task]:
+        """Show a bar until the block ends; nested tasks share one display."""
+        del unit
+        if self._depth == 0:
+            self._progress.start()
+        self._depth += 1
+        task_id = self._progress.add_task(name, total=total, note="")
+        try:
+            yield _LiveTask(self._progress, task_id)  # pyright: ignore[reportArgumentType]
+        finally:
+            self._progress.remove_task(task_id)
+            self._depth -= 1
+            if self._depth == 0:
+                self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """Print one line above the bars."""
+        self._console.print(text, markup=False, highlight=False)
+
+
+def reporter_for_terminal() -> Reporter:
+    """The live display where standard error is a terminal, plain lines elsewhere."""
+    return LiveReporter() if sys.stderr.isatty() else PlainReporter()

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from lilliput.core.errors import ConfigurationError, InputError
+from lilliput.core.executors import InlineExecutor, ProcessExecutor, make_executor
+from lilliput.core.executors.process import WorkerLostError
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def refuse(x: int) -> int:
+    raise InputError("numbers must be small", got=x, remedy="Use 1.")
+
+
+def die_once(path: str) -> str:
+    """Killed at the first attempt, done at the second."""
+    if not Path(path).exists():
+        Path(path).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+def die_always(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("executor", ["inline", "process"])
+def test_map_gives_every_result_once_with_its_position(executor: str) -> None:
+    with make_executor(executor, workers=2) as workers:
+        assert sorted(workers.map(square, range(7))) == [(i, i * i) for i in range(7)]
+
+
+@pytest.mark.parametrize("executor", ["inline", "process"])
+def test_an_error_of_ours_crosses_the_border_whole(executor: str) -> None:
+    with (
+        make_executor(executor, workers=1) as workers,
+        pytest.raises(InputError, match="numbers must be small: got 7. Use 1.") as caught,
+    ):
+        list(workers.map(refuse, [7]))
+    assert caught.value.as_record()["got"] == "7"
+
+
+def test_work_whose_process_was_killed_is_done_again(tmp_path: Path) -> None:
+    items = [str(tmp_path / name) for name in ("a", "b", "c")]
+    with ProcessExecutor(2) as workers:
+        assert sorted(workers.map(die_once, items)) == [(0, "done"), (1, "done"), (2, "done")]
+
+
+def test_work_that_kills_every_worker_is_given_up() -> None:
+    with (
+        ProcessExecutor(1) as workers,
+        pytest.raises(WorkerLostError, match="lost theirs 5 times in a row"),
+    ):
+        list(workers.map(die_always, [0]))
+
+
+def test_submit_and_wait_keep_the_order() -> None:
+    with InlineExecutor() as workers:
+        assert workers.wait([workers.submit(square, x) for x in (3, 1, 2)]) == [9, 1, 4]
+
+
+def test_an_unknown_executor_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="'slurm'. Use one of: inline, process, ray"):
+        make_executor("slurm")
+
+
+def sleep_and_tell(folder: str) -> None:
+    """Work that would take an hour, and saves when it is asked to end."""
+
+    def save(number: int, frame: object) -> None:
+        (Path(folder) / f"saved-{os.getpid()}").touch()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, save)
+    (Path(folder) / f"started-{os.getpid()}").touch()
+    time.sleep(3600)
+
+
+def test_an_interrupt_lets_workers_save_and_waits_for_none(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), ProcessExecutor(2) as workers:
+        for _ in range(4):
+            workers.submit(sleep_and_tell, str(tmp_path))
+        while len(list(tmp_path.glob("started-*"))) < 2:
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+    assert len(list(tmp_path.glob("saved-*"))) == 2
+    assert time.monotonic() - began < 3600 / 2
