@@ -1,0 +1,46 @@
+"""The room where a language is reduced: what a word is, which words are admitted, which spans of any text pass, and the corpora and tables that are left.
+
+Everything streams: documents come in from files or memory, spans that the vocabulary admits leave
+as a `corpus` artefact with its provenance, and every drop is counted by reason.
+"""
+
+from lilliput.language.corpus.build import build_corpus, build_matched_corpus
+from lilliput.language.corpus.estimate import estimate_corpus
+from lilliput.language.corpus.reading import iter_texts
+from lilliput.language.corpus.settings import CorpusSettings
+from lilliput.language.reading.documents import Document, Source
+from lilliput.language.tables import filter_table
+from lilliput.language.words.counting import build_vocabulary, count_words, iter_documents
+from lilliput.language.words.making import VocabularySettings, make_vocabulary
+from lilliput.language.words.profiles import PROFILES, WordProfile, word_profile
+from lilliput.language.words.splitting import split_words
+from lilliput.language.words.vocabulary import (
+    Vocabulary,
+    from_counts,
+    read_vocabulary,
+    write_vocabulary,
+)
+
+__all__ = [
+    "PROFILES",
+    "CorpusSettings",
+    "Document",
+    "Source",
+    "Vocabulary",
+    "VocabularySettings",
+    "WordProfile",
+    "build_corpus",
+    "build_matched_corpus",
+    "build_vocabulary",
+    "count_words",
+    "estimate_corpus",
+    "filter_table",
+    "from_counts",
+    "iter_documents",
+    "iter_texts",
+    "make_vocabulary",
+    "read_vocabulary",
+    "split_words",
+    "word_profile",
+    "write_vocabulary",
+]

@@ -1,0 +1,1 @@
+"""Building a corpus: filter shard by shard, take out duplicates, write with statistics and a card."""

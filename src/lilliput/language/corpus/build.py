@@ -1,0 +1,364 @@
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
+# (pyarrow publishes no types.)
+"""Build a corpus: the two passes, the selection between them, and the artefact around them."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from lilliput.core.artefacts import (
+    Build,
+    artefact_id,
+    building,
+    claim_folder,
+    is_artefact,
+    read_manifest,
+)
+from lilliput.core.errors import EmptyCorpusError
+from lilliput.core.executors import Executor, InlineExecutor
+from lilliput.core.files import atomic_path, write_json, write_text
+from lilliput.core.progress import SILENT, Reporter
+from lilliput.language.corpus.card import corpus_card
+from lilliput.language.corpus.filtering import FilterTask, filter_shard
+from lilliput.language.corpus.inputs import CorpusInput, resolve_input
+from lilliput.language.corpus.near import drop_near_duplicates
+from lilliput.language.corpus.reading import KIND, SCHEMA
+from lilliput.language.corpus.selection import Selection, drop_exact_duplicates, limit_words
+from lilliput.language.corpus.settings import SPLITS, CorpusSettings
+from lilliput.language.corpus.statistics import corpus_statistics
+from lilliput.language.corpus.tally import Tally, sum_tallies
+from lilliput.language.corpus.writing import WriteTask, write_shard
+from lilliput.language.reading.documents import Document, Source
+from lilliput.language.words.vocabulary import Vocabulary
+
+_WORK = "work"
+DROPPED_SCHEMA = pa.schema(
+    [
+        ("text", pa.string()),
+        ("doc_id", pa.string()),
+        ("source", pa.string()),
+        ("position", pa.int64()),
+        ("reason", pa.string()),
+    ]
+)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build is asked for.
+
+    Attributes:
+        given: The input.
+        vocabulary: Admitted words; None admits all.
+        settings: The rules.
+        targets: (source, split) to the words wanted; None takes all.
+        rates: Share of each source's spans that pass 1 writes, enough for the targets.
+        matched: Id of the corpus whose size is matched.
+        matched_by: Columns whose groups have the same size in both.
+    """
+
+    given: CorpusInput
+    vocabulary: Vocabulary | None
+    settings: CorpusSettings
+    targets: Mapping[tuple[str, ...], int] | None = None
+    rates: Mapping[str, float] | None = None
+    matched: str | None = None
+    matched_by: tuple[str, ...] = ("source", "split")
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Names of the inputs to their ids."""
+        ids = {"documents": self.given.identity}
+        if self.vocabulary is not None:
+            ids["vocabulary"] = self.vocabulary.hash
+        if self.matched is not None:
+            ids["matched_corpus"] = self.matched
+        return ids
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The settings that affect the result, the profile's version among them."""
+        described = self.settings.model_dump()
+        described["word_profile_version"] = self.settings.profile.version
+        if self.matched is not None:
+            described["matched_by"] = list(self.matched_by)
+        return described
+
+
+def build_corpus(
+    documents: Iterable[Document] | Sequence[str | Path | Source],
+    vocabulary: Vocabulary,
+    out: Path,
+    settings: CorpusSettings | None = None,
+    *,
+    reporter: Reporter = SILENT,
+    executor: Executor | None = None,
+    hub: bool = False,
+) -> dict[str, Any]:
+    """Build the corpus of all spans that `vocabulary` admits; its facts come back.
+
+    Args:
+        documents: Documents in memory, or paths, globs, folders and sources.
+        vocabulary: The words admitted.
+        out: The artefact's folder; an interrupted build in it goes on, a finished one is kept.
+        settings: The rules.
+        reporter: Where progress goes.
+        executor: Where shards are worked on; this process when None.
+        hub: Whether sources may be fetched from the network.
+
+    Returns:
+        The keys of `lilliput corpus build --json`, and counts by source and split.
+
+    Raises:
+        EmptyCorpusError: No span passes; says why and what to relax.
+        InputError: A source cannot be read.
+    """
+    settings = settings or CorpusSettings()
+    given = resolve_input(documents, settings, hub=hub)
+    plan = Plan(given, vocabulary, settings)
+    return run_plan(plan, out, reporter, executor or InlineExecutor())
+
+
+def run_plan(plan: Plan, out: Path, reporter: Reporter, executor: Executor) -> dict[str, Any]:
+    """Carry out `plan` in `out`, unless it is done already."""
+    identity = artefact_id(KIND, SCHEMA, plan.described, plan.inputs)
+    if is_artefact(out) and read_manifest(out).id == identity:
+        return dict(read_manifest(out).facts)
+    claim_folder(out.resolve(), identity, KIND)
+    started = time.monotonic()
+    with building(out, KIND, SCHEMA, plan.described, plan.inputs) as build:
+        facts = _run(plan, build, reporter, executor)
+        seconds = time.monotonic() - started
+        build.facts.update(facts | {"mb_per_s": round(facts["bytes_in"] / 1e6 / seconds, 3)})
+        shutil.rmtree(build.folder / _WORK)
+        return dict(build.facts)
+
+
+def _run(plan: Plan, build: Build, reporter: Reporter, executor: Executor) -> dict[str, Any]:
+    work = build.path(f"{_WORK}/filtered")
+    work.mkdir(parents=True, exist_ok=True)
+    shards = plan.given.shards(build.path(f"{_WORK}/documents"))
+    tasks = [
+        FilterTask(shard, plan.vocabulary, plan.settings, work, plan.rates) for shard in shards
+    ]
+    records = _map(executor, filter_shard, tasks, reporter, "filter")
+    tally = sum_tallies(records)
+    tables = [task.table_path for task in tasks]
+    selection = _select(plan, tables, build.path("near_duplicates.parquet"))
+    written = _write(plan, tables, selection, build, reporter, executor)
+    facts = _facts(tally, selection, written, records)
+    _require_text(facts, plan.settings)
+    _write_samples(records, build.path("dropped.parquet"))
+    statistics = corpus_statistics(written, tally, plan.vocabulary, plan.settings)
+    write_json(build.path("statistics.json"), statistics)
+    write_text(build.path("README.md"), corpus_card(facts, statistics, plan.described))
+    return facts
+
+
+def _map(
+    executor: Executor, function: Any, tasks: Sequence[T], reporter: Reporter, name: str
+) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = [{} for _ in tasks]
+    with reporter.task(name, total=len(tasks), unit="shards") as progress:
+        for position, record in executor.map(function, tasks):
+            results[position] = record
+            progress.advance()
+    return results
+
+
+def _select(plan: Plan, tables: Sequence[Path], pairs: Path) -> Selection:
+    selection = drop_exact_duplicates(tables)
+    if plan.settings.near_duplicates is not None:
+        threshold = plan.settings.near_duplicates
+        selection.near_duplicates = drop_near_duplicates(tables, selection, threshold, pairs)
+    seed = plan.settings.seed
+    if plan.settings.quotas:
+        quotas = {(name,): words for name, words in plan.settings.quotas.items()}
+        limit_words(tables, selection, quotas, ("source",), seed)
+    if plan.targets is not None:
+        limit_words(tables, selection, plan.targets, plan.matched_by, seed)
+    return selection
+
+
+def _write(
+    plan: Plan,
+    tables: Sequence[Path],
+    selection: Selection,
+    build: Build,
+    reporter: Reporter,
+    executor: Executor,
+) -> list[dict[str, Any]]:
+    tasks: list[WriteTask] = []
+    for table, mask in zip(tables, selection.masks, strict=True):
+        mask_path = table.with_suffix(".npy")
+        with atomic_path(mask_path) as temporary, temporary.open("wb") as file:
+            np.save(file, mask)
+        out = build.path(f"shards/{table.name}")
+        record = build.path(f"{_WORK}/written/{table.stem}.json")
+        tasks.append(WriteTask(table, mask_path, out, record, plan.settings.profile))
+    return _map(executor, write_shard, tasks, reporter, "write")
+
+
+def _facts(
+    tally: Tally,
+    selection: Selection,
+    written: Sequence[Mapping[str, Any]],
+    records: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    rows = [row for record in written for row in record["written"]]
+    dropped = dict(tally.dropped)
+    if selection.over_quota:
+        dropped["over_quota"] = selection.over_quota
+    total = sum(row[2] for row in rows)
+    skipped: dict[str, int] = {}
+    for record in records:
+        for reason, number in record["damage"]["counts"].items():
+            skipped[reason] = skipped.get(reason, 0) + number
+    return {
+        "documents": tally.counts["documents"],
+        "spans": tally.counts["spans"],
+        "kept": total + selection.all_duplicates,
+        "written": total,
+        "duplicates": selection.all_duplicates,
+        "near_duplicates": selection.near_duplicates,
+        "dropped": dict(sorted(dropped.items())),
+        "words": sum(row[3] for row in rows),
+        "bytes_in": tally.counts["bytes_in"],
+        "damaged": skipped,
+        "words_read": tally.counts["words_read"],
+        "unknown_share": tally.counts["unknown_read"] / max(1, tally.counts["words_read"]),
+        "sources": _by_source(tally, rows),
+        "splits": {
+            split: {"spans": sum(r[2] for r in rows if r[1] == split),
+                    "words": sum(r[3] for r in rows if r[1] == split)}
+            for split in SPLITS
+        },
+    }  # fmt: skip
+
+
+def _by_source(tally: Tally, rows: Sequence[Sequence[Any]]) -> dict[str, dict[str, Any]]:
+    result: dict[str, dict[str, Any]] = {}
+    for name, counts in sorted(tally.sources.items()):
+        own = [row for row in rows if row[0] == name]
+        result[name] = dict(counts) | {
+            "written": sum(row[2] for row in own),
+            "words": sum(row[3] for row in own),
+            "words_by_split": {row[1]: 0 for row in own},
+        }
+        for row in own:
+            result[name]["words_by_split"][row[1]] += row[3]
+    return result
+
+
+def _require_text(facts: Mapping[str, Any], settings: CorpusSettings) -> None:
+    """Raise EmptyCorpusError where a split that was asked for holds nothing."""
+    asked = {
+        "train": True,
+        "validation": settings.validation_share > 0,
+        "test": settings.test_share > 0,
+    }
+    empty = [split for split in SPLITS if asked[split] and not facts["splits"][split]["spans"]]
+    if not empty:
+        return
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in facts["dropped"].items()) or "none"
+    got = f"{facts['written']:,} spans from {facts['documents']:,} documents; dropped: {reasons}"
+    raise EmptyCorpusError(
+        f"the splits {', '.join(empty)} must hold at least one span",
+        got=got,
+        remedy=_relaxation(facts, settings),
+    )
+
+
+def _relaxation(facts: Mapping[str, Any], settings: CorpusSettings) -> str:
+    if facts["written"] >= 2:
+        return "Give more documents, raise validation_share and test_share, or set them to 0."
+    dropped = facts["dropped"]
+    if dropped.get("too_short", 0) > dropped.get("unknown_words", 0):
+        return f"Lower min_words (now {settings.least_words}), or give longer documents."
+    if dropped.get("unknown_words"):
+        return (
+            f"Use a larger vocabulary, raise max_unknown_share (now {settings.unknown_share:g}), "
+            f"or lower span_words (now {settings.span_words})."
+        )
+    return "Give documents that hold text."
+
+
+def _write_samples(records: Sequence[Mapping[str, Any]], out: Path) -> None:
+    rows = [row for record in records for row in record["samples"]]
+    with atomic_path(out) as temporary:
+        parquet.write_table(
+            pa.Table.from_pylist(rows[:1000], schema=DROPPED_SCHEMA), temporary, compression="zstd"
+        )
+
+
+def build_matched_corpus(
+    documents: Iterable[Document] | Sequence[str | Path | Source],
+    corpus: Path,
+    out: Path,
+    *,
+    by_source: bool = True,
+    reporter: Reporter = SILENT,
+    executor: Executor | None = None,
+    hub: bool = False,
+) -> dict[str, Any]:
+    """Build the unconstrained twin of `corpus`: as many words of each source and split.
+
+    The span rule and the split are the same; no word is out of vocabulary, and spans are chosen by
+    hash.
+
+    Args:
+        documents: What `corpus` was built from, or its counterpart in an unconstrained language.
+        corpus: The finished constrained corpus.
+        out: The artefact's folder.
+        by_source: Whether each source has the same size in both; otherwise only each split, for
+            counterparts whose sources have other names.
+        reporter: Where progress goes.
+        executor: Where shards are worked on; this process when None.
+        hub: Whether sources may be fetched from the network.
+    """
+    manifest = read_manifest(corpus, KIND, SCHEMA)
+    settings = CorpusSettings.model_validate(
+        {k: v for k, v in manifest.settings.items() if k in CorpusSettings.model_fields}
+    )
+    facts = manifest.facts
+    targets, rates = _targets(facts["sources"]) if by_source else (_totals(facts["splits"]), None)
+    plan = Plan(
+        given=resolve_input(documents, settings, hub=hub),
+        vocabulary=None,
+        settings=settings.model_copy(update={"quotas": {}}),
+        targets=targets,
+        rates=rates,
+        matched=manifest.id,
+        matched_by=("source", "split") if by_source else ("split",),
+    )
+    return run_plan(plan, out, reporter, executor or InlineExecutor())
+
+
+def _totals(splits: Mapping[str, Mapping[str, int]]) -> dict[tuple[str, ...], int]:
+    """Words wanted of each split."""
+    return {(split,): counts["words"] for split, counts in splits.items()}
+
+
+def _targets(
+    sources: Mapping[str, Mapping[str, Any]],
+) -> tuple[dict[tuple[str, ...], int], dict[str, float]]:
+    """Words wanted of each source and split, and the share of spans that surely holds them."""
+    targets: dict[tuple[str, ...], int] = {}
+    rates: dict[str, float] = {}
+    for name, counts in sources.items():
+        for split in SPLITS:
+            targets[name, split] = int(counts["words_by_split"].get(split, 0))
+        wanted = counts["words"] / max(1, counts["span_words"])
+        rates[name] = min(1.0, max(2 * wanted, 5000 / max(1, counts["spans"])))
+        rates[name] = rates[name] if counts["words"] else 0.0
+    return targets, rates

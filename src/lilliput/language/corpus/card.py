@@ -1,0 +1,66 @@
+"""The dataset card of a corpus: what it holds, by which rules, from where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def corpus_card(
+    facts: Mapping[str, Any], statistics: Mapping[str, Any], settings: Mapping[str, Any]
+) -> str:
+    """The card in Markdown, with the header that dataset hubs read."""
+    sources = _table(
+        ("source", "documents", "spans", "passing", "written", "words"),
+        [
+            (
+                name,
+                *(f"{c[key]:,}" for key in ("documents", "spans", "passing", "written", "words")),
+            )
+            for name, c in facts["sources"].items()
+        ],
+    )
+    splits = _table(
+        ("split", "spans", "words"),
+        [(s, f"{c['spans']:,}", f"{c['words']:,}") for s, c in facts["splits"].items()],
+    )
+    dropped = _table(("reason", "spans"), [(r, f"{n:,}") for r, n in facts["dropped"].items()])
+    rules = _table(("setting", "value"), [(f"`{k}`", f"{v}") for k, v in sorted(settings.items())])
+    return f"""---
+language: en
+size_categories: []
+configs:
+- config_name: default
+  data_files: shards/*.parquet
+---
+
+# A corpus of a reduced language
+
+{facts["written"]:,} spans, {facts["words"]:,} words, {statistics["word_types"]:,} word types, from {facts["documents"]:,} documents.
+{facts["spans"]:,} spans were examined, {facts["kept"]:,} pass the rules, {facts["duplicates"]:,} of them are duplicates.
+
+## Sources
+
+{sources}
+
+## Splits
+
+{splits}
+
+## Dropped spans
+
+{dropped}
+
+A sample of dropped spans lies in `dropped.parquet`, more statistics in `statistics.json`.
+
+## Rules
+
+{rules}
+
+The text keeps the licences of its sources.
+"""
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)  # fmt: skip

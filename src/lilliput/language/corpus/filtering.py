@@ -1,0 +1,215 @@
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
+# (pyarrow publishes no types.)
+"""The first pass: one input shard to its passing spans and its counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+from lilliput.core.files import atomic_path, read_json, write_json
+from lilliput.core.seeding import stream_key
+from lilliput.language.corpus.settings import CorpusSettings
+from lilliput.language.corpus.splits import group_key, split_of
+from lilliput.language.corpus.tally import Tally
+from lilliput.language.reading.documents import Damage
+from lilliput.language.reading.shards import Shard, read_shard
+from lilliput.language.spans.finder import FoundSpans, SpanFinder, buffers
+from lilliput.language.spans.verdicts import KEPT, REASONS
+from lilliput.language.words.vocabulary import Vocabulary
+
+FILTERED_SCHEMA = pa.schema(
+    [
+        ("text", pa.string()),
+        ("doc_id", pa.string()),
+        ("source", pa.string()),
+        ("split", pa.string()),
+        ("position", pa.int64()),
+        ("words", pa.int32()),
+        ("hash_high", pa.uint64()),
+        ("hash_low", pa.uint64()),
+    ]
+)
+ROW_GROUP_ROWS = 1 << 15
+_SAMPLES_PER_REASON = 5
+_KEYS = 1 << 64
+
+
+@dataclass(frozen=True)
+class FilterTask:
+    """All that a worker needs to filter one shard.
+
+    Attributes:
+        shard: What to read.
+        vocabulary: Admitted words; None admits all.
+        settings: The rules.
+        folder: Where the results go.
+        rates: Share of the passing spans of each source to write, chosen by hash; all when None.
+    """
+
+    shard: Shard
+    vocabulary: Vocabulary | None
+    settings: CorpusSettings
+    folder: Path
+    rates: Mapping[str, float] | None = None
+
+    @property
+    def table_path(self) -> Path:
+        """Where the passing spans go."""
+        return self.folder / f"{self.shard.index:05d}.parquet"
+
+    @property
+    def record_path(self) -> Path:
+        """Where the counts go; written last, so that it says that the shard is done."""
+        return self.folder / f"{self.shard.index:05d}.json"
+
+
+def filter_shard(task: FilterTask) -> dict[str, Any]:
+    """The record of a shard: its tally, damage and a sample of dropped spans.
+
+    The passing spans are written to `task.table_path`. A shard that is done is not read again.
+    """
+    if task.record_path.exists():
+        return read_json(task.record_path)
+    finder = SpanFinder(task.settings, task.vocabulary)
+    damage = Damage(task.settings.on_error)
+    tally = Tally()
+    samples = _Samples()
+    with atomic_path(task.table_path) as temporary, _RowGroups(temporary) as rows:
+        for batch in read_shard(task.shard, damage):
+            found = finder.find(batch.column("text"))
+            tally.add_batch(batch, found)
+            samples.add(batch, found)
+            rows.add(passing_spans(batch, found, task.settings, task.rates))
+    record = tally.as_record() | {"damage": damage.as_record(), "samples": samples.rows}
+    write_json(task.record_path, record)
+    return record
+
+
+class _RowGroups:
+    """Writes record batches as row groups of even size."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = parquet.ParquetWriter(path, FILTERED_SCHEMA, compression="zstd")
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = 0
+
+    def __enter__(self) -> _RowGroups:
+        return self
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        self._waiting.append(batch)
+        self._rows += batch.num_rows
+        if self._rows >= ROW_GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(pa.Table.from_batches(self._waiting))
+        self._waiting, self._rows = [], 0
+
+    def __exit__(self, *exception: object) -> None:
+        if exception[0] is None:
+            self._flush()
+        self._writer.close()
+
+
+class _Samples:
+    """The first dropped spans of a shard, one a document for each reason."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._taken: Counter[str] = Counter()
+
+    def add(self, batch: pa.RecordBatch, found: FoundSpans) -> None:
+        for code, reason in REASONS.items():
+            if self._taken[reason] >= _SAMPLES_PER_REASON:
+                continue
+            rows = np.flatnonzero(found.verdict == code)
+            _, first = np.unique(found.document[rows], return_index=True)
+            for row in rows[first][: _SAMPLES_PER_REASON - self._taken[reason]]:
+                self.rows.append(_sample(batch, found, int(row), reason))
+                self._taken[reason] += 1
+
+
+def _sample(batch: pa.RecordBatch, found: FoundSpans, row: int, reason: str) -> dict[str, Any]:
+    document = int(found.document[row])
+    return {
+        "text": next(_texts(found, np.array([row]))).decode(),
+        "doc_id": batch.column("doc_id")[document].as_py(),
+        "source": batch.column("source")[document].as_py(),
+        "position": int(found.first_word[row]),
+        "reason": reason,
+    }
+
+
+def _texts(found: FoundSpans, rows: NDArray[np.intp]) -> Iterator[bytes]:
+    _, data = buffers(found.texts)
+    view = data.data
+    for start, stop in zip(found.start[rows].tolist(), found.stop[rows].tolist(), strict=True):
+        yield bytes(view[start:stop])
+
+
+def passing_spans(
+    batch: pa.RecordBatch,
+    found: FoundSpans,
+    settings: CorpusSettings,
+    rates: Mapping[str, float] | None = None,
+) -> pa.RecordBatch:
+    """The kept spans of a batch in the form of FILTERED_SCHEMA."""
+    rows = np.flatnonzero(found.verdict == KEPT)
+    texts = list(_texts(found, rows))
+    if settings.profile.lower_case:
+        texts = [text.decode().lower().encode() for text in texts]
+    hashes = np.frombuffer(b"".join(map(xxhash.xxh3_128_digest, texts)), ">u8").reshape(-1, 2)
+    high, low = (hashes[:, i].astype(np.uint64) for i in (0, 1))
+    document = found.document[rows]
+    table = pa.RecordBatch.from_arrays(
+        [
+            pa.array(texts, pa.binary()).cast(pa.string()),
+            batch.column("doc_id").take(pa.array(document)),
+            batch.column("source").take(pa.array(document)),
+            _splits(batch, document, high, settings),
+            pa.array(found.first_word[rows]),
+            pa.array((found.last_word - found.first_word)[rows].astype(np.int32)),
+            pa.array(high),
+            pa.array(low),
+        ],
+        schema=FILTERED_SCHEMA,
+    )
+    return table if rates is None else _thinned(table, rates, settings.seed)
+
+
+def _splits(
+    batch: pa.RecordBatch,
+    document: NDArray[np.int64],
+    high: NDArray[np.uint64],
+    settings: CorpusSettings,
+) -> pa.Array:
+    if settings.split_by == "span":
+        return pa.array([split_of(f"{key:016x}", settings) for key in high.tolist()], pa.string())
+    unique, position = np.unique(document, return_inverse=True)
+    named = batch.select(["source", "doc_id", "split_group"]).take(pa.array(unique)).to_pylist()
+    splits = [split_of(group_key(**names), settings) for names in named]
+    return pa.array(splits, pa.string()).take(pa.array(position))
+
+
+def selection_keys(low: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+    """A number for each span by which quotas and matched samples choose: lowest first."""
+    mixed = (low ^ np.uint64(stream_key(seed, "selection"))) * np.uint64(0x9E3779B97F4A7C15)
+    return mixed ^ (mixed >> np.uint64(32))
+
+
+def _thinned(table: pa.RecordBatch, rates: Mapping[str, float], seed: int) -> pa.RecordBatch:
+    keys = selection_keys(table.column("hash_low").to_numpy(), seed)
+    shares = np.array([rates.get(name, 0.0) for name in table.column("source").to_pylist()])
+    return table.filter(pa.array(keys.astype(np.float64) < shares * _KEYS))

@@ -1,0 +1,51 @@
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
+# (pyarrow publishes no types.)
+"""Read any corpus folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from lilliput.core.artefacts import read_manifest
+from lilliput.core.errors import ConfigurationError
+from lilliput.language.corpus.settings import SPLITS
+
+KIND = "corpus"
+SCHEMA = 1
+DEFAULT_COLUMNS = ("text", "doc_id", "source", "position")
+
+
+def iter_texts(
+    corpus: Path, split: str, columns: Sequence[str] = DEFAULT_COLUMNS
+) -> Iterator[pa.RecordBatch]:
+    """The spans of one split of a corpus, in order, as record batches with `columns`.
+
+    Raises:
+        InputError: No finished corpus lies there.
+        ConfigurationError: There is no such split.
+    """
+    if split not in SPLITS:
+        raise ConfigurationError(
+            "the split must be known", got=repr(split), remedy=f"Use one of: {', '.join(SPLITS)}."
+        )
+    read_manifest(corpus, KIND, SCHEMA)
+    for path in shard_paths(corpus):
+        yield from _of_split(path, split, columns)
+
+
+def _of_split(path: Path, split: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=list(dict.fromkeys([*columns, "split"]))):
+            rows = batch.filter(pc.equal(batch.column("split"), split))
+            if rows.num_rows:
+                yield rows.select(list(columns))
+
+
+def shard_paths(corpus: Path) -> list[Path]:
+    """The Parquet files of a corpus in order."""
+    return sorted((corpus / "shards").glob("*.parquet"))

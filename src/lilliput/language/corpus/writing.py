@@ -1,0 +1,81 @@
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
+# (pyarrow publishes no types.)
+"""The last pass: the spans that are left, one output shard for each input shard."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from lilliput.core.files import atomic_path, read_json, write_json
+from lilliput.language.corpus.filtering import ROW_GROUP_ROWS
+from lilliput.language.words.profiles import WordProfile
+from lilliput.language.words.splitting import split_words
+
+CORPUS_SCHEMA = pa.schema(
+    [
+        ("text", pa.string()),
+        ("doc_id", pa.string()),
+        ("source", pa.string()),
+        ("split", pa.string()),
+        ("position", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class WriteTask:
+    """All that a worker needs to write one output shard.
+
+    Attributes:
+        filtered: The shard's passing spans.
+        mask: Saved array that says which of them to write.
+        out: The output shard.
+        record: Where its counts go.
+        profile: What a word is, for the counts.
+    """
+
+    filtered: Path
+    mask: Path
+    out: Path
+    record: Path
+    profile: WordProfile
+
+
+def write_shard(task: WriteTask) -> dict[str, Any]:
+    """Write one output shard; its counts by source and split, and of its words."""
+    if task.record.exists() and task.out.exists():
+        return read_json(task.record)
+    mask = np.load(task.mask)
+    counts: Counter[tuple[str, str]] = Counter()
+    words: Counter[tuple[str, str]] = Counter()
+    types: Counter[str] = Counter()
+    with (
+        atomic_path(task.out) as temporary,
+        parquet.ParquetWriter(temporary, CORPUS_SCHEMA, compression="zstd") as writer,
+        parquet.ParquetFile(task.filtered) as filtered,
+    ):
+        row = 0
+        for batch in filtered.iter_batches(ROW_GROUP_ROWS):
+            kept = batch.filter(pa.array(mask[row : row + batch.num_rows]))
+            row += batch.num_rows
+            if kept.num_rows:
+                writer.write_batch(kept.select(CORPUS_SCHEMA.names))
+            groups = zip(kept["source"].to_pylist(), kept["split"].to_pylist(), strict=True)
+            for group, number in zip(groups, kept["words"].to_pylist(), strict=True):
+                counts[group] += 1
+                words[group] += number
+            for text in kept["text"].to_pylist():
+                types.update(split_words(text, task.profile))
+    record = {
+        "written": [[*group, n, words[group]] for group, n in sorted(counts.items())],
+        "types": dict(sorted(types.items())),
+    }
+    write_json(task.record, record)
+    return record

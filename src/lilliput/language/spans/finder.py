@@ -1,0 +1,124 @@
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
+# (pyarrow publishes no types.)
+"""Find the spans of many documents at once, over Arrow buffers and without copies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lilliput.language.spans.rules import Rules, compile_rules
+from lilliput.language.spans.settings import SpanSettings
+from lilliput.language.words.vocabulary import Vocabulary
+
+_SHAPES = {"windows": 0, "sentences": 1, "runs": 2}
+
+_ANY_SHARE = 1e18  # More than any number of unknown words.
+
+# İ lower-cases to two characters and Σ by its neighbours; documents with them are lower-cased whole.
+_CONTEXT_DEPENDENT = ("\u0130", "\u03a3")
+
+
+@dataclass(frozen=True)
+class FoundSpans:
+    """Spans of a batch of documents, in order.
+
+    Attributes:
+        texts: The documents as scanned; offsets count its bytes.
+        document: Row of the document of each span; int64, as all that follow.
+        start: First byte of each span in the buffer of `texts`.
+        stop: Byte after its last.
+        first_word: Rank of its first whitespace word in the document.
+        last_word: Rank after its last.
+        words: Words of the profile in it.
+        verdict: See `verdicts`.
+        words_read: Words of the profile in all documents.
+        unknown_read: Those that are not in the vocabulary.
+    """
+
+    texts: pa.LargeStringArray
+    document: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    first_word: NDArray[np.int64]
+    last_word: NDArray[np.int64]
+    words: NDArray[np.int64]
+    verdict: NDArray[np.int64]
+    words_read: int
+    unknown_read: int
+
+
+class SpanFinder:
+    """The fast scanner for one span rule and one vocabulary.
+
+    Args:
+        settings: The rule.
+        vocabulary: The words admitted; None admits all.
+    """
+
+    def __init__(self, settings: SpanSettings, vocabulary: Vocabulary | None) -> None:
+        self.settings = settings
+        words = None if vocabulary is None else vocabulary.looked_up(settings.profile)
+        self.rules: Rules = compile_rules(settings.profile, words)
+
+    def find(self, texts: pa.Array) -> FoundSpans:
+        """The spans of each document in an Arrow array of strings; nulls have none."""
+        from lilliput.language.spans._select import find_in_batch
+
+        texts = self._prepared(texts)
+        offsets, data = buffers(texts)
+        settings, rules = self.settings, self.rules
+        limits = (
+            settings.span_words,
+            settings.stride_words,
+            settings.least_words,
+            int(settings.overlap == "remove"),
+        )
+        share = _ANY_SHARE if rules.admits_all else float(settings.unknown_share)
+        table, words, unknown = find_in_batch(
+            data, offsets, present(texts), _SHAPES[settings.shape],
+            np.array(limits, dtype=np.int64), share,
+            rules.classes, rules.lower, rules.plain_end, rules.beyond, rules.switches,
+            rules.table, rules.number_known, rules.link_known,
+        )  # fmt: skip
+        unknown = 0 if rules.admits_all else int(unknown)
+        return FoundSpans(texts, *table.T, words_read=int(words), unknown_read=unknown)
+
+    def _prepared(self, texts: pa.Array) -> pa.LargeStringArray:
+        texts = texts.cast(pa.large_string())
+        if self.settings.profile.letters != "python_word":
+            return texts
+        if not _holds_any(texts, _CONTEXT_DEPENDENT):
+            return texts
+        return pa.array(
+            [text and _lower_if_needed(text) for text in texts.to_pylist()], pa.large_string()
+        )
+
+
+def buffers(texts: pa.LargeStringArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Views of an array's offsets (rows + 1) and of its bytes."""
+    _, offsets, data = texts.buffers()
+    if len(texts) == 0 or offsets is None:
+        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+    view = np.frombuffer(offsets, np.int64, len(texts) + 1, texts.offset * 8)
+    return view, np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+
+
+def present(texts: pa.Array) -> NDArray[np.bool_]:
+    """Which rows are not null."""
+    return np.asarray(texts.is_valid().to_numpy(zero_copy_only=False))
+
+
+def _holds_any(texts: pa.LargeStringArray, characters: tuple[str, ...]) -> bool:
+    offsets, data = buffers(texts)
+    copy = data[
+        offsets[0] : offsets[-1]
+    ].tobytes()  # A copy and two searches take less than one of Arrow's searches.
+    return any(character.encode() in copy for character in characters)
+
+
+def _lower_if_needed(text: str) -> str:
+    return text.lower() if any(c in text for c in _CONTEXT_DEPENDENT) else text

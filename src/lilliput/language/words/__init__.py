@@ -1,0 +1,1 @@
+"""What a word is: versioned profiles, the plain splitter, and vocabularies."""
