@@ -1,0 +1,66 @@
+"""The way from text to tokens: train tokenizers of five kinds, measure and pick one, encode a corpus.
+
+A reduced language wants a tokenizer of its own. This room trains candidates on the train split of a
+corpus, puts them (and any existing ones) into one table of measures, picks one by a stated rule, and
+encodes the corpus into the token store: tokens and document offsets in plain NumPy files, which training
+maps into memory.
+"""
+
+from lilliput.tokenization.choose import default_tokenizer, find_tokenizer
+from lilliput.tokenization.compare import Comparison, TokenizerRow, compare_tokenizers
+from lilliput.tokenization.encode import EncodeResult, encode_corpus
+from lilliput.tokenization.folder import LoadedTokenizer, load_tokenizer
+from lilliput.tokenization.foretell import StoreEstimate, foretell_store
+from lilliput.tokenization.kinds import parse_kinds
+from lilliput.tokenization.morphology import (
+    PAPER_WORDS,
+    exact_match_score,
+    exact_match_score_first,
+    read_segmentations,
+)
+from lilliput.tokenization.pick import Pick, pick_tokenizer
+from lilliput.tokenization.settings import (
+    KINDS,
+    CompareSettings,
+    KindName,
+    TokenizerSettings,
+    TrainingTextSettings,
+)
+from lilliput.tokenization.special import SPECIAL_IDS, SPECIAL_TOKENS, SpecialIds
+from lilliput.tokenization.store import TokenStore, open_store
+from lilliput.tokenization.train import train_tokenizer, train_tokenizers
+from lilliput.tokenization.words import find_corpus
+
+__all__ = [
+    "KINDS",
+    "PAPER_WORDS",
+    "SPECIAL_IDS",
+    "SPECIAL_TOKENS",
+    "CompareSettings",
+    "Comparison",
+    "EncodeResult",
+    "KindName",
+    "LoadedTokenizer",
+    "Pick",
+    "SpecialIds",
+    "StoreEstimate",
+    "TokenStore",
+    "TokenizerRow",
+    "TokenizerSettings",
+    "TrainingTextSettings",
+    "compare_tokenizers",
+    "default_tokenizer",
+    "encode_corpus",
+    "exact_match_score",
+    "exact_match_score_first",
+    "find_corpus",
+    "find_tokenizer",
+    "foretell_store",
+    "load_tokenizer",
+    "open_store",
+    "parse_kinds",
+    "pick_tokenizer",
+    "read_segmentations",
+    "train_tokenizer",
+    "train_tokenizers",
+]

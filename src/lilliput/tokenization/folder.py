@@ -1,0 +1,126 @@
+"""A tokenizer as a folder that `transformers.AutoTokenizer` reads, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.core.errors import ArtefactError, InputError
+from lilliput.core.files import read_json, write_json, write_text
+from lilliput.core.hashing import file_hash
+from lilliput.tokenization.special import SPECIAL_TOKENS_MAP
+
+TOKENIZER_FILE = "tokenizer.json"
+MODEL_MAX_LENGTH = 128  # The paper's sequences; an exported model states its own.
+_CONFIG = {
+    "tokenizer_class": "PreTrainedTokenizerFast",
+    "model_max_length": MODEL_MAX_LENGTH,
+    "clean_up_tokenization_spaces": False,
+    "model_input_names": ["input_ids", "attention_mask"],
+    **SPECIAL_TOKENS_MAP,
+}
+
+
+@dataclass(frozen=True)
+class LoadedTokenizer:
+    """A tokenizer with its origin.
+
+    Attributes:
+        folder: Where it lies.
+        backend: Encodes and decodes; text that spells a special token is taken as text.
+        content: Hash of what it is; enters the id of all that is built on it.
+        kind: As trained here, or the algorithm named in the file.
+        vocab_size_asked: The size asked for in training; its size where it was not trained here.
+        special_ids: Ids of special tokens, whatever they are called.
+        unknown_id: The id that stands for text outside the alphabet; -1 where none does.
+    """
+
+    folder: Path
+    backend: Tokenizer
+    content: str
+    kind: str
+    vocab_size_asked: int
+    special_ids: frozenset[int]
+    unknown_id: int
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids, the special tokens included."""
+        return self.backend.get_vocab_size(with_added_tokens=True)
+
+    @property
+    def name(self) -> str:
+        """What to call it in a table."""
+        return self.folder.name
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write `tokenizer.json` and the two files that `transformers` reads beside it."""
+    write_json(folder / "tokenizer_config.json", _CONFIG)
+    write_json(folder / "special_tokens_map.json", SPECIAL_TOKENS_MAP)
+    write_text(folder / TOKENIZER_FILE, tokenizer.to_str(pretty=True) + "\n")
+
+
+def load_tokenizer(folder: Path) -> LoadedTokenizer:
+    """The tokenizer in `folder`: one trained here, or any folder with a `tokenizer.json`.
+
+    Raises:
+        InputError: No `tokenizer.json` is there.
+        ArtefactError: It cannot be read as a tokenizer.
+    """
+    path = folder / TOKENIZER_FILE
+    if not path.is_file():
+        raise InputError(
+            "a tokenizer must be a folder with a tokenizer.json",
+            got=folder,
+            remedy="Train one with: lilliput tokenizer train, or save one with save_pretrained.",
+        )
+    record = _read_record(path)
+    backend = Tokenizer.from_file(str(path))
+    backend.no_padding()
+    backend.no_truncation()
+    backend.encode_special_tokens = True
+    size = backend.get_vocab_size(with_added_tokens=True)
+    kind, asked, content = str(record["model"]["type"]).lower(), size, file_hash(path)
+    if is_artefact(folder):
+        manifest = read_manifest(folder, "tokenizer")
+        content = manifest.content
+        kind, asked = str(manifest.settings["kind"]), int(manifest.settings["vocab_size"])
+    return LoadedTokenizer(
+        folder=folder,
+        backend=backend,
+        content=content,
+        kind=kind,
+        vocab_size_asked=asked,
+        special_ids=_special_ids(backend),
+        unknown_id=_unknown_id(backend, record["model"]),
+    )
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    record = read_json(path)
+    model = record.get("model") if isinstance(record, dict) else None
+    if not isinstance(model, dict) or "vocab" not in model or "type" not in model:
+        raise ArtefactError(
+            f"{path} must describe a tokenizer",
+            got="no model with a type and a vocabulary",
+            remedy="Save it again with a current version of tokenizers.",
+        )
+    return record
+
+
+def _special_ids(backend: Tokenizer) -> frozenset[int]:
+    added = backend.get_added_tokens_decoder()
+    return frozenset(position for position, token in added.items() if token.special)
+
+
+def _unknown_id(backend: Tokenizer, model: dict[str, Any]) -> int:
+    if isinstance(model.get("unk_id"), int):
+        return int(model["unk_id"])
+    token = model.get("unk_token")
+    position = None if token is None else backend.token_to_id(token)
+    return -1 if position is None else position

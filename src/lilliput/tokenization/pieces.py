@@ -1,0 +1,96 @@
+"""The training text: pieces of words with their counts, within the alphabet and within the bound."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lilliput.core.errors import EmptyCorpusError
+from lilliput.tokenization.kinds import Kind
+from lilliput.tokenization.settings import TrainingTextSettings
+from lilliput.tokenization.words import WordCounts
+
+_FEED = 4096  # Pieces in one string given to the trainer.
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What a trainer is given.
+
+    Attributes:
+        counts: Pieces with their occurrences, most frequent first, then by code point.
+        alphabet: Characters that a vocabulary must hold, sorted.
+        scale: Share of the occurrences that `counts` stands for; below 1 when bounded.
+    """
+
+    counts: Mapping[str, int]
+    alphabet: tuple[str, ...]
+    scale: float
+
+    def feed(self) -> Iterator[str]:
+        """Every piece as often as it is counted, joined by spaces, in strings of bounded length."""
+        parts: list[str] = []
+        room = _FEED
+        for piece, count in self.counts.items():
+            left = count
+            while left:
+                now = min(left, room)
+                parts.append(f"{piece} " * now)
+                left -= now
+                room -= now
+                if not room:
+                    yield "".join(parts)
+                    parts, room = [], _FEED
+        if parts:
+            yield "".join(parts)
+
+
+def make_pieces(words: WordCounts, kind: Kind, settings: TrainingTextSettings) -> Pieces:
+    """Cut counted words into the pieces of `kind`.
+
+    Raises:
+        EmptyCorpusError: Nothing is left.
+    """
+    raw = _cut(words, kind.pre_tokenizer())
+    if kind.scheme == "bytes":
+        from tokenizers.pre_tokenizers import ByteLevel
+
+        alphabet = sorted(ByteLevel.alphabet())
+    else:
+        alphabet = _covering_alphabet(raw, settings.character_coverage)
+        allowed = set(alphabet)
+        raw = Counter({piece: n for piece, n in raw.items() if allowed.issuperset(piece)})
+    scale = min(1.0, settings.max_words / max(1, raw.total()))
+    scaled = {piece: round(n * scale) for piece, n in raw.items()}
+    counts = {p: n for p, n in sorted(scaled.items(), key=lambda item: (-item[1], item[0])) if n}
+    if not counts:
+        raise EmptyCorpusError("the train split must hold words", got="none within the alphabet")
+    return Pieces(counts, tuple(alphabet), scale)
+
+
+def _cut(words: WordCounts, pre_tokenizer: Any) -> Counter[str]:
+    pieces: Counter[str] = Counter()
+    for prefix, table in ((" ", words.inside), ("", words.initial)):
+        for word, count in table.items():
+            for piece, _ in pre_tokenizer.pre_tokenize_str(prefix + word):
+                pieces[piece] += count
+    return pieces
+
+
+def _covering_alphabet(pieces: Mapping[str, int], coverage: float) -> list[str]:
+    """The fewest characters, most frequent first, that make up `coverage` of the text."""
+    characters: Counter[str] = Counter()
+    for piece, count in pieces.items():
+        for character in piece:
+            characters[character] += count
+    needed = coverage * characters.total()
+    chosen: list[str] = []
+    reached = 0
+    for character, count in sorted(characters.items(), key=lambda item: (-item[1], item[0])):
+        if reached >= needed:
+            break
+        chosen.append(character)
+        reached += count
+    return sorted(chosen)

@@ -1,0 +1,134 @@
+"""The token store: tokens and document offsets in plain NumPy files, memory-mapped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.core.artefacts import Manifest, read_manifest
+from lilliput.core.errors import ArtefactError, InputError
+from lilliput.tokenization.folder import load_tokenizer
+from lilliput.tokenization.special import SPECIAL_IDS, SpecialIds
+
+KIND, SCHEMA = "tokens", 1
+SPLITS = ("train", "validation", "test")
+_LARGEST_UINT16 = 65_535
+
+
+def token_dtype(vocab_size: int) -> np.dtype[Any]:
+    """uint16 where every id fits, uint32 above 65,535 ids."""
+    return np.dtype(np.uint16 if vocab_size <= _LARGEST_UINT16 else np.uint32)
+
+
+def tokens_file(split: str) -> str:
+    """Name of the file with a split's tokens."""
+    return f"{split}.tokens.npy"
+
+
+def offsets_file(split: str) -> str:
+    """Name of the file with a split's document offsets."""
+    return f"{split}.offsets.npy"
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """An encoded corpus.
+
+    Attributes:
+        folder: Where it lies.
+        manifest: What it was made of.
+        token_bytes: Bytes of text that each id stands for, int32 of shape (vocab_size,); 0 if special.
+        word_start: Whether each id begins a word, bool of shape (vocab_size,).
+        special: Ids of the special tokens; none of them occurs in the store.
+    """
+
+    folder: Path
+    manifest: Manifest
+    token_bytes: NDArray[np.int32]
+    word_start: NDArray[np.bool_]
+    special: SpecialIds = SPECIAL_IDS
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows that a model's vocabulary needs: the tokenizer's ids and any unused ones."""
+        return int(self.manifest.facts["vocab_size"])
+
+    @property
+    def tokenizer_content(self) -> str:
+        """Content hash of the tokenizer that wrote it."""
+        return self.manifest.inputs["tokenizer"]
+
+    def split(self, name: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Tokens, uint16 or uint32 of shape (tokens,), and offsets, int64 of shape (documents + 1,).
+
+        Document i is `tokens[offsets[i]:offsets[i + 1]]`. Both are memory-mapped, read-only.
+
+        Raises:
+            InputError: There is no such split.
+            ArtefactError: A file is missing, cut short or does not fit the other.
+        """
+        if name not in SPLITS:
+            raise InputError(f"the split must be one of {', '.join(SPLITS)}", got=repr(name))
+        tokens = _checked_array(self.folder, self.manifest, tokens_file(name))
+        offsets = _checked_array(self.folder, self.manifest, offsets_file(name))
+        if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tokens):
+            last = int(offsets[-1]) if len(offsets) else None
+            raise _damaged(
+                self.folder / offsets_file(name),
+                f"{len(tokens)} tokens but offsets that end at {last}",
+            )
+        return tokens, offsets
+
+
+def open_store(folder: Path, tokenizer: Path | None = None) -> TokenStore:
+    """The token store in `folder`.
+
+    Args:
+        folder: Where it lies.
+        tokenizer: When given, the store must have been written by this very tokenizer.
+
+    Raises:
+        InputError: No finished store is there.
+        ArtefactError: A file is damaged, or another tokenizer wrote it.
+    """
+    manifest = read_manifest(folder, KIND, SCHEMA)
+    if tokenizer is not None:
+        _require_writer(folder, manifest, tokenizer)
+    sizes = _checked_array(folder, manifest, "token_bytes.npy")
+    starts = _checked_array(folder, manifest, "word_start.npy")
+    return TokenStore(folder, manifest, sizes, starts)
+
+
+def _require_writer(folder: Path, manifest: Manifest, tokenizer: Path) -> None:
+    content = load_tokenizer(tokenizer).content
+    if manifest.inputs["tokenizer"] != content:
+        raise ArtefactError(
+            f"{folder} must have been written by the tokenizer {tokenizer.name} ({content})",
+            got=f"one written by {manifest.inputs['tokenizer']}",
+            remedy="Encode the corpus again with this tokenizer, into another folder.",
+        )
+
+
+def _checked_array(folder: Path, manifest: Manifest, name: str) -> NDArray[Any]:
+    """A memory-mapped array, if its file is as long as the manifest says."""
+    path = folder / name
+    expected = manifest.files.get(name, {}).get("bytes")
+    found = path.stat().st_size if path.is_file() else None
+    if found is None or found != expected:
+        raise _damaged(path, f"{found} bytes where the manifest says {expected}")
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from None
+
+
+def _damaged(path: Path, got: str) -> ArtefactError:
+    return ArtefactError(
+        f"{path} must be whole",
+        got=got,
+        remedy="Delete the store and run the same encode command again.",
+    )
