@@ -1,0 +1,32 @@
+"""The shape of a model, and what follows from it by arithmetic alone.
+
+A `ModelConfig` says what a transformer is (layout, sizes, switches); `count_parameters` says how many
+parameters it has and `training_flops` what training it costs, under every convention in use. Nothing
+here imports torch, so a study can be planned and anyone's table analysed without it.
+"""
+
+from lilliput.architecture._layouts import layout_defaults
+from lilliput.architecture.config import LAYOUTS, Layout, ModelConfig, shape_name
+from lilliput.architecture.flops import (
+    FLOPS_CONVENTIONS,
+    Workload,
+    fine_tuning_flops,
+    training_flops,
+)
+from lilliput.architecture.initialisation import Initialisation
+from lilliput.architecture.parameters import ParameterCount, count_parameters
+
+__all__ = [
+    "FLOPS_CONVENTIONS",
+    "LAYOUTS",
+    "Initialisation",
+    "Layout",
+    "ModelConfig",
+    "ParameterCount",
+    "Workload",
+    "count_parameters",
+    "fine_tuning_flops",
+    "layout_defaults",
+    "shape_name",
+    "training_flops",
+]

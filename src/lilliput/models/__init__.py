@@ -1,0 +1,71 @@
+"""One transformer with switches, its start, and its way to and from Hugging Face folders.
+
+`build_model` makes a `LanguageModel` from a `ModelConfig`; everything that trains or scores models
+uses its four words: `encode`, `head_hidden`, `decoder_weight` (with `decoder_bias`) and `logits`.
+`export_model` writes a folder that `transformers` loads by itself, and `load_hugging_face` reads one.
+torch is loaded when one of them is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lilliput.core.extras import require
+
+if TYPE_CHECKING:
+    from lilliput.models.build import LanguageModel, build_model, initialise
+    from lilliput.models.classification import ClassificationHead, HeadStyle, Pooling, pool
+    from lilliput.models.hugging_face.card import ModelCard
+    from lilliput.models.hugging_face.export import (
+        Classifier,
+        export_model,
+        native_head_style,
+    )
+    from lilliput.models.hugging_face.exported import Exported
+    from lilliput.models.hugging_face.importing import load_hugging_face
+    from lilliput.models.transformer import AttentionKernel, Transformer
+
+_HOMES = {
+    "LanguageModel": "build",
+    "build_model": "build",
+    "initialise": "build",
+    "ClassificationHead": "classification",
+    "HeadStyle": "classification",
+    "Pooling": "classification",
+    "pool": "classification",
+    "ModelCard": "hugging_face.card",
+    "Classifier": "hugging_face.export",
+    "Exported": "hugging_face.exported",
+    "export_model": "hugging_face.export",
+    "native_head_style": "hugging_face.export",
+    "load_hugging_face": "hugging_face.importing",
+    "AttentionKernel": "transformer",
+    "Transformer": "transformer",
+}
+
+__all__ = [
+    "AttentionKernel",
+    "ClassificationHead",
+    "Classifier",
+    "Exported",
+    "HeadStyle",
+    "LanguageModel",
+    "ModelCard",
+    "Pooling",
+    "Transformer",
+    "build_model",
+    "export_model",
+    "initialise",
+    "load_hugging_face",
+    "native_head_style",
+    "pool",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs torch when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require("torch", "train")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,203 @@
+"""Folders that Hugging Face's `AutoModel…` classes load by themselves."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import xxhash
+from torch import Tensor
+
+from lilliput.architecture import ModelConfig
+from lilliput.core.artefacts import Build, artefact_id, building, folder_holds, is_artefact
+from lilliput.core.files import atomic_path, write_json, write_text
+from lilliput.models.build import LanguageModel
+from lilliput.models.classification import ClassificationHead, HeadStyle, Pooling
+from lilliput.models.hugging_face.card import ModelCard, render_card
+from lilliput.models.hugging_face.config_writing import (
+    architecture_name,
+    foreign_format,
+    to_foreign_config,
+)
+from lilliput.models.hugging_face.exported import Exported
+from lilliput.models.hugging_face.names import Format, to_foreign
+from lilliput.models.hugging_face.tokenizer_files import (
+    check_vocabulary,
+    copy_tokenizer,
+    special_ids,
+    tokenizer_hashes,
+)
+
+KIND, SCHEMA = "export", 1
+_TRAVELLING = ("modeling_lilliput.py", "transformer.py", "classification.py")
+# How each layout's own classifier pools and what it looks like.
+_NATIVE_CLASSIFIERS: dict[Format, tuple[HeadStyle, set[Pooling]]] = {
+    "roberta": ("tanh", {"first"}),
+    "roberta-prelayernorm": ("tanh", {"first"}),
+    "electra": ("gelu", {"first"}),
+    "modernbert": ("gelu+norm", {"first", "mean"}),
+    "llama": ("linear", {"last"}),
+}
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A classification head with what it needs to be used.
+
+    Attributes:
+        head: The trained head.
+        pooling: How hidden states became its input.
+        labels: Names of the labels, in the order of the scores; one name for regression.
+    """
+
+    head: ClassificationHead
+    pooling: Pooling
+    labels: Sequence[str]
+
+
+def native_head_style(config: ModelConfig) -> HeadStyle:
+    """The classification head that the layout of `config` has in Hugging Face."""
+    layout = foreign_format(config)
+    return "tanh" if layout == "lilliput" else _NATIVE_CLASSIFIERS[layout][0]
+
+
+def export_model(
+    model: LanguageModel,
+    to: Path,
+    *,
+    tokenizer: Path | None = None,
+    classifier: Classifier | None = None,
+    card: ModelCard | None = None,
+    inputs: Mapping[str, str] | None = None,
+) -> Exported:
+    """Write `model` as a folder for `AutoModelForMaskedLM` and its siblings.
+
+    The folder is an artefact: repeating the call is free, and `lilliput verify` rechecks its files.
+
+    Args:
+        model: The model; its weights are stored in float32 as they are.
+        to: The folder; empty, absent, or this very export.
+        tokenizer: Folder of the tokenizer to copy in.
+        classifier: Export for `AutoModelForSequenceClassification` instead.
+        card: What the model card says beyond the architecture.
+        inputs: Names and ids of the artefacts this came from.
+
+    Raises:
+        OccupiedFolderError: `to` holds something else.
+        InputError: The tokenizer's folder holds none, or one with more ids than the model.
+    """
+    hashes = tokenizer_hashes(tokenizer)
+    check_vocabulary(tokenizer, model.config)
+    layout = _layout_for(model.config, classifier)
+    weights = _weights(model, classifier, layout)
+    record = _config_record(model.config, layout, classifier, tokenizer)
+    settings = {
+        "config": record,
+        "weights": _weights_hash(weights),
+        "card": asdict(card) if card else None,
+        "tokenizer": hashes,
+    }
+    inputs = dict(inputs or {})
+    identity = artefact_id(KIND, SCHEMA, settings, inputs)
+    if not (is_artefact(to) and folder_holds(to) == identity):
+        with building(to, KIND, SCHEMA, settings, inputs) as build:
+            _write_weights(build.path("model.safetensors"), weights)
+            write_json(build.path("config.json"), record)
+            copy_tokenizer(build, tokenizer, model.config)
+            _copy_code(build, layout)
+            write_text(build.path("README.md"), render_card(model.config, record, card))
+            build.facts.update(layout=layout, repo_type="model")
+    return Exported(to, layout)
+
+
+def _layout_for(config: ModelConfig, classifier: Classifier | None) -> Format:
+    layout = foreign_format(config)
+    if classifier is None or layout == "lilliput":
+        return layout
+    style, poolings = _NATIVE_CLASSIFIERS[layout]
+    fits = classifier.head.style == style and classifier.pooling in poolings
+    return layout if fits else "lilliput"
+
+
+def _weights(
+    model: LanguageModel, classifier: Classifier | None, layout: Format
+) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = dict(model.state_dict())
+    if classifier is not None:
+        state = {k: v for k, v in state.items() if not k.startswith(("head.", "decoder"))}
+        head = classifier.head.state_dict()
+        state |= {f"classifier.{name}": tensor for name, tensor in head.items()}
+    return to_foreign({name: tensor.float().cpu() for name, tensor in state.items()}, layout)
+
+
+def _weights_hash(weights: Mapping[str, Tensor]) -> str:
+    state = xxhash.xxh3_128()
+    for name in sorted(weights):
+        state.update(name.encode("utf-8"))
+        state.update(weights[name].numpy().tobytes())
+    return state.hexdigest()
+
+
+def _config_record(
+    config: ModelConfig, layout: Format, classifier: Classifier | None, tokenizer: Path | None
+) -> dict[str, Any]:
+    name = architecture_name(
+        layout, is_causal=config.is_causal, is_classifier=classifier is not None
+    )
+    record = to_foreign_config(config, layout) | {"architectures": [name], "dtype": "float32"}
+    record |= special_ids(tokenizer)
+    if layout == "lilliput":
+        record["auto_map"] = _auto_map(config)
+    return record | _classifier_fields(classifier, layout)
+
+
+def _auto_map(config: ModelConfig) -> dict[str, str]:
+    language_model = (
+        ("AutoModelForCausalLM", "LilliputForCausalLM")
+        if config.is_causal
+        else ("AutoModelForMaskedLM", "LilliputForMaskedLM")
+    )
+    classes = dict(
+        [
+            ("AutoConfig", "LilliputConfig"),
+            ("AutoModel", "LilliputModel"),
+            language_model,
+            ("AutoModelForSequenceClassification", "LilliputForSequenceClassification"),
+        ]
+    )
+    return {auto: f"modeling_lilliput.{name}" for auto, name in classes.items()}
+
+
+def _classifier_fields(classifier: Classifier | None, layout: Format) -> dict[str, Any]:
+    if classifier is None:
+        return {}
+    labels = list(classifier.labels)
+    record: dict[str, Any] = {
+        "id2label": {str(i): label for i, label in enumerate(labels)},
+        "label2id": {label: i for i, label in enumerate(labels)},
+        "problem_type": "regression" if len(labels) == 1 else "single_label_classification",
+        "classifier_dropout": classifier.head.dropout_prob,
+        "classifier_pooling": classifier.pooling,
+    }
+    if layout == "modernbert":
+        record["classifier_pooling"] = "cls" if classifier.pooling == "first" else "mean"
+    if layout == "lilliput":
+        record["classifier_style"] = classifier.head.style
+    return record
+
+
+def _copy_code(build: Build, layout: Format) -> None:
+    if layout != "lilliput":
+        return
+    package = importlib.resources.files("lilliput.models")
+    for name in _TRAVELLING:
+        write_text(build.path(name), package.joinpath(name).read_text(encoding="utf-8"))
+
+
+def _write_weights(path: Path, weights: dict[str, Tensor]) -> None:
+    with atomic_path(path) as temporary:
+        safetensors.torch.save_file(weights, temporary, metadata={"format": "pt"})

@@ -1,0 +1,60 @@
+"""Runs: a model, a recipe and a token store in; a folder with curves, checkpoints and figures out.
+
+A run is a function of its configuration: batches and masks follow from (seed, step), so that it can be
+killed at any moment and goes on bitwise where it stopped. Configurations and switches are plain data;
+torch is loaded when something is trained.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lilliput.core.extras import require
+from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, TrainingConfig, run_identity
+from lilliput.training.switches import Profile, Switches, SwitchRow, profile_values, switch_table
+
+if TYPE_CHECKING:
+    from lilliput.training.branches import branch_configs, train_branches
+    from lilliput.training.recipe import RunRecipe, read_recipe
+    from lilliput.training.run import RunResult, load_model, read_run_config, train
+
+_LATER = {
+    "branch_configs": "branches",
+    "train_branches": "branches",
+    "RunRecipe": "recipe",
+    "read_recipe": "recipe",
+    "RunResult": "run",
+    "load_model": "run",
+    "read_run_config": "run",
+    "train": "run",
+}
+
+__all__ = [
+    "RUN_KIND",
+    "RUN_SCHEMA",
+    "Profile",
+    "RunConfig",
+    "RunRecipe",
+    "RunResult",
+    "SwitchRow",
+    "Switches",
+    "TrainingConfig",
+    "branch_configs",
+    "load_model",
+    "profile_values",
+    "read_recipe",
+    "read_run_config",
+    "run_identity",
+    "switch_table",
+    "train",
+    "train_branches",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs torch when it is first asked for."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require("torch", "train")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

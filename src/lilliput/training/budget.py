@@ -1,0 +1,78 @@
+"""How many updates a run has, and which places of the data stream each of them reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lilliput.training.config import TrainingConfig
+from lilliput.training.schedule import Schedule, warmup_length
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The places of the data stream that each update reads.
+
+    Attributes:
+        max_steps: Updates.
+        first: Sequences of the first update.
+        later: Sequences of every later one.
+        total: Where the stream ends, so that the last update may be short; None: it does not.
+    """
+
+    max_steps: int
+    first: int
+    later: int
+    total: int | None
+
+    def places(self, step: int) -> tuple[int, int]:
+        """First place and number of sequences of update `step`, counted from 1."""
+        start = 0 if step == 1 else self.first + (step - 2) * self.later
+        count = self.first if step == 1 else self.later
+        return start, count if self.total is None else min(count, self.total - start)
+
+
+def plan_stream(training: TrainingConfig, sequences: int, input_tokens: int) -> Stream:
+    """The stream of a run over a split of so many sequences and input tokens.
+
+    Under `accumulation_off_by_one` the first update has one micro-batch, so that a one-epoch run of
+    9,081,490 sequences at 128 x 2 has 35,476 updates (S:B5).
+    """
+    later = training.global_batch_size
+    first = later
+    if training.switches.accumulation_off_by_one:
+        first = later // training.micro_batches
+    if training.max_steps is not None:
+        return Stream(training.max_steps, first, later, None)
+    if training.max_tokens is not None:
+        per_update = input_tokens / sequences * later
+        return Stream(max(1, round(training.max_tokens / per_update)), first, later, None)
+    total = max(1, round((training.num_train_epochs or 1.0) * sequences))
+    return Stream(1 + max(0, -(-(total - first) // later)), first, later, total)
+
+
+def plan_schedule(training: TrainingConfig, max_steps: int) -> Schedule:
+    """The learning rates of a run of `max_steps` updates."""
+    warmup = warmup_length(max_steps, training.warmup_ratio, training.warmup_steps)
+    return Schedule(
+        kind=training.lr_scheduler_type,
+        peak=training.learning_rate,
+        max_steps=max_steps,
+        warmup_steps=warmup,
+        decay_steps=max(0, min(round(training.decay_ratio * max_steps), max_steps - warmup)),
+        min_ratio=training.min_lr_ratio,
+    )
+
+
+def evaluation_steps(training: TrainingConfig, max_steps: int) -> frozenset[int]:
+    """Updates after which to evaluate: none, the last, and log-spaced ones from the first on.
+
+    The spacing does not depend on the length of the run, so that a longer run has a shorter one's
+    points among its own.
+    """
+    points = {0, max_steps, *training.eval_steps}
+    per_decade = training.eval_points_per_decade
+    exponent = 0
+    while per_decade and (step := round(10 ** (exponent / per_decade))) <= max_steps:
+        points.add(step)
+        exponent += 1
+    return frozenset(point for point in points if point <= max_steps)

@@ -1,0 +1,113 @@
+"""One update as a CUDA graph: batch, forward, backward, clipping and AdamW in a single launch.
+
+At these sizes a GPU waits for Python. A replayed graph costs one launch for the some hundred kernels of an
+update; what changes between updates (sequence numbers, mask key, learning rate) lies in buffers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lilliput.training.batches import Objective
+from lilliput.training.device_batches import DeviceSplit, device_batch
+from lilliput.training.engine import Engine, weighted_loss
+from lilliput.training.masking import MaskKey
+from lilliput.training.plan import ExecutionPlan
+from lilliput.training.sequences import Sequences
+
+_WARM_UP_UPDATES = 3
+_BYTES_PER_TOKEN = 4
+_BYTES_PER_SEQUENCE = 16
+# Of the free memory, for tokens; the rest is the model's.
+_MEMORY_SHARE = 0.5
+
+
+def captured_update(
+    engine: Engine, train: Sequences, objective: Objective, plan: ExecutionPlan, batch_size: int
+) -> CapturedUpdate | None:
+    """A captured update, where that is possible: on a GPU that holds the tokens, without dropout."""
+    if plan.device != "cuda" or engine.has_dropout:
+        return None
+    needed = _BYTES_PER_TOKEN * len(train.tokens) + _BYTES_PER_SEQUENCE * len(train)
+    if needed > _MEMORY_SHARE * torch.cuda.mem_get_info()[0]:
+        return None
+    split = DeviceSplit.of(train, objective, plan.device)
+    return CapturedUpdate(engine, split, objective, plan, batch_size)
+
+
+class CapturedUpdate:
+    """An update of fixed batch size that is recorded at its first call and replayed ever after.
+
+    Weights and moments are left as they were by the recording. The order, the masks and the arithmetic are
+    those of `Engine.update`; sums run in another order.
+
+    Args:
+        engine: Model and optimizer, on the GPU, without dropout.
+        split: The train split on the GPU.
+        objective: What is predicted.
+        plan: Precision and rows of a pass.
+        batch_size: Sequences of every update.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        split: DeviceSplit,
+        objective: Objective,
+        plan: ExecutionPlan,
+        batch_size: int,
+    ) -> None:
+        self._engine, self._split, self._objective, self._plan = engine, split, objective, plan
+        device = split.tokens.device
+        self._chosen_G = torch.zeros(batch_size, dtype=torch.int64, device=device)
+        self._key = torch.zeros(2, dtype=torch.int64, device=device)
+        self._loss = torch.zeros((), device=device)
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def __call__(self, chosen: NDArray[np.int64], key: MaskKey, learning_rate: float) -> Tensor:
+        """Take one update; its loss, in a buffer that the next update overwrites."""
+        self._chosen_G.copy_(torch.from_numpy(chosen), non_blocking=True)
+        self._key.copy_(torch.tensor([key.select, key.replace]), non_blocking=True)
+        if self._graph is None:
+            self._graph = self._record()
+        self._engine.optimizer.set_learning_rate(learning_rate)
+        self._graph.replay()
+        return self._loss
+
+    def serves(self, chosen: NDArray[np.int64]) -> bool:
+        """Whether the batch has the recorded size; the last one of an epoch may not."""
+        return len(chosen) == len(self._chosen_G)
+
+    def _record(self) -> torch.cuda.CUDAGraph:
+        optimizer = self._engine.optimizer
+        optimizer.set_learning_rate(0.0)
+        before = optimizer.snapshot()
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UP_UPDATES):
+                self.compute()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.compute()
+        optimizer.restore(before)
+        return graph
+
+    def compute(self) -> None:
+        """What is recorded: nothing here may wait for the device or change a shape."""
+        optimizer = self._engine.optimizer
+        optimizer.zero_grad()
+        key = MaskKey(self._key[0], self._key[1])
+        passes = device_batch(
+            self._split, self._chosen_G, key, self._objective, self._plan.max_rows
+        )
+        self._loss.zero_()
+        for micro in passes:
+            loss = weighted_loss(self._engine.model, micro, self._plan)
+            loss.backward()
+            self._loss += loss.detach()
+        self._engine.apply()

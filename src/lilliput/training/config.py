@@ -1,0 +1,259 @@
+"""What a run is: model, recipe and seed, and the identity that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self, get_args
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from lilliput.architecture import Initialisation, ModelConfig
+from lilliput.core.artefacts import Manifest, artefact_id
+from lilliput.core.errors import ConfigurationError
+from lilliput.core.hashing import content_id
+from lilliput.core.settings import Settings, parse_settings
+from lilliput.training.schedule import SchedulerType
+from lilliput.training.switches import Profile, Switches, profile_values, switch_table
+
+RUN_KIND = "run"
+RUN_SCHEMA = 1
+_EXECUTION: dict[str, Any] = {"identity": False}
+
+
+class TrainingConfig(Settings):
+    """The recipe of a run, in Hugging Face's words where they exist."""
+
+    profile: Profile = Field("corrected", description="Sets every switch: reference or corrected.")
+    switches: Switches = Field(
+        default_factory=Switches, description="Single behaviours that depart from the profile."
+    )
+
+    max_seq_length: int = Field(128, ge=4, description="Tokens of a sequence with <s> and </s>.")
+    mlm_probability: float = Field(0.15, gt=0, lt=1, description="Share of tokens predicted.")
+    mask_replace_prob: float = Field(
+        1.0, ge=0, le=1, description="Share of the predicted tokens shown as <mask>; BERT: 0.8."
+    )
+    random_replace_prob: float = Field(
+        0.0, ge=0, le=1, description="Share of them shown as a random token; BERT: 0.1."
+    )
+    whole_word_mask: bool = Field(
+        False, description="All tokens of a word are predicted together, none alone."
+    )
+    fixed_mask_count: bool = Field(
+        False,
+        description="Exactly round(p n) predictions per sequence, at least 1, not a draw each.",
+    )
+
+    global_batch_size: PositiveInt = Field(256, description="Sequences per update.")
+    max_steps: PositiveInt | None = Field(None, description="Budget in updates.")
+    num_train_epochs: PositiveFloat | None = Field(
+        None, description="Budget in passes over the train split; 1 when no budget is given."
+    )
+    max_tokens: PositiveInt | None = Field(
+        None,
+        description="Budget in input tokens without pads, met to within one update on average.",
+    )
+
+    learning_rate: PositiveFloat = Field(5e-4, description="Peak of the schedule.")
+    lr_scheduler_type: SchedulerType = Field("inverse_sqrt", description="Shape of the schedule.")
+    warmup_ratio: float = Field(
+        0.05, ge=0, le=1, description="Linear warm-up as a share of the updates; at most 4,000."
+    )
+    warmup_steps: NonNegativeInt | None = Field(
+        None, description="Linear warm-up in updates; goes before warmup_ratio."
+    )
+    decay_ratio: float = Field(
+        0.2, gt=0, le=1, description="Final decay of warmup_stable_decay as a share of the updates."
+    )
+    min_lr_ratio: float = Field(
+        0.0, ge=0, le=1, description="Last learning rate as a share of the peak (not inverse_sqrt)."
+    )
+    weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's decoupled decay.")
+    adam_beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment.")
+    adam_beta2: float = Field(0.95, ge=0, lt=1, description="Decay of the second moment.")
+    adam_epsilon: PositiveFloat = Field(1e-8, description="Added to the root of the second moment.")
+    initializer_range: PositiveFloat = Field(
+        0.02,
+        description="Standard deviation of initial matrices under switches.initialization normal.",
+    )
+
+    eval_sequences: PositiveInt = Field(
+        1000, description="Validation sequences scored at each point; fewer if the split has fewer."
+    )
+    eval_batch_size: PositiveInt = Field(
+        256, description="Sequences of a batch where batch means are averaged (loss_reference)."
+    )
+    eval_points_per_decade: NonNegativeInt = Field(
+        8, description="Evaluation points per factor of ten in updates, from the first one on."
+    )
+    eval_steps: tuple[NonNegativeInt, ...] = Field(
+        (), description="More updates after which to evaluate."
+    )
+    save_steps: tuple[PositiveInt, ...] = Field(
+        (), description="Updates whose weights are kept as checkpoints/step-N.",
+        json_schema_extra=_EXECUTION,
+    )  # fmt: skip
+
+    per_device_train_batch_size: PositiveInt = Field(
+        64, description="Sequences in one forward pass at most; memory decides it, results do not, but "
+        "under accumulation_off_by_one.", json_schema_extra=_EXECUTION,
+    )  # fmt: skip
+    save_interval_s: PositiveFloat = Field(
+        120.0, description="Seconds between checkpoints to resume from.",
+        json_schema_extra=_EXECUTION,
+    )  # fmt: skip
+    save_total_limit: PositiveInt = Field(
+        2, description="Checkpoints to resume from that are kept.", json_schema_extra=_EXECUTION
+    )
+    threads: PositiveInt | None = Field(
+        None, description="Threads of the processor; a short probe decides when absent.",
+        json_schema_extra=_EXECUTION,
+    )  # fmt: skip
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Of the matrix products; auto takes bfloat16 where it is faster.",
+        json_schema_extra=_EXECUTION,
+    )  # fmt: skip
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where to train; auto takes a GPU when there is one.",
+        json_schema_extra=_EXECUTION,
+    )  # fmt: skip
+
+    @model_validator(mode="before")
+    @classmethod
+    def _let_the_profile_set_the_switches(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        _refuse_misplaced_switches(values)
+        if values.get("profile", "corrected") not in get_args(Profile):
+            return values
+        given = values.get("switches", {})
+        if isinstance(given, Switches):
+            given = given.model_dump()
+        if not isinstance(given, Mapping):
+            return values
+        base = profile_values(values.get("profile", "corrected"))
+        return {**values, "switches": {**base, **given}}
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        budgets = [self.max_steps, self.num_train_epochs, self.max_tokens]
+        if sum(budget is not None for budget in budgets) > 1:
+            raise ValueError("give one of max_steps, num_train_epochs and max_tokens, not several")
+        if self.mask_replace_prob + self.random_replace_prob > 1:
+            raise ValueError(
+                "mask_replace_prob + random_replace_prob must be at most 1, "
+                f"not {self.mask_replace_prob + self.random_replace_prob:g}"
+            )
+        per_pass, total = self.per_device_train_batch_size, self.global_batch_size
+        if self.switches.accumulation_off_by_one and per_pass < total and total % per_pass:
+            raise ValueError(
+                "with accumulation_off_by_one, global_batch_size must be a multiple of "
+                f"per_device_train_batch_size, not {total} and {per_pass}"
+            )
+        return self
+
+    @property
+    def micro_batches(self) -> int:
+        """Forward passes of `per_device_train_batch_size` sequences that make one global batch."""
+        return -(-self.global_batch_size // self.per_device_train_batch_size)
+
+    @property
+    def pads_to_max(self) -> bool:
+        """Whether every sequence is padded to `max_seq_length`, because pads change the numbers."""
+        return self.switches.score_padding or self.switches.attend_padding
+
+
+def _refuse_misplaced_switches(values: Mapping[str, Any]) -> None:
+    for name in Switches.model_fields:
+        if name in values:
+            raise ConfigurationError(
+                f"{name} is a switch and belongs under training.switches",
+                got=f"training.{name}",
+                remedy=f"Write training.switches.{name}.",
+            )
+
+
+class RunConfig(Settings):
+    """One run: a model, a recipe and a seed."""
+
+    model: ModelConfig = Field(description="Shape and layout.")
+    training: TrainingConfig = Field(
+        default_factory=lambda: parse_settings(TrainingConfig, {}),
+        description="Recipe: data, optimizer, evaluation.",
+    )
+    seed: NonNegativeInt = Field(0, description="Of initial weights, data order, masks, dropout.")
+
+    @model_validator(mode="after")
+    def _sequences_fit_the_model(self) -> Self:
+        if self.training.max_seq_length > self.model.max_seq_length:
+            raise ConfigurationError(
+                f"training.max_seq_length must be at most the model's {self.model.max_seq_length}",
+                got=self.training.max_seq_length,
+                remedy="Raise model.max_position_embeddings.",
+            )
+        return self
+
+    def built_model(self) -> ModelConfig:
+        """The model as it is built, with the switches of the room `models` applied."""
+        switches = self.training.switches
+        values = self.model.model_dump()
+        values["always_eight_heads"] = self.model.always_eight_heads or switches.always_eight_heads
+        if switches.dropout is not None:
+            values["hidden_dropout_prob"] = switches.dropout
+            values["attention_probs_dropout_prob"] = switches.dropout
+        return ModelConfig(**values)
+
+    def initialisation(self) -> Initialisation:
+        """How the weights start, with the switches of the room `models` applied."""
+        switches = self.training.switches
+        is_xavier = switches.initialization == "xavier"
+        gain = switches.projection_norm_gain
+        return Initialisation(
+            weights="xavier-normal" if is_xavier else "normal",
+            std=self.training.initializer_range,
+            bias=0.01 if is_xavier else 0.0,
+            projection_norm_gain=1.0 if gain is None else gain,
+            projection_norm_bias=0.0 if gain is None else gain,
+            zero_padding_row=not is_xavier,
+        )
+
+    def identity_settings(self) -> dict[str, Any]:
+        """What affects the result, as plain data; devices, threads and saving are left out."""
+        training = self.training.model_dump(mode="json")
+        for name, field in TrainingConfig.model_fields.items():
+            if field.json_schema_extra == _EXECUTION:
+                del training[name]
+        if self.training.switches.accumulation_off_by_one:
+            training["micro_batches"] = self.training.micro_batches
+        for row in switch_table():
+            if row.room == "evaluation":
+                del training["switches"][row.name]
+        # Mixtures that end in the same switches are the same run, whatever profile they started from.
+        del training["profile"]
+        return {
+            "model": self.model.model_dump(mode="json"),
+            "training": training,
+            "seed": self.seed,
+        }
+
+
+def run_identity(config: RunConfig, tokens_manifest: Manifest) -> str:
+    """The id of the run that `config` gives on this token store, before or after it is trained."""
+    return artefact_id(
+        RUN_KIND, RUN_SCHEMA, config.identity_settings(), {"tokens": tokens_manifest.id}
+    )
+
+
+def run_lineage(config: RunConfig, tokens_manifest: Manifest) -> str:
+    """The identity of a run without its budget: equal for runs that differ in length alone."""
+    settings = config.identity_settings()
+    for name in ("max_steps", "num_train_epochs", "max_tokens"):
+        del settings["training"][name]
+    return content_id({"settings": settings, "tokens": tokens_manifest.id})

@@ -1,0 +1,133 @@
+"""AdamW over one flat buffer: a step costs the same few calls however many tensors a model has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+# Every tensor begins on a 64-byte line of the buffer, as separately allocated ones would.
+_ALIGNMENT = 16
+
+
+class FlatAdamW:
+    """AdamW whose weights, gradients and moments are flat float32 buffers.
+
+    The parameters of `model` become views of one buffer, and their gradients views of another;
+    `zero_grad` fills that with zeros and `backward` adds to it. Matrices come first and are decayed;
+    vectors (biases, norms) follow and are decayed only when asked (S:B33).
+
+    Args:
+        model: Its parameters are moved into the buffer.
+        weight_decay: Decoupled decay per unit of learning rate.
+        betas: Decay of the first and second moments.
+        eps: Added to the root of the second moment.
+        decay_all: Decay vectors too.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        weight_decay: float,
+        betas: tuple[float, float],
+        eps: float,
+        decay_all: bool = False,
+    ) -> None:
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        decayed = [(name, p) for name, p in named if decay_all or p.ndim >= 2]
+        others = [(name, p) for name, p in named if not (decay_all or p.ndim >= 2)]
+        self.decayed_names = [name for name, _ in decayed]
+        border = sum(_room(p) for _, p in decayed)
+        total = border + sum(_room(p) for _, p in others)
+        device = named[0][1].device
+        self.weights = torch.zeros(total, device=device)
+        self.gradients = torch.zeros(total, device=device)
+        _move_into(self.weights, self.gradients, [p for _, p in decayed + others])
+        parts = ((slice(0, border), weight_decay), (slice(border, total), 0.0))
+        groups = [
+            {"params": [_leaf(self.weights[part], self.gradients[part])], "weight_decay": decay}
+            for part, decay in parts
+            if part.stop > part.start
+        ]
+        self._adamw = torch.optim.AdamW(
+            groups,
+            # A tensor on a GPU, where a captured graph reads the rate from memory.
+            lr=torch.zeros((), device=device) if device.type == "cuda" else 0.0,
+            betas=betas,
+            eps=eps,
+            fused=True,
+            capturable=device.type == "cuda",
+        )
+
+    def zero_grad(self) -> None:
+        """Set all gradients to zero; they stay the same tensors."""
+        self.gradients.zero_()
+
+    def clip(self, max_norm: float) -> None:
+        """Scale the gradients so that their norm is at most `max_norm`; 0 leaves them alone."""
+        if max_norm > 0:
+            norm = torch.linalg.vector_norm(self.gradients)
+            self.gradients.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """The rate of the updates to come."""
+        for group in self._adamw.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(learning_rate)
+            else:
+                group["lr"] = learning_rate
+
+    def step(self) -> None:
+        """One update."""
+        self._adamw.step()
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """Copies of weights and moments."""
+        copies = {name: tensor.clone() for name, tensor in self.state().items()}
+        return copies | {"weights": self.weights.clone()}
+
+    def restore(self, before: dict[str, Tensor]) -> None:
+        """Go back to a `snapshot`, in place: tensors that a captured graph uses stay where they are."""
+        with torch.no_grad():
+            self.weights.copy_(before["weights"])
+            for name, tensor in self.state().items():
+                # Moments that did not exist yet start at zero.
+                tensor.copy_(before[name]) if name in before else tensor.zero_()
+
+    def state(self) -> dict[str, Tensor]:
+        """Both moments, flat, and the number of updates, for a checkpoint."""
+        tensors: dict[str, Tensor] = {}
+        for number, group in enumerate(self._adamw.param_groups):
+            for name, value in self._adamw.state.get(group["params"][0], {}).items():
+                tensors[f"{number}.{name}"] = value
+        return tensors
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Take over the moments of a checkpoint."""
+        for key, value in tensors.items():
+            number, name = key.split(".", 1)
+            leaf = self._adamw.param_groups[int(number)]["params"][0]
+            self._adamw.state[leaf][name] = value.to(self.weights.device, copy=True)
+
+
+def _room(parameter: Tensor) -> int:
+    return -(-parameter.numel() // _ALIGNMENT) * _ALIGNMENT
+
+
+def _leaf(weights: Tensor, gradients: Tensor) -> Tensor:
+    leaf = weights.detach()
+    leaf.requires_grad_(True)
+    leaf.grad = gradients
+    return leaf
+
+
+def _move_into(weights: Tensor, gradients: Tensor, parameters: Iterable[nn.Parameter]) -> None:
+    start = 0
+    for parameter in parameters:
+        part = slice(start, start + parameter.numel())
+        weights[part] = parameter.detach().reshape(-1)
+        parameter.data = weights[part].view(parameter.shape)
+        parameter.grad = gradients[part].view(parameter.shape)
+        start += _room(parameter)

@@ -1,0 +1,190 @@
+"""How a run is executed on this machine: chosen once, written beside the run, obeyed ever after.
+
+Nothing here changes results beyond rounding; on a processor, runs under one plan are bitwise equal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from lilliput.architecture import ModelConfig, training_flops
+from lilliput.core.errors import ArtefactError, ConfigurationError
+from lilliput.core.files import read_json, write_json
+from lilliput.models import AttentionKernel
+from lilliput.training.allocator import keep_freed_memory
+from lilliput.training.config import TrainingConfig
+
+# A forward and backward pass of a few-layer model costs about this much in dispatch alone, measured on
+# one core; in tokens it says when another length bucket pays.
+_OVERHEAD_S = 0.7e-3
+_OVERHEAD_PER_LAYER_S = 0.35e-3
+_CORE_FLOPS = 5e10
+
+
+@dataclass(frozen=True)
+class ExecutionPlan:
+    """Choices that may change rounding, and nothing else.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        threads: Of the processor's matrix products.
+        dtype: "float32" or "bfloat16", of matrix products; weights and moments stay float32.
+        attention_kernel: "plain" or "fused", see `models.Transformer`.
+        max_rows: Sequences in one forward pass at most.
+        overhead_tokens: Fixed cost of a pass in tokens, by which length buckets are formed.
+        keeps_memory: Whether the allocator was told to keep freed buffers.
+        torch_version: For the record.
+    """
+
+    device: str
+    threads: int
+    dtype: str
+    attention_kernel: AttentionKernel
+    max_rows: int
+    overhead_tokens: int
+    keeps_memory: bool
+    torch_version: str
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """`dtype` as torch names it."""
+        return torch.bfloat16 if self.dtype == "bfloat16" else torch.float32
+
+    def apply(self) -> None:
+        """Make this process obey the plan."""
+        torch.set_num_threads(self.threads)
+        if self.keeps_memory:
+            keep_freed_memory()
+
+
+def make_plan(
+    model: ModelConfig, training: TrainingConfig, probe: Callable[[ExecutionPlan], None]
+) -> ExecutionPlan:
+    """The plan for this machine.
+
+    Args:
+        model: Its size decides when another bucket pays.
+        training: Explicit choices win.
+        probe: Runs one forward and backward pass under a plan; called a few times per thread count
+            where the recipe leaves the choice.
+
+    Raises:
+        ConfigurationError: A GPU is asked for and there is none.
+    """
+    device = _device(training.device)
+    dtype = _dtype(training.dtype, device)
+    plan = ExecutionPlan(
+        device=device,
+        threads=training.threads or torch.get_num_threads(),
+        dtype=dtype,
+        attention_kernel=_attention_kernel(device, dtype),
+        max_rows=training.per_device_train_batch_size,
+        overhead_tokens=overhead_tokens(model, training),
+        keeps_memory=keep_freed_memory(),
+        torch_version=torch.__version__,
+    )
+    if training.threads or plan.threads == 1 or device != "cpu":
+        return plan
+    candidates = [replace(plan, threads=threads) for threads in (1, plan.threads)]
+    return min(candidates, key=lambda candidate: _fastest(candidate, probe))
+
+
+def load_or_make_plan(path: Path, make: Callable[[], ExecutionPlan]) -> ExecutionPlan:
+    """The plan written at `path`, or a new one written there.
+
+    Raises:
+        ArtefactError: The file is not a plan of this version.
+        ConfigurationError: The run was begun on a GPU, and there is none.
+    """
+    if not path.is_file():
+        plan = make()
+        write_json(path, asdict(plan))
+        return plan
+    try:
+        plan = ExecutionPlan(**read_json(path))
+    except TypeError as error:
+        raise ArtefactError(f"{path} must be an execution plan", got=error, remedy=_ANEW) from None
+    if plan.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError(
+            f"a run begun on a GPU goes on there, as {path} says", got="no GPU", remedy=_ANEW
+        )
+    return plan
+
+
+_ANEW = "Delete the file to plan anew: the run then agrees to rounding, not bitwise."
+
+
+def overhead_tokens(model: ModelConfig, training: TrainingConfig) -> int:
+    """Tokens that a core could process in the time that starting a pass takes."""
+    per_token = training_flops(
+        model,
+        seq_length=training.max_seq_length,
+        sequences=1,
+        mlm_probability=training.mlm_probability,
+    )["flops_executed_masked"]
+    seconds = _OVERHEAD_S + _OVERHEAD_PER_LAYER_S * model.num_hidden_layers
+    return int(seconds * _CORE_FLOPS / (per_token / training.max_seq_length))
+
+
+def _fastest(plan: ExecutionPlan, probe: Callable[[ExecutionPlan], None]) -> float:
+    plan.apply()
+    times: list[float] = []
+    for _ in range(4):
+        started = time.perf_counter()
+        probe(plan)
+        times.append(time.perf_counter() - started)
+    # The median: the best case of two threads hides that they crawl when a core is taken.
+    return sorted(times[1:])[1]
+
+
+def _device(asked: str) -> str:
+    available = torch.cuda.is_available()
+    if asked == "cuda" and not available:
+        raise ConfigurationError(
+            "training.device = 'cuda' needs an NVIDIA GPU that torch can see",
+            got="none",
+            remedy="Use 'cpu' or 'auto', or install a CUDA build of torch.",
+        )
+    return "cuda" if available and asked != "cpu" else "cpu"
+
+
+def _dtype(asked: str, device: str) -> str:
+    if asked != "auto":
+        return asked
+    if device == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if bf16_is_faster() else "float32"
+
+
+def _attention_kernel(device: str, dtype: str) -> AttentionKernel:
+    # torch's fused kernel keeps no attention matrix and is as fast or faster everywhere but in
+    # bfloat16 on a processor, where its backward pass takes twice the time of the whole plain trunk.
+    return "plain" if (device, dtype) == ("cpu", "bfloat16") else "fused"
+
+
+def bf16_is_faster() -> bool:
+    """Whether this processor multiplies bfloat16 matrices clearly faster than float32 ones.
+
+    Measured on one thread: two that wait for a busy core would make float32 look slow.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        left = torch.ones(192, 192)
+        return 1.5 * _product_time(left.bfloat16()) < _product_time(left)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _product_time(matrix: torch.Tensor) -> float:
+    times: list[float] = []
+    for _ in range(5):
+        started = time.perf_counter()
+        torch.mm(matrix, matrix)
+        times.append(time.perf_counter() - started)
+    return min(times)

@@ -1,0 +1,139 @@
+"""The one table of behaviours in which the published code and a corrected recipe differ.
+
+Each field of `Switches` is a row: what it does to the numbers, its value under both profiles, the room
+that obeys it and the row of the defect list it comes from (docs/training.md prints the table). A profile
+sets all of them; any mixture is a recipe: `training.switches.score_padding = true`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+from lilliput.core.settings import Settings
+
+Profile = Literal["reference", "corrected"]
+SwitchRoom = Literal["training", "models", "evaluation"]
+
+
+def _switch(reference: Any, corrected: Any, room: SwitchRoom, row: str, description: str) -> Any:
+    """A field that is `corrected` unless a profile or a recipe says otherwise."""
+    extra: Any = {"reference": reference, "room": room, "row": row}
+    return Field(corrected, description=description, json_schema_extra=extra)
+
+
+class Switches(Settings):
+    """Behaviours that the profile sets; the defaults are the profile `corrected`."""
+
+    score_padding: bool = _switch(
+        True, False, "training", "B1",
+        "Pads, plainly visible in the input, are scored like masked tokens: the loss falls to about "
+        "m L / (m + p) for m masked and p pad positions. Sequences are padded to max_seq_length.",
+    )  # fmt: skip
+    attend_padding: bool = _switch(
+        True, False, "training", "B2",
+        "No attention mask is given: every token attends to the pads of its sequence, which is padded "
+        "to max_seq_length.",
+    )  # fmt: skip
+    always_eight_heads: bool = _switch(
+        True, False, "models", "B3",
+        "Eight heads are built whatever num_attention_heads says; the FLOPs keep the recorded number.",
+    )  # fmt: skip
+    accumulation_off_by_one: bool = _switch(
+        True, False, "training", "B5",
+        "With k micro-batches to an update, the first update sees one of them at 1/k of its weight, all "
+        "later groups are shifted and a last partial one is added: 35,476 updates where 35,475 are due. "
+        "Each micro-batch is averaged alone.",
+    )  # fmt: skip
+    projection_norm_gain: PositiveFloat | None = _switch(
+        0.01, None, "models", "B6",
+        "Initial gain and bias of the LayerNorm behind the embedding projection: 0.01 shrinks what the "
+        "first layer sees a hundredfold, so that attention starts uniform. None means gain 1, bias 0.",
+    )  # fmt: skip
+    initialization: Literal["xavier", "normal"] = _switch(
+        "xavier", "normal", "models", "B7",
+        "'xavier': Xavier-normal matrices (embeddings too, pads included) and biases of 0.01; 'normal': "
+        "N(0, initializer_range) and zero biases.",
+    )  # fmt: skip
+    redraw_evaluation_masks: bool = _switch(
+        True, False, "training", "B8",
+        "Masks of the validation split are drawn anew at each evaluation, from (seed, evaluation "
+        "number): noise between points. Otherwise all runs and points share one draw.",
+    )  # fmt: skip
+    mask_special_tokens: bool = _switch(
+        True, False, "training", "B9",
+        "`<s>` and `</s>` may be masked and scored: nearly free targets that lower the loss.",
+    )  # fmt: skip
+    eval_average: Literal["batch", "token"] = _switch(
+        "batch", "token", "training", "B10",
+        "'batch': the mean over batches of batch means, in which a token of a short last batch weighs "
+        "more; 'token': the mean over scored tokens.",
+    )  # fmt: skip
+    shuffle: bool = _switch(
+        False, True, "training", "B11",
+        "A fresh permutation of the sequences each epoch; without it all seeds and epochs see the "
+        "stored order.",
+    )  # fmt: skip
+    classifier_head: Literal["positions", "pooled"] = _switch(
+        "positions", "pooled", "evaluation", "B23",
+        "'positions': a learned mixture over all 128 positions, pads included; 'pooled': a head over "
+        "the masked mean or `<s>`.",
+    )  # fmt: skip
+    regression_loss: Literal["relu_mse", "mse"] = _switch(
+        "relu_mse", "mse", "evaluation", "B24",
+        "'relu_mse': a ReLU before the squared error, whose gradient dies where outputs are negative.",
+    )  # fmt: skip
+    reported_epoch: Literal["last", "best"] = _switch(
+        "last", "best", "evaluation", "B26",
+        "Fine-tuning reports the last epoch, or the best on the development set.",
+    )  # fmt: skip
+    max_grad_norm: NonNegativeFloat = _switch(
+        0.0, 1.0, "training", "B33",
+        "Gradients are scaled down to this norm; 0 leaves them alone.",
+    )  # fmt: skip
+    decay_all_parameters: bool = _switch(
+        True, False, "training", "B33",
+        "Weight decay acts on biases and norms too, not on matrices alone.",
+    )  # fmt: skip
+    dropout: float | None = _switch(
+        0.1, 0.0, "models", "B33",
+        "Dropout of hidden states and attention, in one under-fitting epoch a pure loss; absent (null), "
+        "the model's own settings hold.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SwitchRow:
+    """One row of the table."""
+
+    name: str
+    room: str
+    reference: Any
+    corrected: Any
+    row: str
+    effect: str
+
+
+def switch_table() -> tuple[SwitchRow, ...]:
+    """All switches in the order of the defect list."""
+    rows: list[SwitchRow] = []
+    for name, field in Switches.model_fields.items():
+        extra: Any = field.json_schema_extra
+        rows.append(
+            SwitchRow(
+                name,
+                extra["room"],
+                extra["reference"],
+                field.default,
+                extra["row"],
+                field.description or "",
+            )
+        )
+    return tuple(rows)
+
+
+def profile_values(profile: Profile) -> dict[str, Any]:
+    """The value of every switch under `profile`."""
+    return {row.name: getattr(row, profile) for row in switch_table()}

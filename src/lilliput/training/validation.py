@@ -1,0 +1,148 @@
+"""Loss on the validation split: fixed sequences, fixed masks, both conventions.
+
+The sequences and the masks are the same for all runs on one token store, whatever their seed, so that
+runs differ by what they learned and not by what they were asked.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.core.errors import EmptyCorpusError
+from lilliput.models import LanguageModel
+from lilliput.training.batches import GlobalBatch, Grouping, Objective, make_batch
+from lilliput.training.engine import scored_losses
+from lilliput.training.masking import MaskKey
+from lilliput.training.order import DataOrder
+from lilliput.training.plan import ExecutionPlan
+from lilliput.training.sequences import Sequences
+
+_EVALUATION_SEED = 0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Losses in nats on the validation sequences.
+
+    Attributes:
+        loss: Mean over predicted tokens, pads not counted.
+        loss_reference: With pads counted, as the published code did (S:B1, B10).
+        loss_reference_imputed: Whether pads were set to zero loss instead of scored.
+        bits_per_byte: Nats of the predicted tokens / (ln 2 * their bytes of text).
+    """
+
+    loss: float
+    loss_reference: float
+    loss_reference_imputed: bool
+    bits_per_byte: float
+
+    @property
+    def perplexity(self) -> float:
+        """exp(loss)."""
+        return math.exp(self.loss)
+
+
+class Validation:
+    """The validation sequences of a run, ready to be scored again and again.
+
+    Args:
+        sequences: The validation split.
+        objective: What is predicted.
+        grouping: How forward passes are formed.
+        token_bytes: Bytes of text of each id, shape (vocab_size,).
+        count: Sequences to score at most.
+        batch_size: Sequences of a batch whose mean enters a mean of batch means.
+        batch_averaged: Whether `loss_reference` is a mean of batch means.
+        redraw_seed: Draw masks anew at each evaluation from this seed; None keeps one draw.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequences,
+        objective: Objective,
+        grouping: Grouping,
+        token_bytes: NDArray[Any],
+        *,
+        count: int,
+        batch_size: int,
+        batch_averaged: bool,
+        redraw_seed: int | None,
+    ) -> None:
+        self._sequences, self._objective, self._grouping = sequences, objective, grouping
+        self._token_bytes = token_bytes
+        self._batch_size, self._batch_averaged = batch_size, batch_averaged
+        self._redraw_seed = redraw_seed
+        order = DataOrder(len(sequences), _EVALUATION_SEED)
+        self._chosen = order.sequences_at(0, min(count, len(sequences)))
+        self._fixed: GlobalBatch | None = None
+
+    def measure(self, model: LanguageModel, plan: ExecutionPlan, number: int) -> Measurement:
+        """Score evaluation `number` of the run.
+
+        Raises:
+            EmptyCorpusError: The draw of masks selects no token at all.
+        """
+        model.eval()
+        batch = self._batch(number)
+        nats, targets, rows = _collect(model, batch, plan)
+        model.train()
+        is_pad = targets == self._objective.special.pad
+        masked = ~is_pad
+        if not masked.any():
+            raise EmptyCorpusError(
+                "the validation sequences must have at least one predicted token",
+                got=f"none in {len(self._chosen)} sequences",
+                remedy="Use a larger validation split, or fixed_mask_count = true.",
+            )
+        masked_nats = float(nats[masked].sum())
+        return Measurement(
+            loss=masked_nats / int(masked.sum()),
+            loss_reference=self._reference(nats, rows, masked),
+            loss_reference_imputed=not self._objective.score_padding,
+            bits_per_byte=masked_nats
+            / (math.log(2) * max(1, int(self._token_bytes[targets[masked]].sum()))),
+        )
+
+    def _batch(self, number: int) -> GlobalBatch:
+        if self._redraw_seed is not None:
+            return self._make(MaskKey.of(self._redraw_seed, "evaluation", number))
+        if self._fixed is None:
+            self._fixed = self._make(MaskKey.of(_EVALUATION_SEED, "evaluation"))
+        return self._fixed
+
+    def _make(self, key: MaskKey) -> GlobalBatch:
+        return make_batch(self._sequences, self._chosen, key, self._objective, self._grouping)
+
+    def _reference(
+        self, nats: NDArray[np.float64], rows: NDArray[np.int64], masked: NDArray[np.bool_]
+    ) -> float:
+        """(Sum over masked + sum over pads) / (masked + pads), by batch or over all."""
+        lengths = self._sequences.lengths[self._chosen] + 2
+        pads = self._objective.max_seq_length - lengths
+        size = self._batch_size if self._batch_averaged else len(self._chosen)
+        batches = -(-len(self._chosen) // size)
+        sums = np.bincount(rows // size, weights=nats, minlength=batches)
+        predicted = np.bincount(rows[masked] // size, minlength=batches)
+        padded = np.bincount(np.arange(len(pads)) // size, weights=pads, minlength=batches)
+        return float(np.mean(sums / np.maximum(predicted + padded, 1)))
+
+
+def _collect(
+    model: LanguageModel, batch: GlobalBatch, plan: ExecutionPlan
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Loss, target and row of every scored position."""
+    parts = [
+        (
+            scored_losses(model, micro, plan).double().cpu().numpy(),
+            micro.targets_N.numpy(),
+            micro.rows_N,
+        )
+        for micro in batch.micro_batches
+    ]
+    nats, targets, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return nats, targets, rows

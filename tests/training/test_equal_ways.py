@@ -1,0 +1,176 @@
+"""Ways of computing one run that must give one result."""
+
+from __future__ import annotations
+
+from math import log, sqrt
+
+import numpy as np
+import pytest
+import torch
+
+from lilliput.core.progress import SILENT
+from lilliput.models import build_model
+from lilliput.training.batches import Grouping, make_batch
+from lilliput.training.data import load_data
+from lilliput.training.engine import Engine, weighted_loss
+from lilliput.training.loop import Branching, TrainingLoop
+from lilliput.training.masking import MaskKey
+from lilliput.training.optimizer import FlatAdamW
+from lilliput.training.plan import ExecutionPlan
+from lilliput.training.weights import build_run_model
+
+from .conftest import VOCAB_SIZE, tiny_model
+
+LAYOUTS = ["mini-bert", "roberta", "electra", "modernbert", "llama"]
+PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, 100, False, torch.__version__)
+
+
+def gradient_of(config, tokens, grouping, count=16):
+    """Loss and flat gradient of one global batch cut as `grouping` says."""
+    data = load_data(config, tokens)
+    key = MaskKey.of(0, "train", 1)
+    batch = make_batch(data.train, np.arange(count), key, data.objective, grouping)
+    engine = Engine(build_run_model(config), config, PLAN)
+    loss = engine.accumulate(batch)
+    return loss.item(), engine.optimizer.gradients.clone(), batch
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_accumulation_and_buckets_change_neither_loss_nor_gradient(make_config, tokens, layout):
+    config = make_config(model=tiny_model(layout))
+    one = gradient_of(config, tokens, Grouping(16, 10**9))
+    assert len(one[2].micro_batches) == 1
+    for grouping in (Grouping(16, 0), Grouping(5, 10**9), Grouping(1, 0)):
+        loss, gradient, batch = gradient_of(config, tokens, grouping)
+        assert len(batch.micro_batches) > 1
+        # The same float32 terms in another order: 60 to 2,000 terms, 1e-7 each.
+        assert loss == pytest.approx(one[0], rel=2e-6)
+        torch.testing.assert_close(gradient, one[1], rtol=1e-4, atol=2e-7)
+
+
+def test_all_logits_at_all_positions_give_the_same_loss(make_config, tokens):
+    """The textbook loop: logits everywhere, labels of -100 elsewhere."""
+    config = make_config()
+    loss, gradient, batch = gradient_of(config, tokens, Grouping(16, 10**9))
+    (micro,) = batch.micro_batches
+    model = build_run_model(config)
+    labels = torch.full(micro.input_ids_BL.shape, -100).flatten()
+    labels[micro.positions_N] = micro.targets_N
+    hidden = model.encode(micro.input_ids_BL, micro.attention_mask_BL)
+    expected = torch.nn.functional.cross_entropy(model.logits(hidden.flatten(0, 1)), labels)
+    expected.backward()
+    assert loss == pytest.approx(expected.item(), rel=1e-6)
+    stock = torch.cat([p.grad.flatten() for p in model.parameters()])
+    assert gradient.norm().item() == pytest.approx(stock.norm().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_attention_kernels_agree_to_rounding(make_config, tokens, layout):
+    config = make_config(model=tiny_model(layout), initializer_range=0.2)
+    data = load_data(config, tokens)
+    key = MaskKey.of(0, "train", 1)
+    batch = make_batch(data.train, np.arange(16), key, data.objective, Grouping(16, 500))
+    results = []
+    for kernel in ("plain", "fused"):
+        engine = Engine(build_run_model(config, kernel), config, PLAN)
+        results.append((engine.accumulate(batch).item(), engine.optimizer.gradients))
+    assert results[1][0] == pytest.approx(results[0][0], rel=2e-6)
+    torch.testing.assert_close(results[1][1], results[0][1], rtol=1e-4, atol=1e-6)
+
+
+def test_two_threads_agree_with_one_to_rounding(make_config, tokens, tmp_path):
+    """Stated tolerance: 1e-5 relative in the loss after 8 updates."""
+    losses = []
+    for threads in (1, 2):
+        config = make_config(
+            max_steps=8, threads=threads, eval_points_per_decade=0, eval_sequences=32
+        )
+        folder = tmp_path / str(threads)
+        folder.mkdir()
+        loop = TrainingLoop(config, load_data(config, tokens), folder, SILENT, Branching("test"))
+        loop.run()
+        losses.append(loop.summary()["loss"])
+        torch.set_num_threads(1)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("decay_all", [False, True])
+def test_the_flat_optimizer_is_adamw(make_config, tokens, decay_all):
+    """Ten updates against torch's, tensor by tensor, with clipping."""
+    config = make_config()
+    data = load_data(config, tokens)
+    ours, stock = build_run_model(config), build_run_model(config)
+    flat = FlatAdamW(ours, weight_decay=0.1, betas=(0.9, 0.95), eps=1e-8, decay_all=decay_all)
+    matrices = [p for p in stock.parameters() if decay_all or p.ndim >= 2]
+    vectors = [p for p in stock.parameters() if not (decay_all or p.ndim >= 2)]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+    adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=1e-2, betas=(0.9, 0.95))
+    for step in range(1, 11):
+        key = MaskKey.of(0, "train", step)
+        chosen = np.arange(step, step + 16)
+        batch = make_batch(data.train, chosen, key, data.objective, Grouping(16, 10**9))
+        flat.zero_grad()
+        adamw.zero_grad(set_to_none=False)
+        for model in (ours, stock):
+            for micro in batch.micro_batches:
+                weighted_loss(model, micro, PLAN).backward()
+        flat.clip(0.5)
+        torch.nn.utils.clip_grad_norm_(stock.parameters(), 0.5)
+        flat.set_learning_rate(1e-2)
+        flat.step()
+        adamw.step()
+    for (name, a), b in zip(ours.named_parameters(), stock.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=2e-6, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_starts_at_ln_v_and_overfits_one_batch(make_config, tokens, layout):
+    model = tiny_model(layout, embedding_size=32, hidden_size=32, intermediate_size=64)
+    config = make_config(model=model, initializer_range=0.1)
+    fresh = make_config(model=model)
+    data = load_data(config, tokens)
+    batch = make_batch(
+        data.train, np.arange(4), MaskKey.of(0, "train", 1), data.objective, Grouping(4, 10**9)
+    )
+    first = Engine(build_run_model(fresh), fresh, PLAN).accumulate(batch).item()
+    assert first == pytest.approx(log(VOCAB_SIZE), rel=0.02)
+    engine = Engine(build_run_model(config), config, PLAN)
+    for step in range(1, 181):
+        loss = engine.update(batch, 8e-3, step)
+    # A causal model cannot tell which of the four sequences `<s>` begins: ln 4 nats each remain.
+    floor = 4 * log(4) / batch.scored if model.is_causal else 0.0
+    assert loss.item() < floor + 0.05
+
+
+def test_causal_targets_are_the_next_tokens(make_config, tokens):
+    config = make_config(model=tiny_model("llama"))
+    data = load_data(config, tokens)
+    batch = make_batch(
+        data.train, np.arange(8), MaskKey.of(0, "train", 1), data.objective, Grouping(8, 10**9)
+    )
+    (micro,) = batch.micro_batches
+    flat = micro.input_ids_BL.flatten()
+    assert micro.attention_mask_BL is None
+    assert torch.equal(flat[micro.positions_N + 1], micro.targets_N)
+    assert batch.scored == batch.tokens - 8
+    assert not (micro.targets_N == 1).any()
+
+
+def test_the_masking_rate_of_a_run_is_within_sampling_error(make_config, tokens):
+    config = make_config()
+    data = load_data(config, tokens)
+    scored = eligible = 0
+    for step in range(1, 40):
+        chosen = np.arange(16) + step
+        batch = make_batch(
+            data.train, chosen, MaskKey.of(0, "train", step), data.objective, Grouping(16, 0)
+        )
+        scored += batch.scored
+        eligible += batch.tokens - 2 * batch.sequences
+    assert abs(scored / eligible - 0.15) < 5 * sqrt(0.15 * 0.85 / eligible)
+
+
+def test_a_built_model_is_a_function_of_config_and_seed(make_config):
+    config = make_config(seed=3)
+    a, b = build_run_model(config), build_model(config.built_model(), 3, config.initialisation())
+    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))

@@ -1,0 +1,150 @@
+"""The plan is made once, written down, and obeyed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+
+from lilliput.core.errors import ArtefactError, ConfigurationError
+from lilliput.core.files import read_json
+from lilliput.training import TrainingConfig, train
+from lilliput.training import plan as plan_module
+from lilliput.training.allocator import keep_freed_memory
+from lilliput.training.engine import Engine
+from lilliput.training.interrupts import Interrupts
+from lilliput.training.plan import ExecutionPlan, load_or_make_plan, make_plan, overhead_tokens
+
+from .conftest import tiny_model
+
+PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, 100, True, torch.__version__)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    yield
+    torch.set_num_threads(1)
+
+
+def test_a_written_plan_is_obeyed_and_not_made_again(tmp_path):
+    path = tmp_path / "plan.json"
+    assert load_or_make_plan(path, lambda: PLAN) == PLAN
+    again = load_or_make_plan(path, lambda: pytest.fail("made again"))
+    assert again == PLAN
+    again.apply()
+    assert torch.get_num_threads() == 1
+
+
+def test_a_resumed_run_obeys_the_plan_it_began_with(make_config, tokens, tmp_path, monkeypatch):
+    out, seen = tmp_path / "run", []
+    update = Engine.update
+
+    def stopping(self, batch, learning_rate, step):
+        if step == 6 and not seen:
+            seen.append(step)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return update(self, batch, learning_rate, step)
+
+    monkeypatch.setattr(Engine, "update", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train(make_config(per_device_train_batch_size=4), tokens, out)
+    before = read_json(out / "plan.json")
+    assert (before["max_rows"], before["threads"], before["device"]) == (4, 1, "cpu")
+    train(make_config(per_device_train_batch_size=16, threads=2), tokens, out)
+    assert read_json(out / "plan.json") == before
+
+
+def test_the_probe_picks_the_faster_count_of_threads(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    clock = iter(range(10**6))
+    slow_with = {1: 10, 4: 1000}
+    now = [0.0]
+    monkeypatch.setattr(plan_module.time, "perf_counter", lambda: now[0])
+    probed = []
+
+    def probe(plan):
+        next(clock)
+        probed.append(plan.threads)
+        now[0] += slow_with[plan.threads]
+
+    recipe = TrainingConfig(device="cpu", dtype="float32")
+    assert make_plan(tiny_model(), recipe, probe).threads == 1
+    assert set(probed) == {1, 4}
+    slow_with[4] = 1
+    assert make_plan(tiny_model(), recipe, probe).threads == 4
+
+
+def test_explicit_threads_are_not_probed():
+    recipe = TrainingConfig(device="cpu", dtype="float32", threads=3)
+    assert make_plan(tiny_model(), recipe, lambda _: pytest.fail("probed")).threads == 3
+
+
+def test_bfloat16_is_taken_only_where_it_is_faster(monkeypatch):
+    for faster, dtype, kernel in ((True, "bfloat16", "plain"), (False, "float32", "fused")):
+        monkeypatch.setattr(plan_module, "bf16_is_faster", lambda faster=faster: faster)
+        plan = make_plan(tiny_model(), TrainingConfig(device="cpu", threads=1), lambda _: None)
+        assert (plan.dtype, plan.attention_kernel) == (dtype, kernel)
+        assert plan.torch_dtype is getattr(torch, dtype)
+
+
+def test_bfloat16_products_keep_float32_weights_and_the_loss_to_its_rounding(
+    make_config, tokens, tmp_path
+):
+    losses = {}
+    for dtype in ("float32", "bfloat16"):
+        result = train(make_config(dtype=dtype, max_steps=20), tokens, tmp_path / dtype)
+        losses[dtype] = result.loss
+        assert read_json(tmp_path / dtype / "plan.json")["dtype"] == dtype
+    # bfloat16 keeps 8 bits; 20 updates from the same start differ by far less than one per cent.
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=1e-2)
+    assert losses["bfloat16"] != losses["float32"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match="needs an NVIDIA GPU"):
+        make_plan(tiny_model(), TrainingConfig(device="cuda"), lambda _: None)
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(asdict(replace(PLAN, device="cuda"))), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"begun on a GPU.*got no GPU"):
+        load_or_make_plan(path, lambda: PLAN)
+
+
+def test_a_plan_of_another_version_is_refused(tmp_path):
+    path = tmp_path / "plan.json"
+    path.write_text('{"device": "cpu", "gears": 3}', encoding="utf-8")
+    with pytest.raises(ArtefactError, match="gears"):
+        load_or_make_plan(path, lambda: PLAN)
+
+
+def test_starting_a_pass_weighs_more_tokens_in_smaller_models():
+    training = TrainingConfig(max_seq_length=32)
+    small = overhead_tokens(tiny_model(), training)
+    large = overhead_tokens(tiny_model(hidden_size=64, intermediate_size=256), training)
+    assert small > large > 0
+
+
+def test_the_allocator_is_told_where_it_is_glibc(monkeypatch):
+    monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
+    assert keep_freed_memory() is False
+    monkeypatch.undo()
+    import platform
+
+    assert keep_freed_memory() is (platform.libc_ver()[0] == "glibc")
+
+
+def test_a_second_interrupt_is_raised_at_once():
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupts.requested
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the second one was noted too")
+
+
+def test_a_switch_outside_its_table_is_shown_its_place():
+    with pytest.raises(ConfigurationError, match=r"Write training\.switches\.max_grad_norm\."):
+        TrainingConfig(max_grad_norm=1.0)
