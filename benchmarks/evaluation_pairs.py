@@ -1,0 +1,113 @@
+"""Pseudo-log-likelihood of five BLiMP paradigms: ours beside minicons, same exported model, float32.
+
+python benchmarks/evaluation_pairs.py --data BLIMP_FOLDER [--pairs 1000] [--repeats 3] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from evaluation_fine_tuning import VOCAB_SIZE, train_tokenizer
+
+from lilliput.architecture import ModelConfig
+from lilliput.evaluation import PairSettings
+from lilliput.evaluation.encoding import TextEncoder
+from lilliput.evaluation.pairs.likelihood import score_sentences
+from lilliput.evaluation.pairs.reading import find_paradigms, read_paradigm
+from lilliput.models import build_model, export_model
+
+PARADIGMS = (
+    "adjunct_island",
+    "anaphor_number_agreement",
+    "causative",
+    "npi_present_1",
+    "regular_plural_subject_verb_agreement_1",
+)
+PEER_BATCH = 32
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--pairs", type=int, default=1000, help="of each paradigm")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    warnings.simplefilter("ignore")
+    from minicons import scorer
+
+    sentences = [
+        sentence
+        for path in find_paradigms(options.data, PARADIGMS)
+        for pair in read_paradigm(path).pairs[: options.pairs]
+        for sentence in (pair.good, pair.bad)
+    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        tokenizer, folder = Path(scratch) / "tokenizer", Path(scratch) / "model"
+        texts = [path.read_text() for path in find_paradigms(options.data)]
+        train_tokenizer(texts, tokenizer)
+        encoder = TextEncoder.load(tokenizer)
+        config = ModelConfig.for_layout(
+            "electra", vocab_size=VOCAB_SIZE, embedding_size=64, hidden_size=128,
+            intermediate_size=512, num_attention_heads=8, num_hidden_layers=4, max_seq_length=128,
+        )  # fmt: skip
+        model = build_model(config, 0).eval()
+        export_model(model, folder, tokenizer=tokenizer)
+        peer = scorer.MaskedLMScorer(str(folder), "cpu")
+        # minicons calls a method that transformers 5 has dropped; calling the tokenizer is the same.
+        peer.tokenizer.batch_encode_plus = peer.tokenizer.__call__
+
+        def ours():
+            return score_sentences(
+                model, encoder.tokenised(sentences), encoder.special, PairSettings()
+            )
+
+        def theirs():
+            return np.array(
+                [
+                    float(value)
+                    for i in range(0, len(sentences), PEER_BATCH)
+                    for value in peer.sequence_score(
+                        sentences[i : i + PEER_BATCH], reduction=lambda x: x.sum(0)
+                    )
+                ]
+            )
+
+        times = {"ours": [], "minicons": []}
+        for _ in range(options.repeats):
+            found = {}
+            for name, way in (("ours", ours), ("minicons", theirs)):
+                started = time.perf_counter()
+                found[name] = way()
+                times[name].append(time.perf_counter() - started)
+        furthest = float(np.abs(found["ours"] - found["minicons"]).max())
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    record = {
+        "sentences": len(sentences),
+        "torch": torch.__version__,
+        "times_s": times,
+        "median_s": medians,
+        "ratio": medians["minicons"] / medians["ours"],
+        "largest_difference_nats": furthest,
+    }
+    if options.json:
+        print(json.dumps(record))
+        return
+    print(f"{len(sentences)} sentences, largest difference {furthest:.1e} nats")
+    for name, values in times.items():
+        spread = f"{min(values):.1f} to {max(values):.1f}"
+        print(f"{name:10}{medians[name]:8.1f} s ({spread}){medians[name] / medians['ours']:8.1f}x")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Scores that can be believed: GLUE, minimal pairs, and probes made from held-out text.
+
+Tasks are data, fine-tuning says every choice it makes, each score stands beside the one from the very
+random weights its run began with, and carries an interval over seeds and examples. Predictions are
+kept, so that every figure can be computed again.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lilliput.core.extras import require
+from lilliput.evaluation.settings import FineTuningSettings, PairSettings, ProbeSettings
+
+if TYPE_CHECKING:
+    from lilliput.evaluation.comparison import Comparison, compare_evaluations
+    from lilliput.evaluation.exports.babylm import write_babylm_fine_tuning, write_babylm_pairs
+    from lilliput.evaluation.exports.lm_eval import write_lm_eval_pairs, write_lm_eval_tasks
+    from lilliput.evaluation.glue.average import GlueAverage, average_of_scores, glue_average
+    from lilliput.evaluation.glue.evaluate import evaluate_glue
+    from lilliput.evaluation.glue.filtering import filter_task
+    from lilliput.evaluation.pairs.evaluate import evaluate_pairs
+    from lilliput.evaluation.places import default_pair_settings
+    from lilliput.evaluation.probes.build import build_probes
+    from lilliput.evaluation.probes.evaluate import evaluate_probes
+    from lilliput.evaluation.scores import Score, as_summary, read_scores
+    from lilliput.evaluation.tasks import GLUE_TASKS, TaskDefinition, known_tasks, load_task
+
+_LATER = {
+    "GLUE_TASKS": "tasks",
+    "GlueAverage": "glue.average",
+    "Score": "scores",
+    "TaskDefinition": "tasks",
+    "as_summary": "scores",
+    "average_of_scores": "glue.average",
+    "build_probes": "probes.build",
+    "filter_task": "glue.filtering",
+    "glue_average": "glue.average",
+    "known_tasks": "tasks",
+    "load_task": "tasks",
+    "read_scores": "scores",
+}
+_WITH_TORCH = {
+    "Comparison": "comparison",
+    "compare_evaluations": "comparison",
+    "default_pair_settings": "places",
+    "evaluate_glue": "glue.evaluate",
+    "evaluate_pairs": "pairs.evaluate",
+    "evaluate_probes": "probes.evaluate",
+    "write_babylm_fine_tuning": "exports.babylm",
+    "write_babylm_pairs": "exports.babylm",
+    "write_lm_eval_pairs": "exports.lm_eval",
+    "write_lm_eval_tasks": "exports.lm_eval",
+}
+
+__all__ = [
+    "GLUE_TASKS",
+    "Comparison",
+    "FineTuningSettings",
+    "GlueAverage",
+    "PairSettings",
+    "ProbeSettings",
+    "Score",
+    "TaskDefinition",
+    "as_summary",
+    "average_of_scores",
+    "build_probes",
+    "compare_evaluations",
+    "default_pair_settings",
+    "evaluate_glue",
+    "evaluate_pairs",
+    "evaluate_probes",
+    "filter_task",
+    "glue_average",
+    "known_tasks",
+    "load_task",
+    "read_scores",
+    "write_babylm_fine_tuning",
+    "write_babylm_pairs",
+    "write_lm_eval_pairs",
+    "write_lm_eval_tasks",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is heavy when it is first asked for."""
+    if name in _WITH_TORCH:
+        require("torch", "train")
+        return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)
+    if name in _LATER:
+        return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

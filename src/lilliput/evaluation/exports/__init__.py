@@ -1,0 +1,1 @@
+"""Scores and tasks in the forms that other evaluation tools read."""

@@ -1,0 +1,112 @@
+"""Tasks for `lm-eval`: a YAML file and a JSON Lines file each, read with `--include_path`.
+
+Causal models are scored there: export the run, write the vocabulary-filtered tasks, and run
+`lm_eval --model hf --model_args pretrained=MODEL --include_path TASKS --tasks lilliput_NAME`.
+Nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lilliput.core.errors import InputError
+from lilliput.core.files import write_json_lines, write_text
+from lilliput.evaluation.glue.evaluate import read_tasks
+from lilliput.evaluation.glue.words import admission
+from lilliput.evaluation.pairs.reading import find_paradigms, read_paradigm
+from lilliput.evaluation.settings import WordRule
+from lilliput.evaluation.suite import TaskData
+
+_PREFIX = "lilliput_"
+
+
+def write_lm_eval_pairs(
+    data: Path,
+    out: Path,
+    *,
+    paradigms: Sequence[str] = (),
+    vocabulary: Path | None = None,
+    rule: WordRule = "corrected",
+) -> list[str]:
+    """Write minimal pairs as tasks in which the acceptable sentence must be the likelier one.
+
+    Args:
+        data: A file of pairs, or a folder of them.
+        out: Folder for `--include_path`.
+        paradigms: Names of files; all when empty.
+        vocabulary: Keep only pairs both of whose sentences this vocabulary admits.
+        rule: What the vocabulary must admit.
+
+    Returns:
+        Names of the tasks; paradigms without a pair left are not among them.
+    """
+    admits = admission(vocabulary, rule)[0] if vocabulary else None
+    names: list[str] = []
+    for path in find_paradigms(data, paradigms):
+        paradigm = read_paradigm(path)
+        kept = paradigm.admitted(admits) if admits else paradigm
+        rows = [{"choices": [pair.good, pair.bad], "gold": 0} for pair in kept.pairs]
+        if rows:
+            names.append(_write(out, paradigm.name, rows, text=""))
+    return names
+
+
+def write_lm_eval_tasks(folders: Sequence[Path], out: Path) -> list[str]:
+    """Write classification tasks, each dev example a question with the labels as answers.
+
+    Args:
+        folders: As for `evaluate_glue`; filtered ones stay filtered.
+        out: Folder for `--include_path`.
+
+    Returns:
+        Names of the tasks, one a scored split.
+
+    Raises:
+        InputError: A task is a regression, which has no answers to choose from.
+    """
+    names: list[str] = []
+    for data in read_tasks(folders):
+        if data.task.is_regression:
+            raise InputError("a task for lm-eval must have classes", got=data.task.name)
+        for split, examples in data.scored.items():
+            texts = zip(*examples.texts, strict=True)
+            choices = [label.replace("_", " ") for label in data.task.labels]
+            rows = [
+                {"text": _question(data, parts), "choices": choices, "gold": int(label)}
+                for parts, label in zip(texts, examples.labels, strict=True)
+                if label >= 0
+            ]
+            if rows:
+                names.append(_write(out, data.score_name(split), rows, text="{{text}}"))
+    return names
+
+
+def _question(data: TaskData, parts: Sequence[str]) -> str:
+    return "\n".join([*parts, f"Question: {data.task.title}", "Answer:"])
+
+
+def _write(out: Path, name: str, rows: Sequence[Mapping[str, Any]], text: str) -> str:
+    """One task; the YAML's values are written as JSON, of which YAML is a superset."""
+    task = f"{_PREFIX}{name}"
+    table = (out / f"{task}.jsonl").resolve()
+    write_json_lines(table, rows)
+    settings = {
+        "task": task,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"validation": str(table)}},
+        "output_type": "multiple_choice",
+        "validation_split": "validation",
+        "num_fewshot": 0,
+        "doc_to_text": text,
+        "target_delimiter": " " if text else "",
+        "doc_to_target": "gold",
+        "doc_to_choice": "choices",
+        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+        "metadata": {"version": 1.0},
+    }
+    lines = (f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())
+    write_text(out / f"{task}.yaml", "\n".join(lines) + "\n")
+    return task

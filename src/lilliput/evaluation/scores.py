@@ -1,0 +1,170 @@
+"""Scores that carry their interval, their baseline and what can be concluded from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from lilliput.core.files import read_json
+from lilliput.core.intervals import Interval, two_way_bootstrap_interval
+from lilliput.evaluation.metrics import METRICS, majority_predictions
+from lilliput.evaluation.settings import MIN_ITEMS_TO_CONCLUDE
+
+FloatArray = NDArray[np.float64]
+SCORES_FILE = "scores.json"
+PREDICTIONS_FILE = "predictions.parquet"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One task scored from one start.
+
+    Attributes:
+        task: Name of the task (or paradigm).
+        start: "trained" for pre-trained weights, "untrained" for the weights that run began with.
+        metric: What `value` is; several joined by "+" when it is their mean.
+        value: Mean over seeds.
+        low: Lower bound of the 95 % interval over seeds and examples; None when there is none.
+        high: Upper bound.
+        n: Scored examples.
+        seeds: Fine-tuned models.
+        baseline: Value from the untrained weights with the same seeds and examples; None when they
+            were not scored.
+        note: What must be known to read the value, in words; empty when nothing must.
+        chance: Value of always giving the most frequent label (or of a coin, for pairs).
+        gain: `value - baseline` of a trained start; None elsewhere.
+        gain_low: Lower bound of the gain, seeds and examples drawn together for both starts.
+        gain_high: Upper bound.
+        checkpoint: Which checkpoint was scored.
+        details: Each metric by itself, kept counts, chosen settings.
+    """
+
+    task: str
+    start: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+    seeds: int
+    baseline: float | None = None
+    note: str = ""
+    chance: float | None = None
+    gain: float | None = None
+    gain_low: float | None = None
+    gain_high: float | None = None
+    checkpoint: str = "final"
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def is_conclusive(self) -> bool:
+        """Whether there are enough examples to conclude anything from this score."""
+        return self.n >= MIN_ITEMS_TO_CONCLUDE
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+def score_from_record(record: Mapping[str, Any]) -> Score:
+    """A score read back from JSON."""
+    return Score(**record)
+
+
+def read_scores(folder: Path) -> list[Score]:
+    """All scores of an evaluation folder."""
+    return [score_from_record(record) for record in read_json(folder / SCORES_FILE)]
+
+
+def read_predictions(folder: Path, start: str) -> dict[str, NDArray[Any]]:
+    """The kept predictions of one start by column, each of shape (rows,), in the order kept."""
+    table = pq.read_table(folder / PREDICTIONS_FILE)
+    columns = {name: np.array(table[name].to_pylist()) for name in table.column_names}
+    rows = columns["start"] == start
+    return {name: column[rows] for name, column in columns.items()}
+
+
+def task_value(metrics: Sequence[str], labels: FloatArray, predictions: FloatArray) -> float:
+    """The unweighted mean of `metrics` on labels and predictions of shape (examples,)."""
+    return float(np.mean([METRICS[metric](labels, predictions) for metric in metrics]))
+
+
+def seed_values(
+    metrics: Sequence[str], labels: FloatArray, predictions_SN: FloatArray
+) -> FloatArray:
+    """The task's value for each seed, shape (seeds,); predictions have shape (seeds, examples)."""
+    return np.array([task_value(metrics, labels, row) for row in predictions_SN])
+
+
+def value_interval(
+    metrics: Sequence[str], labels: FloatArray, predictions_SN: FloatArray, resamples: int
+) -> Interval:
+    """Mean value over seeds, with an interval over seeds and examples."""
+    statistic = _Statistic(metrics, labels, predictions_SN)
+    return two_way_bootstrap_interval(statistic, *predictions_SN.shape, resamples=resamples)
+
+
+def gain_interval(
+    metrics: Sequence[str],
+    labels: FloatArray,
+    trained_SN: FloatArray,
+    untrained_SN: FloatArray,
+    resamples: int,
+) -> Interval:
+    """Mean difference of two starts, the same seeds and examples drawn for both each time."""
+    trained = _Statistic(metrics, labels, trained_SN)
+    untrained = _Statistic(metrics, labels, untrained_SN)
+
+    def difference(seeds: NDArray[np.intp], examples: NDArray[np.intp]) -> float:
+        return trained(seeds, examples) - untrained(seeds, examples)
+
+    return two_way_bootstrap_interval(difference, *trained_SN.shape, resamples=resamples)
+
+
+class _Statistic:
+    """The mean over drawn seeds of the task's value on drawn examples."""
+
+    def __init__(
+        self, metrics: Sequence[str], labels: FloatArray, predictions_SN: FloatArray
+    ) -> None:
+        self._metrics, self._labels, self._predictions = metrics, labels, predictions_SN
+        # Accuracy is a mean of hits: drawing from those is tens of times faster than scoring anew.
+        is_accuracy = tuple(metrics) == ("accuracy",)
+        self._hits = (predictions_SN == labels).astype(np.float64) if is_accuracy else None
+
+    def __call__(self, seeds: NDArray[np.intp], examples: NDArray[np.intp]) -> float:
+        if self._hits is not None:
+            return float(self._hits[seeds[:, None], examples].mean())
+        labels = self._labels[examples]
+        chosen, times = np.unique(seeds, return_counts=True)
+        values = seed_values(self._metrics, labels, self._predictions[chosen][:, examples])
+        return float(np.average(values, weights=times))
+
+
+def chance_value(metrics: Sequence[str], labels: FloatArray) -> float:
+    """The task's value when the most frequent label is always given."""
+    return task_value(metrics, labels, majority_predictions(labels))
+
+
+def caution(n: int) -> str:
+    """The sentence that refuses a conclusion from too few examples; empty when there are enough."""
+    if n >= MIN_ITEMS_TO_CONCLUDE:
+        return ""
+    return f"{n} scored items are fewer than {MIN_ITEMS_TO_CONCLUDE}: no conclusion is drawn."
+
+
+def as_summary(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
+    """Task to `value`, `low`, `high`, `n`, `seeds`, `baseline` and `gain` of its trained start."""
+    keys = ("value", "low", "high", "n", "seeds", "baseline", "gain", "gain_low", "gain_high")
+    keys = (*keys, "metric", "chance", "note")
+    return {
+        score.task: {key: getattr(score, key) for key in keys}
+        for score in scores
+        if score.start == "trained"
+    }

@@ -1,0 +1,197 @@
+"""How models are fine-tuned and scored: every choice that can move a score has a name here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from lilliput.core.errors import ConfigurationError
+from lilliput.core.settings import Settings
+
+Pooling = Literal["first", "mean", "positions"]
+WordRule = Literal["paper", "corrected"]
+MIN_ITEMS_TO_CONCLUDE = 100
+"""Below this many development items no conclusion is drawn; filtered RTE has 14, MRPC and WNLI 39."""
+
+
+class FineTuningSettings(Settings):
+    """Fine-tuning of a classifier or a regressor on top of an encoder."""
+
+    learning_rates: tuple[PositiveFloat, ...] = Field(
+        default=(1e-3,), min_length=1, description="Peak learning rates to choose from."
+    )
+    num_train_epochs: tuple[PositiveInt, ...] = Field(
+        default=(4,),
+        min_length=1,
+        description="Numbers of passes over the training data to choose from.",
+    )
+    seeds: tuple[int, ...] = Field(
+        default=(0, 1, 2),
+        min_length=1,
+        description="Seeds of head, dropout and order; one model each.",
+    )
+    batch_size: PositiveInt = Field(default=32, description="Examples per optimizer step.")
+    weight_decay: NonNegativeFloat = Field(default=0.01, description="Decoupled, on matrices only.")
+    warmup_ratio: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of the steps with rising rate."
+    )
+    max_grad_norm: PositiveFloat | None = Field(
+        default=1.0, description="Clip at this norm; none: never."
+    )
+    pooling: Pooling = Field(
+        default="mean",
+        description="What the head sees: the first token, the mean over tokens, or one learned weight a position (needs padding to the full length; the reference code's way).",
+    )
+    head: Literal["linear", "tanh"] = Field(
+        default="linear", description="One linear map, or a dense layer with tanh before it."
+    )
+    classifier_dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="Dropout before the head."
+    )
+    regression: Literal["linear", "relu"] = Field(
+        default="linear",
+        description="Output of a regression: as it is, or cut at zero (the reference code's way, whose gradient dies).",
+    )
+    selection_share: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Share of train held out to choose among learning rates and epochs; unused when there is one choice.",
+    )
+    selection: Literal["held-out", "last"] = Field(
+        default="held-out",
+        description="Choose by the held-out part of train, or take the last epoch of the first rate.",
+    )
+    max_seq_length: PositiveInt = Field(
+        default=128, description="Longest input in tokens, special ones too."
+    )
+    pad_to_max: bool = Field(default=False, description="Pad every input to max_seq_length.")
+    attend_to_padding: bool = Field(default=False, description="Let padding be attended to.")
+    max_train_examples: PositiveInt | None = Field(
+        default=None, description="Train on at most this many examples, drawn once for all seeds."
+    )
+    eval_batch_tokens: PositiveInt = Field(
+        default=8192,
+        description="Tokens per forward pass in prediction; memory decides, results do not.",
+    )
+    resamples: PositiveInt = Field(
+        default=1000, description="Bootstrap draws behind each interval."
+    )
+
+    @model_validator(mode="after")
+    def _positions_need_padding(self) -> FineTuningSettings:
+        if self.pooling == "positions" and not self.pad_to_max:
+            raise ValueError("pooling 'positions' needs pad_to_max = true, one weight a position")
+        return self
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether anything is left to choose on the held-out part of train."""
+        return self.selection == "held-out" and (
+            len(self.learning_rates) * len(self.num_train_epochs) > 1
+        )
+
+    @classmethod
+    def named(cls, preset: str) -> FineTuningSettings:
+        """The settings called "default" or "paper".
+
+        Raises:
+            ConfigurationError: There are none of that name.
+        """
+        if preset == "paper":
+            return cls.paper()
+        if preset != "default":
+            raise ConfigurationError("the preset must be default or paper", got=repr(preset))
+        return cls()
+
+    @classmethod
+    def paper(cls) -> FineTuningSettings:
+        """The paper's recipe with the defects of the reference code switched on.
+
+        Source: history of text-machine-lab/mini_bert: seeds 0-2, five epochs, batch 32, rate 2e-4
+        without weight decay, padding to 128 that is attended to, a learned map over positions, ReLU on
+        the regression, the last epoch reported. No warm-up, linear decay and clipping at 1 are the
+        defaults of the trainer it used.
+        """
+        return cls(
+            learning_rates=(2e-4,),
+            num_train_epochs=(5,),
+            weight_decay=0.0,
+            warmup_ratio=0.0,
+            pooling="positions",
+            classifier_dropout=0.0,
+            regression="relu",
+            selection="last",
+            pad_to_max=True,
+            attend_to_padding=True,
+        )
+
+
+class ProbeSettings(Settings):
+    """Probe tasks made from held-out text alone, and how models are fine-tuned on them."""
+
+    tasks: tuple[Literal["word_order", "coherence", "source"], ...] = Field(
+        default=("word_order", "coherence", "source"), min_length=1, description="Probes to make."
+    )
+    splits: tuple[str, ...] = Field(
+        default=("validation", "test"),
+        min_length=1,
+        description="Splits of the corpus to take text from.",
+    )
+    min_words: int = Field(
+        default=5, ge=4, description="Shortest window, in space-separated words."
+    )
+    max_words: int = Field(default=8, ge=5, description="Longest window; longer sentences are cut.")
+    dev_share: float = Field(
+        default=0.4, gt=0, lt=1, description="Share of documents kept for scoring."
+    )
+    max_train_examples: PositiveInt = Field(
+        default=1000, description="Most training windows of a probe; an example of two takes two."
+    )
+    max_dev_examples: PositiveInt = Field(
+        default=500, description="Most scored windows of a probe; an example of two takes two."
+    )
+    source_column: str = Field(
+        default="source", description="Corpus column that holds the label of `source`."
+    )
+    source_prefix: str = Field(
+        default="", description="When given, the label is the column's text before this separator."
+    )
+    max_sources: int = Field(default=4, ge=2, description="Largest sources to tell apart.")
+    fine_tuning: FineTuningSettings = Field(
+        default=FineTuningSettings(
+            learning_rates=(2e-3,),
+            num_train_epochs=(3,),
+            seeds=(0, 1),
+            max_seq_length=64,
+            resamples=500,
+        ),
+        description="How the probes are learned, the same from trained and untrained weights.",
+    )
+
+    @model_validator(mode="after")
+    def _windows_exist(self) -> ProbeSettings:
+        if self.max_words < self.min_words:
+            raise ValueError(f"max_words must be at least min_words ({self.min_words})")
+        return self
+
+
+class PairSettings(Settings):
+    """Scoring of minimal pairs."""
+
+    method: Literal["plain", "within_word_l2r", "masked_once", "causal"] = Field(
+        default="plain",
+        description="Masked models: each token masked alone; with the rest of its word masked too; or all tokens scored from one masked pass each 1/parts of them (an approximation). Causal models: left to right.",
+    )
+    masked_once_parts: PositiveInt = Field(
+        default=6,
+        description="With masked_once: passes a sentence; token i is masked in pass i mod parts.",
+    )
+    normalise: bool = Field(default=False, description="Divide each score by its number of tokens.")
+    batch_tokens: PositiveInt = Field(
+        default=8192, description="Tokens per forward pass; memory decides, results do not."
+    )
+    resamples: PositiveInt = Field(
+        default=1000, description="Bootstrap draws behind each interval."
+    )

@@ -1,0 +1,105 @@
+"""The two starts of every comparison: what a run learned, and the random weights it began with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import xxhash
+
+from lilliput.core.artefacts import read_manifest
+from lilliput.core.errors import ArtefactError, ConfigurationError
+from lilliput.evaluation.encoding import TextEncoder
+from lilliput.evaluation.places import find_token_store
+from lilliput.models import LanguageModel
+from lilliput.training import load_model, read_run_config
+from lilliput.training.weights import build_run_model
+
+TRAINED, UNTRAINED = "trained", "untrained"
+INITIAL = "initial"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights to fine-tune or to score, with the proof of which they are.
+
+    Attributes:
+        name: "trained" or "untrained".
+        checkpoint: Folder name under the run's checkpoints.
+        model: The weights, float32, on the processor.
+        digest: XXH3-128 of all weights as they were loaded.
+    """
+
+    name: str
+    checkpoint: str
+    model: LanguageModel
+    digest: str
+
+
+def weights_digest(model: LanguageModel) -> str:
+    """XXH3-128 over names and values of all parameters, 32 hexadecimal digits."""
+    state = xxhash.xxh3_128()
+    for name, parameter in sorted(model.named_parameters()):
+        state.update(name.encode())
+        state.update(parameter.detach().contiguous().numpy().tobytes())
+    return state.hexdigest()
+
+
+def load_starts(run: Path, checkpoint: str = "final", *, untrained: bool = True) -> list[Start]:
+    """The weights at `checkpoint`, and with `untrained` those the run started from.
+
+    The published baseline without pre-training may have read pre-trained weights, whatever was asked
+    for. Here it is proved: the loader refuses a tensor it cannot place, the initial checkpoint must be
+    bit for bit what the run's seed draws, and it must differ from the trained one.
+
+    Raises:
+        InputError: The run or the checkpoint is not there.
+        ArtefactError: The weights are not what their name says.
+    """
+    starts = [_load(run, TRAINED, checkpoint)]
+    if untrained and checkpoint != INITIAL:
+        starts.append(_load(run, UNTRAINED, INITIAL))
+        _prove_untrained(run, starts[1], starts[0])
+    return starts
+
+
+def _load(run: Path, name: str, checkpoint: str) -> Start:
+    model = load_model(run, checkpoint)
+    return Start(name, checkpoint, model, weights_digest(model))
+
+
+def _prove_untrained(run: Path, untrained: Start, trained: Start) -> None:
+    drawn = build_run_model(read_run_config(run))
+    pairs = zip(drawn.parameters(), untrained.model.parameters(), strict=True)
+    if not all(torch.equal(a, b) for a, b in pairs):
+        raise ArtefactError(
+            f"the initial checkpoint of {run} must hold the weights that its seed draws",
+            got=f"other weights (digest {untrained.digest})",
+            remedy="Train the run again in another folder.",
+        )
+    if untrained.digest == trained.digest:
+        raise ArtefactError(
+            f"the {trained.checkpoint} checkpoint of {run} must differ from the initial one",
+            got=f"the same weights (digest {trained.digest})",
+        )
+
+
+def check_vocabulary(run: Path, model: LanguageModel, encoder: TextEncoder) -> None:
+    """Refuse a tokenizer other than the run's.
+
+    Where the run's token store lies beside it, the content must be the same; elsewhere the model must
+    have all ids.
+
+    Raises:
+        ConfigurationError: It is another tokenizer.
+    """
+    store = find_token_store(run, read_manifest(run, "run"))
+    known = read_manifest(store).inputs["tokenizer"] if store else None
+    ids = model.config.vocab_size
+    if encoder.vocab_size > ids or known not in (None, encoder.loaded.content):
+        raise ConfigurationError(
+            f"the tokenizer must be the one the model was trained with ({ids} ids)",
+            got=f"{encoder.loaded.folder} with {encoder.vocab_size} ids",
+            remedy="Give the tokenizer of this run's language.",
+        )

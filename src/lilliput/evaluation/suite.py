@@ -1,0 +1,286 @@
+"""Scoring one run on many tasks: each task's predictions are kept, then all scores put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from lilliput.core.artefacts import Build, artefact_id, building, is_artefact, read_manifest
+from lilliput.core.files import atomic_path, read_json, write_json
+from lilliput.core.progress import SILENT, Reporter
+from lilliput.evaluation.encoding import TextEncoder, encode_examples
+from lilliput.evaluation.examples import Examples, Table
+from lilliput.evaluation.fine_tuning import LabelledTexts
+from lilliput.evaluation.scores import (
+    PREDICTIONS_FILE,
+    SCORES_FILE,
+    Score,
+    caution,
+    chance_value,
+    gain_interval,
+    read_scores,
+    score_from_record,
+    seed_values,
+    value_interval,
+)
+from lilliput.evaluation.seeds import FineTuned, fine_tune_seeds
+from lilliput.evaluation.settings import FineTuningSettings
+from lilliput.evaluation.starts import TRAINED, UNTRAINED, Start, check_vocabulary, load_starts
+from lilliput.evaluation.tasks import TaskDefinition
+
+EVALUATION_KIND = "evaluation"
+EVALUATION_SCHEMA = 1
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task with the examples to learn from and to score.
+
+    Attributes:
+        task: What it is.
+        train: Labelled examples.
+        scored: Split to examples; those without labels are predicted and kept, not scored.
+        facts: Counts for the record of its score (kept rows of each split).
+        guests: Splits in `scored` that belong to another task, which has no training data of its own.
+    """
+
+    task: TaskDefinition
+    train: Examples
+    scored: Mapping[str, Examples]
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    guests: Mapping[str, TaskDefinition] = field(default_factory=dict[str, TaskDefinition])
+
+    def with_guests(self, other: TaskData) -> TaskData:
+        """The same, and the sets of a task that is predicted with this one's models."""
+        sets = {f"{other.task.name}:{split}": found for split, found in other.scored.items()}
+        guests = {**self.guests, **dict.fromkeys(sets, other.task)}
+        return replace(self, scored={**self.scored, **sets}, guests=guests)
+
+    def task_of(self, split: str) -> TaskDefinition:
+        """The task that a scored set belongs to."""
+        return self.guests.get(split, self.task)
+
+    def score_name(self, split: str) -> str:
+        """What a set's score is called: the task, and the set where a task has several."""
+        task = self.task_of(split)
+        if len(task.dev) == 1:
+            return task.name
+        return f"{task.name}_{split.removeprefix('validation_')}"
+
+
+def evaluate_tasks(
+    run: Path,
+    data: Sequence[TaskData],
+    tokenizer: Path,
+    out: Path,
+    *,
+    inputs: Mapping[str, str],
+    settings: FineTuningSettings,
+    checkpoint: str = "final",
+    device: str = "cpu",
+    reporter: Reporter = SILENT,
+) -> list[Score]:
+    """Scores of a run on tasks, from its trained and its untrained weights, as an artefact in `out`.
+
+    A task that is finished stays finished when the call is interrupted and made again.
+
+    Args:
+        run: Folder of the run.
+        data: Tasks with their examples.
+        tokenizer: Folder of the tokenizer that the run was trained with.
+        out: Folder of the artefact "evaluation".
+        inputs: Ids of where the examples come from, by name.
+        settings: How models are fine-tuned.
+        checkpoint: The trained weights: "final" or "step-N".
+        device: Where to compute.
+        reporter: Where progress goes.
+    """
+    made_from: dict[str, Any] = {
+        "tasks": [one.task.model_dump(mode="json") for one in data],
+        "fine_tuning": settings.model_dump(mode="json"),
+        "checkpoint": checkpoint,
+    }
+    origins = {"run": read_manifest(run, "run").id, **inputs}
+    if is_artefact(out):
+        manifest = read_manifest(out)
+        if manifest.id == artefact_id(EVALUATION_KIND, EVALUATION_SCHEMA, made_from, origins):
+            return read_scores(out)
+    with building(out, EVALUATION_KIND, EVALUATION_SCHEMA, made_from, origins) as build:
+        encoder = TextEncoder.load(tokenizer)
+        starts = load_starts(run, checkpoint)
+        check_vocabulary(run, starts[0].model, encoder)
+        with reporter.task("evaluation", total=len(data), unit="tasks") as progress:
+            for one in data:
+                _score_once(build, one, starts, encoder, settings, device)
+                progress.advance(note=one.task.name)
+        _assemble(build, [one.task.name for one in data])
+    return read_scores(out)
+
+
+def _score_once(
+    build: Build,
+    data: TaskData,
+    starts: Sequence[Start],
+    encoder: TextEncoder,
+    settings: FineTuningSettings,
+    device: str,
+) -> None:
+    """Score one task and keep its parts, unless an interrupted call has already done so."""
+    record = build.path(f"parts/{data.task.name}.json")
+    if record.is_file():
+        return
+    found = _fine_tune_starts(data, starts, encoder, settings, device)
+    tables = [
+        _prediction_table(data, start.name, split, predictions)
+        for start, tuned in zip(starts, found, strict=True)
+        for split, predictions in tuned.predictions.items()
+    ]
+    with atomic_path(build.path(f"parts/{data.task.name}.parquet")) as path:
+        pq.write_table(pa.concat_tables(tables), path, compression="zstd")
+    write_json(record, [s.as_record() for s in _task_scores(data, starts, found, settings)])
+
+
+def _fine_tune_starts(
+    data: TaskData,
+    starts: Sequence[Start],
+    encoder: TextEncoder,
+    settings: FineTuningSettings,
+    device: str,
+) -> list[FineTuned]:
+    config = starts[0].model.config
+    longest = min(settings.max_seq_length, config.max_position_embeddings - config.position_offset)
+    fitting = settings.model_copy(update={"max_seq_length": longest})
+    train = LabelledTexts(
+        encode_examples(encoder, data.train, longest),
+        data.train.labels,
+        data.task.is_regression,
+        encoder.special.pad,
+    )
+    scored = {
+        split: encode_examples(encoder, examples, longest)
+        for split, examples in data.scored.items()
+    }
+    return [
+        fine_tune_seeds(start.model, data.task, train, scored, fitting, device=device)
+        for start in starts
+    ]
+
+
+def _prediction_table(data: TaskData, start: str, split: str, predictions_SN: FloatArray) -> Table:
+    seeds, count = predictions_SN.shape
+    examples = data.scored[split]
+    names = {
+        "task": data.task_of(split).name,
+        "score": data.score_name(split),
+        "start": start,
+        "split": split,
+    }
+    columns: dict[str, Any] = {
+        key: pa.array([name] * (seeds * count), pa.string()).dictionary_encode()
+        for key, name in names.items()
+    }
+    columns["seed"] = np.repeat(np.arange(seeds), count)
+    columns["example"] = np.tile(examples.ids, seeds)
+    columns["label"] = np.tile(examples.labels, seeds)
+    columns["prediction"] = predictions_SN.reshape(-1)
+    return pa.table(columns)
+
+
+def _task_scores(
+    data: TaskData,
+    starts: Sequence[Start],
+    found: Sequence[FineTuned],
+    settings: FineTuningSettings,
+) -> list[Score]:
+    """One score a labelled split and start; the name tells the split where a task has several."""
+    scores: list[Score] = []
+    for split, examples in data.scored.items():
+        if not examples.has_labels:
+            continue
+        predictions = {
+            start.name: tuned.predictions[split] for start, tuned in zip(starts, found, strict=True)
+        }
+        made = split_scores(
+            data.score_name(split),
+            data.task_of(split),
+            examples.labels,
+            predictions,
+            resamples=settings.resamples,
+        )
+        for score, start, tuned in zip(made, starts, found, strict=True):
+            details = {**score.details, **tuned.as_details(), **data.facts}
+            details |= {"weights_digest": start.digest, "train_examples": len(data.train)}
+            scores.append(replace(score, checkpoint=start.checkpoint, details=details))
+    return scores
+
+
+def split_scores(
+    name: str,
+    task: TaskDefinition,
+    labels: FloatArray,
+    predictions: Mapping[str, FloatArray],
+    *,
+    resamples: int,
+) -> list[Score]:
+    """The score of each start from its predictions alone.
+
+    Args:
+        name: What to call the score.
+        task: Its metrics.
+        labels: Shape (examples,).
+        predictions: Start to classes or values, shape (seeds, examples).
+        resamples: Bootstrap draws behind each interval.
+    """
+    intervals = {
+        start: value_interval(task.metrics, labels, array, resamples)
+        for start, array in predictions.items()
+    }
+    baseline = intervals[UNTRAINED].value if UNTRAINED in intervals else None
+    scores: list[Score] = []
+    for start, array in predictions.items():
+        seeds, count = array.shape
+        interval = intervals[start]
+        score = Score(
+            task=name,
+            start=start,
+            metric="+".join(task.metrics),
+            value=interval.value,
+            low=interval.low,
+            high=interval.high,
+            n=count,
+            seeds=seeds,
+            baseline=baseline,
+            note=caution(count),
+            chance=chance_value(task.metrics, labels),
+            details={
+                "metrics": {m: float(seed_values((m,), labels, array).mean()) for m in task.metrics}
+            },
+        )
+        if start == TRAINED and baseline is not None:
+            gain = gain_interval(task.metrics, labels, array, predictions[UNTRAINED], resamples)
+            score = replace(score, gain=gain.value, gain_low=gain.low, gain_high=gain.high)
+        scores.append(score)
+    return scores
+
+
+def _assemble(build: Build, names: Sequence[str]) -> None:
+    """All parts as one file of scores and one of predictions; the parts go."""
+    records = [r for name in names for r in read_json(build.path(f"parts/{name}.json"))]
+    tables = [pq.read_table(build.path(f"parts/{name}.parquet")) for name in names]
+    with atomic_path(build.path(PREDICTIONS_FILE)) as path:
+        pq.write_table(pa.concat_tables(tables), path, compression="zstd")
+    write_json(build.path(SCORES_FILE), records)
+    for path in build.path("parts").iterdir():
+        path.unlink()
+    build.path("parts").rmdir()
+    build.facts["scores"] = {
+        f"{score.task}/{score.start}": score.value for score in map(score_from_record, records)
+    }

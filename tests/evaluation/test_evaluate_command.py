@@ -1,0 +1,111 @@
+"""The verb: the keys of the contract, tokenizers found by content, refusals in one sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lilliput.cli._frame import build_app
+from lilliput.core.artefacts import read_manifest
+from lilliput.core.errors import ConfigurationError, InputError
+from lilliput.evaluation import ProbeSettings, build_probes
+
+QUICK = ("--set", "seeds=[0,1]", "--set", "num_train_epochs=[1]", "--set", "resamples=20")
+
+
+@pytest.fixture(scope="module")
+def study(line, corpus, tmp_path_factory):
+    """The folders of a study, as its layout has them."""
+    root = tmp_path_factory.mktemp("study")
+    run_id = read_manifest(line.run).id
+    shutil.copytree(line.run, root / "runs" / run_id)
+    shutil.copytree(line.tokens, root / "tokens" / "small")
+    shutil.copytree(line.tokenizer, root / "tokenizers" / "small" / "byte-bpe-300")
+    settings = ProbeSettings(max_train_examples=32, max_dev_examples=32)
+    build_probes(corpus, root / "probes" / "small", settings=settings)
+    return root / "runs" / run_id
+
+
+def _run(capsys, *arguments):
+    build_app()([*map(str, arguments), "--json"], standalone_mode=False)
+    return json.loads(capsys.readouterr().out)
+
+
+KEYS = {"value", "low", "high", "n", "seeds", "baseline"}
+
+
+def test_probes_of_a_study_need_no_further_paths(study, capsys):
+    record = _run(capsys, "evaluate", "probes", study, *QUICK)
+    assert set(record["scores"]) == {"word_order", "coherence", "source"}
+    assert all(set(score) >= KEYS for score in record["scores"].values())
+    values = [score["value"] for score in record["scores"].values()]
+    assert record["average"]["value"] == pytest.approx(sum(values) / 3)
+    assert _run(capsys, "evaluate", "probes", study, *QUICK) == record
+
+
+def test_glue_under_a_vocabulary(study, capsys, tmp_path):
+    rows = pa.table({"sentence": ["the cat", "a zyx"] * 10, "label": [0, 1] * 10})
+    (tmp_path / "glue" / "cola").mkdir(parents=True)
+    for split in ("train", "validation"):
+        pq.write_table(rows, tmp_path / "glue" / "cola" / f"{split}.parquet")
+    (tmp_path / "words.csv").write_text("word,frequency\nthe,2\ncat,1\n")
+    record = _run(
+        capsys, "evaluate", "glue", study, "--data", tmp_path / "glue", "--tasks", "cola",
+        "--vocabulary", tmp_path / "words.csv", "--out", tmp_path / "out" / "glue", *QUICK,
+    )  # fmt: skip
+    assert set(record["scores"]["cola"]) >= KEYS
+    assert record["scores"]["cola"]["n"] == 10
+    assert "no conclusion" in record["scores"]["cola"]["note"]
+    assert "sst2" in record["average"]["missing"]
+
+
+def test_minimal_pairs(study, capsys, tmp_path):
+    pair = {"sentence_good": "the cat sees", "sentence_bad": "cat the sees"}
+    (tmp_path / "order.jsonl").write_text(json.dumps(pair) + "\n")
+    record = _run(capsys, "evaluate", "pairs", study, "--data", tmp_path / "order.jsonl")
+    assert set(record["scores"]["order"]) >= KEYS
+    assert record["average"]["value"] == record["scores"]["order"]["value"]
+
+
+def test_a_point_along_the_run_has_scores_of_its_own(study, capsys):
+    record = _run(
+        capsys, "evaluate", "probes", study, "--tasks", "source", "--checkpoint", "step-1", *QUICK
+    )
+    assert record["out"].endswith("probes-step-1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "shown"),
+    [
+        (("glue", "--data", "/nowhere"), InputError, "/nowhere"),
+        (("probes", "--tasks", "rhyme"), InputError, "rhyme"),
+        (("probes", "--set", "batchsize=3"), ConfigurationError, "batch_size"),
+        (("probes", "--checkpoint", "step-77"), InputError, "step-77"),
+        (("glue", "--data", ".", "--preset", "fast"), ConfigurationError, "'fast'"),
+    ],
+)
+def test_bad_input_is_one_sentence(study, arguments, error, shown):
+    suite, *rest = arguments
+    with pytest.raises(error, match=shown):
+        build_app()(["evaluate", suite, str(study), *rest], standalone_mode=False)
+
+
+def test_another_tokenizer_of_the_same_size_is_refused(study, corpus, tmp_path):
+    from lilliput.tokenization import TokenizerSettings, train_tokenizer
+
+    settings = TokenizerSettings(kind="wordpiece", vocab_size=290)
+    other = train_tokenizer(corpus, tmp_path / "other", settings)
+    with pytest.raises(ConfigurationError, match="trained with"):
+        build_app()(
+            ["evaluate", "probes", str(study), "--tokenizer", str(other), "--out",
+             str(tmp_path / "out")], standalone_mode=False,
+        )  # fmt: skip
+
+
+def test_a_run_outside_a_study_needs_its_tokenizer(line):
+    with pytest.raises(InputError, match="--tokenizer"):
+        build_app()(["evaluate", "probes", str(line.run)], standalone_mode=False)

@@ -1,0 +1,141 @@
+"""Task definitions as data, and the refusal of data that do not fit them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lilliput.core.errors import ConfigurationError, InputError
+from lilliput.evaluation.examples import Examples, examples_of, read_examples
+from lilliput.evaluation.tasks import GLUE_TASKS, known_tasks, load_task
+
+# Official sizes, train / dev, of the nine tasks (Wang et al. 2018, and the released files).
+OFFICIAL = {
+    "cola": (8551, 1043),
+    "sst2": (67349, 872),
+    "mrpc": (3668, 408),
+    "qqp": (363846, 40430),
+    "stsb": (5749, 1500),
+    "mnli": (392702, 9815 + 9832),
+    "qnli": (104743, 5463),
+    "rte": (2490, 277),
+    "wnli": (635, 71),
+}
+
+
+def test_the_nine_tasks_and_the_diagnostics_are_shipped():
+    assert set(known_tasks()) == {*GLUE_TASKS, "ax"}
+    for name, (train, dev) in OFFICIAL.items():
+        task = load_task(name)
+        assert task.rows[task.train] == train
+        assert sum(task.rows[split] for split in task.dev) == dev
+        assert task.licence
+        assert task.source
+
+
+def test_official_metrics():
+    metrics = {name: set(load_task(name).metrics) for name in known_tasks()}
+    assert metrics["cola"] == metrics["ax"] == {"matthews_corrcoef"}
+    assert metrics["mrpc"] == metrics["qqp"] == {"f1", "accuracy"}
+    assert metrics["stsb"] == {"pearson", "spearman"}
+    assert all(metrics[t] == {"accuracy"} for t in ("sst2", "mnli", "qnli", "rte", "wnli"))
+    assert not load_task("ax").in_average
+
+
+def test_a_new_task_needs_no_python(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'name = "mine"\ntitle = "?"\nfields = ["text"]\nlabels = ["no", "yes"]\n'
+        'metrics = ["accuracy"]\ntrain = "train"\ndev = ["dev"]\n'
+        'source = "me"\nlicence = "CC0"\nversion = "1"\n'
+    )
+    task = load_task(path)
+    assert (task.num_outputs, task.is_regression) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('metrics = ["bleu"]', "bleu"),
+        ('metric = ["accuracy"]', "metric"),
+        ('label_type = "number"', "number"),
+    ],
+)
+def test_a_task_file_that_breaks_a_rule_is_refused(tmp_path, line, shown):
+    base = {
+        "name": '"mine"',
+        "title": '"?"',
+        "fields": '["text"]',
+        "labels": '["no", "yes"]',
+        "metrics": '["accuracy"]',
+        "train": '"train"',
+        "dev": '["dev"]',
+        "source": '"me"',
+        "licence": '"CC0"',
+        "version": '"1"',
+    }
+    key = line.split(" =")[0]
+    text = "\n".join([*(f"{k} = {v}" for k, v in base.items() if k != key), line])
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=shown):
+        load_task(tmp_path / "mine.toml")
+
+
+def test_an_unknown_task_is_named_with_the_known_ones():
+    with pytest.raises(ConfigurationError, match=r"'snli'.*Known: ax, cola"):
+        load_task("snli")
+
+
+def _cola(**columns):
+    rows = {"sentence": ["a b.", "c d."], "label": [0, 1], "idx": [7, 9]} | columns
+    return pa.table({name: values for name, values in rows.items() if values is not None})
+
+
+def test_examples_keep_text_label_and_number():
+    examples = examples_of(load_task("cola"), _cola(), "here")
+    assert examples.texts == (("a b.", "c d."),)
+    assert examples.ids.tolist() == [7, 9]
+    assert examples.has_labels
+    assert examples.take(np.array([1])).texts == (("c d.",),)
+
+
+def test_hidden_labels_are_no_labels():
+    assert not examples_of(load_task("cola"), _cola(label=[-1, -1]), "here").has_labels
+    assert not Examples(((),), np.array([]), np.array([], dtype=np.int64)).has_labels
+
+
+@pytest.mark.parametrize(
+    ("task", "table", "shown"),
+    [
+        ("cola", _cola(label=[0, 2]), r"0 to 1 .*got 2"),
+        ("cola", _cola(label=[0.5, 1.0]), r"got 0\.5"),
+        ("cola", _cola(sentence=None), r"no sentence"),
+        ("cola", _cola(label=None), r"no label"),
+        ("cola", _cola(sentence=[], label=[], idx=[]), "0 rows"),
+        (
+            "stsb",
+            pa.table({"sentence1": ["a"], "sentence2": ["b"], "label": [5.5]}),
+            r"0 to 5.*got 5\.5",
+        ),
+        (
+            "stsb",
+            pa.table({"sentence1": ["a"], "sentence2": ["b"], "label": [float("nan")]}),
+            "got nan",
+        ),
+    ],
+)
+def test_bad_tables_are_refused_with_what_is_wrong(task, table, shown):
+    with pytest.raises(InputError, match=shown):
+        examples_of(load_task(task), table, "here")
+
+
+def test_splits_are_read_from_parquet_and_json_lines(tmp_path):
+    pq.write_table(_cola(), tmp_path / "train.parquet")
+    (tmp_path / "validation.jsonl").write_text('{"sentence": "a b.", "label": 1}\n')
+    task = load_task("cola")
+    assert len(read_examples(task, tmp_path, "train")) == 2
+    assert read_examples(task, tmp_path, "validation").labels.tolist() == [1.0]
+    with pytest.raises(InputError, match=r"test\.parquet"):
+        read_examples(task, tmp_path, "test")
