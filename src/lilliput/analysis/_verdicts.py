@@ -1,0 +1,126 @@
+"""What the data cannot tell, one sentence each."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.analysis.breaks import BreakTest
+from lilliput.analysis.curves import CurveFit
+
+FloatArray = NDArray[np.float64]
+# Differences of BIC below 2 are "not worth more than a bare mention" (Kass and Raftery 1995).
+_TELLING_BIC = 2.0
+_FEW_RUNS = 10
+_FEW_POINTS = 3
+_LOST_DRAWS = 0.05
+
+
+def fit_warnings(
+    chosen: CurveFit,
+    ranked: list[CurveFit],
+    tests: list[BreakTest],
+    flops: FloatArray,
+    runs: NDArray[np.intp],
+    draws: FloatArray,
+) -> tuple[str, ...]:
+    """Warnings about the choice of law, its breaks and its intervals."""
+    found = [
+        *_close_rivals(chosen, ranked),
+        *_breaks_not_claimed(chosen, ranked, tests),
+        *_thin_pieces(chosen, flops),
+        *_breaks_outside(chosen, flops),
+        *_offset_verdict(chosen),
+        *_rising(chosen),
+        *_few_runs(runs, draws),
+    ]
+    return tuple(found)
+
+
+def _name(fit: CurveFit) -> str:
+    count = fit.breaks.size
+    return fit.law if count == 0 else f"{fit.law} with {count} break{'s' if count > 1 else ''}"
+
+
+def _close_rivals(chosen: CurveFit, ranked: list[CurveFit]) -> list[str]:
+    rivals = [
+        fit
+        for fit in ranked
+        if fit is not chosen
+        and abs(fit.bic - chosen.bic) < _TELLING_BIC
+        and _says_else(fit, chosen)
+    ]
+    if not rivals:
+        return []
+    names = ", ".join(f"{_name(fit)} (BIC {fit.bic:.1f})" for fit in rivals)
+    return [f"The data cannot tell {_name(chosen)} (BIC {chosen.bic:.1f}) from {names}."]
+
+
+def _says_else(rival: CurveFit, chosen: CurveFit) -> bool:
+    """Whether two laws differ; an offset of zero is the plain power law again."""
+    if {rival.law, chosen.law} == {"power", "power_offset"}:
+        offset = (rival if rival.law == "power_offset" else chosen).parameters["offset"]
+        return offset > 0
+    return True
+
+
+def _breaks_not_claimed(
+    chosen: CurveFit, ranked: list[CurveFit], tests: list[BreakTest]
+) -> list[str]:
+    best = ranked[0]
+    if not tests or best.breaks.size <= chosen.breaks.size:
+        return []
+    return [
+        f"BIC alone would choose {_name(best)}, but {tests[-1].p:.0%} of data simulated from "
+        f"{tests[-1].null} improve as much: the data cannot tell whether there are more breaks."
+    ]
+
+
+def _thin_pieces(chosen: CurveFit, flops: FloatArray) -> list[str]:
+    if chosen.law not in ("segmented", "segmented_jumps"):
+        return []
+    edges = [0.0, *chosen.breaks.tolist(), np.inf]
+    sentences: list[str] = []
+    for low, high in itertools.pairwise(edges):
+        count = int(np.unique(flops[(flops > low) & (flops <= high)]).size)
+        if count < _FEW_POINTS:
+            span = f"from {low:.3g} to {high:.3g}" if low else f"below {high:.3g}"
+            sentences.append(f"The piece {span} rests on {count} points; its exponent is weak.")
+    return sentences
+
+
+def _breaks_outside(chosen: CurveFit, flops: FloatArray) -> list[str]:
+    outside = chosen.breaks[(chosen.breaks < flops.min()) | (chosen.breaks > flops.max())]
+    return [
+        f"The break at {place:.3g} lies outside the points: its place and sharpness are extrapolated."
+        for place in outside.tolist()
+    ]
+
+
+def _offset_verdict(chosen: CurveFit) -> list[str]:
+    if chosen.law == "power_offset" and chosen.parameters["offset"] == 0:
+        return ["The best offset is zero: the law is the plain power law."]
+    return []
+
+
+def _rising(chosen: CurveFit) -> list[str]:
+    if chosen.law == "power" and chosen.parameters["exponent"] <= 0:
+        return ["The loss does not fall with the cost: the exponent is not above zero."]
+    return []
+
+
+def _few_runs(runs: NDArray[np.intp], draws: FloatArray) -> list[str]:
+    count = int(np.unique(runs).size)
+    sentences: list[str] = []
+    if count < 2:
+        sentences.append(
+            "All points come from one run: there is nothing to resample, no intervals."
+        )
+    elif count < _FEW_RUNS:
+        sentences.append(f"The points come from {count} runs only: the intervals are rough.")
+    lost = float(np.mean(~np.isfinite(draws).all(axis=1))) if draws.size and count > 1 else 0.0
+    if lost > _LOST_DRAWS:
+        sentences.append(f"{lost:.0%} of the resamples could not carry the law.")
+    return sentences

@@ -1,0 +1,289 @@
+"""How two columns go together, with intervals from resampled runs; and whether one adds anything."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from lilliput.analysis.curves import plain_number
+from lilliput.analysis.resampling import cluster_draws, expanded_bounds
+from lilliput.analysis.table import Table
+from lilliput.core.errors import InputError
+
+FloatArray = NDArray[np.float64]
+DEFAULT_RESAMPLES = 2000
+_LEAST_POINTS = 3
+_MANY_POINTS = 150
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A coefficient between -1 and 1; bounds are None where the data cannot give them."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "value": plain_number(self.value),
+            "low": plain_number(self.low),
+            "high": plain_number(self.high),
+            "n": self.n,
+        }
+
+
+@dataclass(frozen=True)
+class CorrelationResult:
+    """Three coefficients of two columns, and what is left of them given others."""
+
+    pearson: Correlation
+    spearman: Correlation
+    kendall: Correlation
+    x: str
+    y: str
+    partial: dict[str, Correlation] = field(default_factory=dict[str, Correlation])
+    given: tuple[str, ...] = ()
+    disattenuated: Correlation | None = None
+    warnings: tuple[str, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        attenuation = None if self.disattenuated is None else self.disattenuated.as_record()
+        return {
+            "pearson": self.pearson.as_record(),
+            "spearman": self.spearman.as_record(),
+            "kendall": self.kendall.as_record(),
+            "x": self.x,
+            "y": self.y,
+            "partial": {name: value.as_record() for name, value in self.partial.items()} or None,
+            "given": list(self.given),
+            "disattenuated": attenuation,
+            "warnings": list(self.warnings),
+            **self.facts,
+        }
+
+
+def pearson(x: FloatArray, y: FloatArray) -> float:
+    """Pearson's coefficient of linear association; NaN where one side is constant."""
+    dx, dy = x - x.mean(), y - y.mean()
+    scale = math.sqrt(float(dx @ dx) * float(dy @ dy))
+    return float(dx @ dy) / scale if scale > 0 else math.nan
+
+
+def spearman(x: FloatArray, y: FloatArray) -> float:
+    """Spearman's rank coefficient, ties at their mean rank."""
+    return pearson(stats.rankdata(x), stats.rankdata(y))
+
+
+def kendall(x: FloatArray, y: FloatArray) -> float:
+    """Kendall's tau-b."""
+    if x.size > _MANY_POINTS:
+        # Sorting beats all pairs from here on.
+        return float(np.asarray(stats.kendalltau(x, y), dtype=np.float64)[0])
+    sign_x, sign_y = (np.sign(v[:, None] - v[None, :]) for v in (x, y))
+    scale = math.sqrt(float(np.sum(sign_x**2)) * float(np.sum(sign_y**2)))
+    return float(np.sum(sign_x * sign_y)) / scale if scale > 0 else math.nan
+
+
+def partial_correlation(
+    x: FloatArray, y: FloatArray, given: FloatArray, *, ranks: bool = False
+) -> float:
+    """Correlation of what a linear regression on `given` leaves of x and y.
+
+    Args:
+        x: Shape (points,).
+        y: Shape (points,).
+        given: Shape (points, columns).
+        ranks: Whether to take ranks first (partial Spearman).
+    """
+    if ranks:
+        x, y = stats.rankdata(x), stats.rankdata(y)
+        given = stats.rankdata(given, axis=0)
+    design = np.column_stack([np.ones(x.size), given - given.mean(axis=0)])
+    basis = np.linalg.qr(design)[0]
+    rest_x, rest_y = x - basis @ (basis.T @ x), y - basis @ (basis.T @ y)
+    rounding = 1e-12 * (np.linalg.norm(x) * np.linalg.norm(y))
+    if np.linalg.norm(rest_x) * np.linalg.norm(rest_y) <= rounding:
+        return math.nan
+    return float(rest_x @ rest_y / (np.linalg.norm(rest_x) * np.linalg.norm(rest_y)))
+
+
+def analyse_correlation(
+    table: Table,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    given: tuple[str, ...] = (),
+    log: tuple[str, ...] = (),
+    noise_sd: float | None = None,
+    points: str = "final",
+    resamples: int = DEFAULT_RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> CorrelationResult:
+    """Whether two columns of a table go together.
+
+    Args:
+        table: One row a measurement.
+        x: First column; by default the table's loss.
+        y: Second column; by default the mean of all `score_` columns, else the parameters.
+        given: Columns held fixed in a partial correlation, such as `num_parameters`.
+        log: Columns to take the logarithm of first.
+        noise_sd: Standard deviation of y's measurement noise (task size, seeds), for the correction
+            of attenuation.
+        points: "final" (finished runs) or "all".
+        resamples: Draws of whole runs.
+        level: Coverage.
+        seed: Of the draws.
+
+    Raises:
+        InputError: A column is missing or constant, or fewer than three rows have all of them.
+    """
+    rows = (
+        table.select(table.columns["is_final"].astype(bool))
+        if _take_final(table, points)
+        else table
+    )
+    x_name, y_name = x or _default_x(rows), y or _default_y(rows)
+    columns = [_column(rows, name, log) for name in (x_name, y_name, *given)]
+    values = np.column_stack(columns)
+    usable = np.asarray(np.isfinite(values).all(axis=1))
+    values = values[usable]
+    _check(values, (x_name, y_name, *given), table.source)
+    runs = rows.text("run")[usable] if "run" in rows else np.arange(values.shape[0]).astype(np.str_)
+    n_runs = np.unique(runs).size
+    statistics = _statistics(values, noise_sd)
+    draws = np.array(
+        [
+            _statistics(values[drawn], noise_sd)
+            for drawn in cluster_draws(runs, resamples=resamples, seed=seed)
+        ]
+    )
+    low, high = expanded_bounds(np.clip(draws, -1, 1), n_runs, level)
+    found = [
+        Correlation(value, *_bounds(low[i], high[i]), values.shape[0])
+        for i, value in enumerate(statistics.tolist())
+    ]
+    return CorrelationResult(
+        pearson=found[0],
+        spearman=found[1],
+        kendall=found[2],
+        x=x_name,
+        y=y_name,
+        partial={"pearson": found[3], "spearman": found[4]} if given else {},
+        given=given,
+        disattenuated=found[5] if noise_sd is not None else None,
+        warnings=(*table.warnings, *_warnings(rows, usable, n_runs, found, given)),
+        facts={"n_runs": int(n_runs), "level": level, "log": list(log)},
+    )
+
+
+def _statistics(values: FloatArray, noise_sd: float | None) -> FloatArray:
+    """Pearson, Spearman, Kendall, the two partial ones, and the disattenuated Pearson."""
+    x, y, given = values[:, 0], values[:, 1], values[:, 2:]
+    r = pearson(x, y)
+    partial = (math.nan, math.nan)
+    if given.shape[1]:
+        partial = (
+            partial_correlation(x, y, given),
+            partial_correlation(x, y, given, ranks=True),
+        )
+    corrected = math.nan if noise_sd is None else r / math.sqrt(reliability(y, noise_sd))
+    return np.array([r, spearman(x, y), kendall(x, y), *partial, corrected])
+
+
+def reliability(y: FloatArray, noise_sd: float) -> float:
+    """Share of the variance of y that is not measurement noise; NaN where noise explains it all."""
+    variance = float(np.var(y, ddof=1))
+    share = 1 - noise_sd**2 / variance if variance > 0 else math.nan
+    return share if share > 0 else math.nan
+
+
+def _take_final(table: Table, points: str) -> bool:
+    return points == "final" and "is_final" in table and bool(table.columns["is_final"].any())
+
+
+def _default_x(table: Table) -> str:
+    for name in ("loss", "loss_reference", "perplexity"):
+        if name in table:
+            return name
+    raise InputError(f"{table.source} must have a column loss", got=", ".join(table.columns))
+
+
+def _default_y(table: Table) -> str:
+    if table.starting_with("score_"):
+        return "score_*"
+    if "num_parameters" in table:
+        return "num_parameters"
+    raise InputError(
+        f"{table.source} must have a column score_<task> to correlate the loss with",
+        got=", ".join(table.columns),
+        remedy="Choose two columns with --x and --y.",
+    )
+
+
+def _column(table: Table, name: str, log: tuple[str, ...]) -> FloatArray:
+    if name.endswith("*"):
+        headers = table.starting_with(name[:-1])
+        if not headers:
+            raise InputError(
+                f"{table.source} must have columns {name}", got=", ".join(table.columns)
+            )
+        values = np.column_stack([table.number(header) for header in headers]).mean(axis=1)
+    else:
+        values = table.number(name)
+    if name not in log:
+        return values
+    if bool((values[np.isfinite(values)] <= 0).any()):
+        raise InputError(f"{name} must be above zero to take its logarithm", got=values.min())
+    return np.log(values)
+
+
+def _check(values: FloatArray, names: tuple[str, ...], source: str) -> None:
+    if values.shape[0] < _LEAST_POINTS + max(0, values.shape[1] - 2):
+        raise InputError(
+            f"a correlation needs at least {_LEAST_POINTS + max(0, values.shape[1] - 2)} rows of "
+            f"{source} with {', '.join(names)}",
+            got=values.shape[0],
+        )
+    for i, name in enumerate(names):
+        if np.ptp(values[:, i]) == 0:
+            raise InputError(
+                f"{name} must vary to be correlated", got=f"{values[0, i]:.6g} everywhere"
+            )
+
+
+def _bounds(low: float, high: float) -> tuple[float | None, float | None]:
+    return (None if math.isnan(low) else float(low)), (None if math.isnan(high) else float(high))
+
+
+def _warnings(
+    rows: Table,
+    usable: NDArray[np.bool_],
+    n_runs: int,
+    found: list[Correlation],
+    given: tuple[str, ...],
+) -> list[str]:
+    sentences: list[str] = []
+    if not usable.all():
+        sentences.append(f"{int((~usable).sum())} rows lack one of the columns and were left out.")
+    if "run" not in rows:
+        sentences.append("The table has no column run: every row counts as a run of its own.")
+    if n_runs < 10:
+        sentences.append(f"There are {n_runs} runs only: the intervals are rough.")
+    partial = found[3]
+    includes_zero = (partial.low or 0) <= 0 <= (partial.high or 0)
+    if given and partial.low is not None and includes_zero:
+        sentences.append(
+            f"Given {', '.join(given)}, the data cannot tell the partial correlation from zero."
+        )
+    return sentences

@@ -1,0 +1,224 @@
+"""From a table to the measurements an analysis uses: cost, loss, run; and what it had to leave out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from lilliput.analysis.table import Table
+from lilliput.core.errors import InputError
+
+FloatArray = NDArray[np.float64]
+# Losses are nats and FLOPs are counted in billions and more, whatever the study.
+_LOSS_CEILING, _FLOPS_FLOOR = 1e3, 1e3
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Usable measurements, one entry a row of the table, all arrays of shape (points,).
+
+    Attributes:
+        flops: Training FLOPs, above zero.
+        loss: Loss, above zero.
+        run: Index into `run_names`.
+        group: Index of the set of runs that differ by seed only.
+        step: Update, NaN where not given.
+        is_final: Whether training was finished at this point.
+        lines: Line of the source.
+        run_names: Names of the runs.
+        flops_column: Column that `flops` came from.
+        loss_column: Column that `loss` came from.
+        refused: Reason to number of rows left out for it.
+        warnings: One sentence each.
+    """
+
+    flops: FloatArray
+    loss: FloatArray
+    run: NDArray[np.intp]
+    group: NDArray[np.intp]
+    step: FloatArray
+    is_final: NDArray[np.bool_]
+    lines: NDArray[np.int64]
+    run_names: tuple[str, ...]
+    flops_column: str
+    loss_column: str
+    refused: Mapping[str, int] = field(default_factory=dict[str, int])
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return int(self.flops.size)
+
+    def select(self, rows: NDArray[Any]) -> Measurements:
+        """The points chosen by a mask or by indices."""
+        names = ("flops", "loss", "run", "group", "step", "is_final", "lines")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+
+def measurements_of(
+    table: Table, *, flops: str | None = None, loss: str | None = None
+) -> Measurements:
+    """The rows that have both cost and loss.
+
+    Raises:
+        InputError: A column is missing, no row has both, or the two columns look swapped.
+    """
+    flops_column, flops_warnings = choose_flops(table, flops)
+    loss_column, loss_warnings = choose_loss(table, loss)
+    x, y = table.number(flops_column), table.number(loss_column)
+    refused = {
+        f"no {flops_column}": int(np.isnan(x).sum()),
+        f"no {loss_column}": int((np.isnan(y) & ~np.isnan(x)).sum()),
+        "not above zero": int(((x <= 0) | (y <= 0)).sum()),
+    }
+    usable = np.flatnonzero((x > 0) & (y > 0))
+    if usable.size == 0:
+        raise InputError(
+            f"{table.source} must have rows with both {flops_column} and {loss_column} above zero",
+            got="none",
+        )
+    x, y = x[usable], y[usable]
+    _refuse_swapped(x, y, flops_column, loss_column)
+    kept = table.select(usable)
+    run_names, run, run_warnings = _runs(kept)
+    return Measurements(
+        flops=x,
+        loss=y,
+        run=run,
+        group=_groups(kept, run),
+        step=kept.number("step") if "step" in kept else np.full(usable.size, np.nan),
+        is_final=_final_rows(kept, run, x),
+        lines=kept.lines,
+        run_names=run_names,
+        flops_column=flops_column,
+        loss_column=loss_column,
+        refused={reason: count for reason, count in refused.items() if count},
+        warnings=(
+            *table.warnings,
+            *flops_warnings,
+            *loss_warnings,
+            *run_warnings,
+            *_rising_warning(x, y, flops_column, loss_column),
+        ),
+    )
+
+
+def choose_flops(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
+    """The cost column and what to warn about.
+
+    Raises:
+        InputError: The one asked for, or any at all, is missing.
+    """
+    present = table.starting_with("flops_")
+    if asked is not None:
+        for name in (asked, f"flops_{asked}"):
+            if name in table:
+                return name, ()
+        raise InputError(
+            f"{table.source} must have the FLOPs column that was asked for",
+            got=asked,
+            remedy=f"It has: {', '.join(present) or 'none'}.",
+        )
+    if not present:
+        if "flops" in table:
+            return "flops", ("Column flops does not say by which convention it was counted.",)
+        raise InputError(
+            f"{table.source} must have a column flops_<convention>",
+            got=", ".join(table.columns),
+            remedy="Name the column that holds it: --column flops_hoffmann=HEADER",
+        )
+    chosen = "flops_reference" if "flops_reference" in present else present[0]
+    if len(present) == 1:
+        return chosen, ()
+    others = ", ".join(name for name in present if name != chosen)
+    return chosen, (f"FLOPs are those of {chosen}; --flops chooses among {others} too.",)
+
+
+def choose_loss(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
+    """The loss column and what to warn about.
+
+    Raises:
+        InputError: The one asked for, or any at all, is missing.
+    """
+    if asked is not None:
+        for name in (asked, f"loss_{asked}"):
+            if name in table:
+                return name, ()
+        raise InputError(
+            f"{table.source} must have the loss column that was asked for",
+            got=asked,
+            remedy=f"It has: {', '.join(table.starting_with('loss')) or 'none'}.",
+        )
+    if "loss" in table and not bool(np.isnan(table.number("loss")).all()):
+        return "loss", ()
+    if "loss_reference" in table:
+        return "loss_reference", (
+            "The table has loss_reference only: it is diluted by padding and is not nats per "
+            "masked token.",
+        )
+    raise InputError(
+        f"{table.source} must have a column loss",
+        got=", ".join(table.columns),
+        remedy="Name the column that holds it: --column loss=HEADER",
+    )
+
+
+def _runs(table: Table) -> tuple[tuple[str, ...], NDArray[np.intp], tuple[str, ...]]:
+    if "run" not in table:
+        names = tuple(f"line {line}" for line in table.lines.tolist())
+        warning = "The table has no column run: every row counts as a run of its own."
+        return names, np.arange(len(table)), (warning,)
+    names, codes = np.unique(table.text("run"), return_inverse=True)
+    codes = codes.reshape(-1)
+    warnings: tuple[str, ...] = ()
+    if "step" in table:
+        pairs = np.stack([codes.astype(np.float64), table.number("step")], axis=1)
+        pairs = pairs[np.isfinite(pairs[:, 1])]
+        repeats = pairs.shape[0] - np.unique(pairs, axis=0).shape[0]
+        if repeats:
+            warnings = (f"{repeats} rows repeat run and step of another row with other values.",)
+    return tuple(names.tolist()), codes, warnings
+
+
+def _groups(table: Table, run: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Runs that share everything but the seed; each run alone where the table cannot tell."""
+    if "shape" not in table or "seed" not in table:
+        return run
+    keys = ("family", "language", "profile", "layout", "shape")
+    labels: Any = [table.text(name) for name in keys if name in table]
+    joined = np.array(["\x1f".join(row) for row in zip(*labels, strict=True)])
+    return np.unique(joined, return_inverse=True)[1].reshape(-1)
+
+
+def _final_rows(table: Table, run: NDArray[np.intp], flops: FloatArray) -> NDArray[np.bool_]:
+    """The column `is_final`; without one, the costliest row of each run."""
+    if "is_final" in table:
+        return table.columns["is_final"].astype(bool)
+    order = np.lexsort((flops, run))
+    last = np.ones(order.size, dtype=bool)
+    last[:-1] = np.diff(run[order]) > 0
+    final = np.zeros(order.size, dtype=bool)
+    final[order[last]] = True
+    return final
+
+
+def _refuse_swapped(x: FloatArray, y: FloatArray, flops: str, loss: str) -> None:
+    if float(np.median(y)) > _LOSS_CEILING and float(np.median(x)) < _FLOPS_FLOOR:
+        raise InputError(
+            f"{loss} must hold a loss and {flops} a number of FLOPs; they look swapped",
+            got=f"median {loss} {np.median(y):.3g} and median {flops} {np.median(x):.3g}",
+            remedy="Exchange the two columns.",
+        )
+
+
+def _rising_warning(x: FloatArray, y: FloatArray, flops: str, loss: str) -> tuple[str, ...]:
+    if x.size < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return ()
+    centred = stats.rankdata(x) - (x.size + 1) / 2
+    if float(centred @ stats.rankdata(y)) <= 0:
+        return ()
+    return (f"{loss} rises with {flops}: check that the columns are what their names say.",)
