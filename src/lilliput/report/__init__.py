@@ -1,0 +1,10 @@
+"""From a study folder, or anyone's table of runs, to one HTML file that answers its questions.
+
+The report reads files only and trains nothing. Every number carries its interval and n or is marked
+as single; where data cannot tell, the page says so. Each figure is a tidy table plus how to draw it,
+so the page, the CSV inside it and the PDF come from one description.
+"""
+
+from lilliput.report.document import ReportResult, write_report
+
+__all__ = ["ReportResult", "write_report"]

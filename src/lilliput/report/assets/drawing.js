@@ -1,0 +1,226 @@
+// From a figure's description to Plotly's traces, shapes and layout.
+const CATEGORICAL = 8;
+const SYMBOLS = ['circle', 'square', 'diamond', 'triangle-up', 'cross', 'triangle-down', 'pentagon', 'star'];
+const DASHES = ['solid', 'dash', 'dot', 'dashdot', 'longdash', 'longdashdot', 'solid', 'dash'];
+const NARROW = 480;
+
+// How each value of a column looks: distinct colours and symbols for few, a dark-to-light ramp for many.
+function looks(layer) {
+  const column = resolved(layer.colour);
+  const values = valuesInOrder(layer, column);
+  const many = values.length > CATEGORICAL;
+  const entries = values.map((value, index) => [value, {
+    colour: many ? ramp(index / (values.length - 1)) : colourOf(`c${index + 1}`),
+    symbol: many ? 'circle' : SYMBOLS[index],
+  }]);
+  return { column, many, of: new Map(entries) };
+}
+
+const toneOf = (layer) => colourOf(layer.faint ? 'faint' : `c${layer.tone}`);
+
+function ramp(share) {
+  const stops = ['ramp1', 'ramp2', 'ramp3', 'ramp4'].map((name) => colourOf(name).match(/[\d.]+/g).map(Number));
+  const place = share * (stops.length - 1);
+  const low = Math.min(Math.floor(place), stops.length - 2);
+  const mixed = [0, 1, 2].map((i) => Math.round(stops[low][i] + (place - low) * (stops[low + 1][i] - stops[low][i])));
+  return `rgb(${mixed.join(', ')})`;
+}
+
+function grouped(rows, key) {
+  const groups = new Map();
+  for (const row of rows) {
+    const name = key(row);
+    if (!groups.has(name)) groups.set(name, []);
+    groups.get(name).push(row);
+  }
+  return groups;
+}
+
+function hoverText(table, layer, row) {
+  const parts = [];
+  const run = cellOf(table, 'label', row) ?? cellOf(table, 'run', row);
+  if (run !== null) parts.push(`<b>${plain(run)}</b>`);
+  for (const column of layer.hover) {
+    const value = cellOf(table, column, row);
+    if (value !== null && value !== undefined) parts.push(`${plain(column.replaceAll('_', ' '))}: ${plain(value)}`);
+  }
+  return parts.join('<br>');
+}
+
+function tracesOf(layer, index, page) {
+  const table = report.tables[layer.table];
+  const [x, y] = [resolved(layer.x), resolved(layer.y)];
+  const rows = rowsOf(layer, page).filter((row) => {
+    const known = [cellOf(table, x, row), layer.mark === 'band' ? cellOf(table, resolved(layer.low), row) : cellOf(table, y, row)];
+    return known.every((value) => value !== null && value !== undefined);
+  });
+  const look = layer.colour ? looks(layer) : null;
+  const styleOf = (row) => look?.of.get(String(cellOf(table, look.column, row)))
+    ?? { colour: toneOf(layer), symbol: layer.faint ? 'circle' : SYMBOLS[layer.tone - 1] };
+  const seriesOf = (row) => [
+    layer.series ? cellOf(table, layer.series, row) : '',
+    look ? cellOf(table, look.column, row) : '',
+  ].join('\u001f');
+  const draw = { lines: lineTrace, points: pointTrace, band: bandTraces }[layer.mark];
+  return [...grouped(rows, seriesOf).values()].flatMap((members) => draw({ table, layer, x, y, index }, members, styleOf(members[0])));
+}
+
+function isDimmed(table, row) {
+  return highlightedRun !== null && cellOf(table, 'run', row) !== highlightedRun;
+}
+
+function lineTrace({ table, layer, x, y, index }, rows, style) {
+  const dimmed = isDimmed(table, rows[0]);
+  const strong = highlightedRun !== null && !dimmed && table.run;
+  return [{
+    type: 'scatter',
+    mode: rows.length === 1 ? 'markers' : 'lines',
+    x: rows.map((row) => cellOf(table, x, row)),
+    y: rows.map((row) => cellOf(table, y, row)),
+    text: hoverText(table, layer, rows[0]) || plain(layer.name),
+    customdata: rows.map((row) => cellOf(table, 'run', row)),
+    hovertemplate: '%{text}<br>%{xaxis.title.text}: %{x:.4~g}<br>%{yaxis.title.text}: %{y:.4~g}<extra></extra>',
+    opacity: dimmed ? 0.15 : layer.faint ? 0.55 : 1,
+    line: { color: style.colour, width: strong ? 4 : layer.faint ? 1 : 1.8, dash: layer.dashed ? DASHES[1 + (index % 3)] : 'solid' },
+    marker: { color: style.colour, symbol: style.symbol, size: 8 },
+  }];
+}
+
+function pointTrace({ table, layer, x, y }, rows, style) {
+  const bounds = layer.low ? intervalOf(table, layer, layer.horizontal ? x : y, rows, style.colour) : null;
+  return [{
+    type: 'scatter',
+    mode: 'markers',
+    x: rows.map((row) => cellOf(table, x, row)),
+    y: rows.map((row) => cellOf(table, y, row)),
+    [layer.horizontal ? 'error_x' : 'error_y']: bounds ?? undefined,
+    text: rows.map((row) => hoverText(table, layer, row)),
+    customdata: rows.map((row) => cellOf(table, 'run', row)),
+    hovertemplate: '%{text}<br>%{xaxis.title.text}: %{x:.4~g}<br>%{yaxis.title.text}: %{y:.4~g}<extra></extra>',
+    marker: {
+      color: style.colour,
+      symbol: style.symbol,
+      size: layer.faint ? 4 : 9,
+      opacity: rows.map((row) => (isDimmed(table, row) ? 0.15 : layer.faint ? 0.5 : 0.95)),
+      line: { color: colourOf('paper'), width: layer.faint ? 0 : 1 },
+    },
+  }];
+}
+
+function intervalOf(table, layer, column, rows, colour) {
+  const away = (bound) => rows.map((row) => {
+    const [value, edge] = [cellOf(table, column, row), cellOf(table, resolved(bound), row)];
+    return edge === null || edge === undefined ? 0 : Math.abs(edge - value);
+  });
+  return { type: 'data', symmetric: false, array: away(layer.high), arrayminus: away(layer.low), color: translucent(colour, 0.6), thickness: 1.5, width: 3 };
+}
+
+function bandTraces({ table, layer, x }, rows, style) {
+  const edge = (column, fill) => ({
+    type: 'scatter',
+    mode: 'lines',
+    x: rows.map((row) => cellOf(table, x, row)),
+    y: rows.map((row) => cellOf(table, column, row)),
+    line: { width: 0, color: style.colour },
+    fill: fill ? 'tonexty' : 'none',
+    fillcolor: translucent(style.colour, 0.16),
+    hoverinfo: 'skip',
+  });
+  return [edge(layer.low, false), edge(layer.high, true)];
+}
+
+function shapesOf(layer, page) {
+  const table = report.tables[layer.table];
+  const place = layer.mark === 'rule' ? resolved(layer.y) : layer.low;
+  const known = (row) => typeof cellOf(table, place, row) === 'number';
+  return rowsOf(layer, page).filter(known).map((row, order) => {
+    const name = plain(cellOf(table, 'name', row));
+    const colour = colourOf('quiet');
+    if (layer.mark === 'rule') {
+      const at = cellOf(table, place, row);
+      return { type: 'line', layer: 'below', xref: 'paper', x0: 0, x1: 1, y0: at, y1: at, line: { color: colour, width: 1, dash: 'dot' }, label: { text: name, textposition: order % 2 ? 'end' : 'start', yanchor: order % 2 ? 'top' : 'bottom', font: { size: 11, color: colour } } };
+    }
+    const [low, high] = [cellOf(table, layer.low, row), cellOf(table, layer.high, row)];
+    const label = { text: name, textposition: 'top left', textangle: 0, font: { size: 11, color: colour } };
+    return { type: 'rect', layer: 'below', yref: 'paper', y0: 0, y1: 1, x0: low, x1: high, line: { width: 0 }, fillcolor: translucent(toneOf(layer), 0.16), label };
+  });
+}
+
+function axisLayout(axis, values, width) {
+  const layout = {
+    title: { text: labelled(axis.title), standoff: 8, font: { size: 12, color: colourOf('quiet') } },
+    gridcolor: colourOf('line'),
+    linecolor: colourOf('line'),
+    tickfont: { size: 11, color: colourOf('quiet') },
+    zeroline: false,
+    automargin: true,
+    fixedrange: matchMedia('(pointer: coarse)').matches,
+  };
+  const numbers = values.filter((value) => typeof value === 'number' && value > 0);
+  if (!axis.log || numbers.length === 0) return { ...layout, nticks: width < NARROW ? 5 : 8 };
+  const [low, high] = extent(numbers);
+  const spare = Math.max(0.004, 0.06 * Math.log10(high / low));
+  const [first, last] = [Math.log10(low) - spare, Math.log10(high) + spare];
+  return { ...layout, type: 'log', range: [first, last], ...logTicks(10 ** first, 10 ** last, width < NARROW ? 4 : 8) };
+}
+
+function extent(numbers) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of numbers) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
+
+// Ticks at round numbers, as many as fit: Plotly's own would mix powers with bare digits.
+function logTicks(low, high, most) {
+  const decades = [];
+  for (let power = Math.floor(Math.log10(low)) - 1; power <= Math.ceil(Math.log10(high)); power += 1) decades.push(power);
+  if (high < 5 * low) return linearTicks(low, high, most);
+  const within = (values) => values.filter((value) => value >= low && value <= high);
+  const sets = [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]];
+  for (const digits of sets) {
+    const ticks = within(decades.flatMap((power) => digits.map((digit) => digit * 10 ** power)));
+    if (ticks.length <= most) return { tickvals: ticks, ticktext: ticks.map(asText) };
+  }
+  const powers = within(decades.map((power) => 10 ** power));
+  const step = Math.ceil(powers.length / most);
+  const ticks = powers.filter((value, place) => place % step === 0);
+  return { tickvals: ticks, ticktext: ticks.map(asText) };
+}
+
+// Over a short range, equal steps read better than powers.
+function linearTicks(low, high, most) {
+  const rough = (high - low) / most;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((digit) => digit * power).find((size) => size >= rough);
+  const ticks = [];
+  for (let place = Math.ceil(low / step); place * step <= high; place += 1) ticks.push(Number((place * step).toPrecision(12)));
+  return { tickvals: ticks, ticktext: ticks.map(asText) };
+}
+
+function drawingOf(figure, page, width) {
+  const drawn = figure.layers.map((layer, index) => ({ layer, index }))
+    .filter(({ layer }) => layer.name === '' || isHidden(page, 'layer', layer.name) === layer.hidden);
+  const isShape = ({ layer }) => layer.mark === 'rule' || layer.mark === 'span';
+  const traces = drawn.filter((d) => !isShape(d)).flatMap(({ layer, index }) => tracesOf(layer, index, page));
+  const shapes = drawn.filter(isShape).flatMap(({ layer }) => shapesOf(layer, page));
+  const family = getComputedStyle(document.body).fontFamily;
+  return {
+    traces,
+    layout: {
+      xaxis: axisLayout(figure.x, traces.flatMap((trace) => trace.x), width),
+      yaxis: axisLayout(figure.y, [...traces.flatMap((trace) => trace.y), ...shapes.filter((s) => s.type === 'line').map((s) => s.y0)], width),
+      shapes,
+      showlegend: false,
+      hovermode: 'closest',
+      dragmode: matchMedia('(pointer: coarse)').matches ? false : 'zoom',
+      margin: { l: 48, r: 12, t: 12, b: 44 },
+      paper_bgcolor: 'rgba(0,0,0,0)',
+      plot_bgcolor: 'rgba(0,0,0,0)',
+      font: { family, color: colourOf('ink') },
+      hoverlabel: { align: 'left', bgcolor: colourOf('paper'), bordercolor: colourOf('line'), font: { family, color: colourOf('ink'), size: 12 } },
+    },
+  };
+}

@@ -1,0 +1,170 @@
+"""One HTML file from the evidence: pages, templates, data, scripts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lilliput.core.files import write_text
+from lilliput.core.progress import SILENT, Reporter
+from lilliput.report.correlations import find_correlations
+from lilliput.report.costs import Costs, find_costs
+from lilliput.report.embedding import (
+    content_security_policy,
+    page_script,
+    page_style,
+    plotly_script,
+    to_safe_json,
+)
+from lilliput.report.evidence import Evidence, read_evidence
+from lilliput.report.laws import fit_laws
+from lilliput.report.pages.cost import build_cost
+from lilliput.report.pages.downstream import build_downstream
+from lilliput.report.pages.language import build_language
+from lilliput.report.pages.method import build_method
+from lilliput.report.pages.runs_page import build_runs
+from lilliput.report.pages.scaling import build_scaling
+from lilliput.report.pages.shared import flops_columns
+from lilliput.report.pages.summary import build_summary
+from lilliput.report.pages.tokenizers import build_tokenizers
+from lilliput.report.pages.training import build_training
+from lilliput.report.parts import Page
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """Where the report is and what is drawn in it.
+
+    Attributes:
+        report: The HTML file.
+        figures: Ids of its figures; each has its data as CSV inside the file.
+        static: Files of the figures for print, where they were asked for.
+    """
+
+    report: Path
+    figures: tuple[str, ...]
+    static: tuple[Path, ...] = ()
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "report": str(self.report),
+            "figures": list(self.figures),
+            "static": [str(path) for path in self.static],
+        }
+
+
+def write_report(
+    source: Path,
+    out: Path,
+    *,
+    command: str = "",
+    static: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> ReportResult:
+    """Write one self-contained HTML file about a study or a table.
+
+    Args:
+        source: A study folder, a CSV or Parquet table of measurements, or "paper".
+        out: The HTML file to write, whole or not at all.
+        command: What the user typed to make it; shown so that it can be made again.
+        static: Folder for the figures as PDF and SVG; needs the extra `paper`.
+        reporter: Where progress goes.
+
+    Raises:
+        InputError: There is nothing to report on at `source`.
+        ArtefactError: A file of the study is damaged.
+        MissingExtraError: `static` is given and matplotlib is not installed.
+    """
+    with reporter.task("report", total=4, unit="parts") as task:
+        evidence = read_evidence(source)
+        task.advance(note="read")
+        pages = build_pages(evidence, command or f"lilliput report {source} --out {out.name}")
+        task.advance(note="analysed")
+        write_text(out, render(evidence, pages))
+        task.advance(note="written")
+        drawn = _draw(pages, static)
+        task.advance(note="drawn")
+    figures = tuple(figure.id for page in pages for figure in page.figures)
+    return ReportResult(out, figures, drawn)
+
+
+def _draw(pages: list[Page], folder: Path | None) -> tuple[Path, ...]:
+    if folder is None:
+        return ()
+    from lilliput.report.static import draw_figures
+
+    return draw_figures(pages, folder)
+
+
+def build_pages(evidence: Evidence, command: str) -> list[Page]:
+    """The pages in reading order; a plain table has fewer."""
+    resamples = (evidence.recipe.get("analysis") or {}).get("resamples")
+    table = evidence.table
+    laws = fit_laws(table, flops_columns(evidence), resamples) if table is not None else ()
+    costs = find_costs(table, flops_columns(evidence), resamples) if table is not None else Costs()
+    correlations = find_correlations(evidence.runs, evidence.scores, resamples)
+    pages = [
+        build_summary(evidence, laws, costs, correlations),
+        build_language(evidence),
+        build_tokenizers(evidence),
+        build_training(evidence),
+        build_scaling(evidence, laws),
+        build_downstream(evidence, correlations),
+        build_cost(costs),
+        build_runs(evidence),
+        build_method(evidence, command),
+    ]
+    if evidence.is_study:
+        return pages
+    of_studies = {"language", "tokenizers"} | ({"downstream"} if not evidence.scores else set())
+    return [page for page in pages if page.id not in of_studies]
+
+
+def render(evidence: Evidence, pages: list[Page]) -> str:
+    """The whole HTML file as text."""
+    script = page_script()
+    return _environment().get_template("report.html").render(
+        title=evidence.name,
+        subtitle=_subtitle(evidence),
+        version=version("lilliput"),
+        pages=pages,
+        policy=content_security_policy([plotly_script(), script]),
+        style=Markup(page_style()),
+        plotly=Markup(plotly_script()),
+        script=Markup(script),
+        data=Markup(to_safe_json(embedded_data(pages))),
+    )  # fmt: skip
+
+
+def embedded_data(pages: list[Page]) -> dict[str, Any]:
+    """What the page's script reads: tables once each, figures, controls by page."""
+    tables = {name: table for page in pages for name, table in page.tables.items()}
+    return {
+        "tables": {name: table.as_record() for name, table in tables.items()},
+        "figures": [figure.as_record() for page in pages for figure in page.figures],
+        "controls": {page.id: [control.as_record() for control in page.controls] for page in pages},
+    }
+
+
+def _subtitle(evidence: Evidence) -> str:
+    if evidence.is_study:
+        return "A study of language models at reduced scale"
+    return "A table of training runs"
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("lilliput.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

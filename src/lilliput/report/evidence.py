@@ -1,0 +1,95 @@
+"""What a report can be made from: a study folder, or a plain table of measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lilliput.analysis import BUILTIN_TABLES, Table, load_table
+from lilliput.core.errors import InputError
+from lilliput.core.files import read_json
+from lilliput.report.provenance import Artefact, read_artefacts
+from lilliput.report.runs import Run, read_failures, runs_of
+from lilliput.report.scores import TaskScore, read_scores, scores_of
+from lilliput.report.texts import Language, Vocabulary, read_languages, read_vocabulary
+from lilliput.report.vocabularies import Comparison, read_comparisons
+
+RECIPE_FILE = "study.json"
+MEASUREMENTS_FILE = "tables/measurements.csv"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that was found; what is missing is empty, and its page says so.
+
+    Attributes:
+        name: Of the study, or of the table.
+        is_study: Whether it came from a study folder.
+        recipe: The resolved recipe.
+        vocabulary: The allowed words.
+        languages: Corpora, constrained ones first.
+        comparisons: Compared tokenizers, one entry a language.
+        table: The measurements; None when nothing was trained yet.
+        runs: One entry a run, smallest first.
+        failures: Run to the sentence that says why it failed.
+        scores: Downstream scores, all runs.
+        artefacts: Every manifest of the study.
+    """
+
+    name: str
+    is_study: bool
+    recipe: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    vocabulary: Vocabulary | None = None
+    languages: tuple[Language, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    table: Table | None = None
+    runs: tuple[Run, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict[str, str])
+    scores: tuple[TaskScore, ...] = ()
+    artefacts: tuple[Artefact, ...] = ()
+
+
+def read_evidence(source: Path) -> Evidence:
+    """What lies at `source`: a study folder, a CSV or Parquet table, or a built-in table's name.
+
+    Raises:
+        InputError: Nothing is there, or the folder holds no part of a study.
+        ArtefactError: A file of the study is damaged.
+    """
+    if source.is_dir():
+        return _read_study(source)
+    name = str(source) if str(source) in BUILTIN_TABLES else source.name
+    table = load_table(str(source))
+    runs = runs_of(table)
+    return Evidence(name, is_study=False, table=table, runs=runs, scores=scores_of(runs))
+
+
+def _read_study(folder: Path) -> Evidence:
+    artefacts = read_artefacts(folder)
+    path = folder / MEASUREMENTS_FILE
+    if not artefacts and not path.is_file() and not (folder / RECIPE_FILE).is_file():
+        raise InputError(
+            "the folder must hold a study",
+            got=f"{folder} with neither {RECIPE_FILE} nor {MEASUREMENTS_FILE} nor any artefact",
+            remedy="Give the folder that a study was written to, or a table of runs.",
+        )
+    table = load_table(path) if path.is_file() else None
+    runs = runs_of(table, folder / "runs")
+    recipe: Mapping[str, Any] = (
+        read_json(folder / RECIPE_FILE) if (folder / RECIPE_FILE).is_file() else {}
+    )
+    return Evidence(
+        name=str(recipe.get("name", folder.resolve().name)),
+        is_study=True,
+        recipe=recipe,
+        vocabulary=read_vocabulary(folder / "vocabulary"),
+        languages=read_languages(folder / "corpora"),
+        comparisons=read_comparisons(folder / "tokenizers", recipe),
+        table=table,
+        runs=runs,
+        failures=read_failures(folder / "runs"),
+        scores=read_scores(folder / "evaluations") or scores_of(runs),
+        artefacts=artefacts,
+    )

@@ -1,0 +1,234 @@
+"""Answers of the summary that follow from losses and laws."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from lilliput.core.intervals import bootstrap_interval
+from lilliput.report.costs import Costs
+from lilliput.report.evidence import Evidence
+from lilliput.report.groups import said_of
+from lilliput.report.laws import GroupLaw, last_exponent
+from lilliput.report.pages import shared
+from lilliput.report.pages.cost import frontier_sentences, order_of_factors
+from lilliput.report.pages.scaling import break_sentence, main_laws
+from lilliput.report.pages.training import ESCAPE_NATS, learning_sentence
+from lilliput.report.parts import Answer, Verdict
+from lilliput.report.quantities import (
+    Quantity,
+    format_number,
+    format_share,
+    plural,
+)
+from lilliput.report.runs import Run
+
+_FEW_RUNS = 8
+_DEPTH_PARTNERS = ("embedding_size", "hidden_size", "intermediate_size")
+
+
+def answer_learning(evidence: Evidence) -> Answer:
+    """Did the models learn more than token frequencies?"""
+    question = "Did the models learn more than how frequent each token is?"
+    known = [r for r in evidence.runs if r.unigram_entropy is not None and "loss" in r.final]
+    if not known:
+        return Answer(question, "absent", learning_sentence(evidence), page="training")
+    learned = [r for r in known if (r.unigram_entropy or 0.0) - r.final["loss"] >= ESCAPE_NATS]
+    verdict: Verdict = "yes" if learned else "no"
+    return Answer(question, verdict, learning_sentence(evidence), page="training")
+
+
+def answer_break(laws: tuple[GroupLaw, ...]) -> Answer:
+    """Does the compute-optimal law break?"""
+    question = "Does the compute-optimal law break?"
+    paper = "Loss did not scale smoothly below 2.2 × 10¹⁵ FLOPs, counted by the authors' formula."
+    fitted = [law for law in main_laws(laws) if law.fit]
+    if not fitted:
+        return Answer(question, "absent", "No law could be fitted.", paper, "scaling")
+    sentences = [said_of(law.group, break_sentence(law.fit)) for law in fitted if law.fit]
+    broken = [law for law in fitted if law.fit and any(b.low is not None for b in law.fit.breaks)]
+    unsure = [law for law in fitted if law.fit and law.fit.breaks and law not in broken]
+    doubtful = [law for law in fitted if law.fit and any("break" in w for w in law.fit.warnings)]
+    verdict: Verdict = (
+        "yes" if broken else "unclear" if unsure or doubtful or _few(fitted) else "no"
+    )
+    remark = "" if broken else _NO_INTERVAL if unsure else _few_remark(fitted)
+    return Answer(question, verdict, [*sentences, remark], paper, "scaling")
+
+
+_NO_INTERVAL = (
+    "Too few draws of the runs carry a break to give its place an interval: it is not shown."
+)
+
+
+def _few(laws: list[GroupLaw]) -> bool:
+    return all(int(law.fit.facts.get("n_runs", 0)) < _FEW_RUNS for law in laws if law.fit)
+
+
+def _few_remark(laws: list[GroupLaw]) -> str:
+    if not _few(laws):
+        return ""
+    return f"With fewer than {_FEW_RUNS} runs the data could hardly show one."
+
+
+def answer_exponent(laws: tuple[GroupLaw, ...]) -> Answer:
+    """How fast does loss fall with compute?"""
+    question = "How fast does loss fall with compute?"
+    paper = "Exponent 0.141 above the break and 0.093 below, by the authors' FLOPs and loss."
+    fitted = [law for law in main_laws(laws) if law.fit]
+    if not fitted:
+        return Answer(question, "absent", "No law could be fitted.", paper, "scaling")
+    sentences: list[str] = []
+    for law in fitted:
+        assert law.fit is not None
+        exponent = last_exponent(law.fit)
+        flops = shared.flops_label(law.flops)
+        sentence = f"α = {exponent.text} in L ∝ C^(−α), at the upper end of the frontier ({flops})."
+        sentences.append(said_of(law.group, sentence))
+    only = last_exponent(fitted[0].fit) if fitted[0].fit else Quantity(None)
+    known = only.has_interval
+    return Answer(
+        question, "yes" if known else "unclear", sentences, paper, "scaling",
+        verdict_text=f"α = {only.figure}" if len(fitted) == 1 and known else "Measured" if known else "",
+    )  # fmt: skip
+
+
+def answer_depth(evidence: Evidence) -> Answer:
+    """Do more layers always help?"""
+    question = "Do more layers always lower the loss?"
+    paper = "Adding layers did not always help."
+    pairs = _layer_pairs(evidence.runs)
+    if not pairs:
+        return Answer(
+            question,
+            "absent",
+            "No two shapes differ in their number of layers alone.",
+            paper,
+            "runs",
+        )
+    worse = [(few, many) for few, many in pairs if _mean(many) > _mean(few)]
+    spread = _seed_spread(evidence.runs)
+    noise = (
+        f"Seeds of one shape differ by up to {format_number(spread)} nat, so smaller differences mean nothing."
+        if spread is not None
+        else "Every shape was trained once, so small differences mean nothing."
+    )
+    clear = [
+        (few, many)
+        for few, many in worse
+        if spread is not None and _mean(many) - _mean(few) > spread
+    ]
+    sentence = (
+        f"In {len(pairs) - len(worse)} of {plural(len(pairs), 'pair')} that differ in depth alone the deeper "
+        f"model ended lower; in {len(worse)} it did not, in {len(clear)} by more than seeds differ. {noise}"
+    )
+    verdict: Verdict = "no" if clear else "unclear" if worse or spread is None else "yes"
+    return Answer(question, verdict, sentence, paper, "runs")
+
+
+def _layer_pairs(runs: tuple[Run, ...]) -> list[tuple[list[Run], list[Run]]]:
+    """Neighbouring depths of otherwise equal shapes, each with its seeds."""
+    groups: dict[tuple[object, ...], dict[int, list[Run]]] = {}
+    for run in runs:
+        if "num_hidden_layers" not in run.sizes or _loss(run) is None:
+            continue
+        key = (
+            *(run.sizes.get(name) for name in _DEPTH_PARTNERS),
+            *(run.facets.get(name) for name in ("family", "language", "profile", "layout")),
+        )
+        groups.setdefault(key, {}).setdefault(run.sizes["num_hidden_layers"], []).append(run)
+    pairs: list[tuple[list[Run], list[Run]]] = []
+    for depths in groups.values():
+        ordered = [depths[depth] for depth in sorted(depths)]
+        pairs += list(itertools.pairwise(ordered))
+    return pairs
+
+
+def _loss(run: Run) -> float | None:
+    return run.final.get("loss", run.final.get("loss_reference"))
+
+
+def _mean(runs: list[Run]) -> float:
+    return float(np.mean([loss for run in runs if (loss := _loss(run)) is not None]))
+
+
+def _seed_spread(runs: tuple[Run, ...]) -> float | None:
+    """The largest range of final losses among seeds of one shape; None without repeated seeds."""
+    groups: dict[tuple[object, ...], list[float]] = {}
+    for run in runs:
+        loss = _loss(run)
+        if loss is not None and "shape" in run.facets:
+            key = tuple(
+                run.facets.get(f) for f in ("shape", "family", "language", "profile", "layout")
+            )
+            groups.setdefault(key, []).append(loss)
+    ranges = [max(losses) - min(losses) for losses in groups.values() if len(losses) > 1]
+    return max(ranges) if ranges else None
+
+
+def answer_parameters(evidence: Evidence) -> Answer:
+    """Does size alone tell the loss?"""
+    question = "Does the number of parameters alone tell the loss?"
+    paper = "Parameter count alone did not predict pre-training performance."
+    pairs = [
+        (run.final["num_parameters"], loss)
+        for run in evidence.runs
+        if "num_parameters" in run.final and (loss := _loss(run)) is not None
+    ]
+    if len(pairs) < _FEW_RUNS or len({size for size, _ in pairs}) < 3:
+        return Answer(
+            question,
+            "unclear",
+            f"{plural(len(pairs), 'run')} are too few to tell.",
+            paper,
+            "training",
+        )
+    sizes, losses = np.array(pairs).T
+
+    def statistic(rows: NDArray[np.intp]) -> float:
+        if np.unique(sizes[rows]).size < 2 or np.unique(losses[rows]).size < 2:
+            return math.nan
+        ranks = stats.rankdata([sizes[rows], losses[rows]], axis=1)
+        return float(np.corrcoef(ranks)[0, 1])
+
+    rank = Quantity.from_interval(bootstrap_interval(statistic, np.arange(len(pairs)), unit="runs"))
+    swaps = _swaps(sizes, losses)
+    verdict: Verdict = "no" if swaps > 0 and not _is_perfect(rank) else "yes"
+    sentence = (
+        f"Larger models end lower by rank, Spearman's {rank.text}; yet in {format_share(swaps)} of pairs of runs of "
+        "different size the larger one ended higher. Shape, language and profile matter beside size."
+    )
+    if rank.low is None or not rank.excludes(0.0):
+        verdict = "unclear"
+    return Answer(question, verdict, sentence, paper, "training")
+
+
+def _is_perfect(rank: Quantity) -> bool:
+    return rank.value is not None and rank.value <= -1.0
+
+
+def _swaps(sizes: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
+    """Share of pairs of different size in which the larger model has the higher loss."""
+    larger = sizes[:, None] > sizes[None, :]
+    higher = losses[:, None] > losses[None, :]
+    return float((larger & higher).sum() / max(1, larger.sum()))
+
+
+def answer_factors(costs: Costs) -> Answer:
+    """Which size should grow first?"""
+    question = "Which size should grow first?"
+    paper = "Cost-effectiveness orders the hyper-parameters by loss bought per FLOP."
+    order = order_of_factors(costs)
+    if order:
+        return Answer(question, "yes", order, paper, "cost", verdict_text="An order")
+    if costs.results:
+        sentences = [
+            "No size varies alone here, so only whole shapes are ordered.",
+            *frontier_sentences(costs),
+        ]
+        return Answer(question, "unclear", sentences, paper, "cost")
+    return Answer(question, "absent", "No run has both a cost and an effect.", paper, "cost")

@@ -1,0 +1,156 @@
+"""Answers of the summary that follow from downstream scores."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.core.intervals import bootstrap_interval
+from lilliput.report.correlations import TaskCorrelation
+from lilliput.report.evidence import Evidence
+from lilliput.report.laws import GroupLaw
+from lilliput.report.pages import shared
+from lilliput.report.pages.downstream import correlation_sentences, gain_sentence, tasks_of
+from lilliput.report.pages.scaling import main_laws
+from lilliput.report.parts import Answer, Verdict
+from lilliput.report.quantities import (
+    Quantity,
+    format_count,
+)
+
+
+def answer_gain(evidence: Evidence) -> Answer:
+    """Does pre-training help, and down to which size?"""
+    question = "Does pre-training help, even the smallest models?"
+    paper = "Masked-language-model pre-training helped even at 1.25 million parameters."
+    tasks = tasks_of(evidence.scores)
+    gains = [s for s in evidence.scores if s.gain is not None]
+    if not gains:
+        return Answer(
+            question,
+            "absent",
+            "No task was scored with and without pre-training.",
+            paper,
+            "downstream",
+        )
+    sentences = [gain_sentence(evidence.scores, task) for task in tasks]
+    clear = [s for s in gains if s.shows_gain]
+    harmed = [s for s in gains if s.gain and s.gain.high is not None and s.gain.high < 0]
+    verdict: Verdict = "yes" if clear else "no" if len(harmed) == len(gains) else "unclear"
+    return Answer(
+        question, verdict, [*sentences, _smallest(evidence)], paper, "downstream",
+        verdict_text="Yes, in part" if clear and len(clear) < len(gains) else "",
+    )  # fmt: skip
+
+
+def _smallest(evidence: Evidence) -> str:
+    """The smallest model that gained on any task."""
+    size = {run.name: run.final.get("num_parameters", math.inf) for run in evidence.runs}
+    clear = [
+        s for s in evidence.scores if s.shows_gain and math.isfinite(size.get(s.run, math.inf))
+    ]
+    if not clear:
+        return ""
+    least = min(clear, key=lambda s: size[s.run])
+    return (
+        f"The smallest model with a clear gain has {format_count(size[least.run])} parameters "
+        f"({least.task}, {least.gain.text if least.gain else ''})."
+    )
+
+
+def answer_correlation(found: tuple[TaskCorrelation, ...]) -> Answer:
+    """Does loss foretell scores?"""
+    question = "Does a lower loss foretell better downstream scores?"
+    paper = "Perplexity and downstream score were strongly correlated."
+    sentences = correlation_sentences(found)
+    if not found:
+        return Answer(question, "absent", sentences, paper, "downstream")
+    clear = [item for item in found if item.rank.excludes(0.0) and (item.rank.value or 0.0) < 0]
+    text = "Yes, in part" if clear and len(clear) < len(found) else ""
+    return Answer(question, "yes" if clear else "unclear", sentences, paper, "downstream", text)
+
+
+def answer_optimality(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Answer:
+    """Are compute-optimal models better downstream?"""
+    question = "Are compute-optimal models better downstream?"
+    paper = "Compute-optimality did not play an important role downstream at this scale."
+    optimal = {run for law in main_laws(laws) if law.frontier for run in law.frontier.runs}
+    scores = _mean_scores(evidence)
+    on = [scores[name] for name in scores if name in optimal]
+    off = [scores[name] for name in scores if name not in optimal]
+    if len(on) < 2 or len(off) < 2:
+        return Answer(
+            question, "absent",
+            f"That needs scored models on and off the frontier: {len(on)} and {len(off)} are there.",
+            paper, "downstream",
+        )  # fmt: skip
+    difference = _difference(on, off)
+    sentence = (
+        f"The mean score of {len(on)} models on the frontier minus that of {len(off)} others is "
+        f"{difference.text}. Models on the frontier differ in size too, so this is no proof of a cause."
+    )
+    verdict: Verdict = "unclear"
+    if difference.excludes(0.0):
+        verdict = "yes" if (difference.value or 0.0) > 0 else "no"
+    return Answer(question, verdict, sentence, paper, "downstream")
+
+
+def _mean_scores(evidence: Evidence) -> dict[str, float]:
+    """Mean over tasks of each pre-trained model, of those scored on every task."""
+    tasks = len(tasks_of(evidence.scores))
+    values: dict[str, list[float]] = {}
+    for score in evidence.scores:
+        if score.start == "trained" and score.value.value is not None:
+            values.setdefault(score.run, []).append(score.value.value)
+    return {run: float(np.mean(v)) for run, v in values.items() if len(v) == tasks}
+
+
+def _difference(on: list[float], off: list[float]) -> Quantity:
+    values = np.array([*on, *off])
+    is_on = np.arange(values.size) < len(on)
+
+    def statistic(rows: NDArray[np.intp]) -> float:
+        chosen = is_on[rows]
+        if chosen.all() or not chosen.any():
+            return math.nan
+        return float(values[rows][chosen].mean() - values[rows][~chosen].mean())
+
+    clusters = np.arange(values.size)
+    return Quantity.from_interval(bootstrap_interval(statistic, clusters, unit="models"))
+
+
+def answer_language(evidence: Evidence) -> Answer:
+    """Does a reduced language help smaller models?"""
+    question = "Does a reduced language let smaller models benefit from pre-training?"
+    paper = "In simplified language smaller models began to benefit earlier."
+    languages = shared.distinct(evidence, "language")
+    if len(languages) < 2 or not any(s.gain for s in evidence.scores):
+        return Answer(
+            question, "absent", "That needs scored models of two languages.", paper, "downstream"
+        )
+    smallest = {language: _first_gain(evidence, language) for language in languages}
+    words = [
+        f"{language}: {format_count(size)} parameters"
+        if size is not None
+        else f"{language}: no model"
+        for language, size in smallest.items()
+    ]
+    sentence = (
+        f"The smallest model with a clear gain on any task: {'; '.join(words)}. The tasks of each language are made "
+        "from its own text and the order of a few sizes is no test, so a difference may have other causes."
+    )
+    return Answer(question, "unclear", sentence, paper, "downstream")
+
+
+def _first_gain(evidence: Evidence, language: str) -> float | None:
+    members = {
+        r.name: r.final.get("num_parameters")
+        for r in evidence.runs
+        if r.facets.get("language") == language
+    }
+    sizes = [
+        size for s in evidence.scores if s.shows_gain and (size := members.get(s.run)) is not None
+    ]
+    return min(sizes) if sizes else None

@@ -1,0 +1,317 @@
+"""The page Downstream: what models can do, what pre-training gave them, and what loss foretells."""
+
+from __future__ import annotations
+
+from lilliput.report.correlations import TaskCorrelation, as_quantity
+from lilliput.report.evidence import Evidence
+from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
+from lilliput.report.groups import ALL_RUNS
+from lilliput.report.pages import shared
+from lilliput.report.parts import (
+    Column,
+    Missing,
+    Page,
+    TableRow,
+    TableView,
+    as_sentences,
+    number_cell,
+    quantity_cell,
+    text_cell,
+)
+from lilliput.report.quantities import Quantity, plural
+from lilliput.report.scores import TaskScore
+
+
+def build_downstream(evidence: Evidence, found: tuple[TaskCorrelation, ...]) -> Page:
+    """Scores with intervals, gain over no pre-training by size, loss against score, correlations."""
+    if not evidence.scores:
+        return Page("downstream", "Downstream", {"missing": _missing(evidence)})
+    tables = {
+        "runs": shared.runs_table(evidence),
+        "scores": _scores_data(evidence),
+        "chances": _chances(evidence.scores),
+        "zero": DataTable({"name": ["no gain"], "zero": [0.0]}),
+    }
+    tasks = tasks_of(evidence.scores)
+    controls = shared.known(
+        Control("task", "Task", tuple(Option(task, task_label(task)) for task in tasks)),
+        shared.parameters_control(evidence),
+        shared.loss_control(evidence),
+        shared.colour_control(evidence),
+    )
+    content = {
+        "missing": None,
+        "sentences": [gain_sentence(evidence.scores, task) for task in tasks],
+        "scores": _scores_table(evidence),
+        "correlations": _correlation_table(found),
+        "no_correlation": _no_correlation(found),
+        "notes": sorted({score.note for score in evidence.scores if score.note}),
+    }
+    names = {control.name for control in controls}
+    figures = _figures(evidence, found, names)
+    return Page("downstream", "Downstream", content, figures, tables, controls)
+
+
+def _missing(evidence: Evidence) -> Missing:
+    where = "in this study" if evidence.is_study else "beside a plain table"
+    return Missing(
+        f"There are no downstream scores {where}, so gains and correlations cannot be shown.",
+        "lilliput evaluate probes STUDY/runs/RUN --data STUDY/probes/NAME",
+    )
+
+
+def tasks_of(scores: tuple[TaskScore, ...]) -> list[str]:
+    """The tasks, in order of appearance."""
+    return list(dict.fromkeys(score.task for score in scores))
+
+
+def task_label(task: str) -> str:
+    """A task as people write it."""
+    return task.replace("_", " ")
+
+
+def gain_sentence(scores: tuple[TaskScore, ...], task: str) -> str:
+    """How many runs gained on a task beyond their interval, in words."""
+    name = task_label(task)
+    gains = [s for s in scores if s.task == task and s.gain is not None]
+    if not gains:
+        return f"{name}: the untrained start was not scored, so no gain can be told."
+    clear = [score for score in gains if score.shows_gain]
+    least = min(s.value.n or 0 for s in gains)
+    models = plural(len(gains), "model")
+    basis = f"intervals over seeds and at least {least:,} examples"
+    if not clear:
+        return (
+            f"{name}: no gain from pre-training beyond its interval in any of {models} ({basis})."
+        )
+    best = max(clear, key=lambda s: s.gain.value or 0.0 if s.gain else 0.0)
+    assert best.gain is not None
+    return (
+        f"{name}: pre-training helps beyond its interval in {len(clear)} of {models} ({basis}); "
+        f"the largest gain is {best.gain.text}."
+    )
+
+
+def _scores_data(evidence: Evidence) -> DataTable:
+    rows: list[dict[str, Cell]] = []
+    for score in evidence.scores:
+        gain = score.gain or Quantity(None)
+        rows.append(
+            {
+                "run": score.run,
+                "task": score.task,
+                "start": score.start,
+                "metric": score.metric,
+                "value": score.value.value,
+                "low": score.value.low,
+                "high": score.value.high,
+                "gain": gain.value,
+                "gain_low": gain.low,
+                "gain_high": gain.high,
+                "examples": score.value.n,
+                "seeds": score.seeds,
+            }
+        )
+    return DataTable.from_rows(rows)
+
+
+def _chances(scores: tuple[TaskScore, ...]) -> DataTable:
+    """The most frequent label's score of each task; a mean where corpora differ."""
+    values: dict[str, list[float]] = {}
+    for score in scores:
+        if score.chance is not None:
+            values.setdefault(score.task, []).append(score.chance)
+    rows: list[dict[str, Cell]] = [
+        {"name": "most frequent label", "task": task, "chance": sum(v) / len(v)}
+        for task, v in values.items()
+    ]
+    return DataTable.from_rows(rows, ["name", "task", "chance"])
+
+
+def _figures(
+    evidence: Evidence, found: tuple[TaskCorrelation, ...], controls: set[str]
+) -> tuple[Figure, ...]:
+    figures: list[Figure] = []
+    if "parameters" in controls:
+        figures += [_score_figure(), _gain_figure(evidence)]
+    if "loss" in controls:
+        figures.append(_loss_figure(found))
+    return tuple(figures)
+
+
+def _score_figure() -> Figure:
+    return Figure(
+        id="scores-by-size",
+        title="Scores with and without pre-training, by size",
+        text="Each model twice: fine-tuned from its pre-trained weights and from the weights it began "
+        "with. Where the two intervals are apart, pre-training made a difference.",
+        x=Axis("{parameters}", log=True),
+        y=Axis("Score on {task}"),
+        layers=(
+            Layer("chances", "rule", y="chance", where={"task": "$task"}),
+            Layer(
+                "scores", "points", x="$parameters", y="value", low="low", high="high",
+                colour="start", where={"task": "$task"}, hover=("start", "metric", "examples", "seeds"),
+            ),
+        ),
+        note="Bars are 95 % intervals over fine-tuning seeds and examples, drawn together.",
+    )  # fmt: skip
+
+
+def _gain_figure(evidence: Evidence) -> Figure:
+    clear = sum(score.shows_gain for score in evidence.scores)
+    measured = sum(score.gain is not None for score in evidence.scores)
+    return Figure(
+        id="gain-by-size",
+        title="What pre-training gives, by size",
+        text=f"Over all tasks, {clear} of {plural(measured, 'gain')} lie above zero with their whole "
+        "interval; points on the dotted line show no effect.",
+        x=Axis("{parameters}", log=True),
+        y=Axis("Gain on {task}"),
+        layers=(
+            Layer("zero", "rule", y="zero"),
+            Layer(
+                "scores", "points", x="$parameters", y="gain", low="gain_low", high="gain_high",
+                colour="$colour", where={"task": "$task", "start": "trained"},
+                hover=("examples", "seeds"),
+            ),
+        ),
+        note="Pre-trained minus untrained start, the same seeds and examples drawn for both.",
+    )  # fmt: skip
+
+
+def _loss_figure(found: tuple[TaskCorrelation, ...]) -> Figure:
+    return Figure(
+        id="loss-and-score",
+        title="Does a lower loss foretell a higher score?",
+        text=_loss_text(found),
+        x=Axis("{loss}", log=True),
+        y=Axis("Score on {task}"),
+        layers=(
+            Layer("chances", "rule", y="chance", where={"task": "$task"}),
+            Layer(
+                "scores", "points", x="$loss", y="value", low="low", high="high", colour="$colour",
+                where={"task": "$task", "start": "trained"}, hover=("examples", "seeds"),
+            ),
+        ),
+        note="One point a model, fine-tuned from its pre-trained weights.",
+    )  # fmt: skip
+
+
+def _loss_text(found: tuple[TaskCorrelation, ...]) -> str:
+    clear = sum(item.rank.excludes(0.0) for item in found)
+    return (
+        f"In {clear} of {plural(len(found), 'comparison')} of a task within one group of models the rank "
+        "correlation is beyond its interval; for the others the data cannot tell. The table below has "
+        "every coefficient."
+    )
+
+
+def correlation_sentences(found: tuple[TaskCorrelation, ...]) -> list[str]:
+    """What the rank correlations of loss and score say, in words."""
+    if not found:
+        return ["No model was scored, so loss and score cannot be compared."]
+    return [_one_correlation(item) for item in found]
+
+
+def _one_correlation(found: TaskCorrelation) -> str:
+    task = task_label(found.task)
+    where = task if found.group == ALL_RUNS else f"{task}, {found.group}"
+    if found.result is None:
+        return f"{where}: no correlation, {found.problem}"
+    rank = found.rank
+    if not rank.excludes(0.0):
+        return f"{where}: the data cannot tell whether loss and score go together, Spearman's {rank.text}."
+    falling = (rank.value or 0.0) < 0
+    way = (
+        "the lower the loss, the higher the score"
+        if falling
+        else "lower loss goes with lower scores"
+    )
+    return f"{where}: {way}, Spearman's {rank.text}. {_beyond_size(found)}".rstrip()
+
+
+def _beyond_size(found: TaskCorrelation) -> str:
+    partial = found.rank_given_size
+    if not partial.is_known:
+        return ""
+    verb = "adds to" if partial.excludes(0.0) else "cannot be told to add anything to"
+    return f"Given the number of parameters, loss {verb} the forecast: partial {partial.text}."
+
+
+def _correlation_table(found: tuple[TaskCorrelation, ...]) -> TableView | None:
+    shown = [item for item in found if item.result is not None]
+    if not shown:
+        return None
+    rows = tuple(
+        TableRow(
+            (
+                text_cell(item.group),
+                text_cell(task_label(item.task)),
+                *(quantity_cell(q) for q in _coefficients(item)),
+            )
+        )
+        for item in shown
+    )
+    return TableView(
+        id="correlations",
+        caption="Correlation of final loss with score; intervals from drawing runs with replacement.",
+        columns=(
+            Column("Models"),
+            Column("Task"),
+            Column("Pearson", numeric=True),
+            Column("Spearman", numeric=True),
+            Column("Kendall", numeric=True),
+            Column("Spearman given size", numeric=True),
+        ),
+        rows=rows,
+    )
+
+
+def _coefficients(found: TaskCorrelation) -> list[Quantity]:
+    assert found.result is not None
+    plain = [found.result.pearson, found.result.spearman, found.result.kendall]
+    return [*(as_quantity(item) for item in plain), found.rank_given_size]
+
+
+def _no_correlation(found: tuple[TaskCorrelation, ...]) -> Missing | None:
+    if any(item.result for item in found):
+        return None
+    reasons = sorted({item.problem for item in found if item.problem})
+    return Missing(as_sentences(["Loss and score could not be correlated:", *reasons[:1]]))
+
+
+def _scores_table(evidence: Evidence) -> TableView:
+    labels = {run.name: run for run in evidence.runs}
+    rows: list[TableRow] = []
+    for score in evidence.scores:
+        run = labels.get(score.run)
+        rows.append(
+            TableRow(
+                (
+                    text_cell(run.label if run else score.run),
+                    text_cell(task_label(score.task)),
+                    text_cell(score.start),
+                    text_cell(score.metric),
+                    quantity_cell(score.value),
+                    number_cell(score.seeds),
+                    number_cell(score.chance),
+                    quantity_cell(score.gain),
+                )
+            )
+        )
+    return TableView(
+        id="scores",
+        caption="Every score with its 95 % interval over seeds and examples.",
+        columns=(
+            Column("Model"),
+            Column("Task"),
+            Column("Start"),
+            Column("Metric"),
+            Column("Score", numeric=True),
+            Column("Seeds", numeric=True),
+            Column("Most frequent label", numeric=True),
+            Column("Gain", numeric=True),
+        ),
+        rows=tuple(rows),
+    )

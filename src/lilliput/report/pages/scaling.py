@@ -1,0 +1,220 @@
+"""The page Scaling: the compute-optimal frontier, the laws, where they break, and what moves them."""
+
+from __future__ import annotations
+
+from lilliput.analysis import LawFit
+from lilliput.report.evidence import Evidence
+from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
+from lilliput.report.groups import said_of
+from lilliput.report.laws import GroupLaw, last_exponent, law_name, rival_name
+from lilliput.report.pages import shared
+from lilliput.report.pages.scaling_data import (
+    breaks_data,
+    cuts_data,
+    exponents_data,
+    frontier_data,
+    laws_data,
+)
+from lilliput.report.pages.scaling_tables import (
+    candidates_table,
+    conventions_table,
+    parameters_table,
+)
+from lilliput.report.parts import Missing, Page, as_sentences
+from lilliput.report.quantities import Quantity, format_number, listed, plural
+
+# The published upper branch of arXiv 2305.17266, abstract: L = 3.82e2 C^-0.141 above 2.2e15 FLOPs.
+PUBLISHED_EXPONENT = 0.141
+PUBLISHED_BREAK = 2.2e15
+
+
+def build_scaling(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Page:
+    """Frontier and laws with bands, breaks, exponent against cut and against convention."""
+    if not any(law.frontier for law in laws):
+        return Page("scaling", "Scaling", {"missing": _missing(laws)})
+    main = main_laws(laws)
+    groups = [law.group for law in main]
+    tables = {
+        "runs": shared.runs_table(evidence),
+        "curves": shared.curves_table(evidence),
+        "frontier": frontier_data(laws),
+        "laws": laws_data(laws),
+        "breaks": breaks_data(laws),
+        "cuts": cuts_data(laws),
+        "exponents": exponents_data(laws),
+        "published": DataTable({"name": ["the paper: 0.141"], "exponent": [PUBLISHED_EXPONENT]}),
+    }
+    controls = shared.known(
+        Control("group", "Runs", tuple(Option(group, group) for group in groups)),
+        shared.flops_control(evidence),
+    )
+    content = {
+        "missing": None,
+        "sentences": [law_sentence(law) for law in main],
+        "warnings": [(law.group, list(law.fit.warnings)) for law in main if law.fit],
+        "candidates": [candidates_table(law) for law in main if law.fit],
+        "parameters": [parameters_table(law) for law in main if law.fit],
+        "conventions": conventions_table(laws),
+    }
+    return Page("scaling", "Scaling", content, _figures(laws), tables, controls)
+
+
+def main_laws(laws: tuple[GroupLaw, ...]) -> list[GroupLaw]:
+    """One law a group: that of the main convention."""
+    first: dict[str, GroupLaw] = {}
+    for law in laws:
+        first.setdefault(law.group, law)
+    return list(first.values())
+
+
+def _missing(laws: tuple[GroupLaw, ...]) -> Missing:
+    reasons = list(dict.fromkeys(law.problem for law in laws if law.problem))
+    if reasons:
+        return Missing(f"No frontier can be drawn: {reasons[0]}")
+    return Missing(
+        "There are no measurements with both loss and FLOPs.", "lilliput study run RECIPE"
+    )
+
+
+def law_sentence(law: GroupLaw) -> str:
+    """Which law a group follows, with its exponent, breaks and doubts, in words."""
+    if law.fit is None:
+        return said_of(law.group, f"no law could be fitted. {law.problem}")
+    fit = law.fit
+    sentence = (
+        f"of the laws compared on {fit.n} compute-optimal points of {fit.facts.get('n_runs', '?')} "
+        f"runs, the {law_name(fit)} describes the frontier best; at its upper end loss falls with "
+        f"exponent {last_exponent(fit).text}."
+    )
+    return as_sentences([said_of(law.group, sentence), break_sentence(fit)])
+
+
+def break_sentence(fit: LawFit) -> str:
+    """Where a law breaks, or that no break is claimed, in words."""
+    if fit.breaks:
+        places = [_place(Quantity(b.value, b.low, b.high)) for b in fit.breaks]
+        times = "once" if len(places) == 1 else f"{len(places)} times"
+        return f"It breaks {times}: at {listed(places)} FLOPs."
+    if any("break" in warning for warning in fit.warnings):
+        return "A break is not claimed: the data cannot tell one from noise."
+    return f"No break was found on {plural(fit.n, 'point')}."
+
+
+def _place(found: Quantity) -> str:
+    if not found.has_interval:
+        return f"{found.figure} (no interval)"
+    return f"{found.figure} (95 % interval {found.bounds})"
+
+
+def _figures(laws: tuple[GroupLaw, ...]) -> tuple[Figure, ...]:
+    figures = [_frontier_figure(laws)]
+    if any(law.fit and law.fit.cut_sensitivity for law in laws):
+        figures.append(_cut_figure())
+    if len({law.flops for law in laws if law.fit}) > 1:
+        figures.append(_convention_figure(laws))
+    return tuple(figures)
+
+
+def _frontier_figure(laws: tuple[GroupLaw, ...]) -> Figure:
+    where = {"group": "$group", "convention": "$flops"}
+    rivals = list(dict.fromkeys(rival_name(rival) for law in laws for rival in law.rivals))
+    layers = [
+        Layer(
+            "curves", "points", x="$flops", y=_loss_column(laws), where={"group": "$group"}, faint=True,
+            name="all measurements",
+        ),
+        Layer("breaks", "span", low="low", high="high", where=where, name="breaks, with intervals", tone=7),
+        Layer(
+            "laws", "band", x="flops", low="low", high="high",
+            where={**where, "role": "chosen law"}, name="95 % band", tone=2,
+        ),
+        Layer(
+            "laws", "lines", x="flops", y="loss", series="role",
+            where={**where, "role": "chosen law"}, name="chosen law", tone=2, hover=("law",),
+        ),
+        *(
+            Layer(
+                "laws", "lines", x="flops", y="loss", series="role", where={**where, "role": rival},
+                name=rival, tone=1 + (2 + place) % 8, hidden=True, dashed=True, hover=("law",),
+            )
+            for place, rival in enumerate(rivals)
+        ),
+        Layer(
+            "frontier", "points", x="flops", y="loss", where=where, name="compute-optimal", tone=1,
+            hover=("step",),
+        ),
+    ]  # fmt: skip
+    return Figure(
+        id="frontier",
+        title="The lowest loss that each budget buys",
+        text=_frontier_text(laws),
+        x=Axis("Training FLOPs ({flops})", log=True),
+        y=Axis(shared.LOSS_LABELS.get(_loss_column(laws), "Loss"), log=True),
+        layers=tuple(layers),
+        note="A point is compute-optimal when it has the lowest loss of its bin of FLOPs. Bands and "
+        "intervals come from drawing whole runs with replacement; measurements of one run are not "
+        "independent. A frontier is a minimum over runs, so its law inherits the luck of single runs.",
+    )
+
+
+def _frontier_text(laws: tuple[GroupLaw, ...]) -> str:
+    parts: list[str] = []
+    for law in main_laws(laws):
+        points = law.frontier.points if law.frontier else ()
+        if points:
+            text = (
+                f"over {plural(len(points), 'compute-optimal point')} loss goes from "
+                f"{format_number(points[0].loss)} at {format_number(points[0].flops)} FLOPs to "
+                f"{format_number(points[-1].loss)} at {format_number(points[-1].flops)}."
+            )
+            parts.append(said_of(law.group, text))
+    return as_sentences(parts)
+
+
+def _loss_column(laws: tuple[GroupLaw, ...]) -> str:
+    return next((law.frontier.loss_column for law in laws if law.frontier), "loss")
+
+
+def _cut_figure() -> Figure:
+    where = {"group": "$group", "convention": "$flops"}
+    return Figure(
+        id="exponent-by-cut",
+        title="How much the exponent depends on where the line is cut",
+        text="Two power laws, one fitted below and one above a cut, for every possible cut. Where the "
+        "curve is not flat, an exponent says as much about the cut as about the models.",
+        x=Axis("Cut (training FLOPs, {flops})", log=True),
+        y=Axis("Exponent"),
+        layers=(
+            Layer("published", "rule", y="exponent"),
+            Layer(
+                "cuts", "band", x="cut", low="low", high="high", series="side", colour="side",
+                where=where,
+            ),
+            Layer(
+                "cuts", "lines", x="cut", y="exponent", series="side", colour="side", where=where,
+                hover=("side", "points", "r2"),
+            ),
+        ),
+        note="Bands are 1.96 standard errors of a straight line in logarithms, which takes the points "
+        "for independent: they are too narrow.",
+    )  # fmt: skip
+
+
+def _convention_figure(laws: tuple[GroupLaw, ...]) -> Figure:
+    found = [last_exponent(law.fit).value or 0.0 for law in laws if law.fit]
+    return Figure(
+        id="exponent-by-convention",
+        title="The same curves under other FLOPs conventions",
+        text=f"The exponent at the upper end goes from {format_number(min(found))} to "
+        f"{format_number(max(found))} with nothing changed but how FLOPs are counted.",
+        x=Axis("Exponent at the upper end"),
+        y=Axis(""),
+        layers=(
+            Layer(
+                "exponents", "points", x="exponent", y="row", low="low", high="high",
+                horizontal=True, colour="group", hover=("law",),
+            ),
+        ),
+        note="Intervals of 95 % from drawing runs: 500 draws under the main convention unless the "
+        "recipe says otherwise, 100 under the others.",
+    )  # fmt: skip

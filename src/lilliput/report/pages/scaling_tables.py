@@ -1,0 +1,104 @@
+"""The tables of the page Scaling: laws compared, parameters, conventions."""
+
+from __future__ import annotations
+
+from lilliput.report.laws import GroupLaw, last_exponent, law_label, law_name
+from lilliput.report.pages import shared
+from lilliput.report.parts import Column, TableRow, TableView, number_cell, quantity_cell, text_cell
+from lilliput.report.quantities import Quantity, format_number
+
+
+def candidates_table(law: GroupLaw) -> TableView:
+    """Every law compared for a group, best first."""
+    assert law.fit is not None
+    best = min(candidate.bic for candidate in law.fit.candidates)
+    rows = [
+        TableRow(
+            (
+                text_cell(law_label(c.law, c.n_breaks)),
+                number_cell(c.n_free),
+                number_cell(c.r2),
+                number_cell(c.bic, f"{c.bic:.1f}".replace("-", "−")),
+                number_cell(c.bic - best, f"{c.bic - best:.1f}"),
+                text_cell("; ".join(format_number(b) for b in c.breaks)),
+            ),
+            picked=(c.law, c.n_breaks) == (law.fit.law, len(law.fit.breaks)),
+        )
+        for c in law.fit.candidates
+    ]
+    return TableView(
+        id=_slug("laws", law.group),
+        caption=f"Laws compared on the frontier of {law.group} ({shared.flops_label(law.flops)}); "
+        f"n = {law.fit.n} points. A smaller BIC is better, differences below 2 mean nothing; the "
+        "chosen one is marked. A break must also survive a test against simulated noise.",
+        columns=(
+            Column("Law"),
+            Column("Free parameters", numeric=True),
+            Column("R²", numeric=True),
+            Column("BIC", numeric=True),
+            Column("Behind the best", numeric=True),
+            Column("Breaks (FLOPs)"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def parameters_table(law: GroupLaw) -> TableView:
+    """The chosen law's parameters and breaks with their intervals."""
+    assert law.fit is not None
+    runs = int(law.fit.facts.get("n_runs", 0)) or None
+    named = [(name.replace("_", " "), e) for name, e in law.fit.parameters.items()]
+    named += [(f"break {i} (FLOPs)", e) for i, e in enumerate(law.fit.breaks, start=1)]
+    rows = [
+        TableRow((text_cell(name), quantity_cell(Quantity(e.value, e.low, e.high, runs)), number_cell(e.se)))
+        for name, e in named
+    ]  # fmt: skip
+    return TableView(
+        id=_slug("parameters", law.group),
+        caption=f"Parameters of the chosen law for {law.group}: {law_name(law.fit)}, "
+        f"R² = {format_number(law.fit.r2)}, n = {law.fit.n} points. Intervals from drawing runs.",
+        columns=(
+            Column("Parameter"),
+            Column("Value", numeric=True),
+            Column("Standard error", numeric=True),
+        ),
+        rows=tuple(rows),
+        is_sortable=False,
+    )
+
+
+def conventions_table(laws: tuple[GroupLaw, ...]) -> TableView:
+    """The chosen law of every group under every convention."""
+    rows = [
+        TableRow(
+            (
+                text_cell(law.group),
+                text_cell(shared.flops_label(law.flops)),
+                text_cell(law_name(law.fit) if law.fit else law.problem),
+                quantity_cell(last_exponent(law.fit) if law.fit else None),
+                text_cell("; ".join(format_number(b.value) for b in law.fit.breaks) if law.fit else ""),
+                number_cell(law.fit.r2 if law.fit else None),
+                number_cell(law.fit.n if law.fit else None),
+            )
+        )
+        for law in laws
+    ]  # fmt: skip
+    return TableView(
+        id="conventions",
+        caption="The chosen law under every FLOPs convention.",
+        columns=(
+            Column("Runs"),
+            Column("Convention"),
+            Column("Law"),
+            Column("Exponent at the upper end", numeric=True),
+            Column("Breaks (FLOPs)"),
+            Column("R²", numeric=True),
+            Column("Points", numeric=True),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def _slug(kind: str, group: str) -> str:
+    letters = "".join(c if c.isalnum() and c.isascii() else "-" for c in group.lower())
+    return f"{kind}-{letters}"

@@ -1,0 +1,169 @@
+"""What several pages draw from: the table of runs, the curves, and the choices they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lilliput.report.evidence import Evidence
+from lilliput.report.figures import Cell, Control, DataTable, Option
+from lilliput.report.groups import group_names
+from lilliput.report.runs import FACETS, SIZES, rows_by_run
+
+FLOPS_LABELS = {
+    "flops_reference": "the authors' formula",
+    "flops_hoffmann": "Hoffmann, in full",
+    "flops_executed_full": "executed, logits everywhere",
+    "flops_executed_masked": "executed, logits where masked",
+    "flops_kaplan_6n": "6N without vocabulary",
+    "flops_kaplan_6n_decoder": "6N with decoder",
+    "flops": "convention not stated",
+}
+LOSS_LABELS = {
+    "loss": "Loss (nats a predicted token)",
+    "loss_reference": "Loss by the authors' average (nats)",
+    "perplexity": "Perplexity",
+    "perplexity_reference": "Perplexity by the authors' average",
+    "bits_per_byte": "Bits per byte",
+}
+PARAMETER_LABELS = {
+    "num_parameters": "All parameters",
+    "num_parameters_non_embedding": "Parameters without embeddings",
+}
+_COLOUR_LABELS = {"language": "Language", "profile": "Training profile", "family": "Family"}
+_PROGRESS_LABELS = {
+    "tokens_seen": "Tokens read",
+    "$flops": "Training FLOPs ({flops})",
+    "wall_time_s": "Seconds of training",
+    "step": "Updates",
+}
+# On the page a run's facts are joined by name, so curves carry measurements only.
+_CURVE_COLUMNS = ("step", "tokens_seen", "wall_time_s")
+
+
+def runs_table(evidence: Evidence) -> DataTable:
+    """One row a run: group, facets, sizes, and its last measurement."""
+    groups = group_names(evidence.runs)
+    return DataTable.from_rows(run.as_row() | {"group": groups[run.name]} for run in evidence.runs)
+
+
+def curves_table(evidence: Evidence) -> DataTable:
+    """One row an evaluation: run, progress and every loss."""
+    table = evidence.table
+    if table is None:
+        return DataTable({})
+    headers = [
+        name
+        for name in table.columns
+        if name in _CURVE_COLUMNS or name in LOSS_LABELS or name in flops_columns(evidence)
+    ]
+    rows: list[dict[str, Cell]] = []
+    numbers = {name: table.number(name) for name in headers}
+    for run, members in rows_by_run(table).items():
+        for row in members.tolist():
+            known = {name: float(v[row]) for name, v in numbers.items() if np.isfinite(v[row])}
+            rows.append({"run": run, **known})
+    return DataTable.from_rows(rows, ["run", *headers])
+
+
+def has_curves(evidence: Evidence) -> bool:
+    """Whether any run was measured more than once."""
+    return evidence.table is not None and len(evidence.table) > len(evidence.runs)
+
+
+def present(evidence: Evidence, names: Sequence[str]) -> list[str]:
+    """Those of `names` that some run has a final number for."""
+    return [name for name in names if any(name in run.final for run in evidence.runs)]
+
+
+def flops_columns(evidence: Evidence) -> list[str]:
+    """The FLOPs columns of the table, the one the study was analysed by first."""
+    if evidence.table is None:
+        return []
+    columns = [c for c in evidence.table.columns if c == "flops" or c.startswith("flops_")]
+    asked = str((evidence.recipe.get("analysis") or {}).get("flops", ""))
+    first = asked if asked in columns else "flops_reference"
+    return sorted(columns, key=lambda name: name != first)
+
+
+def flops_label(column: str) -> str:
+    """What a FLOPs convention is called in the report."""
+    return FLOPS_LABELS.get(column, column.removeprefix("flops_").replace("_", " "))
+
+
+def flops_control(evidence: Evidence) -> Control | None:
+    """The choice of FLOPs convention; None when the table counts none."""
+    options = [Option(name, flops_label(name)) for name in flops_columns(evidence)]
+    return Control("flops", "FLOPs convention", tuple(options)) if options else None
+
+
+def loss_control(evidence: Evidence) -> Control | None:
+    """The choice of loss; None when no loss was measured."""
+    options = [Option(name, LOSS_LABELS[name]) for name in present(evidence, list(LOSS_LABELS))]
+    return Control("loss", "Loss", tuple(options)) if options else None
+
+
+def parameters_control(evidence: Evidence) -> Control | None:
+    """The choice of parameter count; None when none was given."""
+    names = present(evidence, list(PARAMETER_LABELS))
+    options = [Option(name, PARAMETER_LABELS[name]) for name in names]
+    return Control("parameters", "Size", tuple(options)) if options else None
+
+
+def progress_control(evidence: Evidence) -> Control | None:
+    """The choice of the axis along which training goes; None when there is none."""
+    names = ["tokens_seen", "$flops", "wall_time_s", "step"]
+    there = present(evidence, names) + (["$flops"] if flops_columns(evidence) else [])
+    options = [Option(name, _PROGRESS_LABELS[name]) for name in names if name in there]
+    return Control("progress", "Progress", tuple(options)) if options else None
+
+
+def colour_control(evidence: Evidence) -> Control:
+    """The choice of what colours tell apart: whatever differs between runs, and always the run."""
+    columns = [name for name in _COLOUR_LABELS if len(distinct(evidence, name)) > 1]
+    labels = {**_COLOUR_LABELS, "shape": "Shape", "run": "Run"}
+    shapes = distinct(evidence, "shape")
+    columns += ["shape"] if 1 < len(shapes) < len(evidence.runs) or not columns else []
+    if not shapes:
+        columns = [name for name in columns if name != "shape"] or ["run"]
+    return Control("colour", "Colour by", tuple(Option(c, labels[c]) for c in columns))
+
+
+def distinct(evidence: Evidence, facet: str) -> list[str]:
+    """The values of a facet over all runs, in the order of the runs."""
+    return list(dict.fromkeys(r.facets[facet] for r in evidence.runs if facet in r.facets))
+
+
+def known(*controls: Control | None) -> tuple[Control, ...]:
+    """The controls that exist."""
+    return tuple(control for control in controls if control is not None)
+
+
+def hover_columns(evidence: Evidence) -> tuple[str, ...]:
+    """What hovering over a point of a run shows: how the run differs from others."""
+    varying = [name for name in FACETS if len(distinct(evidence, name)) > 1]
+    shown = [name for name in varying if name not in ("shape", "seed", "language")]
+    return (*shown, *present(evidence, ["num_parameters"]))
+
+
+__all__ = [
+    "FLOPS_LABELS",
+    "LOSS_LABELS",
+    "PARAMETER_LABELS",
+    "SIZES",
+    "colour_control",
+    "curves_table",
+    "distinct",
+    "flops_columns",
+    "flops_control",
+    "flops_label",
+    "has_curves",
+    "hover_columns",
+    "known",
+    "loss_control",
+    "parameters_control",
+    "present",
+    "progress_control",
+    "runs_table",
+]

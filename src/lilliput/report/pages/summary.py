@@ -1,0 +1,83 @@
+"""The page Summary: the questions of the study, each answered from its own numbers in plain words."""
+
+from __future__ import annotations
+
+from lilliput.report.correlations import TaskCorrelation
+from lilliput.report.costs import Costs
+from lilliput.report.evidence import Evidence
+from lilliput.report.laws import GroupLaw
+from lilliput.report.pages import shared
+from lilliput.report.pages.answers_laws import (
+    answer_break,
+    answer_depth,
+    answer_exponent,
+    answer_factors,
+    answer_learning,
+    answer_parameters,
+)
+from lilliput.report.pages.answers_scores import (
+    answer_correlation,
+    answer_gain,
+    answer_language,
+    answer_optimality,
+)
+from lilliput.report.pages.downstream import tasks_of
+from lilliput.report.parts import Fact, Page
+from lilliput.report.quantities import (
+    format_count,
+    listed,
+    plural,
+)
+
+
+def build_summary(
+    evidence: Evidence,
+    laws: tuple[GroupLaw, ...],
+    costs: Costs,
+    correlations: tuple[TaskCorrelation, ...],
+) -> Page:
+    """What was studied, in numbers, and every question with its answer."""
+    answers = [
+        answer_learning(evidence),
+        answer_gain(evidence),
+        answer_correlation(correlations),
+        answer_break(laws),
+        answer_exponent(laws),
+        answer_depth(evidence),
+        answer_optimality(evidence, laws),
+        answer_parameters(evidence),
+        answer_language(evidence),
+        answer_factors(costs),
+    ]
+    content = {"facts": _facts(evidence), "answers": answers, "lead": _lead(evidence)}
+    return Page("summary", "Summary", content)
+
+
+def _lead(evidence: Evidence) -> str:
+    if not evidence.runs:
+        return "No run has finished yet. The pages show what is there so far."
+    shapes, languages = shared.distinct(evidence, "shape"), shared.distinct(evidence, "language")
+    what = plural(len(evidence.runs), "language model")
+    parts = [f"{what} of {plural(len(shapes), 'shape')}" if shapes else what]
+    if languages:
+        parts.append(f"in {plural(len(languages), 'language')} ({listed(languages)})")
+    points = format_count(len(evidence.table)) if evidence.table else "no"
+    return f"{' '.join(parts)}, with {points} measurements. Each answer below follows from these data alone."
+
+
+def _facts(evidence: Evidence) -> list[Fact]:
+    facts = [Fact("Runs", format_count(len(evidence.runs)))]
+    sizes = [r.final["num_parameters"] for r in evidence.runs if "num_parameters" in r.final]
+    if sizes:
+        facts.append(
+            Fact("Parameters", format_count(max(sizes)), f"from {format_count(min(sizes))}")
+        )
+    seeds = shared.distinct(evidence, "seed")
+    if seeds:
+        facts.append(Fact("Seeds", str(len(seeds)), "single runs" if len(seeds) == 1 else ""))
+    tokens = [r.final["tokens_seen"] for r in evidence.runs if "tokens_seen" in r.final]
+    if tokens:
+        facts.append(Fact("Tokens, longest run", format_count(max(tokens))))
+    if evidence.scores:
+        facts.append(Fact("Downstream tasks", str(len(tasks_of(evidence.scores)))))
+    return facts

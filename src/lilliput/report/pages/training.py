@@ -1,0 +1,258 @@
+"""The page Training: how the loss fell, who left the plateau, and where each run ended."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from lilliput.analysis import paper_table
+from lilliput.report.evidence import Evidence
+from lilliput.report.figures import Axis, Cell, DataTable, Figure, Layer
+from lilliput.report.pages import shared
+from lilliput.report.parts import (
+    Column,
+    Missing,
+    Page,
+    TableRow,
+    TableView,
+    number_cell,
+    quantity_cell,
+    text_cell,
+)
+from lilliput.report.quantities import Quantity, format_number, plural
+from lilliput.report.runs import Run
+
+# Half a plateau's width: below this distance to the unigram entropy a model uses context.
+ESCAPE_NATS = 0.3
+_PAPER_LAYER = "the paper's 42 runs"
+_ESCAPE_LAYER = "first 0.3 nat below the unigram entropy"
+
+
+def build_training(evidence: Evidence) -> Page:
+    """Curves along tokens, FLOPs and seconds; plateau and escape; final loss by size."""
+    if not evidence.runs:
+        content = {"missing": _missing(evidence), "failures": evidence.failures}
+        return Page("training", "Training", content)
+    tables = {
+        "runs": shared.runs_table(evidence),
+        "curves": shared.curves_table(evidence),
+        "paper": _paper_data(),
+        "unigrams": _unigram_rules(evidence),
+        "escapes": _escapes_data(evidence),
+    }
+    controls = shared.known(
+        shared.progress_control(evidence),
+        shared.flops_control(evidence),
+        shared.loss_control(evidence),
+        shared.parameters_control(evidence),
+        shared.colour_control(evidence),
+    )
+    names = {control.name for control in controls}
+    figures: list[Figure] = []
+    if shared.has_curves(evidence) and {"progress", "loss"} <= names:
+        figures.append(_curves_figure(evidence))
+    if {"parameters", "loss"} <= names:
+        figures.append(_size_figure(evidence))
+    content = {
+        "missing": None,
+        "sentence": learning_sentence(evidence),
+        "no_curves": _no_curves(evidence),
+        "seeds": _seeds_table(evidence),
+        "failures": evidence.failures,
+    }
+    return Page("training", "Training", content, tuple(figures), tables, controls)
+
+
+def _missing(evidence: Evidence) -> Missing:
+    if evidence.failures:
+        failed = plural(len(evidence.failures), "run")
+        return Missing(f"No run has finished yet; {failed} failed.", "lilliput study retry RECIPE")
+    return Missing("No run has finished yet.", "lilliput study run RECIPE")
+
+
+def _no_curves(evidence: Evidence) -> Missing | None:
+    if shared.has_curves(evidence):
+        return None
+    return Missing("Each run was measured once, so there are no curves to draw.")
+
+
+def learning_sentence(evidence: Evidence) -> str:
+    """How many shapes learned to use context, in words."""
+    known = [run for run in evidence.runs if run.unigram_entropy is not None]
+    if not known:
+        return (
+            "The entropy of the held-out tokens is not known here, so it cannot be said which runs "
+            "learned more than how frequent each token is."
+        )
+    learned = [run for run in known if _depth(run) >= ESCAPE_NATS]
+    shapes = {run.facets.get("shape", run.name) for run in known}
+    deep = {run.facets.get("shape", run.name) for run in learned}
+    if not learned:
+        return (
+            f"None of {plural(len(known), 'run')} ended {ESCAPE_NATS} nat or more below the unigram "
+            "entropy of its held-out tokens: nothing but the frequency of tokens was learned."
+        )
+    best = max(known, key=_depth)
+    return (
+        f"{len(learned)} of {plural(len(known), 'run')} ({len(deep)} of {plural(len(shapes), 'shape')}) "
+        f"ended {ESCAPE_NATS} nat or more below the unigram entropy of their held-out tokens: they "
+        f"learned to use context. The lowest, {best.label}, ended {format_number(_depth(best))} nat below "
+        "it (a single run)."
+    )
+
+
+def _depth(run: Run) -> float:
+    loss = run.final.get("loss")
+    if run.unigram_entropy is None or loss is None:
+        return -math.inf
+    return run.unigram_entropy - loss
+
+
+def _curves_figure(evidence: Evidence) -> Figure:
+    hover = shared.hover_columns(evidence)
+    layers = [
+        Layer(
+            "paper", "lines", x="$progress", y="$loss", series="run", name=_PAPER_LAYER,
+            faint=True, hidden=True,
+        ),
+        Layer("curves", "lines", x="$progress", y="$loss", series="run", colour="$colour", hover=hover),
+        Layer("escapes", "points", x="$progress", y="$loss", name=_ESCAPE_LAYER, tone=3),
+        Layer("unigrams", "rule", y="$loss"),
+    ]  # fmt: skip
+    return Figure(
+        id="loss-curves",
+        title="Loss while training",
+        text=_curves_text(evidence),
+        x=Axis("{progress}", log=True),
+        y=Axis("{loss}", log=True),
+        layers=tuple(layers),
+        note="Each curve is a single run on held-out text. The dotted line is the entropy of the "
+        "held-out tokens: a model that only knows how frequent each token is stands there, on the "
+        "plateau; a mark shows where a run left it. The paper's curves count padding as the authors "
+        "did, so they appear under their loss, along updates or the authors' FLOPs.",
+    )
+
+
+def _curves_text(evidence: Evidence) -> str:
+    losses = [loss for run in evidence.runs if (loss := _loss_of(run)) is not None]
+    ends = (
+        f"end between {format_number(min(losses))} and {format_number(max(losses))} nat"
+        if losses
+        else "end"
+    )
+    escaped = len(_escapes_data(evidence))
+    known = sum(run.unigram_entropy is not None for run in evidence.runs)
+    left = (
+        f"; {escaped} of {known} left the plateau of the unigram entropy on the way"
+        if known
+        else ""
+    )
+    return f"{plural(len(evidence.runs), 'curve')}, one a run; they {ends}{left}."
+
+
+def _size_figure(evidence: Evidence) -> Figure:
+    return Figure(
+        id="loss-by-size",
+        title="Where each run ended, by size",
+        text=_size_sentence(evidence),
+        x=Axis("{parameters}", log=True),
+        y=Axis("{loss}", log=True),
+        layers=(
+            Layer(
+                "runs", "points", x="$parameters", y="$loss", colour="$colour",
+                hover=shared.hover_columns(evidence),
+            ),
+        ),
+        note="One point a run, at its last measurement; seeds of one shape stand above each other.",
+    )  # fmt: skip
+
+
+def _size_sentence(evidence: Evidence) -> str:
+    runs = [r for r in evidence.runs if "num_parameters" in r.final and _loss_of(r) is not None]
+    if not runs:
+        return "Final losses of all runs."
+    smallest, largest = runs[0], runs[-1]
+    best = min(runs, key=lambda run: _loss_of(run) or math.inf)
+    return (
+        f"From {format_number(smallest.final['num_parameters'])} to "
+        f"{format_number(largest.final['num_parameters'])} parameters. The lowest final loss is "
+        f"{format_number(_loss_of(best))} nat ({best.label}, a single run)."
+    )
+
+
+def _loss_of(run: Run) -> float | None:
+    return run.final.get("loss", run.final.get("loss_reference"))
+
+
+def _paper_data() -> DataTable:
+    """The authors' 1,512 evaluations: steps, their FLOPs, their loss."""
+    table = paper_table()
+    columns: dict[str, list[Cell]] = {"run": table.text("run").tolist()}
+    for name in ("step", "flops_reference", "loss_reference"):
+        columns[name] = table.number(name).tolist()
+    return DataTable(columns)
+
+
+def _unigram_rules(evidence: Evidence) -> DataTable:
+    """One row a language: the entropy of its held-out tokens, as loss and as perplexity."""
+    entropies: dict[str, list[float]] = {}
+    for run in evidence.runs:
+        if run.unigram_entropy is not None:
+            entropies.setdefault(run.facets.get("language", ""), []).append(run.unigram_entropy)
+    rows: list[dict[str, Cell]] = []
+    for language, values in entropies.items():
+        mean = float(np.mean(values))
+        name = f"unigram entropy, {language}" if len(entropies) > 1 else "unigram entropy"
+        rows.append(
+            {"name": name, "language": language, "loss": mean, "perplexity": math.exp(mean)}
+        )
+    return DataTable.from_rows(rows, ["name", "language", "loss", "perplexity"])
+
+
+def _escapes_data(evidence: Evidence) -> DataTable:
+    """The first measurement of each run that is `ESCAPE_NATS` below its unigram entropy."""
+    entropy = {run.name: run.unigram_entropy for run in evidence.runs}
+    found: dict[str, Mapping[str, Cell]] = {}
+    for row in shared.curves_table(evidence).rows():
+        name, loss = str(row["run"]), row.get("loss")
+        limit = entropy.get(name)
+        if name in found or limit is None or not isinstance(loss, float):
+            continue
+        if loss <= limit - ESCAPE_NATS:
+            found[name] = row
+    return DataTable.from_rows(found.values())
+
+
+def _seeds_table(evidence: Evidence) -> TableView | None:
+    """Mean final loss over the seeds of each shape, language and profile, with its interval."""
+    from lilliput.core.intervals import mean_interval
+
+    column = next(iter(shared.present(evidence, ["loss", "loss_reference"])), None)
+    if column is None or not shared.distinct(evidence, "shape"):
+        return None
+    facets = [f for f in ("language", "profile", "family") if shared.distinct(evidence, f)]
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in evidence.runs:
+        key = (run.facets.get("shape", ""), *(run.facets.get(f, "") for f in facets))
+        groups.setdefault(key, []).append(run)
+    rows: list[TableRow] = []
+    for key, members in groups.items():
+        losses = [run.final[column] for run in members if column in run.final]
+        if losses:
+            mean = Quantity.from_interval(mean_interval(losses, unit="seeds"))
+            size = members[0].final.get("num_parameters")
+            rows.append(TableRow((*map(text_cell, key), number_cell(size), quantity_cell(mean))))
+    return TableView(
+        id="final-losses",
+        caption=f"{shared.LOSS_LABELS[column]} at the end of training: mean over seeds with "
+        "Student's interval, or marked as single.",
+        columns=(
+            Column("Shape E/H/I/A/L"),
+            *(Column(facet.capitalize()) for facet in facets),
+            Column("Parameters", numeric=True),
+            Column("Final loss", numeric=True),
+        ),
+        rows=tuple(rows),
+    )

@@ -1,0 +1,151 @@
+"""The pieces that templates draw: tables, facts, answers, gaps, pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lilliput.report.figures import Control, DataTable, Figure
+from lilliput.report.quantities import Quantity, finite, format_number
+
+Verdict = Literal["yes", "no", "unclear", "absent"]
+_VERDICTS: dict[Verdict, str] = {
+    "yes": "Yes",
+    "no": "No",
+    "unclear": "Cannot tell",
+    "absent": "Not measured",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table; `when` shows it under one value of each named choice only."""
+
+    label: str
+    numeric: bool = False
+    when: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """What a cell shows and, where it is a number, the value that it sorts by."""
+
+    text: str = ""
+    value: float | None = None
+    quantity: Quantity | None = None
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row; `picked` sets it off."""
+
+    cells: tuple[TableCell, ...]
+    picked: bool = False
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table for reading; the caption says what its numbers are."""
+
+    id: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[TableRow, ...]
+    is_sortable: bool = True
+
+
+def text_cell(value: object) -> TableCell:
+    """A cell of text; a gap becomes a dash."""
+    return TableCell("–" if value is None or value == "" else str(value))
+
+
+def number_cell(value: float | None, text: str | None = None) -> TableCell:
+    """A cell with a number, shown as `text` where that is given."""
+    return TableCell(format_number(value) if text is None else text, finite(value))
+
+
+def quantity_cell(quantity: Quantity | None) -> TableCell:
+    """A cell with a number, its interval and its n."""
+    if quantity is None:
+        return TableCell("–")
+    return TableCell(quantity.figure, quantity.value, quantity)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number set large, with its name and perhaps a remark."""
+
+    name: str
+    value: str
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What is not there, in words, and the command that makes it."""
+
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question of the study with what this data say.
+
+    Attributes:
+        question: In plain words.
+        verdict: "yes", "no", "unclear" (data cannot tell) or "absent" (not measured).
+        sentences: The answer in plain words, with its numbers, intervals and n.
+        published: What the paper found; empty where it says nothing.
+        page: Id of the page that shows it.
+        verdict_text: A verdict in other words than yes and no.
+    """
+
+    question: str
+    verdict: Verdict
+    sentences: str | Sequence[str]
+    published: str = ""
+    page: str = ""
+    verdict_text: str = ""
+
+    @property
+    def paragraphs(self) -> list[str]:
+        """The sentences, each to stand by itself."""
+        given = [self.sentences] if isinstance(self.sentences, str) else self.sentences
+        return [sentence for sentence in given if sentence]
+
+    @property
+    def label(self) -> str:
+        """The verdict as the reader sees it."""
+        return self.verdict_text or _VERDICTS[self.verdict]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: what its template reads, and what its figures draw.
+
+    Attributes:
+        id: Name in the address and of the template.
+        title: Heading.
+        content: Names that the template uses.
+        figures: In the order of the page.
+        tables: Data of the figures by name; pages may share one.
+        controls: Choices that redraw the figures.
+    """
+
+    id: str
+    title: str
+    content: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    figures: tuple[Figure, ...] = ()
+    tables: Mapping[str, DataTable] = field(default_factory=dict[str, DataTable])
+    controls: tuple[Control, ...] = ()
+
+    def figure(self, name: str) -> Figure | None:
+        """The figure with this id, if the page has it."""
+        return next((figure for figure in self.figures if figure.id == name), None)
+
+
+def as_sentences(parts: Sequence[str]) -> str:
+    """Non-empty sentences joined by spaces."""
+    return " ".join(part for part in parts if part)
