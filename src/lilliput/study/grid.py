@@ -1,0 +1,98 @@
+"""Grids of shapes as data: lists, full factorials, one factor at a time around a base."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from lilliput.core.errors import ConfigurationError
+from lilliput.core.settings import Settings
+
+FACTORS = (
+    "embedding_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "num_hidden_layers",
+)
+
+
+def parse_shape(text: str) -> dict[str, int]:
+    """The five sizes of a shape written E/H/I/A/L, such as 32/32/128/2/2.
+
+    Raises:
+        ConfigurationError: It is not five positive whole numbers.
+    """
+    parts = text.split("/")
+    if len(parts) != len(FACTORS) or not all(p.isascii() and p.isdigit() and int(p) for p in parts):
+        raise ConfigurationError(
+            "a shape must be embedding/hidden/intermediate/heads/layers",
+            got=repr(text),
+            remedy="Write it like 32/32/128/2/2.",
+        )
+    return dict(zip(FACTORS, map(int, parts), strict=True))
+
+
+def format_shape(sizes: Mapping[str, int]) -> str:
+    """The name of a shape: E/H/I/A/L."""
+    return "/".join(str(sizes[factor]) for factor in FACTORS)
+
+
+class GridBlock(Settings):
+    """Runs that share languages, seeds and profiles; exactly one way of giving the shapes."""
+
+    shapes: tuple[str, ...] = Field(default=(), description="Shapes E/H/I/A/L, one run each.")
+    factorial: dict[str, tuple[PositiveInt, ...]] = Field(
+        default_factory=dict, description="Every combination of these sizes; all five factors."
+    )
+    around: str = Field(default="", description="Base shape of a one-factor-at-a-time grid.")
+    vary: dict[str, tuple[PositiveInt, ...]] = Field(
+        default_factory=dict, description="With `around`: the sizes each factor takes in turn."
+    )
+    languages: tuple[str, ...] = Field(..., min_length=1, description="Names of languages.")
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="One run per seed.")
+    profiles: tuple[str, ...] = Field(
+        default=("corrected",), min_length=1, description="Training profiles: corrected, reference."
+    )
+
+    @field_validator("factorial", "vary")
+    @classmethod
+    def _known_factors(cls, value: Mapping[str, object]) -> Mapping[str, object]:
+        unknown = sorted(set(value) - set(FACTORS))
+        if unknown:
+            raise ValueError(f"factors must be among {', '.join(FACTORS)}, not {unknown[0]}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> GridBlock:
+        ways = [bool(self.shapes), bool(self.factorial), bool(self.around)]
+        if sum(ways) != 1:
+            raise ValueError("a grid block must have exactly one of shapes, factorial, around")
+        if self.factorial and set(self.factorial) != set(FACTORS):
+            raise ValueError(f"factorial must give all of {', '.join(FACTORS)}")
+        return self
+
+    def expand(self) -> Iterator[dict[str, int]]:
+        """The sizes of each shape, every shape once, in the order written."""
+        seen: set[str] = set()
+        for sizes in self._sizes():
+            name = format_shape(sizes)
+            if name not in seen:
+                seen.add(name)
+                yield sizes
+
+    def _sizes(self) -> Iterator[dict[str, int]]:
+        if self.shapes:
+            yield from map(parse_shape, self.shapes)
+        elif self.factorial:
+            levels = [self.factorial[factor] for factor in FACTORS]
+            for combination in itertools.product(*levels):
+                yield dict(zip(FACTORS, combination, strict=True))
+        else:
+            base = parse_shape(self.around)
+            yield base
+            for factor, levels in self.vary.items():
+                for level in levels:
+                    yield base | {factor: level}

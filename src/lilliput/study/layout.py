@@ -1,0 +1,79 @@
+"""Where everything of a study lies; all paths are relative to one folder, which can be moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StudyLayout:
+    """The places inside a study folder."""
+
+    root: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe, written first; it marks the folder as this study's."""
+        return self.root / "study.json"
+
+    @property
+    def vocabulary(self) -> Path:
+        """The list of allowed words."""
+        return self.root / "vocabulary"
+
+    def corpus(self, language: str) -> Path:
+        """Texts of a language, in shards."""
+        return self.root / "corpora" / language
+
+    def tokenizer(self, language: str, candidate: str) -> Path:
+        """A trained tokenizer; `candidate` is KIND-SIZE."""
+        return self.root / "tokenizers" / language / candidate
+
+    def tokenizers(self, language: str) -> Path:
+        """All candidates of a language."""
+        return self.root / "tokenizers" / language
+
+    def comparison(self, language: str) -> Path:
+        """The table of the candidates."""
+        return self.tokenizers(language) / "comparison"
+
+    def tokens(self, language: str) -> Path:
+        """The token store that models are trained from."""
+        return self.root / "tokens" / language
+
+    def probes(self, language: str) -> Path:
+        """Probe tasks from held-out text."""
+        return self.root / "probes" / language
+
+    def glue(self, task: str) -> Path:
+        """A GLUE task under the vocabulary."""
+        return self.root / "glue" / task
+
+    @property
+    def runs(self) -> Path:
+        """All runs, a folder each."""
+        return self.root / "runs"
+
+    def run(self, run_id: str) -> Path:
+        """One trained model with its curve."""
+        return self.runs / run_id
+
+    def evaluation(self, run_id: str, suite: str) -> Path:
+        """Scores of one run on one suite of tasks (probes, glue)."""
+        return self.root / "evaluations" / run_id / suite
+
+    @property
+    def tables(self) -> Path:
+        """Tidy tables of all measurements and scores."""
+        return self.root / "tables"
+
+    @property
+    def analysis(self) -> Path:
+        """Fits, frontier, cost-effectiveness, correlations."""
+        return self.root / "analysis"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.root / "report.html"

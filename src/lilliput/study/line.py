@@ -1,0 +1,138 @@
+"""The whole line: vocabulary, corpora, tokenizers, tokens, probes, runs, scores, analysis, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lilliput.core.artefacts import artefact_id, building, claim_folder
+from lilliput.core.errors import OccupiedFolderError, RunsFailedError
+from lilliput.core.executors import make_executor
+from lilliput.core.files import write_json
+from lilliput.core.progress import SILENT, Reporter
+from lilliput.study.context import StudyContext
+from lilliput.study.expand import planned_runs
+from lilliput.study.layout import StudyLayout
+from lilliput.study.plan import StudyPlan, plan_study
+from lilliput.study.recipe import Recipe
+from lilliput.study.stages.analysis import analyse_study, report_study
+from lilliput.study.stages.language import build_languages
+from lilliput.study.stages.scoring import build_glue_tasks, build_probe_tasks, score_runs
+from lilliput.study.stages.tokenizers import build_tokenizers
+from lilliput.study.stages.training import train_runs
+
+_KIND, _SCHEMA = "study", 1
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study left.
+
+    Attributes:
+        report: The page.
+        plan: Runs, done and failed, FLOPs, disk.
+        skipped: Runs that were recognised as done.
+        wall_time_s: Of this call.
+    """
+
+    report: Path
+    plan: StudyPlan
+    skipped: int
+    wall_time_s: float
+
+    def as_record(self) -> dict[str, Any]:
+        """The keys of the command line's JSON contract."""
+        return {
+            **self.plan.as_record(),
+            "report": str(self.report),
+            "skipped": self.skipped,
+            "wall_time_s": round(self.wall_time_s, 3),
+        }
+
+    def summary(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.plan.done} runs done, {self.skipped} of them recognised, "
+            f"in {self.wall_time_s:.0f} s. Report: {self.report}"
+        )
+
+
+def run_study(
+    recipe: Recipe,
+    out: Path,
+    *,
+    executor: str = "process",
+    workers: int | None = None,
+    command: str = "",
+    reporter: Reporter = SILENT,
+) -> StudyResult:
+    """Run the study in the folder `out`, or go on with it.
+
+    Args:
+        recipe: Checked recipe.
+        out: Folder of the study; made when absent.
+        executor: "inline", "process" or "ray".
+        workers: Runs at once; one per processor when None.
+        command: What the report names as the command that makes it again.
+        reporter: Where progress goes.
+
+    Raises:
+        OccupiedFolderError: `out` holds another study, or another process is at work in it.
+        RunsFailedError: Some runs failed; the others are whole and in the report.
+    """
+    started = time.monotonic()
+    planned_runs(recipe)  # A wrong shape is refused before anything is built.
+    layout = StudyLayout(out)
+    settings = recipe.model_dump(mode="json", exclude={"paths"})
+    claim_folder(out, artefact_id(_KIND, _SCHEMA, settings, {}), _KIND)
+    with _only_driver(out), building(out, _KIND, _SCHEMA, settings) as build:
+        write_json(layout.recipe, recipe.model_dump(mode="json"))
+        with make_executor(executor, workers) as pool:
+            context = StudyContext(recipe, layout, pool, reporter)
+            build_languages(context)
+            build_probe_tasks(context)
+            build_glue_tasks(context)
+            build_tokenizers(context)
+            trained = train_runs(context)
+            failures = trained.failures + tuple(score_runs(context, trained.done))
+        analyse_study(context, trained.done)
+        report_study(context, command)
+        build.facts["runs"] = len(trained.done)
+        _raise_failures(failures, layout)
+    seconds = time.monotonic() - started
+    return StudyResult(layout.report, plan_study(recipe, out), trained.skipped, seconds)
+
+
+def _raise_failures(failures: Sequence[tuple[str, str]], layout: StudyLayout) -> None:
+    if failures:
+        name, message = failures[0]
+        raise RunsFailedError(
+            "every run must finish",
+            got=f"{len(failures)} that failed, the first: {name}: {message}",
+            remedy=f"The others are whole and in {layout.report}. "
+            "Take the failed ones again with: lilliput study retry RECIPE",
+        )
+
+
+@contextmanager
+def _only_driver(out: Path) -> Generator[None]:
+    """Hold the study folder, so that two drivers cannot write into it at once.
+
+    The system lets go of the lock when the process ends, however it ends.
+    """
+    import fcntl
+
+    with (out / ".driver").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OccupiedFolderError(
+                "one process at a time may drive a study",
+                got=f"another one at work in {out}",
+                remedy="Wait for it, or watch it with: lilliput study status RECIPE",
+            ) from None
+        yield

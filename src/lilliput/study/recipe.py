@@ -1,0 +1,229 @@
+"""The recipe of a study: one TOML file, checked as a whole before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from lilliput.core.errors import ConfigurationError, OccupiedFolderError
+from lilliput.core.files import write_text
+from lilliput.core.settings import Settings, parse_settings
+from lilliput.core.toml import parse_assignment, parse_toml, read_toml, with_overrides
+from lilliput.evaluation.settings import FineTuningSettings, ProbeSettings, WordRule
+from lilliput.language.corpus.settings import CorpusSettings
+from lilliput.recipes import recipe_text
+from lilliput.study.grid import GridBlock
+from lilliput.tokenization.settings import KindName
+from lilliput.training.config import TrainingConfig
+
+
+class VocabularyRecipe(Settings):
+    """Where the list of allowed words comes from: a file, or the frequent words of texts."""
+
+    file: str = Field(default="", description="CSV with the columns word and frequency.")
+    sources: tuple[str, ...] = Field(default=(), description="Texts to count words in.")
+    coverage: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Keep the most frequent words that cover this share of tokens.",
+    )
+    size: int | None = Field(
+        default=None, gt=0, description="Keep this many of the most frequent words."
+    )
+    word_profile: str = Field(default="modern", description="What a word is: paper, cpp or modern.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> VocabularyRecipe:
+        if bool(self.file) == bool(self.sources):
+            raise ValueError("the vocabulary must have either a file or sources")
+        return self
+
+
+class LanguageRecipe(Settings):
+    """One corpus of the study."""
+
+    sources: tuple[str, ...] = Field(
+        ..., min_length=1, description="Files, folders, globs, or package:NAME for installed texts."
+    )
+    matched_to: str = Field(
+        default="",
+        description="Name of the constrained language whose size this one copies, unfiltered.",
+    )
+    corpus: CorpusSettings = Field(
+        default_factory=lambda: parse_settings(CorpusSettings, {}),
+        description="How spans are cut and filtered.",
+    )
+
+
+class TokenizersRecipe(Settings):
+    """Candidates to train and compare, and the one that models are trained with."""
+
+    kinds: tuple[KindName, ...] = Field(
+        default=("byte-bpe",), min_length=1, description="Kinds of tokenizer."
+    )
+    vocab_sizes: tuple[int, ...] = Field(
+        ..., min_length=1, description="Sizes to train each kind at."
+    )
+    train_with: str = Field(..., description="Candidate KIND-SIZE that the models use.")
+
+    @model_validator(mode="after")
+    def _among_candidates(self) -> TokenizersRecipe:
+        candidates = [f"{kind}-{size}" for kind in self.kinds for size in self.vocab_sizes]
+        if self.train_with not in candidates:
+            raise ValueError(f"train_with must be one of {', '.join(candidates)}")
+        return self
+
+
+class GlueRecipe(Settings):
+    """Fine-tuning on GLUE tasks filtered by the vocabulary."""
+
+    data: str = Field(..., description="Folder with one sub-folder a task, Parquet a split.")
+    tasks: tuple[str, ...] = Field(..., min_length=1, description="Names such as cola, sst2.")
+    rule: WordRule = Field(
+        default="corrected", description="Which words are checked: paper, or every one of them."
+    )
+    fine_tuning: FineTuningSettings = Field(
+        default_factory=lambda: parse_settings(FineTuningSettings, {}),
+        description="How the tasks are learned, the same from trained and untrained weights.",
+    )
+
+
+class AnalysisRecipe(Settings):
+    """Which conventions the fits and the cost-effectiveness use."""
+
+    flops: str = Field(
+        default="flops_executed_masked",
+        description="Convention of the compute axis; all are in the tables.",
+    )
+    resamples: int = Field(default=500, gt=0, description="Bootstrap resamples, over runs.")
+    probe: str = Field(
+        default="", description="Score that perplexity is correlated with; all when empty."
+    )
+
+
+class Recipe(Settings):
+    """A whole study, from raw text to report."""
+
+    name: str = Field(..., pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name of the study.")
+    seed: int = Field(
+        default=0, description="Seed of everything that is not a run: splits, probes, samples."
+    )
+    scale: str = Field(
+        default="full", description="Name of a table under `scales` to lay over the recipe."
+    )
+    paths: dict[str, str] = Field(
+        default_factory=dict,
+        description="Folders of your own; written {name} in sources and files.",
+    )
+    vocabulary: VocabularyRecipe
+    languages: dict[str, LanguageRecipe] = Field(..., min_length=1)
+    tokenizers: TokenizersRecipe
+    model: dict[str, Any] = Field(
+        default_factory=dict, description="What all models share: layout, norm_position, …"
+    )
+    training: TrainingConfig
+    grid: tuple[GridBlock, ...] = Field(..., min_length=1, description="The runs.")
+    probes: ProbeSettings | None = Field(
+        default=None, description="Probe tasks from held-out text."
+    )
+    glue: GlueRecipe | None = Field(default=None, description="GLUE tasks under the vocabulary.")
+    analysis: AnalysisRecipe = AnalysisRecipe()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Recipe:
+        for block in self.grid:
+            for language in block.languages:
+                if language not in self.languages:
+                    raise ValueError(
+                        f"the grid names the language {language!r}, which is not there"
+                    )
+        for name, language in self.languages.items():
+            target = language.matched_to
+            if target and (target not in self.languages or self.languages[target].matched_to):
+                raise ValueError(f"languages.{name}.matched_to must name a constrained language")
+        return self
+
+    def resolve(self, text: str) -> str:
+        """`text` with every {name} of `paths` replaced by its folder.
+
+        Raises:
+            ConfigurationError: A {name} is not in `paths`.
+        """
+        for name, folder in self.paths.items():
+            text = text.replace("{" + name + "}", folder)
+        if "{" in text:
+            missing = text.split("{", 1)[1].split("}", 1)[0]
+            raise ConfigurationError(
+                f"the folder {{{missing}}} must be given under paths",
+                got=text,
+                remedy=f"Add --set paths.{missing}=FOLDER.",
+            )
+        return text
+
+
+def load_recipe(name_or_path: str, assignments: Sequence[str] = ()) -> Recipe:
+    """The checked recipe, with overrides and its scale laid over.
+
+    Args:
+        name_or_path: A TOML file, or the name of a shipped recipe.
+        assignments: Overrides, each KEY=VALUE with a dotted key; they win over the scale.
+
+    Raises:
+        ConfigurationError: A key is unknown, a value breaks a rule, or no such recipe or scale.
+        InputError: The file is not there or not TOML.
+    """
+    path = Path(name_or_path)
+    is_file = path.suffix == ".toml" or path.exists()
+    values = read_toml(path) if is_file else parse_toml(recipe_text(name_or_path), name_or_path)
+    values = _lay_scale(values, assignments)
+    return parse_settings(Recipe, with_overrides(values, assignments), name_or_path)
+
+
+def _lay_scale(values: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    values = dict(values)
+    scales: Mapping[str, Any] = values.pop("scales", {})
+    chosen = str(values.get("scale", "full"))
+    for key, value in map(parse_assignment, assignments):
+        if key == ("scale",):
+            chosen = str(value)
+    if chosen == "full":
+        return values
+    if chosen not in scales:
+        raise ConfigurationError(
+            "the scale must be one of the recipe's", got=repr(chosen),
+            remedy=f"This recipe has: {', '.join(['full', *scales])}.",
+        )  # fmt: skip
+    return _merge(values, scales[chosen])
+
+
+def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the tables of `top` laid over; lists and values are replaced whole."""
+    merged = dict(base)
+    for key, value in top.items():
+        below: Any = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = _merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def init_recipe(name: str, recipe: str, folder: Path) -> Path:
+    """Write a copy of the shipped `recipe` to `folder`/`name`.toml, named after it.
+
+    Raises:
+        ConfigurationError: No shipped recipe has this name.
+        OccupiedFolderError: The file exists already.
+    """
+    path = folder / f"{name}.toml"
+    text = recipe_text(recipe)
+    if path.exists():
+        raise OccupiedFolderError(
+            "init must not overwrite a recipe", got=path, remedy="Choose another name."
+        )
+    write_text(path, text.replace(f'name = "{recipe}"', f'name = "{name}"', 1))
+    return path
