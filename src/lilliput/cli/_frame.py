@@ -1,0 +1,136 @@
+"""What all verbs share: the application, common options, output, errors and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from lilliput.core.errors import LilliputError
+
+# Modules of this package that define `register(app)`, in the order of --help.
+_VERBS = (
+    "quickstart",
+    "doctor",
+    "init",
+    "vocabulary",
+    "corpus",
+    "tokenizer",
+    "train",
+    "study",
+    "evaluate",
+    "analyse",
+    "report",
+    "runs",
+    "verify",
+    "export",
+)
+
+EXIT_OUR_FAULT = 1
+EXIT_USER = 2
+EXIT_INTERRUPTED = 130
+
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object on standard output and nothing else."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; may be repeated."),
+]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from lilliput import __version__
+
+        echo(__version__)
+        raise typer.Exit
+
+
+_VersionOption = Annotated[
+    bool,
+    typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version."),
+]
+
+
+def deliver(record: Mapping[str, Any], as_json: bool, show: Callable[[], None]) -> None:
+    """Print a verb's result: the JSON object alone, or what `show` prints for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+    else:
+        show()
+
+
+def echo(text: str = "") -> None:
+    """Print one line of a result for people."""
+    typer.echo(text)
+
+
+def suggest(command: str) -> None:
+    """Name the next sensible command."""
+    typer.echo(f"\nNext: {command}")
+
+
+def build_app() -> typer.Typer:
+    """The application with all its verbs."""
+    app = typer.Typer(
+        name="lilliput",
+        help="A wind tunnel for language models: scaling studies in a reduced language.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def common(version: _VersionOption = False) -> None:
+        del version
+
+    for verb in _VERBS:
+        importlib.import_module(f"lilliput.cli.{verb}").register(app)
+    return app
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with the exit code of the contract."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    as_json = "--json" in sys.argv[1:]
+    try:
+        code = build_app()(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except LilliputError as error:
+        _fail(error.as_record(), str(error), as_json, error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        record = {
+            "code": "interrupted",
+            "rule": "the run was interrupted",
+            "got": "",
+            "try": _AGAIN,
+        }
+        _fail(record, f"Interrupted. {_AGAIN}", as_json, EXIT_INTERRUPTED)
+    except typer.TyperException as error:
+        message = error.format_message()
+        record = {"code": "usage", "rule": message, "got": "", "try": "lilliput --help"}
+        _fail(record, message, as_json, EXIT_USER)
+
+
+_AGAIN = "Run the same command again: it goes on where it stopped."
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    """Treat SIGTERM like Ctrl-C, so that work in progress can save itself."""
+    del signum, frame
+    raise KeyboardInterrupt
+
+
+def _fail(record: Mapping[str, str], text: str, as_json: bool, code: int) -> NoReturn:
+    if as_json:
+        sys.stdout.write(json.dumps({"error": dict(record)}, ensure_ascii=False) + "\n")
+    sys.stderr.write(f"lilliput: {text}\n")
+    sys.exit(code)

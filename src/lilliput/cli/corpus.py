@@ -1,0 +1,171 @@
+"""`lilliput corpus`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
+
+if TYPE_CHECKING:
+    from lilliput.language import CorpusSettings, Source
+
+Sources = Annotated[list[str], typer.Argument(help="Files, folders, globs, URLs, hub:NAME.")]
+VocabularyOption = Annotated[Path, typer.Option(help="A vocabulary's folder, or a CSV word list.")]
+ProfileOption = Annotated[str, typer.Option(help="What a word is: paper, cpp or modern.")]
+OnErrorOption = Annotated[str, typer.Option(help="Damaged input: stop or skip.")]
+TextColumnOption = Annotated[str | None, typer.Option(help="The column of the text.")]
+ExecutorOption = Annotated[str, typer.Option(help="inline, process or ray.")]
+WorkersOption = Annotated[int | None, typer.Option(help="Processes at once.")]
+HubOption = Annotated[bool, typer.Option("--hub", help="Allow the network.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    verb = typer.Typer(no_args_is_help=True, help="Corpora of a reduced language.")
+    app.add_typer(verb, name="corpus")
+    verb.command()(build)
+    verb.command()(estimate)
+    verb.command(name="filter")(filter_command)
+
+
+def build(
+    sources: Sources,
+    vocabulary: VocabularyOption,
+    out: Annotated[Path, typer.Option(help="The folder of the corpora.")],
+    word_profile: ProfileOption = "modern",
+    text_column: TextColumnOption = None,
+    on_error: OnErrorOption = "stop",
+    unconstrained: Annotated[
+        bool, typer.Option(help="Also build the matched unconstrained corpus.")
+    ] = True,
+    executor: ExecutorOption = "inline",
+    workers: WorkersOption = None,
+    hub: HubOption = False,
+    set_values: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Build the constrained corpus, and an unconstrained one of the same size and sources.
+
+    They go to OUT/constrained and OUT/unconstrained. Safe to repeat: an interrupted build goes on.
+
+    Example: lilliput corpus build stories/ --vocabulary vocabulary --word-profile modern --out corpora
+    """
+    from lilliput.core.executors import make_executor
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.language import build_corpus, build_matched_corpus, read_vocabulary
+
+    settings = _settings(word_profile, on_error, set_values)
+    given, reporter = _sources(sources, text_column), reporter_for_terminal()
+    words = read_vocabulary(vocabulary)
+    with make_executor(executor, workers) as pool:
+        shared: dict[str, Any] = {"reporter": reporter, "executor": pool, "hub": hub}
+        record = build_corpus(given, words, out / "constrained", settings, **shared)
+        if unconstrained:
+            matched = build_matched_corpus(
+                given, out / "constrained", out / "unconstrained", **shared
+            )
+            record = record | {"unconstrained": matched}
+    deliver(record, as_json, lambda: _show_build(record, out))
+
+
+def _show_build(record: Mapping[str, Any], out: Path) -> None:
+    echo(
+        f"{record['documents']:,} documents, {record['spans']:,} spans, {record['kept']:,} kept, "
+        f"{record['duplicates']:,} duplicates, {record['written']:,} written ({record['words']:,} words)."
+    )
+    for reason, number in record["dropped"].items():
+        echo(f"  dropped, {reason.replace('_', ' ')}: {number:,}")
+    for reason, number in record["damaged"].items():
+        echo(f"  damaged, {reason.replace('_', ' ')}: {number:,}")
+    suggest(f"lilliput tokenizer train {out / 'constrained'} --out tokenizers")
+
+
+def estimate(
+    sources: Sources,
+    vocabulary: VocabularyOption,
+    word_profile: ProfileOption = "modern",
+    text_column: TextColumnOption = None,
+    on_error: OnErrorOption = "stop",
+    sample_mb: Annotated[float, typer.Option(help="How much of the input to read.")] = 16.0,
+    workers: WorkersOption = None,
+    hub: HubOption = False,
+    set_values: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a sample and foretell the words kept, the hours and the disk, each with an interval.
+
+    Example: lilliput corpus estimate stories/ --vocabulary vocabulary --word-profile modern
+    """
+    from lilliput.language import estimate_corpus, read_vocabulary
+
+    record = estimate_corpus(
+        _sources(sources, text_column),
+        read_vocabulary(vocabulary),
+        _settings(word_profile, on_error, set_values),
+        sample_bytes=int(sample_mb * 1e6),
+        workers=workers or 1,
+        hub=hub,
+    )
+
+    def show() -> None:
+        for key, unit in (("kept", "words"), ("hours", "hours"), ("disk_bytes", "bytes")):
+            found = record[key]
+            bounds = (
+                "" if found["low"] is None else f" ({found['low']:,.4g} to {found['high']:,.4g})"
+            )
+            echo(f"{key}: {found['value']:,.4g} {unit}{bounds}")
+        suggest(
+            f"lilliput corpus build {' '.join(sources)} --vocabulary {vocabulary} --out corpora"
+        )
+
+    deliver(record, as_json, show)
+
+
+def filter_command(
+    table: Annotated[
+        Path, typer.Argument(help="Parquet, CSV or JSON Lines; or a folder of splits.")
+    ],
+    columns: Annotated[str, typer.Option(help="Names of the text columns, by commas.")],
+    vocabulary: VocabularyOption,
+    out: Annotated[Path, typer.Option(help="Where the kept rows go.")],
+    word_profile: ProfileOption = "modern",
+    max_unknown: Annotated[int, typer.Option(help="Unknown words a row may have.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep the rows of a table whose texts stay within the vocabulary.
+
+    The profile `glue-paper` is the paper's own rule for GLUE.
+
+    Example: lilliput corpus filter cola.parquet --columns sentence --vocabulary vocabulary --out cola-kept.parquet
+    """
+    from lilliput.language import filter_table, read_vocabulary
+
+    names = [name.strip() for name in columns.split(",") if name.strip()]
+    words = read_vocabulary(vocabulary)
+    record = filter_table(table, names, words, word_profile, out, max_unknown=max_unknown)
+
+    def show() -> None:
+        for split, counts in record["splits"].items():
+            echo(f"{split}: {counts['kept']:,} of {counts['rows']:,} rows kept")
+        echo(f"{record['kept']:,} of {record['rows']:,} rows kept.")
+
+    deliver(record, as_json, show)
+
+
+def _settings(word_profile: str, on_error: str, set_values: list[str] | None) -> CorpusSettings:
+    from lilliput.core.settings import parse_settings
+    from lilliput.core.toml import with_overrides
+    from lilliput.language import CorpusSettings
+
+    values = {"word_profile": word_profile, "on_error": on_error}
+    return parse_settings(CorpusSettings, with_overrides(values, set_values or []))
+
+
+def _sources(paths: list[str], text_column: str | None) -> list[Source]:
+    from lilliput.language import Source
+
+    return [Source(path=path, text_column=text_column) for path in paths]

@@ -1,0 +1,215 @@
+"""`lilliput evaluate`: a run on GLUE tasks, minimal pairs, or the probes of its language."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
+
+if TYPE_CHECKING:
+    from lilliput.core.settings import Settings
+    from lilliput.evaluation import Score
+
+SettingsT = TypeVar("SettingsT", bound="Settings")
+_GLUE = """Example: lilliput evaluate glue STUDY/runs/3f2a --tasks cola,sst2 --data glue/
+--vocabulary words.csv --set learning_rates=[5e-4,1e-3] --json"""
+_PAIRS = """Example: lilliput evaluate pairs STUDY/runs/3f2a --data blimp/ --tasks
+adjunct_island,causative --vocabulary words.csv --set method=within_word_l2r"""
+_PROBES = """Example: lilliput evaluate probes STUDY/runs/3f2a --data STUDY/probes/constrained"""
+
+Run = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
+TasksOption = Annotated[
+    str, typer.Option("--tasks", metavar="A,B", help="Names, separated by commas; all when empty.")
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the data.")]
+TokenizerOption = Annotated[
+    Path | None,
+    typer.Option("--tokenizer", help="Folder of the run's tokenizer; found inside a study."),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder for the scores; beside the runs of a study.")
+]
+CheckpointOption = Annotated[
+    str, typer.Option("--checkpoint", help="Trained weights: final, or step-N.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="Where to compute: cpu or cuda.")]
+VocabularyOption = Annotated[
+    Path | None, typer.Option("--vocabulary", help="Keep only examples within this word list.")
+]
+RuleOption = Annotated[
+    str, typer.Option("--word-rule", help="What must be in the word list: corrected or paper.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    group = typer.Typer(help="Score a run, with seeds, intervals and the untrained baseline.")
+    group.command("glue", epilog=_GLUE)(glue)
+    group.command("pairs", epilog=_PAIRS)(pairs)
+    group.command("probes", epilog=_PROBES)(probes)
+    app.add_typer(group, name="evaluate")
+
+
+def glue(
+    run: Run,
+    data: DataOption = None,
+    tasks: TasksOption = "",
+    vocabulary: VocabularyOption = None,
+    word_rule: RuleOption = "corrected",
+    preset: Annotated[
+        str, typer.Option("--preset", help="Fine-tuning: default, or paper with its defects.")
+    ] = "default",
+    hub: Annotated[
+        bool, typer.Option("--hub", help="Fetch tasks that --data lacks from the Hugging Face Hub.")
+    ] = False,
+    tokenizer: TokenizerOption = None,
+    out: OutOption = None,
+    checkpoint: CheckpointOption = "final",
+    device: DeviceOption = "cpu",
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fine-tune on GLUE tasks (or any with a task.toml) and score their dev sets."""
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.evaluation import FineTuningSettings, average_of_scores, evaluate_glue
+    from lilliput.evaluation.glue.data import prepare_tasks
+    from lilliput.evaluation.places import place_of
+
+    place = place_of(run, "glue", tokenizer, out, checkpoint)
+    base = FineTuningSettings.named(preset)
+    folders = prepare_tasks(
+        _names(tasks), _require_data(data), vocabulary, word_rule, place.out.parent, hub=hub
+    )
+    scores = evaluate_glue(
+        run,
+        folders,
+        place.tokenizer,
+        place.out,
+        settings=_overridden(base, overrides),
+        checkpoint=checkpoint,
+        device=device,
+        reporter=reporter_for_terminal(),
+    )
+    average = average_of_scores(scores)
+    _deliver(scores, place.out, as_json, average=average.as_record() if average else None)
+
+
+def pairs(
+    run: Run,
+    data: DataOption = None,
+    tasks: TasksOption = "",
+    vocabulary: VocabularyOption = None,
+    word_rule: RuleOption = "corrected",
+    tokenizer: TokenizerOption = None,
+    out: OutOption = None,
+    checkpoint: CheckpointOption = "final",
+    device: DeviceOption = "cpu",
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score minimal pairs: BLiMP, Zorro, or any JSON Lines with sentence_good and sentence_bad."""
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.evaluation import default_pair_settings, evaluate_pairs
+    from lilliput.evaluation.places import place_of, word_rule_named
+
+    place = place_of(run, "pairs", tokenizer, out, checkpoint)
+    scores = evaluate_pairs(
+        run,
+        _require_data(data),
+        place.tokenizer,
+        place.out,
+        paradigms=_names(tasks),
+        vocabulary=vocabulary,
+        rule=word_rule_named(word_rule),
+        settings=_overridden(default_pair_settings(run), overrides),
+        checkpoint=checkpoint,
+        device=device,
+        reporter=reporter_for_terminal(),
+    )
+    trained = [score.value for score in scores if score.start == "trained"]
+    _deliver(scores, place.out, as_json, average={"value": trained[-1]})
+
+
+def probes(
+    run: Run,
+    data: DataOption = None,
+    tasks: TasksOption = "",
+    tokenizer: TokenizerOption = None,
+    out: OutOption = None,
+    checkpoint: CheckpointOption = "final",
+    device: DeviceOption = "cpu",
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fine-tune on the probes that were made from held-out text (DATA: the probes of a study)."""
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.evaluation import ProbeSettings, evaluate_probes
+    from lilliput.evaluation.places import place_of
+
+    place = place_of(run, "probes", tokenizer, out, checkpoint)
+    scores = evaluate_probes(
+        run,
+        _require_data(data or place.probes),
+        place.tokenizer,
+        place.out,
+        tasks=_names(tasks),
+        settings=_overridden(ProbeSettings().fine_tuning, overrides),
+        checkpoint=checkpoint,
+        device=device,
+        reporter=reporter_for_terminal(),
+    )
+    values = [score.value for score in scores if score.start == "trained"]
+    _deliver(scores, place.out, as_json, average={"value": sum(values) / len(values)})
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _require_data(data: Path | None) -> Path:
+    from lilliput.core.errors import InputError
+
+    if data is None or not data.exists():
+        raise InputError(
+            "the data must exist", got=data or "no --data", remedy="Give its folder with --data."
+        )
+    return data
+
+
+def _overridden(settings: SettingsT, overrides: Sequence[str] | None) -> SettingsT:
+    """`settings` with each KEY=VALUE put in its place, checked as a whole."""
+    from lilliput.core.settings import parse_settings
+    from lilliput.core.toml import with_overrides
+
+    values = with_overrides(settings.model_dump(mode="json"), overrides or ())
+    return parse_settings(type(settings), values, where="--set")
+
+
+def _deliver(scores: Sequence[Score], out: Path, as_json: bool, **more: Any) -> None:
+    from lilliput.evaluation import as_summary
+
+    record = {"scores": as_summary(scores), "out": str(out), **more}
+    deliver(record, as_json, lambda: _show(scores, out, more))
+
+
+def _show(scores: Sequence[Score], out: Path, more: dict[str, Any]) -> None:
+    for score in scores:
+        if score.start != "trained":
+            continue
+        bounds = "" if score.low is None else f" [{score.low:.3f}, {score.high:.3f}]"
+        base = "" if score.baseline is None else f", untrained {score.baseline:.3f}"
+        echo(f"{score.task}: {score.metric} {score.value:.3f}{bounds}{base}, n {score.n}")
+        if score.gain_low is not None:
+            sign = "above" if score.gain_low > 0 else "not above"
+            echo(
+                f"    gain {score.gain:+.3f} [{score.gain_low:+.3f}, {score.gain_high:+.3f}]: {sign} zero"
+            )
+        if score.note:
+            echo(f"    {score.note}")
+    if more["average"] is not None:
+        echo(f"average {more['average']['value']:.3f}")
+    suggest(f"lilliput runs show {out}")

@@ -1,0 +1,56 @@
+"""`lilliput report`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lilliput.cli._frame import JsonOption, deliver, echo, suggest
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+
+    @app.command()
+    def report(
+        source: Annotated[
+            Path,
+            typer.Argument(
+                metavar="STUDY_OR_TABLE",
+                help="A study folder, a CSV or Parquet table of runs, or the built-in table: paper.",
+            ),
+        ],
+        out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
+        static: Annotated[
+            Path | None,
+            typer.Option(help="Also write every figure as PDF and SVG into this folder."),
+        ] = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Write one self-contained HTML file about a study or a table of runs.
+
+        Example: lilliput report lilliput-quickstart --out report.html
+        """
+        from lilliput.core.progress import reporter_for_terminal
+        from lilliput.report import write_report
+
+        result = write_report(
+            source,
+            out,
+            command=shlex.join(["lilliput", *sys.argv[1:]]),
+            static=static,
+            reporter=reporter_for_terminal(),
+        )
+
+        def show() -> None:
+            size = result.report.stat().st_size / 1e6
+            echo(f"Wrote {result.report} ({len(result.figures)} figures, {size:.1f} MB).")
+            if result.static:
+                echo(f"Wrote {len(result.static)} files for print to {static}.")
+            suggest(f"open {result.report} in a browser; it needs no network")
+
+        deliver(result.as_record(), as_json, show)

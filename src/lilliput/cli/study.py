@@ -1,0 +1,152 @@
+"""`lilliput study`: plan, run, status, retry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
+
+if TYPE_CHECKING:
+    from lilliput.study import Recipe, StudyPlan
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")
+]
+OutOption = Annotated[
+    Path | None, typer.Option(help="Folder of the study; lilliput-NAME when left out.")
+]
+ExecutorOption = Annotated[str, typer.Option(help="inline, process or ray.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Runs at once; one per processor when left out.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    study = typer.Typer(help="Plan, run and watch a whole study.", no_args_is_help=True)
+    app.add_typer(study, name="study")
+    study.command()(plan)
+    study.command()(run)
+    study.command()(status)
+    study.command()(retry)
+
+
+def plan(
+    recipe: RecipeArgument,
+    out: OutOption = None,
+    assignments: SetOption = None,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Foretell runs, tokens, FLOPs, hours and disk; nothing is run.
+
+    Example: lilliput study plan small-english --set paths.data=data
+    """
+    from lilliput.core.executors.process import available_cpus
+    from lilliput.study import load_recipe, plan_study
+
+    checked = load_recipe(recipe, assignments or ())
+    found = plan_study(checked, _folder(checked, out), workers or available_cpus())
+
+    def show() -> None:
+        _show_plan(found)
+        suggest(f"lilliput study run {recipe}")
+
+    deliver(found.as_record(), as_json, show)
+
+
+def run(
+    recipe: RecipeArgument,
+    out: OutOption = None,
+    assignments: SetOption = None,
+    executor: ExecutorOption = "process",
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the whole line; safe to interrupt and to repeat, done work is recognised.
+
+    Example: lilliput study run mystudy.toml --executor process
+    """
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.study import load_recipe, run_study
+
+    checked = load_recipe(recipe, assignments or ())
+    settings = "".join(f" --set {text}" for text in assignments or ())
+    result = run_study(
+        checked,
+        _folder(checked, out),
+        executor=executor,
+        workers=workers,
+        command=f"lilliput study run {recipe}{settings}",
+        reporter=reporter_for_terminal(),
+    )
+
+    def show() -> None:
+        echo(result.summary())
+        suggest(f"open {result.report}")
+
+    deliver(result.as_record(), as_json, show)
+
+
+def status(
+    recipe: RecipeArgument,
+    out: OutOption = None,
+    assignments: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is done, from the files alone; true from any terminal.
+
+    Example: lilliput study status mystudy.toml
+    """
+    from lilliput.study import load_recipe, plan_study, read_runs
+
+    checked = load_recipe(recipe, assignments or ())
+    folder = _folder(checked, out)
+    found = plan_study(checked, folder)
+    records = read_runs(folder) if folder.is_dir() else []
+
+    def show() -> None:
+        for record in records:
+            points = record.metrics()
+            loss = f"loss {points[-1]['loss']:.3f}" if points else ""
+            echo(f"{record.state:<8} {record.name:<44} {loss} {record.failure.get('rule', '')}")
+        echo(f"{found.done} of {found.runs} runs done, {found.failed} failed.")
+
+    deliver(found.as_record(), as_json, show)
+
+
+def retry(
+    recipe: RecipeArgument,
+    out: OutOption = None,
+    assignments: SetOption = None,
+    executor: ExecutorOption = "process",
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take the failed runs again, and whatever else is not done.
+
+    Example: lilliput study retry mystudy.toml
+    """
+    run(recipe, out, assignments, executor, workers, as_json)
+
+
+def _folder(recipe: Recipe, out: Path | None) -> Path:
+    return out or Path(f"lilliput-{recipe.name}")
+
+
+def _show_plan(found: StudyPlan) -> None:
+    for family, count in found.by_family.items():
+        echo(f"{family:<32} {count} runs")
+    echo(f"{found.runs} runs, {found.done} done, {found.failed} failed")
+    if found.tokens is not None:
+        echo(f"{found.tokens:,.0f} tokens, {found.disk_bytes / 1e6:,.0f} MB of disk for the runs")
+    for name, value in found.flops.items():
+        echo(f"{name:<26} {value:.3g}")
+    if found.hours is None:
+        echo(f"hours: unknown yet, since {found.basis}")
+    else:
+        hours = found.hours
+        echo(f"hours: {hours.value:.2g} ({hours.low:.2g} to {hours.high:.2g}), from {found.basis}")

@@ -1,0 +1,214 @@
+"""`lilliput tokenizer`: train candidates, compare and pick, encode a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lilliput.cli._frame import JsonOption, deliver, echo, suggest
+
+if TYPE_CHECKING:
+    from lilliput.tokenization import Comparison, EncodeResult, StoreEstimate
+
+_CorpusArgument = Annotated[
+    Path, typer.Argument(help="Folder of a corpus, or of a pair: the constrained one is taken.")
+]
+_OutOption = Annotated[Path, typer.Option(help="Folder of the result.")]
+_KindOption = Annotated[
+    list[str] | None,
+    typer.Option("--kind", help="byte-bpe, bpe, wordpiece, unigram, sentencepiece-bpe; repeat it."),
+]
+_SizeOption = Annotated[
+    list[int] | None, typer.Option("--vocab-size", help="Ids, special ones included; repeat it.")
+]
+_COMPARED_SIZES = (1000, 2000, 5000, 10_000, 20_000, 40_000)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    group = typer.Typer(
+        name="tokenizer",
+        help="Train tokenizers, compare them and pick one, encode a corpus.",
+        no_args_is_help=True,
+    )
+    group.command("train", epilog=_TRAIN_EXAMPLE)(train)
+    group.command("compare", epilog=_COMPARE_EXAMPLE)(compare)
+    group.command("encode", epilog=_ENCODE_EXAMPLE)(encode)
+    app.add_typer(group)
+
+
+_TRAIN_EXAMPLE = "Example: lilliput tokenizer train corpora/constrained --out tokenizers --kind byte-bpe --vocab-size 19000"
+_COMPARE_EXAMPLE = "Example: lilliput tokenizer compare corpora/constrained --out tokenizers --morphology words.tsv --existing roberta-base"
+_ENCODE_EXAMPLE = "Example: lilliput tokenizer encode corpora/constrained --tokenizer tokenizers/byte-bpe-19000 --out tokens"
+
+
+def train(
+    corpus: _CorpusArgument,
+    out: _OutOption,
+    kind: _KindOption = None,
+    vocab_size: _SizeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train tokenizers on the train split, one folder KIND-SIZE each; finished ones are left alone."""
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.tokenization import find_corpus, load_tokenizer, parse_kinds, train_tokenizers
+
+    corpus = find_corpus(corpus)
+
+    folders = train_tokenizers(
+        corpus,
+        out,
+        parse_kinds(kind or ["byte-bpe"]),
+        vocab_size or (19_000,),
+        reporter=reporter_for_terminal(),
+    )
+    rows: list[dict[str, Any]] = []
+    for folder in folders:
+        found = load_tokenizer(folder)
+        rows.append(
+            {
+                "path": str(folder),
+                "kind": found.kind,
+                "vocab_size_asked": found.vocab_size_asked,
+                "vocab_size": found.vocab_size,
+                "content": found.content,
+            }
+        )
+
+    def show() -> None:
+        for row in rows:
+            reached = f"{row['vocab_size']:,} of {row['vocab_size_asked']:,} ids"
+            echo(f"{row['path']}: {reached}, content {row['content']}")
+        suggest(f"lilliput tokenizer encode {corpus} --tokenizer {folders[0]} --out tokens")
+
+    deliver({"tokenizers": rows}, as_json, show)
+
+
+def compare(
+    corpus: _CorpusArgument,
+    out: _OutOption,
+    kind: _KindOption = None,
+    vocab_size: _SizeOption = None,
+    existing: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of another tokenizer for the same table; repeat it."),
+    ] = None,
+    morphology: Annotated[
+        Path | None, typer.Option(help="Gold segmentations: Parquet or word<tab>mor phemes.")
+    ] = None,
+    task_data: Annotated[
+        Path | None, typer.Option(help="Table or text whose unknown-token rate is measured.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train candidates of every kind and size, measure them, and pick one."""
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.tokenization import (
+        KINDS,
+        compare_tokenizers,
+        find_corpus,
+        parse_kinds,
+        train_tokenizers,
+    )
+
+    corpus = find_corpus(corpus)
+
+    reporter = reporter_for_terminal()
+    kinds = parse_kinds(kind) if kind else KINDS
+    sizes = vocab_size or _COMPARED_SIZES
+    folders = train_tokenizers(corpus, out, kinds, sizes, reporter=reporter)
+    found = compare_tokenizers(
+        corpus,
+        [*folders, *(existing or ())],
+        out / "comparison",
+        morphology=morphology,
+        task_data=task_data,
+        reporter=reporter,
+    )
+    deliver(found.as_record(), as_json, lambda: _show_comparison(found, corpus))
+
+
+def _show_comparison(found: Comparison, corpus: Path) -> None:
+    echo(f"{'tokenizer':<26}{'ids':>8}{'isolated':>10}{'context':>9}{'ESMS':>7}{'F1':>7}{'b/B':>7}")
+    for row in found.rows:
+        echo(
+            f"{row.name:<26}{row.vocab_size:>8,}{row.word_split_ratio_isolated:>10.3f}"
+            f"{row.word_split_ratio_in_context:>9.3f}{row.exact_match_score:>7.3f}"
+            f"{row.boundary_f1:>7.3f}{row.bits_per_byte_unigram:>7.3f}"
+        )
+    echo(f"\nPicked {found.picked.name}: {found.picked.rule}.")
+    for name, reason in found.picked.lost.items():
+        echo(f"- {name} {reason}.")
+    suggest(f"lilliput tokenizer encode {corpus} --tokenizer {found.picked_folder} --out tokens")
+
+
+def encode(
+    corpus: _CorpusArgument,
+    out: _OutOption,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a tokenizer, or of several and their comparison; else the folder tokenizers beside OUT, where one is trained if there is none."
+        ),
+    ] = None,
+    vocab_size: Annotated[
+        int | None, typer.Option(help="Rows of the models' vocabulary, if more than the ids.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Shards encoded at the same time.")] = 1,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only foretell tokens and size.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Encode every split of a corpus into a token store."""
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.tokenization import (
+        default_tokenizer,
+        encode_corpus,
+        find_corpus,
+        find_tokenizer,
+        foretell_store,
+    )
+
+    corpus = find_corpus(corpus)
+    reporter = reporter_for_terminal()
+    if tokenizer is None:
+        chosen = default_tokenizer(corpus, out, reporter=reporter)
+    else:
+        chosen = find_tokenizer(tokenizer)
+    if estimate:
+        coming = foretell_store(corpus, chosen, vocab_size=vocab_size)
+        deliver(coming.as_record(), as_json, lambda: _show_estimate(coming))
+        return
+    found = encode_corpus(
+        corpus,
+        chosen,
+        out,
+        vocab_size=vocab_size,
+        workers=workers,
+        reporter=reporter,
+    )
+    record = {**found.as_record(), "tokenizer": str(chosen)}
+    deliver(record, as_json, lambda: _show_store(found))
+
+
+def _show_estimate(coming: StoreEstimate) -> None:
+    tokens, size = coming.tokens, coming.disk_bytes
+    echo(f"{coming.documents:,} documents")
+    for name, found, unit in (("tokens", tokens, 1), ("MB", size, 1_000_000)):
+        bounds = (
+            ""
+            if found.low is None or found.high is None
+            else (f" ({found.low / unit:,.1f} to {found.high / unit:,.1f})")
+        )
+        echo(f"{found.value / unit:,.1f} {name}{bounds}")
+
+
+def _show_store(found: EncodeResult) -> None:
+    done = " (found done)" if found.skipped else ""
+    echo(f"{found.tokens:,} tokens of {found.documents:,} documents in {found.folder}{done}")
+    for split, amount in found.by_split.items():
+        echo(f"  {split:<11}{amount['tokens']:>14,} tokens {amount['documents']:>12,} documents")
+    suggest("lilliput train RECIPE")

@@ -1,0 +1,37 @@
+"""`lilliput verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lilliput.cli._frame import EXIT_USER, JsonOption, deliver, echo
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+
+    @app.command()
+    def verify(
+        path: Annotated[Path, typer.Argument(help="A study, or any folder of artefacts.")],
+        as_json: JsonOption = False,
+    ) -> None:
+        """Recompute every content hash and compare with the manifests.
+
+        Example: lilliput verify lilliput-quickstart
+        """
+        from lilliput.core.artefacts import verify as verify_artefacts
+
+        found = verify_artefacts(path)
+
+        def show() -> None:
+            for mismatch in found.mismatches:
+                echo(mismatch)
+            echo(f"{found.checked} files checked, {len(found.mismatches)} do not match.")
+
+        record = {"checked": found.checked, "mismatches": list(found.mismatches)}
+        deliver(record, as_json, show)
+        if found.mismatches:
+            raise typer.Exit(EXIT_USER)

@@ -1,0 +1,73 @@
+"""`lilliput vocabulary`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lilliput.cli._frame import JsonOption, deliver, echo, suggest
+
+HubOption = Annotated[bool, typer.Option("--hub", help="Allow the network.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    verb = typer.Typer(no_args_is_help=True, help="Word lists with frequencies.")
+    app.add_typer(verb, name="vocabulary")
+
+    @verb.callback()
+    def about() -> None:
+        """Word lists with frequencies."""
+
+    @verb.command()
+    def build(
+        sources: Annotated[
+            list[str], typer.Argument(help="Files, folders, globs, or a word list.")
+        ],
+        out: Annotated[Path, typer.Option(help="A .csv file, or a folder for the artefact.")],
+        word_profile: Annotated[str, typer.Option(help="paper, cpp or modern.")] = "modern",
+        size: Annotated[int | None, typer.Option(help="At most so many words.")] = None,
+        coverage: Annotated[
+            float | None, typer.Option(help="The fewest words with this share of the text.")
+        ] = None,
+        min_frequency: Annotated[int, typer.Option(help="Leave rarer words out.")] = 1,
+        speakers: Annotated[
+            str, typer.Option(help="Of transcripts: adults, children or all.")
+        ] = "adults",
+        max_age_months: Annotated[
+            float | None, typer.Option(help="Of transcripts: only up to this age of the child.")
+        ] = None,
+        on_error: Annotated[str, typer.Option(help="Damaged input: stop or skip.")] = "stop",
+        hub: HubOption = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Make a word list from texts, from transcripts, or from a list of frequencies.
+
+        Example: lilliput vocabulary build stories/*.txt --size 5000 --out vocabulary
+        """
+        from lilliput.core.progress import reporter_for_terminal
+        from lilliput.language import VocabularySettings, make_vocabulary
+
+        settings = VocabularySettings.of(
+            word_profile=word_profile,
+            size=size,
+            coverage=coverage,
+            min_frequency=min_frequency,
+            speakers=speakers,
+            max_age_months=max_age_months,
+            on_error=on_error,
+        )
+        record = make_vocabulary(sources, out, settings, reporter=reporter_for_terminal(), hub=hub)
+
+        def show() -> None:
+            echo(
+                f"{record['words']:,} words cover {record['coverage']:.1%} of {record['tokens']:,}."
+            )
+            if record["damaged"]:
+                entries = ", ".join(map(repr, record["damaged"]))
+                echo(f"{len(record['damaged'])} damaged entries can never match: {entries}")
+            suggest(f"lilliput corpus estimate TEXTS --vocabulary {out}")
+
+        deliver(record, as_json, show)
