@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from lilliput.core.seeding import generator
 
@@ -62,6 +61,8 @@ def mean_interval(values: ArrayLike, *, level: float = 0.95, unit: str = "seeds"
     mean = float(x.mean())
     if x.size == 1:
         return Interval(mean, None, None, 1, level, "single", unit)
+    from scipy import stats  # A second to import, and every room imports this module.
+
     half = float(stats.t.ppf((1 + level) / 2, x.size - 1) * x.std(ddof=1) / np.sqrt(x.size))
     return Interval(mean, mean - half, mean + half, int(x.size), level, "student-t", unit)
 
@@ -70,6 +71,8 @@ def proportion_interval(successes: int, n: int, *, level: float = 0.95) -> Inter
     """A share of `n` examples with Wilson's interval, which stays inside 0 and 1."""
     if n == 0:
         raise ValueError("proportion_interval needs at least one example")
+    from scipy import stats
+
     bounds = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
     return Interval(
         successes / n, float(bounds.low), float(bounds.high), n, level, "wilson", "examples"
