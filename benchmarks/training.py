@@ -231,9 +231,9 @@ def mean_length(folder: Path) -> float:
 
 
 def fast_bf16(device: str) -> bool:
-    from lilliput.training.plan import bf16_is_faster
+    from lilliput.training.plan import has_bf16_products
 
-    return device == "cuda" or bf16_is_faster()
+    return device == "cuda" or has_bf16_products()
 
 
 def peer_rows(folder: Path) -> list[dict[str, list[int]]]:

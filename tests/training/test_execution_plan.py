@@ -83,9 +83,13 @@ def test_explicit_threads_are_not_probed():
     assert make_plan(tiny_model(), recipe, lambda _: pytest.fail("probed")).threads == 3
 
 
-def test_bfloat16_is_taken_only_where_it_is_faster(monkeypatch):
-    for faster, dtype, kernel in ((True, "bfloat16", "plain"), (False, "float32", "fused")):
-        monkeypatch.setattr(plan_module, "bf16_is_faster", lambda faster=faster: faster)
+def test_bfloat16_is_taken_only_where_the_processor_has_it(monkeypatch):
+    for flag, dtype, kernel in (
+        ("avx512_bf16", "bfloat16", "plain"),
+        ("amx_bf16", "bfloat16", "plain"),
+        ("avx2", "float32", "fused"),
+    ):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda flag=flag: {flag: True})
         plan = make_plan(tiny_model(), TrainingConfig(device="cpu", threads=1), lambda _: None)
         assert (plan.dtype, plan.attention_kernel) == (dtype, kernel)
         assert plan.torch_dtype is getattr(torch, dtype)

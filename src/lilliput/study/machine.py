@@ -80,12 +80,12 @@ def examine_machine() -> MachineReport:
 def _examine_torch() -> tuple[str, str, bool | None]:
     import torch
 
-    from lilliput.training.plan import bf16_is_faster
+    from lilliput.training.plan import has_bf16_products
 
     if torch.cuda.is_available():
         card = torch.cuda.get_device_name()
         return torch.__version__, f"cuda ({card})", torch.cuda.is_bf16_supported()
-    return torch.__version__, "cpu", bf16_is_faster()
+    return torch.__version__, "cpu", has_bf16_products()
 
 
 def _memory_gib() -> float | None:

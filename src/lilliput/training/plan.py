@@ -158,7 +158,7 @@ def _dtype(asked: str, device: str) -> str:
         return asked
     if device == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    return "bfloat16" if bf16_is_faster() else "float32"
+    return "bfloat16" if has_bf16_products() else "float32"
 
 
 def _attention_kernel(device: str, dtype: str) -> AttentionKernel:
@@ -167,24 +167,12 @@ def _attention_kernel(device: str, dtype: str) -> AttentionKernel:
     return "plain" if (device, dtype) == ("cpu", "bfloat16") else "fused"
 
 
-def bf16_is_faster() -> bool:
-    """Whether this processor multiplies bfloat16 matrices clearly faster than float32 ones.
+def has_bf16_products() -> bool:
+    """Whether this processor has instructions that multiply bfloat16 matrices.
 
-    Measured on one thread: two that wait for a busy core would make float32 look slow.
+    Asked of the processor, not timed: a neighbour on a busy core once made one run of a study choose
+    another dtype than its twins. A torch too old to tell (before 2.10) means no.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        left = torch.ones(192, 192)
-        return 1.5 * _product_time(left.bfloat16()) < _product_time(left)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _product_time(matrix: torch.Tensor) -> float:
-    times: list[float] = []
-    for _ in range(5):
-        started = time.perf_counter()
-        torch.mm(matrix, matrix)
-        times.append(time.perf_counter() - started)
-    return min(times)
+    ask = getattr(torch.cpu, "get_capabilities", dict[str, bool])
+    capabilities = ask()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
