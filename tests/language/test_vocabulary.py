@@ -93,3 +93,15 @@ def test_wrong_lists_are_named(tmp_path: Path) -> None:
         read_vocabulary(path)
     with pytest.raises(InputError, match="at least one word"):
         from_counts({})
+
+
+def test_added_words_mend_holes_and_change_the_hash() -> None:
+    vocabulary = from_counts({"dog": 3, "cat": 2})
+    mended = vocabulary.with_words(["children", "cat", "children"])
+    assert mended.words == ("dog", "cat", "children")
+    assert mended.frequencies == (3, 2, 0)
+    assert mended.hash != vocabulary.hash
+    assert vocabulary.with_words(["dog"]) == vocabulary
+    for wrong in ("", "two words"):
+        with pytest.raises(InputError, match="must be single words"):
+            vocabulary.with_words([wrong])

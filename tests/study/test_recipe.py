@@ -109,3 +109,44 @@ def test_a_profile_in_the_grid_sets_its_switches_and_keeps_single_ones(tmp_path:
     assert by_profile["reference"].score_padding
     assert not by_profile["corrected"].score_padding
     assert by_profile["corrected"].initialization == "xavier"
+
+
+def test_a_variant_changes_its_block_alone_and_is_a_family_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "variants.toml"
+    path.write_text(
+        recipe_text("quickstart")
+        + """
+[[grid]]
+variant = "post-norm without B6"
+profiles = ["reference"]
+languages = ["constrained"]
+shapes = ["32/64/256/4/2"]
+training = { max_steps = 7, switches = { projection_norm_gain = 1.0 } }
+model = { norm_position = "post" }
+"""
+    )
+    runs = planned_runs(load_recipe(str(path)))
+    (changed,) = [run for run in runs if run.variant]
+    assert changed.family == "constrained reference post-norm without B6"
+    assert changed.training.switches.projection_norm_gain == 1.0
+    assert changed.training.switches.score_padding
+    assert (changed.training.max_steps, changed.training.max_tokens) == (7, None)
+    assert changed.config(600).model.norm_position == "post"
+    others = [run for run in runs if not run.variant]
+    assert {run.config(600).model.norm_position for run in others} == {"pre"}
+    assert {run.training.max_steps for run in others} == {None}
+
+
+def test_a_change_without_a_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "unnamed.toml"
+    path.write_text(
+        recipe_text("quickstart")
+        + """
+[[grid]]
+languages = ["constrained"]
+shapes = ["32/64/256/4/2"]
+training = { learning_rate = 1e-3 }
+"""
+    )
+    with pytest.raises(ConfigurationError, match="must name its variant"):
+        load_recipe(str(path))

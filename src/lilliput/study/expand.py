@@ -14,6 +14,8 @@ from lilliput.study.recipe import Recipe
 from lilliput.training.config import RunConfig, TrainingConfig
 from lilliput.training.switches import profile_values
 
+_BUDGETS = frozenset({"max_steps", "max_tokens", "num_train_epochs"})
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -25,6 +27,7 @@ class PlannedRun:
         shape: E/H/I/A/L.
         sizes: The five sizes.
         seed: Of weights, order and masks.
+        variant: Name of what its grid block changes; empty when nothing.
         training: Its recipe.
         model: Fields of the model beside sizes and vocabulary.
     """
@@ -34,18 +37,19 @@ class PlannedRun:
     shape: str
     sizes: Mapping[str, int]
     seed: int
+    variant: str
     training: TrainingConfig
     model: Mapping[str, Any]
 
     @property
     def name(self) -> str:
         """What people call it; unique within a study."""
-        return f"{self.language} {self.profile} {self.shape} seed {self.seed}"
+        return f"{self.family} {self.shape} seed {self.seed}"
 
     @property
     def family(self) -> str:
         """Runs that differ in size and seed alone; laws are fitted within one."""
-        return f"{self.language} {self.profile}"
+        return " ".join(filter(None, (self.language, self.profile, self.variant)))
 
     def config(self, vocab_size: int) -> RunConfig:
         """The run's whole configuration.
@@ -91,12 +95,13 @@ def _expand(recipe: Recipe) -> Iterator[PlannedRun]:
     for block in recipe.grid:
         for language in block.languages:
             for profile in block.profiles:
-                training = _with_profile(recipe.training, profile)
+                training = _with_changes(_with_profile(recipe.training, profile), block.training)
+                model = recipe.model | block.model
                 for sizes in block.expand():
                     for seed in block.seeds:
                         yield PlannedRun(
-                            language, profile, format_shape(sizes), sizes, seed, training,
-                            recipe.model,
+                            language, profile, format_shape(sizes), sizes, seed, block.variant,
+                            training, model,
                         )  # fmt: skip
 
 
@@ -108,6 +113,18 @@ def _with_profile(training: TrainingConfig, profile: str) -> TrainingConfig:
     return parse_settings(
         TrainingConfig, values | {"profile": profile, "switches": chosen}, "the grid"
     )
+
+
+def _with_changes(training: TrainingConfig, changes: Mapping[str, Any]) -> TrainingConfig:
+    """The recipe with the keys that one grid block changes."""
+    if not changes:
+        return training
+    values = training.model_dump(exclude_unset=True)
+    if _BUDGETS & changes.keys():
+        values = {key: value for key, value in values.items() if key not in _BUDGETS}
+    values |= changes
+    switches = training.switches.model_dump() | dict(changes.get("switches", {}))
+    return parse_settings(TrainingConfig, values | {"switches": switches}, "the grid")
 
 
 def assumed_vocab_size(recipe: Recipe) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
@@ -56,6 +57,17 @@ class GridBlock(Settings):
     profiles: tuple[str, ...] = Field(
         default=("corrected",), min_length=1, description="Training profiles: corrected, reference."
     )
+    variant: str = Field(
+        default="",
+        pattern=r"^[a-z0-9][a-zA-Z0-9 .+-]*$|^$",
+        description="Name of what this block changes; its runs are a family of their own.",
+    )
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="Keys of [training] that differ in this block."
+    )
+    model: dict[str, Any] = Field(
+        default_factory=dict, description="Keys of [model] that differ in this block."
+    )
 
     @field_validator("factorial", "vary")
     @classmethod
@@ -72,6 +84,8 @@ class GridBlock(Settings):
             raise ValueError("a grid block must have exactly one of shapes, factorial, around")
         if self.factorial and set(self.factorial) != set(FACTORS):
             raise ValueError(f"factorial must give all of {', '.join(FACTORS)}")
+        if (self.training or self.model) and not self.variant:
+            raise ValueError("a grid block that changes training or model must name its variant")
         return self
 
     def expand(self) -> Iterator[dict[str, int]]:

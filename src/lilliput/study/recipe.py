@@ -14,6 +14,7 @@ from lilliput.core.settings import Settings, parse_settings
 from lilliput.core.toml import parse_assignment, parse_toml, read_toml, with_overrides
 from lilliput.evaluation.settings import FineTuningSettings, ProbeSettings, WordRule
 from lilliput.language.corpus.settings import CorpusSettings
+from lilliput.language.reading.documents import TextUnit
 from lilliput.recipes import recipe_text
 from lilliput.study.grid import GridBlock
 from lilliput.tokenization.settings import KindName
@@ -35,6 +36,9 @@ class VocabularyRecipe(Settings):
         default=None, gt=0, description="Keep this many of the most frequent words."
     )
     word_profile: str = Field(default="modern", description="What a word is: paper, cpp or modern.")
+    add_words: tuple[str, ...] = Field(
+        default=(), description="Words to allow beside these: holes of a list mended."
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> VocabularyRecipe:
@@ -48,6 +52,10 @@ class LanguageRecipe(Settings):
 
     sources: tuple[str, ...] = Field(
         ..., min_length=1, description="Files, folders, globs, or package:NAME for installed texts."
+    )
+    text_unit: TextUnit = Field(
+        default="auto",
+        description="What one document of plain text is: file, section (for few long files), line or auto.",
     )
     matched_to: str = Field(
         default="",

@@ -17,6 +17,7 @@ from lilliput.core.errors import InputError
 from lilliput.core.settings import Settings
 
 OnError = Literal["stop", "skip"]
+TextUnit = Literal["auto", "file", "section", "line"]
 
 BATCH_SCHEMA = pa.schema(
     [
@@ -65,9 +66,9 @@ class Source(Settings):
     split_group_column: str | None = Field(
         default=None, description="Column whose equal values share a split."
     )
-    text_unit: Literal["auto", "file", "line"] = Field(
+    text_unit: TextUnit = Field(
         default="auto",
-        description="Plain text: one document a file, a line, or (auto) a file up to 1 MiB and a MiB of lines beyond.",
+        description="Plain text: one document a file, a line, a section (4 KiB of whole lines), or (auto) a file up to 1 MiB and a MiB of lines beyond.",
     )
 
 

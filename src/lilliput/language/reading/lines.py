@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lilliput.language.reading.shards import Shard
 
 TEXT_CHUNK_BYTES = 1 << 20
+SECTION_BYTES = 4 << 10  # About two pages: enough sentences each, enough sections to divide.
 
 # What a stream that ends early or holds garbage raises, by kind of compression.
 STREAM_ERRORS = (EOFError, OSError, zlib.error, pa.ArrowException)
@@ -44,12 +45,14 @@ def _unit(shard: Shard) -> int:
     file = shard.file
     if file.source.text_unit == "line":
         return 1
+    if file.source.text_unit == "section":
+        return SECTION_BYTES
     small = not file.compression and file.size <= TEXT_CHUNK_BYTES
     return 0 if file.source.text_unit == "file" or small else TEXT_CHUNK_BYTES
 
 
 def _units(shard: Shard, damage: Damage, unit: int) -> Iterator[tuple[int, bytes]]:
-    """(offset, bytes) of each document; chunk k holds the lines that begin in its MiB."""
+    """(offset, bytes) of each document; chunk k holds the lines that begin in its `unit` bytes."""
     pending: list[bytes] = []
     size, begin = 0, 0
     for offset, line in iter_lines(shard, damage):

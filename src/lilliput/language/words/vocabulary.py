@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,30 @@ class Vocabulary:
 
     def looked_up(self, profile: WordProfile) -> frozenset[str]:
         """The forms that the words of a text are compared with under `profile`."""
+        return frozenset(self.forms(profile)) if profile.folds_entries else self._members
+
+    def forms(self, profile: WordProfile) -> tuple[str, ...]:
+        """The same forms as `looked_up`, each once, those of the most frequent words first."""
         if not profile.folds_entries:
-            return self._members
-        return frozenset(w for entry in self.words for w in split_words(entry, profile))
+            return self.words
+        return tuple(dict.fromkeys(w for entry in self.words for w in split_words(entry, profile)))
+
+    def with_words(self, more: Sequence[str]) -> Vocabulary:
+        """This vocabulary with those of `more` that it lacks, at frequency 0: holes of a list mended.
+
+        Raises:
+            InputError: One of them is empty or holds white space.
+        """
+        for word in more:
+            if not word or word.split() != [word]:
+                raise InputError("words to add must be single words", got=repr(word))
+        lacking = tuple(word for word in dict.fromkeys(more) if word not in self)
+        return replace(
+            self,
+            words=self.words + lacking,
+            frequencies=self.frequencies + (0,) * len(lacking),
+            ages=None if self.ages is None else self.ages + (None,) * len(lacking),
+        )
 
     @property
     def coverage(self) -> float:

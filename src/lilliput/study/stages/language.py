@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.core.errors import InputError
 from lilliput.core.hashing import content_id
 from lilliput.language import (
     Document,
+    Source,
     Vocabulary,
     build_corpus,
     build_matched_corpus,
@@ -16,6 +18,7 @@ from lilliput.language import (
     read_vocabulary,
     write_vocabulary,
 )
+from lilliput.language.reading.documents import TextUnit
 from lilliput.study.context import StudyContext
 from lilliput.study.recipe import LanguageRecipe
 from lilliput.study.texts import PACKAGE_PREFIX, package_documents
@@ -28,7 +31,7 @@ def build_languages(context: StudyContext) -> None:
     for name, language in languages.items():
         if not language.matched_to:
             build_corpus(
-                _sources(context, language.sources),
+                _sources(context, language.sources, language.text_unit),
                 vocabulary,
                 context.layout.corpus(name),
                 language.corpus,
@@ -43,7 +46,7 @@ def build_languages(context: StudyContext) -> None:
 def _build_matched(context: StudyContext, name: str, language: LanguageRecipe) -> None:
     twin = context.recipe.languages[language.matched_to]
     build_matched_corpus(
-        _sources(context, language.sources),
+        _sources(context, language.sources, language.text_unit),
         context.layout.corpus(language.matched_to),
         context.layout.corpus(name),
         by_source=language.sources == twin.sources,
@@ -72,13 +75,29 @@ def _vocabulary(context: StudyContext) -> Vocabulary:
             size=recipe.size,
             reporter=context.reporter,
         )
+    vocabulary = vocabulary.with_words(recipe.add_words)
     write_vocabulary(vocabulary, out, settings=settings, inputs=origin)
     return vocabulary
 
 
-def _sources(context: StudyContext, sources: Sequence[str]) -> list[Document] | list[str]:
+def _sources(
+    context: StudyContext, sources: Sequence[str], unit: TextUnit = "auto"
+) -> list[Document] | list[Source]:
     """Documents of installed packages, or paths with the recipe's folders filled in."""
     packages = [s.removeprefix(PACKAGE_PREFIX) for s in sources if s.startswith(PACKAGE_PREFIX)]
     if packages:
         return [document for name in packages for document in package_documents(name)]
-    return [context.recipe.resolve(source) for source in sources]
+    for source in sources:
+        _require_folder(context.recipe.paths, source)
+    return [Source(path=context.recipe.resolve(source), text_unit=unit) for source in sources]
+
+
+def _require_folder(paths: Mapping[str, str], source: str) -> None:
+    """Raise InputError where `source` names a folder of the recipe that is not there."""
+    for name, folder in paths.items():
+        if "{" + name + "}" in source and "://" not in folder and not Path(folder).exists():
+            raise InputError(
+                f"paths.{name} must be a folder that exists",
+                got=folder,
+                remedy=f"Add --set paths.{name}=FOLDER.",
+            )
