@@ -154,6 +154,40 @@ def test_both_attention_kernels_agree(
     torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)  # sums over 40 tokens
 
 
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "llama"])
+@pytest.mark.parametrize("length", [9, 15, 16, 20])
+@pytest.mark.parametrize("kernel", ["plain", "fused"])
+def test_one_place_of_each_text_is_what_encoding_all_gives_there(
+    layout: str, length: int, kernel: str
+):
+    # Lengths on either side of one vector of floats, where the plain kernel changes its softmax.
+    model = evaluated(small_config(layout), attention_kernel=kernel)
+    numbers = torch.Generator().manual_seed(length)
+    ids = torch.randint(5, VOCABULARY, (6, length), generator=numbers)
+    mask = torch.arange(length) < torch.tensor([length, 4, 7, length, 5, 6])[:, None]
+    places = torch.tensor([0, 3, 1, length - 1, 4, 2])
+    for seen in (None, mask):
+        with torch.no_grad():
+            everywhere = model.encode(ids.where(mask, model.plan.pad_token_id), seen)
+            found = model.encode_at(ids.where(mask, model.plan.pad_token_id), places, seen)
+        expected = everywhere[torch.arange(6), places]
+        torch.testing.assert_close(found, expected, atol=FLOAT32_TOLERANCE, rtol=FLOAT32_TOLERANCE)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("length", [3, 15, 16])
+def test_attention_kernels_agree_for_short_texts(layout: str, length: int):
+    numbers = torch.Generator().manual_seed(0)
+    ids = torch.randint(5, VOCABULARY, (4, length), generator=numbers)
+    mask = torch.arange(length) < torch.tensor([length, 2, 3, 1])[:, None]
+    gradients: list[torch.Tensor] = []
+    for kernel in ("plain", "fused"):
+        model = evaluated(small_config(layout), attention_kernel=kernel)
+        model.encode(ids, mask)[mask].square().sum().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.layers.parameters()]))
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)  # sums over 30 tokens at most
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_an_untrained_model_knows_nothing(layout: str):
     config = small_config(layout, vocab_size=2000)

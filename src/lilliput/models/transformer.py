@@ -26,6 +26,8 @@ AttentionKernel = Literal["plain", "fused"]
 # exp(_HIDDEN) is 0, and it stays finite in every float type, autocast or not: a position that sees
 # nothing (padding in a packed row) must not turn into not-a-number.
 _HIDDEN = -30_000.0
+# torch's softmax over the last axis is scalar below one vector of floats: ten times slower at length 12.
+_LANES = 16
 
 
 @dataclass(frozen=True)
@@ -139,16 +141,17 @@ class Layer(nn.Module):
         self.feed_forward_norm = plan.norm(hidden)
         self.dropout = nn.Dropout(plan.hidden_dropout_prob)
 
-    def forward(self, x_NH: Tensor, shared: Attending) -> Tensor:
-        """The next hidden states x_NH."""
+    def forward(self, x_NH: Tensor, shared: Attending, rows_B: Tensor | None = None) -> Tensor:
+        """The next hidden states x_NH; with `rows_B`, of those rows alone, one of each text."""
+        kept_NH = x_NH if rows_B is None else x_NH[rows_B]
         if self.is_pre:
-            x_NH = x_NH + self.attend(self.attention_norm(x_NH), shared)
+            x_NH = kept_NH + self.attend(self.attention_norm(x_NH), shared, rows_B)
             return x_NH + self.feed_forward(self.feed_forward_norm(x_NH))
-        x_NH = self.attention_norm(x_NH + self.attend(x_NH, shared))
+        x_NH = self.attention_norm(kept_NH + self.attend(x_NH, shared, rows_B))
         return self.feed_forward_norm(x_NH + self.feed_forward(x_NH))
 
-    def attend(self, x_NH: Tensor, shared: Attending) -> Tensor:
-        """What attention adds, after output projection and dropout."""
+    def attend(self, x_NH: Tensor, shared: Attending, rows_B: Tensor | None = None) -> Tensor:
+        """What attention adds, to `rows_B` where given, after output projection and dropout."""
         batch, length, heads = shared.batch, shared.length, self.heads
         qkv_BL3AW = self.qkv(x_NH).view(batch, length, 3, heads, -1)
         q_BALW, k_BALW, v_BALW = qkv_BL3AW.permute(2, 0, 3, 1, 4).unbind(0)
@@ -157,10 +160,12 @@ class Layer(nn.Module):
                 rotate(q_BALW, *shared.rotation),
                 rotate(k_BALW, *shared.rotation),
             )
+        if rows_B is not None:
+            q_BALW = q_BALW.transpose(1, 2).flatten(0, 1)[rows_B][:, :, None]
         dropout = self.attention_dropout if self.training else 0.0
         kernel = fused_attention if shared.kernel == "fused" else plain_attention
         y_BALW = kernel(q_BALW, k_BALW, v_BALW, shared, dropout)
-        return self.dropout(self.attention_out(y_BALW.transpose(1, 2).reshape(x_NH.shape)))
+        return self.dropout(self.attention_out(y_BALW.transpose(1, 2).reshape(-1, x_NH.shape[1])))
 
     def feed_forward(self, x_NH: Tensor) -> Tensor:
         """What the feed-forward adds, after dropout."""
@@ -234,20 +239,27 @@ class Transformer(nn.Module):
                 from the left (where the layout gives padding a row of its own, over real tokens).
         """
         batch, length = input_ids_BL.shape
-        rows_BL = self._position_rows(input_ids_BL, position_ids_BL)
-        x_BLE = self.embeddings(input_ids_BL, rows_BL)
-        x_NH = self.projection_norm(self.projection(x_BLE.view(batch * length, -1)))
-        shared = Attending(
-            batch,
-            length,
-            self.attention_kernel,
-            self.plan.is_causal,
-            self._attention_bias(attention_mask_BL, length, x_NH),
-            self._rotation(rows_BL, x_NH.dtype),
-        )
+        x_NH, shared = self._enter(input_ids_BL, attention_mask_BL, position_ids_BL)
         for layer in self.layers:
             x_NH = layer(x_NH, shared)
         return self.final_norm(x_NH).view(batch, length, -1)
+
+    def encode_at(
+        self,
+        input_ids_BL: Tensor,
+        places_B: Tensor,
+        attention_mask_BL: Tensor | None = None,
+    ) -> Tensor:
+        """Last hidden states at one place of each text, (B, H): `encode(...)[range(B), places_B]`.
+
+        For models that see both sides. The last layer computes these rows, and keys and values.
+        """
+        assert not self.plan.is_causal
+        x_NH, shared = self._enter(input_ids_BL, attention_mask_BL, None)
+        rows_B = torch.arange(shared.batch, device=x_NH.device) * shared.length + places_B
+        for layer in self.layers[:-1]:
+            x_NH = layer(x_NH, shared)
+        return self.final_norm(self.layers[-1](x_NH, shared, rows_B))
 
     def head_hidden(self, hidden_NH: Tensor) -> Tensor:
         """What the decoder multiplies, z_ND, for hidden states of any selection of tokens."""
@@ -264,6 +276,27 @@ class Transformer(nn.Module):
         self.head = nn.Identity()
         self.decoder = None
         self.decoder_bias = None
+
+    def _enter(
+        self,
+        input_ids_BL: Tensor,
+        attention_mask_BL: Tensor | None,
+        position_ids_BL: Tensor | None,
+    ) -> tuple[Tensor, Attending]:
+        """What the first layer reads, and what all layers share."""
+        batch, length = input_ids_BL.shape
+        rows_BL = self._position_rows(input_ids_BL, position_ids_BL)
+        x_BLE = self.embeddings(input_ids_BL, rows_BL)
+        x_NH = self.projection_norm(self.projection(x_BLE.view(batch * length, -1)))
+        shared = Attending(
+            batch,
+            length,
+            self.attention_kernel,
+            self.plan.is_causal,
+            self._attention_bias(attention_mask_BL, length, x_NH),
+            self._rotation(rows_BL, x_NH.dtype),
+        )
+        return x_NH, shared
 
     def _position_rows(self, input_ids_BL: Tensor, position_ids_BL: Tensor | None) -> Tensor:
         offset = self.plan.position_offset
@@ -300,23 +333,26 @@ class Transformer(nn.Module):
 
 
 def plain_attention(
-    q_BALW: Tensor, k_BALW: Tensor, v_BALW: Tensor, shared: Attending, dropout: float
+    q_BAQW: Tensor, k_BALW: Tensor, v_BALW: Tensor, shared: Attending, dropout: float
 ) -> Tensor:
-    """softmax(q k^T / sqrt(W) + bias) v, as two products in plain sight.
+    """softmax(q k^T / sqrt(W) + bias) v, as two products in plain sight; Q queries, as a rule all L.
 
     Scale and bias ride along with the first product: the scores are the largest tensor of a small
     model, and every pass over them counts.
     """
-    batch, heads, length, width = q_BALW.shape
-    q_PLW, k_PLW, v_PLW = (
-        x.reshape(batch * heads, length, width) for x in (q_BALW, k_BALW, v_BALW)
-    )
-    bias = q_PLW.new_zeros(1) if shared.bias is None else _bias_by_pair(shared.bias, heads)
-    scores_PLL = torch.baddbmm(bias, q_PLW, k_PLW.transpose(1, 2), alpha=width**-0.5)
-    weights_PLL = scores_PLL.softmax(-1)
+    batch, heads, length, width = k_BALW.shape
+    q_PQW, k_PLW, v_PLW = (x.reshape(batch * heads, -1, width) for x in (q_BAQW, k_BALW, v_BALW))
+    bias = q_PQW.new_zeros(1, 1, 1) if shared.bias is None else _bias_by_pair(shared.bias, heads)
+    scale = width**-0.5
+    if length < _LANES:
+        scores_PLQ = torch.baddbmm(bias.transpose(1, 2), k_PLW, q_PQW.transpose(1, 2), alpha=scale)
+        weights_PQL = scores_PLQ.softmax(1).transpose(1, 2)
+    else:
+        scores_PQL = torch.baddbmm(bias, q_PQW, k_PLW.transpose(1, 2), alpha=scale)
+        weights_PQL = scores_PQL.softmax(-1)
     if dropout:
-        weights_PLL = functional.dropout(weights_PLL, dropout)
-    return (weights_PLL @ v_PLW).view(batch, heads, length, width)
+        weights_PQL = functional.dropout(weights_PQL, dropout)
+    return (weights_PQL @ v_PLW).view(batch, heads, -1, width)
 
 
 def _bias_by_pair(bias: Tensor, heads: int) -> Tensor:
