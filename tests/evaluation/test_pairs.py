@@ -15,7 +15,7 @@ from lilliput.architecture.initialisation import Initialisation
 from lilliput.core.errors import ConfigurationError, EmptyCorpusError, InputError
 from lilliput.evaluation import PairSettings, evaluate_pairs, read_scores
 from lilliput.evaluation.encoding import SpecialIds, TextEncoder, Tokenised
-from lilliput.evaluation.pairs.likelihood import score_sentences, sentence_queries
+from lilliput.evaluation.pairs.likelihood import masked_copies, score_sentences
 from lilliput.evaluation.pairs.reading import find_paradigms, read_paradigm
 from lilliput.evaluation.pairs.scoring import hits, mean_over_paradigms
 from lilliput.models import build_model, export_model
@@ -167,19 +167,60 @@ def test_masked_once_with_a_pass_a_token_is_plain():
     )
 
 
+def _copies(words, settings):
+    """Masked and scored positions of each copy, as sets of numbers."""
+    copies = masked_copies(words, settings)
+    lengths = [len(words[sentence]) + 2 for sentence in copies.sentence]
+    for row, length in enumerate(lengths):
+        masked = np.flatnonzero(copies.is_masked(np.array([row]), length)[0])
+        _, scored = copies.scored(np.array([row]), length)
+        yield int(copies.sentence[row]), masked.tolist(), scored.tolist()
+
+
 def test_within_word_masks_the_rest_of_the_word():
-    words = (0, 0, 0, 1, 2, 2)
-    queries = list(sentence_queries(0, words, PairSettings(method="within_word_l2r")))
-    assert [q.masked for q in queries] == [(1, 2, 3), (2, 3), (3,), (4,), (5, 6), (6,)]
-    assert [q.scored for q in queries] == [(1,), (2,), (3,), (4,), (5,), (6,)]
+    words = [(0,), (0, 0, 0, 1, 2, 2)]
+    first, *found = _copies(words, PairSettings(method="within_word_l2r"))
+    assert first == (0, [1], [1])
+    assert [masked for _, masked, _ in found] == [[1, 2, 3], [2, 3], [3], [4], [5, 6], [6]]
+    assert [scored for _, _, scored in found] == [[1], [2], [3], [4], [5], [6]]
 
 
 @pytest.mark.parametrize("method", ["plain", "within_word_l2r", "masked_once"])
 def test_every_token_is_scored_once(method):
-    for count in (1, 5, 6, 7, 20):
-        settings = PairSettings(method=method)
-        scored = [p for q in sentence_queries(0, [0] * count, settings) for p in q.scored]
+    counts = (1, 5, 6, 7, 20)
+    found = list(_copies([[0] * count for count in counts], PairSettings(method=method)))
+    for number, count in enumerate(counts):
+        scored = [place for sentence, _, places in found if sentence == number for place in places]
         assert sorted(scored) == list(range(1, count + 1))
+
+
+def _token_by_token(model, sentence, settings):
+    """The oracle: each scored token from a pass of its own over the whole sentence."""
+    total = 0.0
+    for _, masked, scored in _copies([sentence.word_numbers], settings):
+        ids = torch.tensor([[SPECIAL.bos, *sentence.ids, SPECIAL.eos]])
+        shown = ids.clone()
+        shown[0, masked] = SPECIAL.mask
+        with torch.no_grad():
+            found = model.logits(model.encode(shown)[0]).log_softmax(-1)
+        total += sum(float(found[place, ids[0, place]]) for place in scored)
+    return total
+
+
+@pytest.mark.parametrize("layout", ["roberta", "electra", "modernbert", "mini-bert"])
+@pytest.mark.parametrize("method", ["plain", "within_word_l2r", "masked_once"])
+def test_shared_copies_and_chosen_rows_change_nothing(layout, method):
+    model = _model(layout)
+    rng = np.random.default_rng(1)
+    good = [tuple(rng.integers(5, 300, n).tolist()) for n in (1, 4, 9, 9, 13, 20)]
+    # The second of each pair differs in its last token: one masked copy says the same.
+    bad = [(*ids[:-1], 7) for ids in good]
+    sentences = [Tokenised(ids, tuple(np.arange(len(ids)) // 2)) for ids in (*good, *bad)]
+    settings = PairSettings(method=method)
+    found = score_sentences(model, sentences, SPECIAL, settings)
+    expected = [_token_by_token(model, sentence, settings) for sentence in sentences]
+    # Up to 20 log-probabilities of size 10, each with a few hundred roundings of 6e-8.
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def _write_pairs(folder, name, pairs):

@@ -1,14 +1,15 @@
 """How likely a model finds sentences: pseudo-log-likelihood of masked models, likelihood of causal ones.
 
-Sentences are tokenised once. The masked copies of all sentences of like length share batches, and the
-vocabulary head is computed at the masked positions alone.
+The masked copies of all sentences of one length are laid out as one table, where copies that say the
+same (the sentences of a pair, but for the word in which they differ) are kept once. Batches have no
+padding; the last layer and the vocabulary head are computed at the scored positions alone.
 
-B batch, L length, H hidden, N scored positions, V vocabulary.
+B batch, L length, H hidden, D width of the head, N scored positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,24 +22,42 @@ from lilliput.evaluation.batching import prediction_batches
 from lilliput.evaluation.encoding import EncodedTexts, SpecialIds, Tokenised, lay_end_to_end
 from lilliput.evaluation.settings import PairSettings
 from lilliput.models import LanguageModel
+from lilliput.training.loss import token_losses
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Query:
-    """One masked copy of a sentence.
+class Copies:
+    """Masked copies of sentences; C copies, position 0 is `<s>`.
 
     Attributes:
-        sentence: Number of the sentence.
-        masked: Positions shown as `<mask>`.
-        scored: Positions whose token is scored, some of them masked.
+        sentence: Number of the sentence of each, shape (C,).
+        first: First masked position, shape (C,).
+        stop: End of the masked positions, shape (C,).
+        step: Every how many positions from `first` to `stop` one is masked.
+        scores_all: Whether every masked token is scored, and not the first alone.
     """
 
-    sentence: int
-    masked: tuple[int, ...]
-    scored: tuple[int, ...]
+    sentence: IntArray
+    first: IntArray
+    stop: IntArray
+    step: int
+    scores_all: bool
+
+    def is_masked(self, rows: IntArray, length: int) -> NDArray[np.bool_]:
+        """Which positions of the copies `rows` are masked, shape (len(rows), length)."""
+        columns = np.arange(length)
+        first, stop = self.first[rows, None], self.stop[rows, None]
+        return (columns >= first) & (columns < stop) & ((columns - first) % self.step == 0)
+
+    def scored(self, rows: IntArray, length: int) -> tuple[IntArray, IntArray]:
+        """Number among `rows`, and position, of each scored token."""
+        if self.scores_all:
+            copy_N, place_N = np.nonzero(self.is_masked(rows, length))
+            return copy_N, place_N
+        return np.arange(len(rows)), self.first[rows]
 
 
 def score_sentences(
@@ -69,12 +88,8 @@ def score_sentences(
     if settings.method == "causal":
         totals, counts = _causal(model, framed, special, settings)
     else:
-        queries = [
-            query
-            for number, one in enumerate(sentences)
-            for query in sentence_queries(number, one.word_numbers, settings)
-        ]
-        totals, counts = _masked(model, framed, queries, special, settings)
+        copies = masked_copies([one.word_numbers for one in sentences], settings)
+        totals, counts = _masked(model, framed, copies, special, settings)
     return totals / counts if settings.normalise else totals
 
 
@@ -100,24 +115,25 @@ def _check_lengths(model: LanguageModel, framed: EncodedTexts, frame: int) -> No
         raise InputError("sentences must have at least one token", got="an empty sentence")
 
 
-def sentence_queries(number: int, words: Sequence[int], settings: PairSettings) -> Iterator[Query]:
-    """The masked copies that a method needs of one sentence; position 0 is `<s>`.
+def masked_copies(words: Sequence[Sequence[int]], settings: PairSettings) -> Copies:
+    """The masked copies that a method needs of sentences, given the word of each of their tokens.
 
     "plain" masks the scored token alone; "within_word_l2r" also the later tokens of its word, so that
     a word's end does not give its beginning away; "masked_once" masks every `parts`-th token of a pass
     and scores all of them.
     """
-    count = len(words)
-    if settings.method == "masked_once":
-        parts = min(settings.masked_once_parts, count)
-        for part in range(parts):
-            places = tuple(range(1 + part, count + 1, parts))
-            yield Query(number, places, places)
-        return
-    ends = _word_ends(np.asarray(words))
-    for i in range(count):
-        last = int(ends[i]) if settings.method == "within_word_l2r" else i + 1
-        yield Query(number, tuple(range(i + 1, last + 1)), (i + 1,))
+    counts = np.array([len(numbers) for numbers in words])
+    is_once = settings.method == "masked_once"
+    passes = np.minimum(counts, settings.masked_once_parts) if is_once else counts
+    sentence = np.repeat(np.arange(len(words)), passes)
+    first = 1 + np.arange(len(sentence)) - np.repeat(np.cumsum(passes) - passes, passes)
+    if is_once:
+        # A sentence shorter than the parts has one token a pass, and no second one within any step.
+        return Copies(sentence, first, counts[sentence] + 1, settings.masked_once_parts, True)
+    stop = first + 1
+    if settings.method == "within_word_l2r":
+        stop = 1 + np.concatenate([_word_ends(np.asarray(numbers)) for numbers in words])
+    return Copies(sentence, first, stop, 1, False)
 
 
 def _word_ends(words: IntArray) -> IntArray:
@@ -126,64 +142,86 @@ def _word_ends(words: IntArray) -> IntArray:
     return borders[np.searchsorted(borders, np.arange(len(words)), side="right")]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def _masked(
     model: LanguageModel,
     framed: EncodedTexts,
-    queries: Sequence[Query],
+    copies: Copies,
     special: SpecialIds,
     settings: PairSettings,
 ) -> tuple[FloatArray, IntArray]:
     totals = np.zeros(len(framed))
     counts = np.zeros(len(framed), dtype=np.int64)
-    sentences = np.array([query.sentence for query in queries])
-    lengths = framed.lengths[sentences]
-    for rows in prediction_batches(lengths, settings.batch_tokens):
-        width = int(lengths[rows].max())
-        ids_BL = framed.padded(sentences[rows], width, special.pad)
-        scored = [(b, place) for b, i in enumerate(rows) for place in queries[i].scored]
-        batch_N, place_N = np.array(scored).T
-        targets_N = ids_BL[batch_N, place_N]
-        for b, i in enumerate(rows):
-            ids_BL[b, list(queries[i].masked)] = special.mask
-        found_N = _log_probabilities(model, ids_BL, lengths[rows], batch_N, place_N, targets_N)
-        np.add.at(totals, sentences[rows][batch_N], found_N)
-        np.add.at(counts, sentences[rows][batch_N], 1)
+    lengths = framed.lengths[copies.sentence]
+    for length in np.unique(lengths).tolist():
+        rows = np.flatnonzero(lengths == length)
+        ids_CL = framed.padded(copies.sentence[rows], length, special.pad)
+        copy_N, place_N = copies.scored(rows, length)
+        targets_N = ids_CL[copy_N, place_N]
+        ids_CL[copies.is_masked(rows, length)] = special.mask
+        unique_UL, unique_C = np.unique(ids_CL, axis=0, return_inverse=True)
+        found_N = _log_probabilities(
+            model, unique_UL, unique_C[copy_N], place_N, targets_N, settings.batch_tokens
+        )
+        np.add.at(totals, copies.sentence[rows][copy_N], found_N)
+        np.add.at(counts, copies.sentence[rows][copy_N], 1)
     return totals, counts
 
 
-@torch.no_grad()
+def _log_probabilities(
+    model: LanguageModel,
+    ids_UL: IntArray,
+    row_N: IntArray,
+    place_N: IntArray,
+    targets_N: IntArray,
+    batch_tokens: int,
+) -> FloatArray:
+    """Log-probability in nats of `targets_N` at positions (row_N, place_N) of texts of one length."""
+    device = next(model.parameters()).device
+    found_N = np.empty(len(targets_N))
+    order_N = np.argsort(row_N, kind="stable")
+    size = max(1, batch_tokens // ids_UL.shape[1])
+    for start in range(0, len(ids_UL), size):
+        low, high = np.searchsorted(row_N[order_N], (start, start + size))
+        chosen = order_N[low:high]
+        ids_BL = torch.from_numpy(ids_UL[start : start + size]).to(device)
+        batch_N = torch.from_numpy(row_N[chosen] - start).to(device)
+        places_N = torch.from_numpy(place_N[chosen]).to(device)
+        hidden_NH = _hidden_at(model, ids_BL, batch_N, places_N)
+        found_N[chosen] = -_losses(model, hidden_NH, targets_N[chosen])
+    return found_N
+
+
+def _hidden_at(model: LanguageModel, ids_BL: Tensor, batch_N: Tensor, places_N: Tensor) -> Tensor:
+    """Last hidden states at positions (batch_N, places_N), (N, H)."""
+    places_B = places_N.new_zeros(len(ids_BL)).index_copy_(0, batch_N, places_N)
+    if torch.equal(places_B[batch_N], places_N):  # One place a text.
+        return model.encode_at(ids_BL, places_B)[batch_N]
+    return model.encode(ids_BL)[batch_N, places_N]
+
+
+def _losses(model: LanguageModel, hidden_NH: Tensor, targets_N: IntArray) -> FloatArray:
+    """Cross-entropies in nats, shape (N,)."""
+    z_ND = model.head_hidden(hidden_NH)
+    targets = torch.from_numpy(targets_N).to(z_ND.device)
+    losses_N = token_losses(z_ND, model.decoder_weight, model.decoder_bias, targets)
+    return losses_N.double().cpu().numpy()
+
+
+@torch.inference_mode()
 def _causal(
     model: LanguageModel, framed: EncodedTexts, special: SpecialIds, settings: PairSettings
 ) -> tuple[FloatArray, IntArray]:
     totals = np.zeros(len(framed))
     lengths = framed.lengths
+    device = next(model.parameters()).device
     for rows in prediction_batches(lengths, settings.batch_tokens):
         width = int(lengths[rows].max())
         ids_BL = framed.padded(rows, width, special.pad)
         batch_N, place_N = np.nonzero(np.arange(width - 1) < lengths[rows][:, None] - 1)
-        targets_N = ids_BL[batch_N, place_N + 1]
-        found_N = _log_probabilities(model, ids_BL, lengths[rows], batch_N, place_N, targets_N)
+        # Padding comes last, where no scored position of a causal model sees it.
+        hidden_BLH = model.encode(torch.from_numpy(ids_BL).to(device))
+        hidden_NH = hidden_BLH[torch.from_numpy(batch_N), torch.from_numpy(place_N)]
+        found_N = -_losses(model, hidden_NH, ids_BL[batch_N, place_N + 1])
         np.add.at(totals, rows[batch_N], found_N)
     return totals, lengths - 1
-
-
-def _log_probabilities(
-    model: LanguageModel,
-    ids_BL: IntArray,
-    lengths: IntArray,
-    batch_N: IntArray,
-    place_N: IntArray,
-    targets_N: IntArray,
-) -> FloatArray:
-    """Log-probability in nats of `targets_N` at positions (batch_N, place_N)."""
-    device = next(model.parameters()).device
-    width = ids_BL.shape[1]
-    mask: Tensor | None = None
-    if int(lengths.min()) < width:
-        mask = torch.from_numpy(np.arange(width) < lengths[:, None]).to(device)
-    hidden_BLH = model.encode(torch.from_numpy(ids_BL).to(device), mask)
-    hidden_NH = hidden_BLH[torch.from_numpy(batch_N), torch.from_numpy(place_N)]
-    logits_NV = model.logits(hidden_NH).float()
-    chosen_N = logits_NV.gather(1, torch.from_numpy(targets_N).to(device)[:, None])[:, 0]
-    return (chosen_N - logits_NV.logsumexp(1)).double().cpu().numpy()
