@@ -260,6 +260,10 @@ def _by_source(tally: Tally, rows: Sequence[Sequence[Any]]) -> dict[str, dict[st
     return result
 
 
+_WORDS_FOR_SPLITS = 10_000
+"""Some hundred spans of the default shapes: enough that every split is likely to hold some."""
+
+
 def _require_text(facts: Mapping[str, Any], settings: CorpusSettings) -> None:
     """Raise EmptyCorpusError where a split that was asked for holds nothing."""
     asked = {
@@ -275,8 +279,15 @@ def _require_text(facts: Mapping[str, Any], settings: CorpusSettings) -> None:
     raise EmptyCorpusError(
         f"the splits {', '.join(empty)} must hold at least one span",
         got=got,
-        remedy=_relaxation(facts, settings),
+        remedy=_relaxation(facts, settings) + _remark_on_size(facts),
     )
+
+
+def _remark_on_size(facts: Mapping[str, Any]) -> str:
+    words = facts["words_read"]
+    if words >= _WORDS_FOR_SPLITS:
+        return ""
+    return f" Give more text: {words:,} words are few to divide into train, validation and test."
 
 
 def _relaxation(facts: Mapping[str, Any], settings: CorpusSettings) -> str:
