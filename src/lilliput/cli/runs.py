@@ -1,7 +1,9 @@
-"""`lilliput runs`: ls, show, diff."""
+"""`lilliput runs`: ls, show, diff, prune, sql."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,34 +12,50 @@ import typer
 from lilliput.cli._frame import JsonOption, deliver, echo
 
 StudyArgument = Annotated[Path, typer.Argument(help="Folder of a study, or of runs.")]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="KEY OP VALUE",
+        help="Only runs for which this holds, as in 'loss<3' or shape=32/32/128/2/2; may be repeated.",
+    ),
+]
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?")
+_FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    runs = typer.Typer(help="List, show and compare runs.", no_args_is_help=True)
+    runs = typer.Typer(help="List, show, compare, query and prune runs.", no_args_is_help=True)
     app.add_typer(runs, name="runs")
     runs.command("ls")(list_runs)
     runs.command("show")(show_run)
     runs.command("diff")(diff)
+    runs.command("prune")(prune)
+    runs.command("sql")(sql)
 
 
-def list_runs(study: StudyArgument, as_json: JsonOption = False) -> None:
-    """List all runs with their state and loss.
+def list_runs(
+    study: StudyArgument,
+    where: WhereOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List runs with their state and loss.
 
-    Example: lilliput runs ls lilliput-quickstart
+    Example: lilliput runs ls lilliput-quickstart --where state=done --where 'loss<5'
     """
-    from lilliput.study import read_runs
+    from lilliput.study import index_records, run_index, select_runs
 
-    records = read_runs(study)
+    records = index_records(select_runs(run_index(study), where or ()))
 
     def show() -> None:
         for record in records:
-            loss = record.result.get("loss")
+            loss = record.get("loss")
             shown = "" if loss is None else f"{loss:.4f}"
-            echo(f"{record.run_id}  {record.state:<8} {shown:>8}  {record.name}")
+            echo(f"{record['run_id']}  {record['state']:<8} {shown:>8}  {record['name']}")
         echo(f"{len(records)} runs")
 
-    deliver({"runs": [record.as_record() for record in records]}, as_json, show)
+    deliver({"runs": records}, as_json, show)
 
 
 def show_run(
@@ -85,6 +103,79 @@ def diff(
     differences = {key: list(pair) for key, pair in found.items()}
     record = {"runs": [left.run_id, right.run_id], "differences": differences}
     deliver(record, as_json, show)
+
+
+def prune(
+    study: StudyArgument,
+    keep: Annotated[
+        str,
+        typer.Option(
+            help="Checkpoints that stay: any of initial,final,step,state,resume; or none."
+        ),
+    ] = "initial,final",
+    quota: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Most that may be left, such as 2GB.")
+    ] = None,
+    where: WhereOption = None,
+    rehearse: Annotated[bool, typer.Option(help="Say what would go; delete nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete checkpoints of finished runs; curves, results and identities stay.
+
+    Example: lilliput runs prune lilliput-quickstart --keep final --quota 50MB --rehearse
+    """
+    from lilliput.study import prune_runs
+
+    kinds = [] if keep == "none" else [kind.strip() for kind in keep.split(",")]
+    found = prune_runs(
+        study,
+        keep=kinds,
+        quota_bytes=None if quota is None else _bytes(quota),
+        where=where or (),
+        is_rehearsal=rehearse,
+    )
+
+    def show() -> None:
+        verb = "would free" if rehearse else "freed"
+        echo(f"{len(found.deleted)} checkpoints, {verb} {found.freed_bytes / 1e6:,.1f} MB")
+        echo(f"{found.left_bytes / 1e6:,.1f} MB of checkpoints stay")
+
+    deliver(found.as_record() | {"rehearsal": rehearse}, as_json, show)
+
+
+def sql(
+    study: StudyArgument,
+    question: Annotated[str, typer.Argument(help="SQL over the tables runs and metrics.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Answer one question in SQL about runs and their curves (needs the extra sql).
+
+    Example: lilliput runs sql lilliput-quickstart 'select shape, min(loss) from runs group by shape'
+    """
+    from lilliput.study import query_runs
+
+    rows = query_runs(study, question)
+    deliver({"runs": rows}, as_json, lambda: _show_rows(rows))
+
+
+def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        echo("\t".join(rows[0]))
+    for row in rows:
+        echo("\t".join("" if value is None else _shown(value) for value in row.values()))
+
+
+def _bytes(text: str) -> int:
+    from lilliput.core.errors import ConfigurationError
+
+    parsed = _SIZE.fullmatch(text.strip())
+    if parsed is None:
+        raise ConfigurationError(
+            "a size must be a number with B, kB, MB, GB or TB",
+            got=repr(text),
+            remedy="Such as 2GB.",
+        )
+    return round(float(parsed[1]) * _FACTORS[parsed[2]])
 
 
 def _shown(value: Any) -> str:

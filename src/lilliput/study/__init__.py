@@ -11,11 +11,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lilliput.study.index import find_run, index_records, run_index
     from lilliput.study.line import StudyResult, run_study
     from lilliput.study.machine import MachineReport, examine_machine
     from lilliput.study.plan import StudyPlan, plan_study
+    from lilliput.study.prune import Pruning, prune_runs
     from lilliput.study.recipe import Recipe, init_recipe, load_recipe
-    from lilliput.study.runs import RunRecord, diff_runs, find_run, read_run, read_runs
+    from lilliput.study.runs import RunRecord, diff_runs, read_run, read_runs
+    from lilliput.study.select import select_runs
+    from lilliput.study.sql import query_runs
 
 # Loaded when first asked for, so that reading runs needs neither recipes nor their rooms.
 _LATER = {
@@ -30,13 +34,20 @@ _LATER = {
     "load_recipe": "recipe",
     "RunRecord": "runs",
     "diff_runs": "runs",
-    "find_run": "runs",
+    "find_run": "index",
+    "index_records": "index",
+    "run_index": "index",
+    "Pruning": "prune",
+    "prune_runs": "prune",
+    "select_runs": "select",
+    "query_runs": "sql",
     "read_run": "runs",
     "read_runs": "runs",
 }
 
 __all__ = [
     "MachineReport",
+    "Pruning",
     "Recipe",
     "RunRecord",
     "StudyPlan",
@@ -44,12 +55,17 @@ __all__ = [
     "diff_runs",
     "examine_machine",
     "find_run",
+    "index_records",
     "init_recipe",
     "load_recipe",
     "plan_study",
+    "prune_runs",
+    "query_runs",
     "read_run",
     "read_runs",
+    "run_index",
     "run_study",
+    "select_runs",
 ]
 
 

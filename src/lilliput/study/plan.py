@@ -14,7 +14,6 @@ from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.study.expand import PlannedRun, assumed_vocab_size, planned_runs
 from lilliput.study.layout import StudyLayout
 from lilliput.study.recipe import Recipe
-from lilliput.study.runs import RunRecord, read_runs
 from lilliput.training.config import RunConfig
 
 _SECONDS_PER_HOUR = 3600.0
@@ -89,8 +88,8 @@ def plan_study(recipe: Recipe, out: Path, workers: int = 1) -> StudyPlan:
     """
     layout = StudyLayout(out)
     estimates = [estimate_run(run, recipe, layout) for run in planned_runs(recipe)]
-    records = read_runs(out) if layout.runs.is_dir() else []
-    states = {record.name: record.state for record in records}
+    records = _records(layout)
+    states = {str(record["name"]): record["state"] for record in records}
     waiting = [one for one in estimates if states.get(one.run.name) != "done"]
     hours, basis = _hours(waiting, records, workers)
     families: dict[str, int] = defaultdict(int)
@@ -109,6 +108,15 @@ def plan_study(recipe: Recipe, out: Path, workers: int = 1) -> StudyPlan:
     )
 
 
+def _records(layout: StudyLayout) -> list[dict[str, Any]]:
+    """What the runs of the study say of themselves; nothing, and no pyarrow, where there are none."""
+    if not layout.runs.is_dir():
+        return []
+    from lilliput.study.index import index_records, run_index
+
+    return index_records(run_index(layout.root))
+
+
 def estimate_run(run: PlannedRun, recipe: Recipe, layout: StudyLayout) -> RunEstimate:
     """The cost of one run, from its token store when there is one, else from its budget in tokens."""
     store = layout.tokens(run.language)
@@ -125,11 +133,17 @@ def run_tokens(config: RunConfig, facts: Mapping[str, Any]) -> float | None:
     if training.max_tokens is not None:
         return float(training.max_tokens)
     if not facts:
-        return None
-    documents = float(facts["documents"]["train"])
-    tokens = float(facts["tokens"]["train"]) + 2 * documents
+        if training.max_steps is None:
+            return None
+        # Before the texts are known: full sequences, which is the most that it can be.
+        return float(training.max_steps * training.global_batch_size * training.max_seq_length)
+    split = facts["splits"]["train"]
+    text, documents = float(split["tokens"]), float(split["documents"])
+    # Documents longer than a sequence are cut; each piece gets its own <s> and </s>.
+    sequences = documents * math.ceil(text / documents / (training.max_seq_length - 2))
+    tokens = text + 2 * sequences
     if training.max_steps is not None:
-        return tokens / documents * training.global_batch_size * training.max_steps
+        return tokens / sequences * training.global_batch_size * training.max_steps
     return tokens * (training.num_train_epochs or 1.0)
 
 
@@ -160,17 +174,14 @@ def _disk_bytes(one: RunEstimate) -> int:
 
 
 def _hours(
-    waiting: Sequence[RunEstimate], records: Sequence[RunRecord], workers: int
+    waiting: Sequence[RunEstimate], records: Sequence[Mapping[str, Any]], workers: int
 ) -> tuple[Estimate | None, str]:
     """Hours for the waiting runs, from the rates of finished ones where there are any."""
     if any(one.tokens is None for one in waiting):
         return None, "the token stores are not built yet, and budgets are in epochs"
-    rates = {r.info["shape"]: r.result["tokens_per_s"] for r in records if r.state == "done"}
-    efforts = [
-        r.result["flops_executed_masked"] / r.result["tokens_seen"] * r.result["tokens_per_s"]
-        for r in records
-        if r.state == "done"
-    ]
+    done = [record for record in records if record["state"] == "done"]
+    rates = {str(r["shape"]): float(r["tokens_per_s"]) for r in done}
+    efforts = [r["flops_executed_masked"] / r["tokens_seen"] * r["tokens_per_s"] for r in done]
     seconds = [_seconds(one, rates, efforts) for one in waiting]
     low, value, high = (
         (sum(column) for column in zip(*seconds, strict=True)) if seconds else (0,) * 3

@@ -12,6 +12,7 @@ from lilliput.core.errors import InputError
 from lilliput.core.files import read_json, read_json_lines
 from lilliput.study.layout import StudyLayout
 
+RUN_FILE = "run.json"
 FAILURE = "failure.json"
 
 
@@ -63,16 +64,25 @@ class RunRecord:
 
 
 def read_runs(study: Path) -> list[RunRecord]:
-    """All runs in a study folder, or in a folder of runs, by name.
+    """All runs in a study folder, or in a folder of runs, by name; every folder is opened.
+
+    Raises:
+        InputError: The folder is not there.
+    """
+    folders = sorted(p.parent for p in runs_folder(study).glob(f"*/{RUN_FILE}"))
+    return sorted(map(read_run, folders), key=lambda run: run.name)
+
+
+def runs_folder(study: Path) -> Path:
+    """Where the runs of a study lie: `runs` in it, or the folder itself.
 
     Raises:
         InputError: The folder is not there.
     """
     if not study.is_dir():
         raise InputError("the study folder must exist", got=study, remedy="Check the path.")
-    runs = StudyLayout(study).runs
-    folders = sorted(p.parent for p in (runs if runs.is_dir() else study).glob("*/run.json"))
-    return sorted(map(read_run, folders), key=lambda run: run.name)
+    inside = StudyLayout(study).runs
+    return inside if inside.is_dir() else study
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -81,7 +91,7 @@ def read_run(folder: Path) -> RunRecord:
     Raises:
         InputError: No run is there.
     """
-    record = read_json(folder / "run.json")
+    record = read_json(folder / RUN_FILE)
     done = is_artefact(folder)
     failed = not done and (folder / FAILURE).exists()
     return RunRecord(
@@ -95,25 +105,9 @@ def read_run(folder: Path) -> RunRecord:
     )
 
 
-def find_run(study: Path, name: str) -> RunRecord:
-    """The run whose id begins with `name`, or that is called so.
-
-    Raises:
-        InputError: None or several match.
-    """
-    matches = [r for r in read_runs(study) if r.run_id.startswith(name) or r.name == name]
-    if len(matches) != 1:
-        raise InputError(
-            "the run must be one of the study's",
-            got=f"{name!r}, which matches {len(matches)} runs",
-            remedy="List them with: lilliput runs ls STUDY",
-        )
-    return matches[0]
-
-
 def diff_runs(one: RunRecord, other: RunRecord) -> dict[str, tuple[Any, Any]]:
     """Dotted key to both values, wherever configuration or result differ."""
-    left, right = dict(_flatten(_whole(one))), dict(_flatten(_whole(other)))
+    left, right = dict(flatten(_whole(one))), dict(flatten(_whole(other)))
     return {
         key: (left.get(key), right.get(key))
         for key in sorted(left.keys() | right.keys())
@@ -125,9 +119,10 @@ def _whole(run: RunRecord) -> dict[str, Any]:
     return {"config": run.config, "info": run.info, "result": run.result}
 
 
-def _flatten(value: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(value: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of everything in nested tables."""
     if isinstance(value, Mapping):
         for key, inner in value.items():  # pyright: ignore[reportUnknownVariableType]
-            yield from _flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+            yield from flatten(inner, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, value
