@@ -17,7 +17,9 @@ def test_every_shipped_recipe_is_planned(name: str, tmp_path: Path) -> None:
     assert plan.runs > 0
     assert plan.done == 0
     assert plan.disk_bytes > 0
-    assert plan.flops["flops_executed_masked"] < plan.flops["flops_executed_full"]
+    masked, full = plan.flops["flops_executed_masked"], plan.flops["flops_executed_full"]
+    # A causal model predicts every token, so that nothing is left out.
+    assert masked <= full if name == "mini-gpt" else masked < full
 
 
 @pytest.mark.parametrize("name", shipped_recipes())

@@ -1,4 +1,4 @@
-"""From a recipe to its runs: every shape under every language, profile and seed of each grid block."""
+"""From a recipe to its runs: every shape of each grid block, times all that the block multiplies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from lilliput.architecture import ModelConfig
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.settings import parse_settings
-from lilliput.study.grid import format_shape
+from lilliput.study.families import quantity_of
+from lilliput.study.grid import GridBlock, format_shape
 from lilliput.study.recipe import Recipe
 from lilliput.training.config import RunConfig, TrainingConfig
 from lilliput.training.switches import profile_values
@@ -30,6 +31,8 @@ class PlannedRun:
         variant: Name of what its grid block changes; empty when nothing.
         training: Its recipe.
         model: Fields of the model beside sizes and vocabulary.
+        rate: Its learning rate in words, where its block has several.
+        budget: Its budget in words, where its block has several.
     """
 
     language: str
@@ -40,16 +43,18 @@ class PlannedRun:
     variant: str
     training: TrainingConfig
     model: Mapping[str, Any]
+    rate: str = ""
+    budget: str = ""
 
     @property
     def name(self) -> str:
         """What people call it; unique within a study."""
-        return f"{self.family} {self.shape} seed {self.seed}"
+        return _words(self.family, self.shape, self.budget, f"seed {self.seed}")
 
     @property
     def family(self) -> str:
-        """Runs that differ in size and seed alone; laws are fitted within one."""
-        return " ".join(filter(None, (self.language, self.profile, self.variant)))
+        """Runs that differ in size, budget and seed alone; laws are fitted within one."""
+        return _words(self.language, self.profile, self.variant, self.rate)
 
     def config(self, vocab_size: int) -> RunConfig:
         """The run's whole configuration.
@@ -77,6 +82,10 @@ class PlannedRun:
         }
 
 
+def _words(*parts: str) -> str:
+    return " ".join(filter(None, parts))
+
+
 def planned_runs(recipe: Recipe) -> list[PlannedRun]:
     """All runs of the recipe, each once, smallest shapes first within a language.
 
@@ -95,14 +104,48 @@ def _expand(recipe: Recipe) -> Iterator[PlannedRun]:
     for block in recipe.grid:
         for language in block.languages:
             for profile in block.profiles:
-                training = _with_changes(_with_profile(recipe.training, profile), block.training)
-                model = recipe.model | block.model
-                for sizes in block.expand():
-                    for seed in block.seeds:
-                        yield PlannedRun(
-                            language, profile, format_shape(sizes), sizes, seed, block.variant,
-                            training, model,
-                        )  # fmt: skip
+                yield from _expand_block(recipe, block, language, profile)
+
+
+def _expand_block(
+    recipe: Recipe, block: GridBlock, language: str, profile: str
+) -> Iterator[PlannedRun]:
+    base = _with_changes(_with_profile(recipe.training, profile), block.training)
+    model = recipe.model | block.model
+    versions = list(_versions(block, base))
+
+    def measure(quantity: str, sizes: Mapping[str, int]) -> float:
+        run = PlannedRun(language, profile, "", sizes, 0, "", base, model)
+        config = run.config(assumed_vocab_size(recipe)).built_model()
+        return quantity_of(config, quantity, base.mlm_probability)
+
+    for sizes in block.expand(measure):
+        for rate, budget, training in versions:
+            for seed in block.seeds:
+                yield PlannedRun(
+                    language, profile, format_shape(sizes), sizes, seed, block.variant, training,
+                    model, rate, budget,
+                )  # fmt: skip
+
+
+def _versions(
+    block: GridBlock, training: TrainingConfig
+) -> Iterator[tuple[str, str, TrainingConfig]]:
+    """Each learning rate and budget of the block, in words where there are several, and the recipe.
+
+    While rates are still to be searched, the recipe's own stands in for them: what a run costs does not
+    depend on it.
+    """
+    rates = block.learning_rates
+    for rate in (None,) if rates == "search" else rates or (None,):
+        for budget in block.budgets or (None,):
+            changes: dict[str, Any] = {} if rate is None else {"learning_rate": rate}
+            changes |= {} if budget is None else {"max_steps": budget}
+            yield (
+                f"lr {rate:g}" if rate and len(rates) > 1 else "",
+                f"{budget} updates" if budget and len(block.budgets) > 1 else "",
+                _with_changes(training, changes),
+            )
 
 
 def _with_profile(training: TrainingConfig, profile: str) -> TrainingConfig:

@@ -1,15 +1,17 @@
-"""Grids of shapes as data: lists, full factorials, one factor at a time around a base."""
+"""Grids as data: lists of shapes, full factorials, one factor at a time, families of equal cost."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.settings import Settings
+from lilliput.study.families import IsoFamilies, Sizes
 
 FACTORS = (
     "embedding_size",
@@ -52,10 +54,22 @@ class GridBlock(Settings):
     vary: dict[str, tuple[PositiveInt, ...]] = Field(
         default_factory=dict, description="With `around`: the sizes each factor takes in turn."
     )
+    iso: IsoFamilies | None = Field(
+        default=None, description="Families of shapes with equal parameters or FLOPs, from bounds."
+    )
     languages: tuple[str, ...] = Field(..., min_length=1, description="Names of languages.")
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="One run per seed.")
     profiles: tuple[str, ...] = Field(
         default=("corrected",), min_length=1, description="Training profiles: corrected, reference."
+    )
+    learning_rates: tuple[PositiveFloat, ...] | Literal["search"] = Field(
+        default=(),
+        description="One run per peak learning rate; 'search' takes each shape's best of [search].",
+    )
+    budgets: tuple[PositiveInt, ...] = Field(
+        default=(),
+        description="One run per budget in updates; with the schedule warmup_stable_decay they are "
+        "branches of one trunk.",
     )
     variant: str = Field(
         default="",
@@ -79,31 +93,39 @@ class GridBlock(Settings):
 
     @model_validator(mode="after")
     def _one_way(self) -> GridBlock:
-        ways = [bool(self.shapes), bool(self.factorial), bool(self.around)]
+        ways = [bool(self.shapes), bool(self.factorial), bool(self.around), self.iso is not None]
         if sum(ways) != 1:
-            raise ValueError("a grid block must have exactly one of shapes, factorial, around")
+            raise ValueError("a grid block must have exactly one of shapes, factorial, around, iso")
+        if self.vary and not self.around:
+            raise ValueError("vary needs around, the base shape")
         if self.factorial and set(self.factorial) != set(FACTORS):
             raise ValueError(f"factorial must give all of {', '.join(FACTORS)}")
         if (self.training or self.model) and not self.variant:
             raise ValueError("a grid block that changes training or model must name its variant")
         return self
 
-    def expand(self) -> Iterator[dict[str, int]]:
-        """The sizes of each shape, every shape once, in the order written."""
+    def expand(self, measure: Callable[[str, Sizes], float]) -> Iterator[dict[str, int]]:
+        """The sizes of each shape, every shape once, in the order written.
+
+        Args:
+            measure: What a shape has of a quantity; only `iso` asks.
+        """
         seen: set[str] = set()
-        for sizes in self._sizes():
+        for sizes in self._sizes(measure):
             name = format_shape(sizes)
             if name not in seen:
                 seen.add(name)
                 yield sizes
 
-    def _sizes(self) -> Iterator[dict[str, int]]:
+    def _sizes(self, measure: Callable[[str, Sizes], float]) -> Iterator[dict[str, int]]:
         if self.shapes:
             yield from map(parse_shape, self.shapes)
         elif self.factorial:
             levels = [self.factorial[factor] for factor in FACTORS]
             for combination in itertools.product(*levels):
                 yield dict(zip(FACTORS, combination, strict=True))
+        elif self.iso:
+            yield from self.iso.expand(partial(measure, self.iso.quantity))
         else:
             base = parse_shape(self.around)
             yield base

@@ -51,6 +51,11 @@ class StudyLayout:
         return self.root / "glue" / task
 
     @property
+    def search(self) -> Path:
+        """The sweep that found learning rates: its result, and its short runs."""
+        return self.root / "search"
+
+    @property
     def runs(self) -> Path:
         """All runs, a folder each."""
         return self.root / "runs"
@@ -77,3 +82,13 @@ class StudyLayout:
     def report(self) -> Path:
         """The page."""
         return self.root / "report.html"
+
+
+@dataclass(frozen=True)
+class SearchLayout(StudyLayout):
+    """The same places, with the runs of the learning-rate search apart from the study's own."""
+
+    @property
+    def runs(self) -> Path:
+        """The short runs, a folder each."""
+        return self.search / "runs"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from lilliput.core.errors import ConfigurationError, OccupiedFolderError
 from lilliput.core.files import write_text
@@ -100,6 +100,27 @@ class GlueRecipe(Settings):
     )
 
 
+class SearchRecipe(Settings):
+    """The short sweep that finds each shape's learning rate, for blocks that say "search"."""
+
+    learning_rates: tuple[PositiveFloat, ...] = Field(
+        default=(2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3),
+        min_length=3,
+        description="Peak rates to try at every shape, rising.",
+    )
+    max_steps: PositiveInt = Field(default=300, description="Updates of each trial.")
+    seeds: tuple[int, ...] = Field(
+        default=(0,), min_length=1, description="Trials a rate; two or more give an interval."
+    )
+
+    @field_validator("learning_rates")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError(f"search.learning_rates must rise, not {list(value)}")
+        return value
+
+
 class AnalysisRecipe(Settings):
     """Which conventions the fits and the cost-effectiveness use."""
 
@@ -135,6 +156,9 @@ class Recipe(Settings):
     )
     training: TrainingConfig
     grid: tuple[GridBlock, ...] = Field(..., min_length=1, description="The runs.")
+    search: SearchRecipe | None = Field(
+        default=None, description="How learning rates are searched, where the grid asks for it."
+    )
     probes: ProbeSettings | None = Field(
         default=None, description="Probe tasks from held-out text."
     )
@@ -144,6 +168,8 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _names_exist(self) -> Recipe:
         for block in self.grid:
+            if block.learning_rates == "search" and self.search is None:
+                raise ValueError("a grid that searches learning rates needs the table [search]")
             for language in block.languages:
                 if language not in self.languages:
                     raise ValueError(
