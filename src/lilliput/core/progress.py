@@ -60,14 +60,19 @@ class _PlainTask:
         self._done = 0.0
         self._note = ""
         self._started = self._shown = time.monotonic()
+        self._last = ""
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:
         self._done += amount
         self._note = note or self._note
         now = time.monotonic()
-        if now - self._shown >= _PLAIN_INTERVAL_S:
+        # Long work speaks less often, so that a night's log can be read.
+        if now - self._shown >= _PLAIN_INTERVAL_S + 0.01 * (now - self._started):
             self._shown = now
-            _print_line(self.line())
+            line = self.line()
+            if line != self._last:
+                self._last = line
+                _print_line(line)
 
     def line(self) -> str:
         done = f"{self._done:,.0f}"
@@ -90,7 +95,11 @@ def _print_line(text: str) -> None:
 
 def _duration(seconds: float) -> str:
     whole = round(seconds)
-    return f"{whole} s" if whole < 90 else f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 90:
+        return f"{whole} s"
+    if whole < 5400:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 class PlainReporter:
