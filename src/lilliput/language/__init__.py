@@ -4,22 +4,53 @@ Everything streams: documents come in from files or memory, spans that the vocab
 as a `corpus` artefact with its provenance, and every drop is counted by reason.
 """
 
-from lilliput.language.corpus.build import build_corpus, build_matched_corpus
-from lilliput.language.corpus.estimate import estimate_corpus
-from lilliput.language.corpus.reading import iter_texts
-from lilliput.language.corpus.settings import CorpusSettings
-from lilliput.language.reading.documents import Document, Source
-from lilliput.language.tables import filter_table
-from lilliput.language.words.counting import build_vocabulary, count_words, iter_documents
-from lilliput.language.words.making import VocabularySettings, make_vocabulary
-from lilliput.language.words.profiles import PROFILES, WordProfile, word_profile
-from lilliput.language.words.splitting import split_words
-from lilliput.language.words.vocabulary import (
-    Vocabulary,
-    from_counts,
-    read_vocabulary,
-    write_vocabulary,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lilliput.language.corpus.build import build_corpus, build_matched_corpus
+    from lilliput.language.corpus.estimate import estimate_corpus
+    from lilliput.language.corpus.reading import iter_texts
+    from lilliput.language.corpus.settings import CorpusSettings
+    from lilliput.language.reading.documents import Document, Source
+    from lilliput.language.tables import filter_table
+    from lilliput.language.words.counting import build_vocabulary, count_words, iter_documents
+    from lilliput.language.words.making import VocabularySettings, make_vocabulary
+    from lilliput.language.words.profiles import PROFILES, WordProfile, word_profile
+    from lilliput.language.words.splitting import split_words
+    from lilliput.language.words.vocabulary import (
+        Vocabulary,
+        from_counts,
+        read_vocabulary,
+        write_vocabulary,
+    )
+
+# Loaded when first asked for: a study is planned with this room's settings alone, and without its kernels.
+_LATER = {
+    "build_corpus": "corpus.build",
+    "build_matched_corpus": "corpus.build",
+    "estimate_corpus": "corpus.estimate",
+    "iter_texts": "corpus.reading",
+    "CorpusSettings": "corpus.settings",
+    "Document": "reading.documents",
+    "Source": "reading.documents",
+    "filter_table": "tables",
+    "build_vocabulary": "words.counting",
+    "count_words": "words.counting",
+    "iter_documents": "words.counting",
+    "VocabularySettings": "words.making",
+    "make_vocabulary": "words.making",
+    "PROFILES": "words.profiles",
+    "WordProfile": "words.profiles",
+    "word_profile": "words.profiles",
+    "split_words": "words.splitting",
+    "Vocabulary": "words.vocabulary",
+    "from_counts": "words.vocabulary",
+    "read_vocabulary": "words.vocabulary",
+    "write_vocabulary": "words.vocabulary",
+}
 
 __all__ = [
     "PROFILES",
@@ -44,3 +75,9 @@ __all__ = [
     "word_profile",
     "write_vocabulary",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
