@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import warnings
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.evaluation.conftest import train_run
 
-from lilliput.architecture import ModelConfig
 from lilliput.core.errors import InputError
 from lilliput.core.extras import is_installed
 from lilliput.evaluation import (
     FineTuningSettings,
-    PairSettings,
     evaluate_glue,
     evaluate_pairs,
+    filter_task,
     read_scores,
+    run_lm_eval,
     write_babylm_fine_tuning,
     write_babylm_pairs,
     write_lm_eval_pairs,
     write_lm_eval_tasks,
 )
-from lilliput.evaluation.encoding import TextEncoder
-from lilliput.evaluation.pairs.likelihood import score_sentences
-from lilliput.models import build_model, export_model
+from lilliput.models import export_model
+from lilliput.training import load_model
 
 PAIRS = [
     ("the cat sees a dog", "cat the sees a dog"),
@@ -116,35 +114,66 @@ def test_a_regression_is_no_task_for_lm_eval(tmp_path):
         write_lm_eval_tasks([tmp_path / "stsb"], tmp_path / "t")
 
 
+def _words(folder):
+    (folder / "words.csv").write_text("word,frequency\nthe,1\ncat,1\nsees,1\na,1\ndog,1\n")
+    return folder / "words.csv"
+
+
+def test_lm_eval_files_hold_only_what_the_vocabulary_admits(pairs, sst2, tmp_path):
+    words = _words(tmp_path)
+    assert write_lm_eval_pairs(pairs, tmp_path / "t", vocabulary=words) == ["lilliput_word_order"]
+    (row,) = (tmp_path / "t" / "lilliput_word_order.jsonl").read_text().splitlines()
+    assert json.loads(row)["choices"] == list(PAIRS[0])
+    words.write_text("word,frequency\nthe,1\nold,1\ncat,1\n")
+    filter_task("sst2", sst2.parent, words, tmp_path / "filtered" / "sst2")
+    write_lm_eval_tasks([tmp_path / "filtered" / "sst2"], tmp_path / "t")
+    rows = (tmp_path / "t" / "lilliput_sst2.jsonl").read_text().splitlines()
+    assert len(rows) == 8
+    assert all(json.loads(row)["text"].startswith("the old cat\n") for row in rows)
+
+
+@pytest.fixture(scope="module")
+def causal_run(line, tmp_path_factory):
+    return train_run(tmp_path_factory.mktemp("causal") / "run", line.tokens, layout="llama")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not is_installed("lm_eval"), reason="needs the extra 'eval'")
-def test_lm_eval_agrees_with_our_causal_scores_on_an_exported_model(line, pairs, tmp_path):
-    config = ModelConfig.for_layout(
-        "llama", vocab_size=300, embedding_size=32, hidden_size=32, intermediate_size=64,
-        num_attention_heads=2, num_hidden_layers=2, max_seq_length=64,
-    )  # fmt: skip
-    model = build_model(config, 3).eval()
+def test_lm_eval_agrees_with_our_scores_of_a_causal_run(causal_run, line, tmp_path):
+    data = tmp_path / "pairs"
+    data.mkdir()
+    rng = np.random.default_rng(0)
+    words = ["the", "cat", "sees", "a", "dog", "zyx"]
+    drawn = [rng.permutation(words[: 5 + (i % 4 == 0)]).tolist() for i in range(60)]
+    lines = [
+        json.dumps({"sentence_good": " ".join(w), "sentence_bad": " ".join(w[::-1])}) for w in drawn
+    ]
+    (data / "order.jsonl").write_text("\n".join(lines) + "\n")
+    (ours, *_) = evaluate_pairs(
+        causal_run, data, line.tokenizer, tmp_path / "ours", vocabulary=_words(tmp_path)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries we do not steer
-        export_model(model, tmp_path / "model", tokenizer=line.tokenizer)
-    write_lm_eval_pairs(pairs, tmp_path / "tasks")
-    command = [
-        sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args",
-        f"pretrained={tmp_path / 'model'},add_bos_token=True", "--include_path",
-        str(tmp_path / "tasks"), "--tasks", "lilliput_word_order", "--device", "cpu",
-        "--output_path", str(tmp_path / "out"),
-    ]  # fmt: skip
-    offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
-    subprocess.run(command, check=True, env=offline, capture_output=True, timeout=300)
-    (report,) = (tmp_path / "out").rglob("results*.json")
-    theirs = json.loads(report.read_text())["results"]["lilliput_word_order"]["acc,none"]
-    encoder = TextEncoder.load(line.tokenizer)
-    settings = PairSettings(method="causal")
-    good, bad = (
-        score_sentences(
-            model, encoder.tokenised([p[side] for p in PAIRS if p[0] != p[1]]), encoder.special,
-            settings,
-        )
-        for side in (0, 1)
-    )  # fmt: skip
-    assert theirs == (good > bad).mean()
+        export_model(load_model(causal_run), tmp_path / "model", tokenizer=line.tokenizer)
+    names = write_lm_eval_pairs(data, tmp_path / "tasks", vocabulary=_words(tmp_path))
+    found = run_lm_eval(tmp_path / "model", tmp_path / "tasks", names, tmp_path / "out")
+    assert found["lilliput_order"]["n"] == ours.n == 45
+    assert found["lilliput_order"]["value"] == ours.value
+    assert found["lilliput_order"]["standard_error"] > 0
+
+
+def test_lm_eval_is_not_started_without_a_model_or_tasks(tmp_path):
+    with pytest.raises(InputError, match="lilliput export"):
+        run_lm_eval(tmp_path, tmp_path, ["x"], tmp_path / "out")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"no lilliput_x\.yaml"):
+        run_lm_eval(tmp_path, tmp_path, ["lilliput_x"], tmp_path / "out")
+
+
+def test_causal_pairs_lie_in_the_pipelines_causal_folder(causal_run, line, pairs, tmp_path):
+    evaluation = tmp_path / "evaluation"
+    (score, *_) = evaluate_pairs(causal_run, pairs, line.tokenizer, evaluation)
+    path = write_babylm_pairs(evaluation, pairs, tmp_path / "results", model="tiny")
+    expected = "tiny/main/zero_shot/causal/blimp/blimp_filtered/predictions.json"
+    assert path == tmp_path / "results" / expected
+    assert _accuracy_as_the_pipeline_counts(path, pairs) == pytest.approx((score.value * 2 + 1) / 3)

@@ -176,6 +176,19 @@ def test_padding_changes_nothing_unless_it_is_attended_to():
         assert not torch.allclose(forward(seen, data.texts, rows, careless, 1), plain)
 
 
+@pytest.mark.parametrize("layout", ["roberta", "llama"])
+def test_the_first_token_is_pooled_from_what_the_whole_encoder_gives(layout):
+    settings = _settings(pooling="first")
+    model = Classifier(_encoder(layout), 2, settings, seed=0).eval()
+    ids = torch.tensor([[0, 11, 12, 2], [0, 13, 2, 1]])
+    is_token = ids != 1
+    for mask in (None, is_token):
+        first_BH = model.encoder.encode(ids, mask)[:, 0]
+        torch.testing.assert_close(
+            model(ids, mask), model.out(first_BH), atol=1e-6, rtol=1e-5
+        )  # a few hundred roundings of 6e-8
+
+
 def test_seeds_differ_and_repeat():
     settings = _settings(classifier_dropout=0.2, num_train_epochs=(1,))
     data = _data(64)

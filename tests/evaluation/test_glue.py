@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,8 +20,11 @@ from lilliput.evaluation import (
     filter_task,
     glue_average,
     load_task,
+    read_scores,
 )
+from lilliput.evaluation.glue.data import fetch_from_hub
 from lilliput.evaluation.glue.words import paper_words
+from lilliput.evaluation.scores import task_value
 
 # GLUE test scores of the BERT miniatures and their averages recomputed from them
 # (Turc et al. 2019, arXiv 1908.08962, and the cards of the released models).
@@ -190,3 +197,57 @@ def test_a_task_without_tables_is_an_error_with_the_folder(line, tmp_path):
     (tmp_path / "cola").mkdir()
     with pytest.raises(InputError, match="cola"):
         evaluate_glue(line.run, [tmp_path / "cola"], line.tokenizer, tmp_path / "out")
+
+
+def test_every_score_follows_from_the_kept_predictions(line, glue, tmp_path):
+    folders = [glue / name for name in ("stsb", "mrpc", "cola")]
+    out = tmp_path / "out"
+    evaluate_glue(line.run, folders, line.tokenizer, out, settings=QUICK)
+    table = pq.read_table(out / "predictions.parquet").to_pandas()
+    for score in read_scores(out):
+        rows = table[(table["score"] == score.task) & (table["start"] == score.start)]
+        by_seed = [
+            task_value(load_task(score.task).metrics, part["label"], part["prediction"])
+            for _, part in rows.groupby("seed")
+        ]
+        assert len(by_seed) == score.seeds == 2
+        assert score.value == pytest.approx(np.mean(by_seed), abs=1e-12)
+
+
+def test_a_folder_with_a_task_file_is_a_task(line, tmp_path):
+    folder = tmp_path / "tone"
+    folder.mkdir()
+    (folder / "task.toml").write_text(
+        'name = "tone"\ntitle = "Kind or not?"\nfields = ["text"]\nlabels = ["no", "yes", "both"]\n'
+        'metrics = ["accuracy", "matthews_corrcoef"]\ntrain = "train"\ndev = ["dev"]\n'
+        'source = "me"\nlicence = "CC0"\nversion = "1"\n'
+    )
+    rows = pa.table({"text": ["the cat", "a dog", "old sun"] * 4, "label": [0, 1, 2] * 4})
+    for split in ("train", "dev"):
+        pq.write_table(rows, folder / f"{split}.parquet")
+    (score, untrained) = evaluate_glue(
+        line.run, [folder], line.tokenizer, tmp_path / "out", settings=QUICK
+    )
+    assert (score.task, score.n, untrained.start) == ("tone", 12, "untrained")
+    assert score.metric == "accuracy+matthews_corrcoef"
+
+
+def test_only_splits_that_are_not_there_are_fetched(glue, tmp_path, monkeypatch):
+    asked = []
+
+    class Downloaded:
+        def to_parquet(self, path):
+            pq.write_table(_rows(load_task("rte"), 3, 0), path)
+
+    def load_dataset(repository, task, split):
+        asked.append((repository, task, split))
+        return Downloaded()
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    folder = tmp_path / "rte"
+    folder.mkdir()
+    shutil.copy(glue / "rte" / "train.parquet", folder)
+    fetch_from_hub("rte", folder)
+    assert asked == [("nyu-mll/glue", "rte", split) for split in ("validation", "test")]
+    assert pq.read_table(folder / "validation.parquet").num_rows == 3
+    assert pq.read_table(folder / "train.parquet").num_rows == 40

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
@@ -13,6 +15,7 @@ from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
 if TYPE_CHECKING:
     from lilliput.core.settings import Settings
     from lilliput.evaluation import Score
+    from lilliput.evaluation.places import Place
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 _GLUE = """Example: lilliput evaluate glue STUDY/runs/3f2a --tasks cola,sst2 --data glue/
@@ -22,21 +25,6 @@ adjunct_island,causative --vocabulary words.csv --set method=within_word_l2r"""
 _PROBES = """Example: lilliput evaluate probes STUDY/runs/3f2a --data STUDY/probes/constrained"""
 
 Run = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
-TasksOption = Annotated[
-    str, typer.Option("--tasks", metavar="A,B", help="Names, separated by commas; all when empty.")
-]
-DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the data.")]
-TokenizerOption = Annotated[
-    Path | None,
-    typer.Option("--tokenizer", help="Folder of the run's tokenizer; found inside a study."),
-]
-OutOption = Annotated[
-    Path | None, typer.Option("--out", help="Folder for the scores; beside the runs of a study.")
-]
-CheckpointOption = Annotated[
-    str, typer.Option("--checkpoint", help="Trained weights: final, or step-N.")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="Where to compute: cpu or cuda.")]
 VocabularyOption = Annotated[
     Path | None, typer.Option("--vocabulary", help="Keep only examples within this word list.")
 ]
@@ -45,19 +33,89 @@ RuleOption = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Shared:
+    """The options that all three commands have, as the command line gave them."""
+
+    tasks: Annotated[
+        str,
+        typer.Option("--tasks", metavar="A,B", help="Names, separated by commas; all when empty."),
+    ] = ""
+    data: Annotated[Path | None, typer.Option("--data", help="Folder with the data.")] = None
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option("--tokenizer", help="Folder of the run's tokenizer; found inside a study."),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder for the scores; beside the runs of a study."),
+    ] = None
+    checkpoint: Annotated[
+        str, typer.Option("--checkpoint", help="Trained weights: final, or step-N.")
+    ] = "final"
+    device: Annotated[str, typer.Option("--device", help="Where to compute: cpu or cuda.")] = "cpu"
+    overrides: SetOption = None
+    as_json: JsonOption = False
+
+    @property
+    def names(self) -> list[str]:
+        """The tasks that were named."""
+        return [name.strip() for name in self.tasks.split(",") if name.strip()]
+
+    def place(self, run: Path, suite: str) -> Place:
+        """Where the tokenizer is and where the scores go."""
+        from lilliput.evaluation.places import place_of
+
+        return place_of(run, suite, self.tokenizer, self.out, self.checkpoint)
+
+    def how(self) -> dict[str, Any]:
+        """What every evaluation is told besides its data."""
+        from lilliput.core.progress import reporter_for_terminal
+
+        return {
+            "checkpoint": self.checkpoint,
+            "device": self.device,
+            "reporter": reporter_for_terminal(),
+        }
+
+
+def _command(body: Callable[..., None]) -> Callable[..., None]:
+    """`body(run, shared, ...)` as a command with the options of its own and the shared ones."""
+
+    def command(**values: Any) -> None:
+        shared = Shared(**{field.name: values.pop(field.name) for field in fields(Shared)})
+        body(shared=shared, **values)
+
+    hints = get_type_hints(Shared, include_extras=True)
+    own = inspect.signature(body, eval_str=True).parameters.values()
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in own if p.name != "shared"]
+    parameters += [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(Shared)
+    ]
+    command.__doc__ = body.__doc__
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    command.__dict__["__signature__"] = inspect.Signature(parameters)
+    return command
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
     group = typer.Typer(help="Score a run, with seeds, intervals and the untrained baseline.")
-    group.command("glue", epilog=_GLUE)(glue)
-    group.command("pairs", epilog=_PAIRS)(pairs)
-    group.command("probes", epilog=_PROBES)(probes)
+    group.command("glue", epilog=_GLUE)(_command(glue))
+    group.command("pairs", epilog=_PAIRS)(_command(pairs))
+    group.command("probes", epilog=_PROBES)(_command(probes))
     app.add_typer(group, name="evaluate")
 
 
 def glue(
     run: Run,
-    data: DataOption = None,
-    tasks: TasksOption = "",
+    shared: Shared,
     vocabulary: VocabularyOption = None,
     word_rule: RuleOption = "corrected",
     preset: Annotated[
@@ -66,108 +124,64 @@ def glue(
     hub: Annotated[
         bool, typer.Option("--hub", help="Fetch tasks that --data lacks from the Hugging Face Hub.")
     ] = False,
-    tokenizer: TokenizerOption = None,
-    out: OutOption = None,
-    checkpoint: CheckpointOption = "final",
-    device: DeviceOption = "cpu",
-    overrides: SetOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Fine-tune on GLUE tasks (or any with a task.toml) and score their dev sets."""
-    from lilliput.core.progress import reporter_for_terminal
     from lilliput.evaluation import FineTuningSettings, average_of_scores, evaluate_glue
     from lilliput.evaluation.glue.data import prepare_tasks
-    from lilliput.evaluation.places import place_of
 
-    place = place_of(run, "glue", tokenizer, out, checkpoint)
-    base = FineTuningSettings.named(preset)
-    folders = prepare_tasks(
-        _names(tasks), _require_data(data), vocabulary, word_rule, place.out.parent, hub=hub
-    )
+    place = shared.place(run, "glue")
+    settings = _overridden(FineTuningSettings.named(preset), shared.overrides)
+    data = _require_data(shared.data)
+    folders = prepare_tasks(shared.names, data, vocabulary, word_rule, place.out.parent, hub=hub)
     scores = evaluate_glue(
-        run,
-        folders,
-        place.tokenizer,
-        place.out,
-        settings=_overridden(base, overrides),
-        checkpoint=checkpoint,
-        device=device,
-        reporter=reporter_for_terminal(),
+        run, folders, place.tokenizer, place.out, settings=settings, **shared.how()
     )
     average = average_of_scores(scores)
-    _deliver(scores, place.out, as_json, average=average.as_record() if average else None)
+    _deliver(scores, place.out, shared.as_json, average=average.as_record() if average else None)
 
 
 def pairs(
     run: Run,
-    data: DataOption = None,
-    tasks: TasksOption = "",
+    shared: Shared,
     vocabulary: VocabularyOption = None,
     word_rule: RuleOption = "corrected",
-    tokenizer: TokenizerOption = None,
-    out: OutOption = None,
-    checkpoint: CheckpointOption = "final",
-    device: DeviceOption = "cpu",
-    overrides: SetOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Score minimal pairs: BLiMP, Zorro, or any JSON Lines with sentence_good and sentence_bad."""
-    from lilliput.core.progress import reporter_for_terminal
     from lilliput.evaluation import default_pair_settings, evaluate_pairs
-    from lilliput.evaluation.places import place_of, word_rule_named
+    from lilliput.evaluation.places import word_rule_named
 
-    place = place_of(run, "pairs", tokenizer, out, checkpoint)
+    place = shared.place(run, "pairs")
     scores = evaluate_pairs(
         run,
-        _require_data(data),
+        _require_data(shared.data),
         place.tokenizer,
         place.out,
-        paradigms=_names(tasks),
+        paradigms=shared.names,
         vocabulary=vocabulary,
         rule=word_rule_named(word_rule),
-        settings=_overridden(default_pair_settings(run), overrides),
-        checkpoint=checkpoint,
-        device=device,
-        reporter=reporter_for_terminal(),
+        settings=_overridden(default_pair_settings(run), shared.overrides),
+        **shared.how(),
     )
     trained = [score.value for score in scores if score.start == "trained"]
-    _deliver(scores, place.out, as_json, average={"value": trained[-1]})
+    _deliver(scores, place.out, shared.as_json, average={"value": trained[-1]})
 
 
-def probes(
-    run: Run,
-    data: DataOption = None,
-    tasks: TasksOption = "",
-    tokenizer: TokenizerOption = None,
-    out: OutOption = None,
-    checkpoint: CheckpointOption = "final",
-    device: DeviceOption = "cpu",
-    overrides: SetOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def probes(run: Run, shared: Shared) -> None:
     """Fine-tune on the probes that were made from held-out text (DATA: the probes of a study)."""
-    from lilliput.core.progress import reporter_for_terminal
     from lilliput.evaluation import ProbeSettings, evaluate_probes
-    from lilliput.evaluation.places import place_of
 
-    place = place_of(run, "probes", tokenizer, out, checkpoint)
+    place = shared.place(run, "probes")
     scores = evaluate_probes(
         run,
-        _require_data(data or place.probes),
+        _require_data(shared.data or place.probes),
         place.tokenizer,
         place.out,
-        tasks=_names(tasks),
-        settings=_overridden(ProbeSettings().fine_tuning, overrides),
-        checkpoint=checkpoint,
-        device=device,
-        reporter=reporter_for_terminal(),
+        tasks=shared.names,
+        settings=_overridden(ProbeSettings().fine_tuning, shared.overrides),
+        **shared.how(),
     )
     values = [score.value for score in scores if score.start == "trained"]
-    _deliver(scores, place.out, as_json, average={"value": sum(values) / len(values)})
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+    _deliver(scores, place.out, shared.as_json, average={"value": sum(values) / len(values)})
 
 
 def _require_data(data: Path | None) -> Path:

@@ -15,8 +15,10 @@ from lilliput.evaluation.settings import FineTuningSettings, PairSettings, Probe
 
 if TYPE_CHECKING:
     from lilliput.evaluation.comparison import Comparison, compare_evaluations
+    from lilliput.evaluation.curve import CurvePoint, score_curve
     from lilliput.evaluation.exports.babylm import write_babylm_fine_tuning, write_babylm_pairs
     from lilliput.evaluation.exports.lm_eval import write_lm_eval_pairs, write_lm_eval_tasks
+    from lilliput.evaluation.exports.lm_eval_run import run_lm_eval
     from lilliput.evaluation.glue.average import GlueAverage, average_of_scores, glue_average
     from lilliput.evaluation.glue.evaluate import evaluate_glue
     from lilliput.evaluation.glue.filtering import filter_task
@@ -43,11 +45,14 @@ _LATER = {
 }
 _WITH_TORCH = {
     "Comparison": "comparison",
+    "CurvePoint": "curve",
     "compare_evaluations": "comparison",
     "default_pair_settings": "places",
     "evaluate_glue": "glue.evaluate",
     "evaluate_pairs": "pairs.evaluate",
     "evaluate_probes": "probes.evaluate",
+    "run_lm_eval": "exports.lm_eval_run",
+    "score_curve": "curve",
     "write_babylm_fine_tuning": "exports.babylm",
     "write_babylm_pairs": "exports.babylm",
     "write_lm_eval_pairs": "exports.lm_eval",
@@ -57,6 +62,7 @@ _WITH_TORCH = {
 __all__ = [
     "GLUE_TASKS",
     "Comparison",
+    "CurvePoint",
     "FineTuningSettings",
     "GlueAverage",
     "PairSettings",
@@ -76,6 +82,8 @@ __all__ = [
     "known_tasks",
     "load_task",
     "read_scores",
+    "run_lm_eval",
+    "score_curve",
     "write_babylm_fine_tuning",
     "write_babylm_pairs",
     "write_lm_eval_pairs",

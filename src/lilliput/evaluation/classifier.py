@@ -47,8 +47,11 @@ class Classifier(nn.Module):
     def forward(self, ids_BL: Tensor, is_token_BL: Tensor | None) -> Tensor:
         """Outputs (B, C); `is_token_BL` is None where nothing is padding."""
         mask = None if self.attends_to_padding else is_token_BL
-        hidden_BLH = self.encoder.encode(ids_BL, mask)
-        pooled_BH = self._pool(hidden_BLH, is_token_BL)
+        if self.pooling == "first" and not self.encoder.config.is_causal:
+            # Nothing else of the last layer is needed: a fifth of the time of four layers.
+            pooled_BH = self.encoder.encode_at(ids_BL, torch.zeros_like(ids_BL[:, 0]), mask)
+        else:
+            pooled_BH = self._pool(self.encoder.encode(ids_BL, mask), is_token_BL)
         if self.dense is not None:
             pooled_BH = torch.tanh(self.dense(self.dropout(pooled_BH)))
         out_BC = self.out(self.dropout(pooled_BH))

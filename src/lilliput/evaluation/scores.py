@@ -11,12 +11,15 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from lilliput.core.artefacts import artefact_id, is_artefact, read_manifest
 from lilliput.core.files import read_json
 from lilliput.core.intervals import Interval, two_way_bootstrap_interval
 from lilliput.evaluation.metrics import METRICS, majority_predictions
 from lilliput.evaluation.settings import MIN_ITEMS_TO_CONCLUDE
 
 FloatArray = NDArray[np.float64]
+EVALUATION_KIND = "evaluation"
+EVALUATION_SCHEMA = 1
 SCORES_FILE = "scores.json"
 PREDICTIONS_FILE = "predictions.parquet"
 
@@ -75,6 +78,14 @@ class Score:
 def score_from_record(record: Mapping[str, Any]) -> Score:
     """A score read back from JSON."""
     return Score(**record)
+
+
+def is_finished(folder: Path, made_from: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
+    """Whether `folder` holds the evaluation with these very settings and inputs."""
+    if not is_artefact(folder):
+        return False
+    wanted = artefact_id(EVALUATION_KIND, EVALUATION_SCHEMA, made_from, inputs)
+    return read_manifest(folder).id == wanted
 
 
 def read_scores(folder: Path) -> list[Score]:

@@ -12,19 +12,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lilliput.core.artefacts import Build, artefact_id, building, is_artefact, read_manifest
+from lilliput.core.artefacts import Build, building, read_manifest
 from lilliput.core.files import atomic_path, read_json, write_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.evaluation.encoding import TextEncoder, encode_examples
 from lilliput.evaluation.examples import Examples, Table
 from lilliput.evaluation.fine_tuning import LabelledTexts
 from lilliput.evaluation.scores import (
+    EVALUATION_KIND,
+    EVALUATION_SCHEMA,
     PREDICTIONS_FILE,
     SCORES_FILE,
     Score,
     caution,
     chance_value,
     gain_interval,
+    is_finished,
     read_scores,
     score_from_record,
     seed_values,
@@ -35,8 +38,6 @@ from lilliput.evaluation.settings import FineTuningSettings
 from lilliput.evaluation.starts import TRAINED, UNTRAINED, Start, check_vocabulary, load_starts
 from lilliput.evaluation.tasks import TaskDefinition
 
-EVALUATION_KIND = "evaluation"
-EVALUATION_SCHEMA = 1
 FloatArray = NDArray[np.float64]
 
 
@@ -109,10 +110,8 @@ def evaluate_tasks(
         "checkpoint": checkpoint,
     }
     origins = {"run": read_manifest(run, "run").id, **inputs}
-    if is_artefact(out):
-        manifest = read_manifest(out)
-        if manifest.id == artefact_id(EVALUATION_KIND, EVALUATION_SCHEMA, made_from, origins):
-            return read_scores(out)
+    if is_finished(out, made_from, origins):
+        return read_scores(out)
     with building(out, EVALUATION_KIND, EVALUATION_SCHEMA, made_from, origins) as build:
         encoder = TextEncoder.load(tokenizer)
         starts = load_starts(run, checkpoint)

@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from lilliput.core.artefacts import Build, artefact_id, building, is_artefact, read_manifest
+from lilliput.core.artefacts import building, read_manifest
 from lilliput.core.errors import EmptyCorpusError
-from lilliput.core.files import atomic_path, write_json
 from lilliput.core.hashing import file_hash
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.evaluation.encoding import TextEncoder
 from lilliput.evaluation.glue.words import Admits, admission
 from lilliput.evaluation.pairs.likelihood import FloatArray, score_sentences
 from lilliput.evaluation.pairs.reading import Paradigm, find_paradigms, read_paradigm
-from lilliput.evaluation.pairs.scoring import hits, mean_over_paradigms, paradigm_scores
-from lilliput.evaluation.scores import PREDICTIONS_FILE, SCORES_FILE, Score, read_scores
+from lilliput.evaluation.pairs.record import ScoredParadigm, write_scored
+from lilliput.evaluation.scores import (
+    EVALUATION_KIND,
+    EVALUATION_SCHEMA,
+    Score,
+    is_finished,
+    read_scores,
+)
 from lilliput.evaluation.settings import PairSettings, WordRule
 from lilliput.evaluation.starts import Start, check_vocabulary, load_starts
-from lilliput.evaluation.suite import EVALUATION_KIND, EVALUATION_SCHEMA
 from lilliput.tokenization import load_tokenizer
-
-_MEAN = "mean"
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """Likelihoods of one paradigm's sentences: start to (good, bad), each of shape (pairs,)."""
-
-    paradigm: Paradigm
-    found: Mapping[str, tuple[FloatArray, FloatArray]]
-
-    @property
-    def hits(self) -> dict[str, FloatArray]:
-        return {start: hits(good, bad) for start, (good, bad) in self.found.items()}
 
 
 def evaluate_pairs(
@@ -82,8 +68,7 @@ def evaluate_pairs(
     """
     files = find_paradigms(data, paradigms)
     starts = load_starts(run, checkpoint)
-    is_causal = starts[0].model.config.is_causal
-    settings = settings or PairSettings(method="causal" if is_causal else "plain")
+    settings = settings or _plain_settings(starts[0])
     admits, words = admission(vocabulary, rule) if vocabulary else (None, "")
     made_from: dict[str, Any] = {
         "pairs": settings.model_dump(mode="json"),
@@ -92,17 +77,18 @@ def evaluate_pairs(
         "rule": rule if vocabulary else "",
     }
     inputs = _inputs(run, tokenizer, files)
-    if is_artefact(out):
-        manifest = read_manifest(out)
-        if manifest.id == artefact_id(EVALUATION_KIND, EVALUATION_SCHEMA, made_from, inputs):
-            return read_scores(out)
-    kept = _kept_paradigms(files, admits)
-    encoder = TextEncoder.load(tokenizer)
-    check_vocabulary(run, starts[0].model, encoder)
-    with building(out, EVALUATION_KIND, EVALUATION_SCHEMA, made_from, inputs) as build:
-        scored = _score_all(kept, starts, encoder, settings, device, reporter)
-        _write(build, scored, settings, starts)
+    if not is_finished(out, made_from, inputs):
+        kept = _kept_paradigms(files, admits)
+        encoder = TextEncoder.load(tokenizer)
+        check_vocabulary(run, starts[0].model, encoder)
+        with building(out, EVALUATION_KIND, EVALUATION_SCHEMA, made_from, inputs) as build:
+            scored = _score_all(kept, starts, encoder, settings, device, reporter)
+            write_scored(build, scored, settings, starts)
     return read_scores(out)
+
+
+def _plain_settings(start: Start) -> PairSettings:
+    return PairSettings(method="causal" if start.model.config.is_causal else "plain")
 
 
 def _score_all(
@@ -112,8 +98,8 @@ def _score_all(
     settings: PairSettings,
     device: str,
     reporter: Reporter,
-) -> list[_Scored]:
-    scored: list[_Scored] = []
+) -> list[ScoredParadigm]:
+    scored: list[ScoredParadigm] = []
     with reporter.task("minimal pairs", total=len(paradigms), unit="paradigms") as progress:
         for paradigm in paradigms:
             scored.append(_score(paradigm, starts, encoder, settings, device))
@@ -148,7 +134,7 @@ def _score(
     encoder: TextEncoder,
     settings: PairSettings,
     device: str,
-) -> _Scored:
+) -> ScoredParadigm:
     count = len(paradigm.pairs)
     sentences = encoder.tokenised(
         [pair.good for pair in paradigm.pairs] + [pair.bad for pair in paradigm.pairs]
@@ -158,54 +144,4 @@ def _score(
         model = start.model.to(device)
         values = score_sentences(model, sentences, encoder.special, settings)
         found[start.name] = (values[:count], values[count:])
-    return _Scored(paradigm, found)
-
-
-def _write(
-    build: Build, scored: Sequence[_Scored], settings: PairSettings, starts: Sequence[Start]
-) -> None:
-    tables = [
-        pa.table(
-            {
-                "task": [one.paradigm.name] * len(good),
-                "start": [start] * len(good),
-                "example": list(one.paradigm.numbers),
-                "good": good,
-                "bad": bad,
-            }
-        )
-        for one in scored
-        for start, (good, bad) in one.found.items()
-    ]
-    with atomic_path(build.path(PREDICTIONS_FILE)) as path:
-        pq.write_table(pa.concat_tables(tables), path, compression="zstd")
-    scores = [score for one in scored for score in _paradigm(one, settings)]
-    if len(scored) > 1:
-        scores += mean_over_paradigms(
-            _MEAN, [one.hits for one in scored], resamples=settings.resamples
-        )
-    checkpoints = {start.name: start.checkpoint for start in starts}
-    digests = {start.name: start.digest for start in starts}
-    records = [
-        replace(
-            score,
-            checkpoint=checkpoints[score.start],
-            details={
-                **score.details,
-                "method": settings.method,
-                "weights_digest": digests[score.start],
-            },
-        ).as_record()
-        for score in scores
-    ]
-    write_json(build.path(SCORES_FILE), records)
-    build.facts["scores"] = {f"{r['task']}/{r['start']}": r["value"] for r in records}
-
-
-def _paradigm(one: _Scored, settings: PairSettings) -> list[Score]:
-    paradigm = one.paradigm
-    same = paradigm.identical
-    note = f"{same} of {paradigm.total} pairs are identical and were skipped" if same else ""
-    counts = {"pairs": paradigm.total, "identical": same, "kept": len(paradigm.pairs)}
-    scores = paradigm_scores(paradigm.name, one.hits, resamples=settings.resamples, note=note)
-    return [replace(score, details=counts) for score in scores]
+    return ScoredParadigm(paradigm, found)
