@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -125,3 +126,64 @@ def test_words_of_every_length_are_told_apart_by_each_letter(length: int) -> Non
     rule = SpanSettings(span_shape="windows", min_words=1, span_words=1, stride_words=1)
     found = SpanFinder(rule, from_counts({word: 1})).find(pa.array([" ".join([word, *others])]))
     assert found.verdict.tolist() == [KEPT] + [1] * len(others)
+
+
+@pytest.mark.parametrize("profile", ["paper", "cpp", "modern"])
+@pytest.mark.parametrize(
+    "middle", ["don't", "http://a.org/x-y", "5th", "naïve", "“a”\u3000b", "the", "x" * 70]
+)
+def test_nothing_depends_on_where_blocks_of_64_bytes_begin(profile: str, middle: str) -> None:
+    rule = SpanSettings(word_profile=profile, span_words=4, stride_words=1, min_words=0)
+    vocabulary = from_counts(dict.fromkeys(WORDS, 1))
+    texts = [f"{'x' * before} {middle} a. {'be ' * 30}" for before in range(130)]
+    texts += [f"{'a ' * before}{middle}" for before in range(70)]
+    expected = [found_plainly(text, rule, vocabulary) for text in texts]
+    assert found_by_finder(texts, rule, vocabulary) == expected
+    for text, spans in zip(texts, expected, strict=True):  # Each alone ends with its buffer.
+        assert found_by_finder([text], rule, vocabulary) == [spans]
+
+
+@pytest.mark.parametrize("length", [2, 3, 8, 9, 10, 15, 16, 17])
+def test_an_apostrophe_is_taken_out_at_any_place(length: int) -> None:
+    word = "abcdefghijklmnopq"[:length]
+    forms = [word[:i] + sign + word[i:] for i in range(length + 1) for sign in "'’"]
+    text = " ".join([*forms, f"{word[0]}''{word[1:]}", f"{word[:1]}'{word[1:]}'s"]) + " " * 20
+    rule = SpanSettings(word_profile="modern", span_shape="windows", span_words=1, stride_words=1, min_words=1)  # fmt: skip
+    vocabulary = from_counts({word: 1})
+    assert found_by_finder([text], rule, vocabulary) == [found_plainly(text, rule, vocabulary)]
+
+
+def test_a_zero_byte_is_a_character_like_others() -> None:
+    rule = SpanSettings(word_profile="cpp", span_shape="windows", span_words=1, stride_words=1, min_words=1)  # fmt: skip
+    vocabulary = from_counts({"a": 1})
+    text = "a \0 a\0 \0a \0\0"
+    assert found_by_finder([text], rule, vocabulary) == [found_plainly(text, rule, vocabulary)]
+
+
+def key_of(word: str) -> tuple[int, int]:
+    """The key in plain Python: bytes up to 16 of them, a hash beyond."""
+    low = high = 0
+    for position, byte in enumerate(word.encode("utf-8").replace(b"\0", b"\xff")):
+        if position < 8:
+            low |= byte << (8 * position)
+        elif position < 16:
+            high |= byte << (8 * (position - 8))
+        else:
+            low = (low ^ byte) * 0x100000001B3 % 2**64
+            high = (high ^ byte) * 0xC2B2AE3D27D4EB4F % 2**64
+    return low, high
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(max_size=20), max_size=200, unique=True), st.integers(0, 3000))
+def test_a_key_table_holds_exactly_the_words_it_was_given(words: list[str], more: int) -> None:
+    from lilliput.language.spans._keys import is_known, key_table
+
+    words = [word for word in words if word] + [f"word{n}" for n in range(more)]
+    table = key_table(words)
+    keys = {key_of(word) for word in words}
+    rows = {(int(low), int(high)) for low, high in table.tolist()} - {(0, 0)}
+    assert rows == keys
+    assert all(is_known(table, *(np.uint64(part) for part in key)) for key in keys)
+    absent = np.array([key_of(f"absent{n}") for n in range(100)], np.uint64)
+    assert not any(is_known(table, low, high) for low, high in absent)

@@ -1,334 +1,54 @@
 # pyright: reportUntypedFunctionDecorator=false, reportReturnType=false, reportArgumentType=false, reportCallIssue=false
-"""The scanner: pieces of a document with counts of words and unknown words, compiled by numba.
+"""The scanner: a document to bitmaps of its pieces, its words and its unknown words.
 
-One function reads bytes once, left to right, and writes one row a piece. Strings are never made.
-Positions are byte offsets into the Arrow buffer that was handed in.
+A bitmap has a bit for each byte of the document and one for the end. Strings are never made, no
+byte is copied. Runs of ASCII letters, nearly all words of English, are looked up straight from two
+loads of eight bytes; whatever else words are made of takes the way of `_characters`.
 """
 
 from __future__ import annotations
 
 import numba as nb
 import numpy as np
-from numpy.typing import NDArray
 
-from lilliput.language.spans._bits import leading_letters, load_eight
-from lilliput.language.spans.rules import APOSTROPHE, DIGIT, LETTER, SPACE, ByteArray
+from lilliput.language.spans._bits import (
+    apostrophes_in,
+    blanks_in,
+    greek_in,
+    latin_in,
+    letters_in,
+    load_eight,
+    signs_in,
+    trailing_zeros,
+)
+from lilliput.language.spans._characters import (
+    IntArray,
+    IntArray32,
+    class_of,
+    decode,
+    mark,
+    read_odd_run,
+)
+from lilliput.language.spans._codes import LEAST, LETTER, OTHER, REPLACES_LINKS, SINGLE_SPACE, SPACE
+from lilliput.language.spans._keys import ByteArray, KeyArray, is_known
 
-IntArray = NDArray[np.int64]
-IntArray32 = NDArray[np.int32]
-KeyArray = NDArray[np.uint64]
+# Rows of the bitmaps of a document: ASCII letters; other bytes of words; first bytes of pieces;
+# bytes after pieces; first bytes of counted words; of unknown ones; bytes that need a closer look.
+LETTERS, ODD, BEGINS, ENDS, COUNTED, UNKNOWN, RARE = range(7)
+BITMAPS = 7
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-_LONG_LOW = np.uint64(0x100000001B3)
-_LONG_HIGH = np.uint64(0xC2B2AE3D27D4EB4F)
-_ZERO = np.uint64(0)
+_CASE = np.uint64(0x2020202020202020)
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ZERO, _ONE, _LAST = np.uint64(0), np.uint64(1), np.uint64(63)
+_BLOCK, _BYTE, _SEVEN_BYTES = np.uint64(64), np.uint64(8), np.uint64(56)
+_LONGEST = np.uint64(16)
 
-# Keys of the last words found, 16 kB: most words of a text are among few.
-RECENT_SLOTS = 1024
-_RECENT_MASK = np.uint64(RECENT_SLOTS - 1)
+_HTTP = np.uint64(int.from_bytes(b"http", "little"))
+_LAST_SIGN, _APOSTROPHE = 0x2F, 0x27
 
-# Columns of a row in the table of pieces.
-START, END, WORDS, UNKNOWN, SENTENCE_END = range(5)
-COLUMNS = 5
-
-# What a word turned out to be; the first three are also the values of the switch `numerals`.
-LOOKED_UP, NUMBER, PASSES, BEFORE_LINK = range(4)
-
-
-@nb.njit(nogil=True, cache=True)
-def decode(data: ByteArray, i: int, stop: int) -> tuple[int, int]:
-    """The code point at byte `i` of valid UTF-8, and the number of its bytes."""
-    first = np.int64(data[i])
-    if first < 0x80:
-        return first, 1
-    if first < 0xE0:
-        return ((first & 0x1F) << 6) | (data[min(i + 1, stop - 1)] & 0x3F), 2
-    second = np.int64(data[min(i + 1, stop - 1)] & 0x3F)
-    third = np.int64(data[min(i + 2, stop - 1)] & 0x3F)
-    if first < 0xF0:
-        return ((first & 0x0F) << 12) | (second << 6) | third, 3
-    fourth = np.int64(data[min(i + 3, stop - 1)] & 0x3F)
-    return ((first & 0x07) << 18) | (second << 12) | (third << 6) | fourth, 4
-
-
-@nb.njit(nogil=True, cache=True)
-def class_of(code: int, classes: ByteArray, beyond: int) -> int:
-    """The class of a code point."""
-    return np.int64(classes[code]) if code < classes.size else np.int64(beyond)
-
-
-@nb.njit(nogil=True, cache=True)
-def push_byte(
-    low: np.uint64, high: np.uint64, count: int, byte: int
-) -> tuple[np.uint64, np.uint64]:
-    """The key of a word with one more byte (see rules.word_key)."""
-    b = np.uint64(byte)
-    if count < 8:
-        return low | (b << np.uint64(8 * count)), high
-    if count < 16:
-        return low, high | (b << np.uint64(8 * (count - 8)))
-    return (low ^ b) * _LONG_LOW, (high ^ b) * _LONG_HIGH
-
-
-@nb.njit(nogil=True, cache=True)
-def push_code(
-    low: np.uint64, high: np.uint64, count: int, code: int
-) -> tuple[np.uint64, np.uint64, int]:
-    """The key of a word with one more code point, and its new number of bytes."""
-    if code < 0x80:
-        low, high = push_byte(low, high, count, code)
-        return low, high, count + 1
-    if code < 0x800:
-        low, high = push_byte(low, high, count, 0xC0 | (code >> 6))
-        low, high = push_byte(low, high, count + 1, 0x80 | (code & 0x3F))
-        return low, high, count + 2
-    if code < 0x10000:
-        low, high = push_byte(low, high, count, 0xE0 | (code >> 12))
-        low, high = push_byte(low, high, count + 1, 0x80 | ((code >> 6) & 0x3F))
-        low, high = push_byte(low, high, count + 2, 0x80 | (code & 0x3F))
-        return low, high, count + 3
-    low, high = push_byte(low, high, count, 0xF0 | (code >> 18))
-    low, high = push_byte(low, high, count + 1, 0x80 | ((code >> 12) & 0x3F))
-    low, high = push_byte(low, high, count + 2, 0x80 | ((code >> 6) & 0x3F))
-    low, high = push_byte(low, high, count + 3, 0x80 | (code & 0x3F))
-    return low, high, count + 4
-
-
-@nb.njit(nogil=True, cache=True)
-def is_known(table: KeyArray, recent: KeyArray, low: np.uint64, high: np.uint64) -> bool:
-    """Whether a key is in the table; `recent` remembers hits where the first cache level holds them."""
-    mixed = ((low ^ (high * _LONG_HIGH)) * _MIX) >> np.uint64(32)
-    near = mixed & _RECENT_MASK
-    if recent[near, 0] == low and recent[near, 1] == high:
-        return True
-    mask = np.uint64(table.shape[0] - 1)
-    slot = mixed & mask
-    while True:
-        found_low, found_high = table[slot, 0], table[slot, 1]
-        if found_low == low and found_high == high:
-            recent[near, 0], recent[near, 1] = low, high
-            return True
-        if found_low == _ZERO and found_high == _ZERO:
-            return False
-        slot = (slot + np.uint64(1)) & mask
-
-
-@nb.njit(nogil=True, cache=True)
-def is_http(data: ByteArray, i: int, stop: int) -> bool:
-    """Whether `http` in any case begins at byte `i`."""
-    if i + 4 > stop:
-        return False
-    return (
-        (data[i] | 0x20) == 0x68
-        and (data[i + 1] | 0x20) == 0x74
-        and (data[i + 2] | 0x20) == 0x74
-        and (data[i + 3] | 0x20) == 0x70
-    )
-
-
-@nb.njit(nogil=True, cache=True)
-def skip_digits(data: ByteArray, i: int, stop: int, classes: ByteArray, beyond: int) -> int:
-    """The end of the run of digits that begins at byte `i`."""
-    while i < stop:
-        code, width = decode(data, i, stop)
-        if class_of(code, classes, beyond) != DIGIT:
-            break
-        i += width
-    return i
-
-
-@nb.njit(nogil=True, cache=True)
-def skip_link(data: ByteArray, i: int, stop: int, classes: ByteArray, beyond: int) -> int:
-    """The end of the link that begins at byte `i`.
-
-    It ends before a space or a hyphen (which was a space before links were replaced), and after
-    digits that begin a word (which were followed by a space).
-    """
-    in_word = True
-    while i < stop:
-        code, width = decode(data, i, stop)
-        kind = class_of(code, classes, beyond)
-        if kind == SPACE or code == 0x2D:
-            return i
-        if kind == DIGIT and not in_word:
-            return skip_digits(data, i, stop, classes, beyond)
-        in_word = kind == LETTER or kind == DIGIT  # noqa: PLR1714
-        i += width
-    return i
-
-
-@nb.njit(nogil=True, cache=True)
-def read_word(
-    data: ByteArray,
-    i: int,
-    stop: int,
-    classes: ByteArray,
-    lower: IntArray32,
-    beyond: int,
-    numerals: int,
-    replaces_links: bool,
-) -> tuple[int, np.uint64, np.uint64, int, int]:
-    """The word that begins at byte `i`: its end, key, length in characters, and kind.
-
-    Kinds: LOOKED_UP, NUMBER, PASSES, BEFORE_LINK (the word ends where a link begins).
-    """
-    low, high, count, length = _ZERO, _ZERO, 0, 0
-    code, width = decode(data, i, stop)
-    starts_with_digit = class_of(code, classes, beyond) == DIGIT
-    if numerals != 0 and starts_with_digit:
-        return skip_digits(data, i, stop, classes, beyond), low, high, 0, numerals
-    while i < stop:
-        code, width = decode(data, i, stop)
-        kind = class_of(code, classes, beyond)
-        if kind == APOSTROPHE:
-            if i + width >= stop:
-                break
-            after, _ = decode(data, i + width, stop)
-            if class_of(after, classes, beyond) != LETTER:
-                break
-        elif kind == LETTER or (kind == DIGIT and numerals != 2):
-            if replaces_links and is_http(data, i, stop):
-                return i, low, high, length, BEFORE_LINK
-            low, high, count = push_code(
-                low, high, count, np.int64(lower[code]) if code < lower.size else code
-            )
-            length += 1
-        else:
-            break
-        i += width
-    return i, low, high, length, LOOKED_UP
-
-
-@nb.njit(nogil=True, cache=True)
-def read_plain_word(
-    data: ByteArray, i: int, plain_end: ByteArray
-) -> tuple[int, np.uint64, np.uint64]:
-    """The length and key of a word of at most 15 ASCII letters at byte `i`; length 0 for any other.
-
-    It must end at a byte that ends words under the profile, whatever follows, and at least 16
-    bytes must be left in the buffer.
-    """
-    count, low = leading_letters(load_eight(data, i))
-    high = _ZERO
-    if count == 8:
-        more, high = leading_letters(load_eight(data, i + 8))
-        count += more
-    if count == 16 or not plain_end[data[i + count]]:
-        return 0, _ZERO, _ZERO
-    return count, low, high
-
-
-@nb.njit(nogil=True, cache=True)
-def ends_sentence(data: ByteArray, start: int, stop: int) -> bool:
-    """Whether the piece ends in `.`, `?` or `!`, closing quotes and brackets aside."""
-    i = stop - 1
-    while i >= start:
-        byte = data[i]
-        if byte == 0x22 or byte == 0x27 or byte == 0x29 or byte == 0x5D:  # noqa: PLR1714
-            i -= 1
-        elif byte == 0x9D or byte == 0x99:  # noqa: PLR1714  The last byte of a typographic quote.
-            if i - 2 < start or data[i - 1] != 0x80 or data[i - 2] != 0xE2:
-                return False
-            i -= 3
-        else:
-            return byte == 0x2E or byte == 0x3F or byte == 0x21  # noqa: PLR1714
-    return False
-
-
-@nb.njit(nogil=True, cache=True)
-def close_piece(
-    data: ByteArray,
-    pieces: IntArray32,
-    rows: int,
-    base: int,
-    start: int,
-    stop: int,
-    words: int,
-    unknown: int,
-    broken: bool,
-) -> None:
-    """Write the piece in bytes [start, stop) into row `rows`."""
-    pieces[rows, START], pieces[rows, END] = start - base, stop - base
-    pieces[rows, WORDS], pieces[rows, UNKNOWN] = words, unknown
-    pieces[rows, SENTENCE_END] = broken or ends_sentence(data, start, stop)
-
-
-@nb.njit(nogil=True, cache=True)
-def read_plain_pieces(
-    data: ByteArray,
-    i: int,
-    stop: int,
-    plain_end: ByteArray,
-    table: KeyArray,
-    recent: KeyArray,
-    least: int,
-    replaces_links: bool,
-    pieces: IntArray32,
-    rows: int,
-    base: int,
-    words: int,
-    unknown: int,
-) -> tuple[int, int, int, int, int]:
-    """Read on from byte `i`, where a piece begins, while pieces are plain words before a space.
-
-    Returns:
-        Where it stopped, where the piece begun there starts, the number of rows, and the running
-        totals.
-    """
-    start = i
-    while i + 16 < stop:
-        length, low, high = read_plain_word(data, i, plain_end)
-        if length == 0:
-            break
-        known = length < least or is_known(table, recent, low, high)
-        if replaces_links and not known:
-            break  # It may hold a link, which only the slow way sees.
-        words += length >= least
-        unknown += not known
-        i += length
-        if data[i] != 0x20:
-            break
-        pieces[rows, START], pieces[rows, END] = start - base, i - base
-        pieces[rows, WORDS], pieces[rows, UNKNOWN] = words, unknown
-        pieces[rows, SENTENCE_END] = 0
-        rows += 1
-        i += 1
-        start = i
-    return i, start, rows, words, unknown
-
-
-@nb.njit(nogil=True, cache=True)
-def read_counted_word(
-    data: ByteArray,
-    i: int,
-    stop: int,
-    classes: ByteArray,
-    lower: IntArray32,
-    beyond: int,
-    numerals: int,
-    replaces_links: bool,
-    table: KeyArray,
-    recent: KeyArray,
-    least: int,
-    number_known: bool,
-    link_known: bool,
-) -> tuple[int, int, int]:
-    """Any word at byte `i`, and a link behind it: its end, words counted, words unknown."""
-    i, low, high, length, outcome = read_word(
-        data, i, stop, classes, lower, beyond, numerals, replaces_links
-    )
-    words, unknown = 0, 0
-    if outcome == NUMBER:
-        words, unknown = 1, int(not number_known)
-    elif outcome == PASSES:
-        words = 1
-    elif length >= least:
-        words, unknown = 1, int(not is_known(table, recent, low, high))
-    if outcome == BEFORE_LINK:
-        i = skip_link(data, i, stop, classes, beyond)
-        words += 1
-        unknown += not link_known
-    return i, words, unknown
+# Masks of the first n of 16 bytes, the first eight and the last eight of them.
+_FIRST = np.array([(1 << (8 * min(n, 8))) - 1 for n in range(17)], np.uint64)
+_SECOND = np.array([(1 << (8 * max(n - 8, 0))) - 1 for n in range(17)], np.uint64)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -338,56 +58,221 @@ def scan_document(
     stop: int,
     classes: ByteArray,
     lower: IntArray32,
-    plain_end: ByteArray,
-    beyond: int,
     switches: IntArray,
     table: KeyArray,
-    recent: KeyArray,
-    number_known: bool,
-    link_known: bool,
-    pieces: IntArray32,
+    bitmaps: KeyArray,
 ) -> int:
-    """Write the pieces of the document in bytes [start, stop) into `pieces`, a row for each.
+    """Fill `bitmaps` for the document in bytes [start, stop); the number of blocks of 64 bits used.
 
-    The table must have a row for each byte and one more: growing it here would cost more than
-    the reading, and pages that are not written take no memory.
-
-    Returns:
-        The number of rows. START and END count from `start`; WORDS and UNKNOWN are running totals
-        up to and including the piece.
+    Args:
+        data: The Arrow buffer, valid UTF-8.
+        start: First byte.
+        stop: Byte after the last.
+        classes: Class of each code point.
+        lower: Lower-case code point of each.
+        switches: See `_codes`.
+        table: Keys of the vocabulary.
+        bitmaps: Shape (BITMAPS, at least (stop - start) // 64 + 2).
     """
-    numerals, replaces_links = switches[0], switches[1] != 0
-    least, single_space = switches[2], switches[3] != 0
-    rows, words, unknown = 0, 0, 0
-    i = piece_start = start
-    broken = False
-    while i <= stop:
-        if i == piece_start:
-            i, piece_start, rows, words, unknown = read_plain_pieces(
-                data, i, stop, plain_end, table, recent, least, replaces_links,
-                pieces, rows, start, words, unknown,
-            )  # fmt: skip
-        kind, code, width = np.int64(SPACE), np.int64(0x20), 1
-        if i < stop:
+    blocks = (stop - start) // 64 + 1
+    bitmaps[:, : blocks + 1] = _ZERO
+    compare_bytes(data, start, stop, blocks, bitmaps)
+    look_closer(data, start, stop, blocks, classes, lower, switches, bitmaps)
+    bound_pieces(stop - start, blocks, switches[SINGLE_SPACE] != 0, bitmaps)
+    read_runs(data, start, stop, blocks, classes, lower, switches, table, bitmaps)
+    return blocks
+
+
+@nb.njit(nogil=True, cache=True)
+def compare_block(data: ByteArray, at: int) -> tuple[np.uint64, np.uint64, np.uint64]:
+    """Letters, blanks, and signs that belong to no word under any profile, among 64 bytes."""
+    signs = signs_in(data, at) & ~apostrophes_in(data, at)
+    return letters_in(data, at), blanks_in(data, at), signs
+
+
+@nb.njit(nogil=True, cache=True)
+def compare_bytes(data: ByteArray, start: int, stop: int, blocks: int, bitmaps: KeyArray) -> None:
+    """Fill LETTERS, ENDS (blanks, for the time being) and RARE."""
+    for block in range(blocks):
+        at = start + 64 * block
+        inside = _ALL if at + 64 <= stop else (_ONE << np.uint64(stop - at)) - _ONE
+        if at + 64 <= data.size:
+            letters, blanks, signs = compare_block(data, at)
+        else:  # Nothing beyond the buffer may be read.
+            edge = np.zeros(64, np.uint8)
+            edge[: stop - at] = data[at:stop]
+            letters, blanks, signs = compare_block(edge, 0)
+        bitmaps[LETTERS, block] = letters & inside
+        bitmaps[ENDS, block] = blanks & inside
+        bitmaps[RARE, block] = ~(letters | blanks | signs) & inside
+
+
+@nb.njit(nogil=True, cache=True)
+def joins(data: ByteArray, i: int, start: int, stop: int) -> bool:
+    """Whether the apostrophe at byte `i` may stand inside a word: no blank or sign is beside it."""
+    if i == start or i + 1 == stop:
+        return False
+    return data[i - 1] > _LAST_SIGN and data[i + 1] > _LAST_SIGN
+
+
+@nb.njit(nogil=True, cache=True)
+def look_closer(
+    data: ByteArray,
+    start: int,
+    stop: int,
+    blocks: int,
+    classes: ByteArray,
+    lower: IntArray32,
+    switches: IntArray,
+    bitmaps: KeyArray,
+) -> None:
+    """Mark the rare characters that belong to words in ODD, and white space among the blanks."""
+    done = start
+    for block in range(blocks):
+        rare = bitmaps[RARE, block]
+        while rare:
+            i = start + 64 * block + np.int64(trailing_zeros(rare))
+            rare &= rare - _ONE
+            if i < done:
+                continue
             code, width = decode(data, i, stop)
-            kind = class_of(code, classes, beyond)
-        if i == stop or (code == 0x20 if single_space else kind == SPACE):
-            if single_space or i > piece_start:
-                close_piece(data, pieces, rows, start, piece_start, i, words, unknown, broken)
-                rows += 1
-                broken = False
-            if code == 0x0A and rows > 0:
-                pieces[rows - 1, SENTENCE_END] = 1
-            i += width
-            piece_start = i
-        elif kind != LETTER and kind != DIGIT:  # noqa: PLR1714
-            broken |= code == 0x0A
-            i += width
+            kind = class_of(code, classes, switches)
+            done = min(i + width, stop)
+            if kind == OTHER or (kind == SPACE and switches[SINGLE_SPACE] != 0):
+                continue
+            row = ODD
+            if kind == SPACE:
+                row = ENDS
+            elif kind == LETTER and code < 0x80 and (code | 0x20) == lower[code]:
+                row = LETTERS  # Digits, where they are letters like others.
+            elif code == 0x27 and not joins(data, i, start, stop):
+                continue
+            for byte in range(i, done):
+                mark(bitmaps[row], byte - start)
+
+
+@nb.njit(nogil=True, cache=True)
+def bound_pieces(length: int, blocks: int, single_space: bool, bitmaps: KeyArray) -> None:
+    """Turn the blanks in ENDS into BEGINS and ENDS; the text's end is as good as a blank."""
+    last = np.uint64(length) & _LAST
+    bitmaps[ENDS, blocks - 1] |= (_ONE if single_space else _ALL) << last
+    carry = _ONE
+    for block in range(blocks):
+        blanks = bitmaps[ENDS, block]
+        after = (blanks << _ONE) | carry
+        carry = blanks >> _LAST
+        if single_space:
+            bitmaps[BEGINS, block] = after
         else:
-            i, counted, missed = read_counted_word(
-                data, i, stop, classes, lower, beyond, numerals, replaces_links,
-                table, recent, least, number_known, link_known,
-            )  # fmt: skip
-            words += counted
-            unknown += missed
-    return rows
+            bitmaps[BEGINS, block] = after & ~blanks
+            bitmaps[ENDS, block] = blanks & ~after
+
+
+@nb.njit(nogil=True, cache=True)
+def holds_context_dependent(data: ByteArray, start: int, stop: int) -> bool:
+    """Whether `İ` or `Σ`, whose lower-case form depends on more than itself, is among the bytes."""
+    for at in range(start, stop, 64):
+        leads = _ALL
+        if at + 64 <= data.size:
+            leads = latin_in(data, at) | greek_in(data, at)
+        while leads:
+            i = at + np.int64(trailing_zeros(leads))
+            leads &= leads - _ONE
+            if i + 1 >= stop:
+                break
+            if (data[i] == 0xC4 and data[i + 1] == 0xB0) or (  # İ
+                data[i] == 0xCE and data[i + 1] == 0xA3  # Σ
+            ):
+                return True
+    return False
+
+
+@nb.njit(nogil=True, cache=True)
+def holds_http(data: ByteArray, start: int, length: np.uint64) -> bool:
+    """Whether `http` in any case is among `length` letters; 8 bytes beyond them can be read."""
+    found = False
+    for i in range(start, start + np.int64(length) - 3):
+        found |= ((load_eight(data, i) | _CASE) & _FIRST[4]) == _HTTP
+    return found
+
+
+@nb.njit(nogil=True, cache=True)
+def is_contraction(
+    data: ByteArray, at: int, length: np.uint64, place: np.uint64, odd_inside: np.uint64
+) -> bool:
+    """Whether a run of at most 16 bytes is letters but for one apostrophe, at `place`."""
+    if length > _LONGEST or odd_inside & (odd_inside - _ONE) != _ZERO:
+        return False
+    return data[at + np.int64(place)] == _APOSTROPHE and place > _ZERO and place + _ONE < length
+
+
+@nb.njit(nogil=True, cache=True)
+def contraction_key(
+    data: ByteArray, at: int, length: np.uint64, place: np.uint64
+) -> tuple[np.uint64, np.uint64]:
+    """The key of such a run without its apostrophe."""
+    low = (load_eight(data, at) | _CASE) & _FIRST[length]
+    high = (load_eight(data, at + 8) | _CASE) & _SECOND[length]
+    moved_low, moved_high = (low >> _BYTE) | (high << _SEVEN_BYTES), high >> _BYTE
+    first, second = _FIRST[place], _SECOND[place]
+    return (low & first) | (moved_low & ~first), (high & second) | (moved_high & ~second)
+
+
+@nb.njit(nogil=True, cache=True)
+def read_runs(
+    data: ByteArray,
+    start: int,
+    stop: int,
+    blocks: int,
+    classes: ByteArray,
+    lower: IntArray32,
+    switches: IntArray,
+    table: KeyArray,
+    bitmaps: KeyArray,
+) -> None:
+    """Fill COUNTED and UNKNOWN from the runs of bits in LETTERS and ODD."""
+    least, replaces_links = np.uint64(switches[LEAST]), switches[REPLACES_LINKS] != 0
+    read_to = start
+    safe = data.size - 16
+    odd, runs, carry = bitmaps[ODD, 0], bitmaps[LETTERS, 0] | bitmaps[ODD, 0], _ZERO
+    for block in range(blocks):
+        odd_next = bitmaps[ODD, block + 1]
+        runs_next = bitmaps[LETTERS, block + 1] | odd_next
+        firsts = runs & ~((runs << _ONE) | carry)
+        counted, unknown = _ZERO, _ZERO
+        while firsts:
+            bit = trailing_zeros(firsts)
+            firsts &= firsts - _ONE
+            back = _LAST - bit
+            length = trailing_zeros(~((runs >> bit) | ((runs_next << _ONE) << back)))
+            at = start + 64 * block + np.int64(bit)
+            odd_ahead = (odd >> bit) | ((odd_next << _ONE) << back)
+            odd_inside = odd_ahead << ((_BLOCK - length) & _LAST)
+            if (length > _LONGEST) | (odd_inside != _ZERO) | (at > safe) | (at < read_to):
+                if at < read_to:
+                    continue
+                place = trailing_zeros(odd_ahead)
+                if at > safe or not is_contraction(data, at, length, place, odd_inside):
+                    read_to = read_odd_run(
+                        data, start, at, stop, classes, lower, switches, table,
+                        bitmaps[COUNTED], bitmaps[UNKNOWN],
+                    )  # fmt: skip
+                    continue
+                low, high = contraction_key(data, at, length, place)
+            else:
+                low = (load_eight(data, at) | _CASE) & _FIRST[length]
+                high = (load_eight(data, at + 8) | _CASE) & _SECOND[length]
+            is_long = np.uint64(length >= least)
+            missed = np.uint64(not is_known(table, low, high)) & is_long
+            if replaces_links and missed != _ZERO and holds_http(data, at, length):
+                read_to = read_odd_run(
+                    data, start, at, stop, classes, lower, switches, table,
+                    bitmaps[COUNTED], bitmaps[UNKNOWN],
+                )  # fmt: skip
+                continue
+            counted |= is_long << bit
+            unknown |= missed << bit
+        bitmaps[COUNTED, block] |= counted
+        bitmaps[UNKNOWN, block] |= unknown
+        carry = runs >> _LAST
+        odd, runs = odd_next, runs_next

@@ -1,5 +1,5 @@
-# pyright: reportUntypedFunctionDecorator=false, reportReturnType=false, reportArgumentType=false
-"""Which runs of pieces are spans, and what becomes of each: arithmetic on the table of pieces."""
+# pyright: reportUntypedFunctionDecorator=false, reportReturnType=false, reportArgumentType=false, reportCallIssue=false
+"""Which runs of pieces are spans, and what becomes of each: arithmetic on bitmaps and pieces."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.language.spans._scan import (
+from lilliput.language.spans._bits import below, count_ones, nth_one
+from lilliput.language.spans._characters import IntArray, IntArray32
+from lilliput.language.spans._codes import SINGLE_SPACE
+from lilliput.language.spans._keys import ByteArray, KeyArray
+from lilliput.language.spans._pieces import (
     COLUMNS,
     END,
-    RECENT_SLOTS,
+    MISSED,
     SENTENCE_END,
     START,
-    UNKNOWN,
     WORDS,
-    IntArray,
-    IntArray32,
-    KeyArray,
+    tabulate,
+)
+from lilliput.language.spans._scan import (
+    BEGINS,
+    BITMAPS,
+    COUNTED,
+    ENDS,
+    UNKNOWN,
     scan_document,
 )
-from lilliput.language.spans.rules import ByteArray
 from lilliput.language.spans.verdicts import KEPT, OVERLAP, TOO_SHORT, UNKNOWN_WORDS
 
 # Columns of a row in the table of spans.
@@ -46,6 +53,16 @@ def judge(words: int, unknown: int, least: int, share: float) -> int:
 
 
 @nb.njit(nogil=True, cache=True)
+def with_room(spans: IntArray, count: int) -> IntArray:
+    """The table of spans, larger if it is full."""
+    if count < spans.shape[0]:
+        return spans
+    larger = np.empty((2 * count, SPAN_COLUMNS), np.int64)
+    larger[:count] = spans
+    return larger
+
+
+@nb.njit(nogil=True, cache=True)
 def add_span(
     spans: IntArray,
     count: int,
@@ -55,11 +72,8 @@ def add_span(
     last: int,
     verdict: int,
 ) -> tuple[IntArray, int]:
-    """Append one row, in a larger table if it is full."""
-    if count == spans.shape[0]:
-        larger = np.empty((2 * count, SPAN_COLUMNS), np.int64)
-        larger[:count] = spans
-        spans = larger
+    """Append the span of the pieces [first, last)."""
+    spans = with_room(spans, count)
     row = spans[count]
     row[DOCUMENT], row[FIRST_PIECE], row[LAST_PIECE], row[VERDICT] = document, first, last, verdict
     row[FIRST_BYTE], row[LAST_BYTE] = pieces[first, START], pieces[last - 1, END]
@@ -68,8 +82,35 @@ def add_span(
 
 
 @nb.njit(nogil=True, cache=True)
+def seek(
+    marks: KeyArray, counted: KeyArray, unknown: KeyArray, cursor: IntArray, mark: int
+) -> tuple[int, int, int]:
+    """The byte of the mark of this rank, and the words and unknown words that begin before it.
+
+    `cursor` (block, and marks, words and unknown words before it) only ever moves forward.
+    """
+    block = cursor[0]
+    while True:
+        here = np.int64(count_ones(marks[block]))
+        if cursor[1] + here > mark:
+            break
+        cursor[1] += here
+        cursor[2] += np.int64(count_ones(counted[block]))
+        cursor[3] += np.int64(count_ones(unknown[block]))
+        block += 1
+    cursor[0] = block
+    bit = nth_one(marks[block], np.uint64(mark - cursor[1]))
+    words = cursor[2] + np.int64(count_ones(counted[block] & below(bit)))
+    return (
+        64 * block + np.int64(bit),
+        words,
+        cursor[3] + np.int64(count_ones(unknown[block] & below(bit))),
+    )
+
+
+@nb.njit(nogil=True, cache=True)
 def select_windows(
-    pieces: IntArray32,
+    bitmaps: KeyArray,
     rows: int,
     limits: IntArray,
     share: float,
@@ -79,16 +120,27 @@ def select_windows(
 ) -> tuple[IntArray, int]:
     """Windows of `span_words` pieces, one every `stride_words`, up to the end of the document."""
     span_words, stride, least, removes_overlap = limits[0], limits[1], limits[2], limits[3]
+    counted, unknown = bitmaps[COUNTED], bitmaps[UNKNOWN]
+    begin_cursor, end_cursor = np.zeros(4, np.int64), np.zeros(4, np.int64)
     free_from = 0
     for first in range(0, rows, stride):
         last = min(first + span_words, rows)
-        words = total(pieces, WORDS, first, last)
-        verdict = judge(words, total(pieces, UNKNOWN, first, last), least, share)
+        start, words_before, missed_before = seek(
+            bitmaps[BEGINS], counted, unknown, begin_cursor, first
+        )
+        stop, words, missed = seek(bitmaps[ENDS], counted, unknown, end_cursor, last - 1)
+        words -= words_before
+        verdict = judge(words, missed - missed_before, least, share)
         if verdict == KEPT and removes_overlap and first < free_from:
             verdict = OVERLAP
         if verdict == KEPT:
             free_from = last
-        spans, count = add_span(spans, count, document, pieces, first, last, verdict)
+        spans = with_room(spans, count)
+        row = spans[count]
+        row[DOCUMENT], row[FIRST_PIECE], row[LAST_PIECE] = document, first, last
+        row[FIRST_BYTE], row[LAST_BYTE] = start, stop
+        row[SPAN_WORDS], row[VERDICT] = words, verdict
+        count += 1
     return spans, count
 
 
@@ -100,7 +152,7 @@ def extend_chunk(
     last, sentence_end = first, -1
     while last < rows and last - first < span_words:
         words = total(pieces, WORDS, first, last + 1)
-        if total(pieces, UNKNOWN, first, last + 1) > share * max(words, least):
+        if total(pieces, MISSED, first, last + 1) > share * max(words, least):
             return last, sentence_end, True
         if pieces[last, SENTENCE_END] or last + 1 == rows:
             sentence_end = last + 1
@@ -149,6 +201,15 @@ def select_chunks(
 
 
 @nb.njit(nogil=True, cache=True)
+def count_bits(bits: KeyArray, blocks: int) -> int:
+    """The number of one bits in the first `blocks` of a bitmap."""
+    ones = np.uint64(0)
+    for block in range(blocks):
+        ones += count_ones(bits[block])
+    return np.int64(ones)
+
+
+@nb.njit(nogil=True, cache=True)
 def find_in_batch(
     data: ByteArray,
     offsets: IntArray,
@@ -158,35 +219,31 @@ def find_in_batch(
     share: float,
     classes: ByteArray,
     lower: IntArray32,
-    plain_end: ByteArray,
-    beyond: int,
     switches: IntArray,
     table: KeyArray,
-    number_known: bool,
-    link_known: bool,
 ) -> tuple[IntArray, int, int]:
     """All spans of all documents of a batch, and the numbers of words and unknown words read."""
     longest = np.int64(0)
     for document in range(offsets.size - 1):
         longest = max(longest, offsets[document + 1] - offsets[document])
-    pieces = np.empty((longest + 1, COLUMNS), np.int32)
-    recent = np.zeros((RECENT_SLOTS, 2), np.uint64)
+    bitmaps = np.empty((BITMAPS, longest // 64 + 2), np.uint64)
+    pieces = np.empty((longest + 1 if shape != 0 else 1, COLUMNS), np.int32)
     spans = np.empty((1 << 12, SPAN_COLUMNS), np.int64)
+    single_space = switches[SINGLE_SPACE] != 0
     count, words, unknown = 0, 0, 0
     for document in range(offsets.size - 1):
         if not present[document]:
             continue
         start, stop = np.int64(offsets[document]), np.int64(offsets[document + 1])
-        rows = scan_document(
-            data, start, stop, classes, lower, plain_end, beyond, switches,
-            table, recent, number_known, link_known, pieces,
-        )  # fmt: skip
-        words += total(pieces, WORDS, 0, rows)
-        unknown += total(pieces, UNKNOWN, 0, rows)
+        blocks = scan_document(data, start, stop, classes, lower, switches, table, bitmaps)
+        words += count_bits(bitmaps[COUNTED], blocks)
+        unknown += count_bits(bitmaps[UNKNOWN], blocks)
         before = count
         if shape == 0:
-            spans, count = select_windows(pieces, rows, limits, share, document, spans, count)
+            rows = count_bits(bitmaps[ENDS], blocks)
+            spans, count = select_windows(bitmaps, rows, limits, share, document, spans, count)
         else:
+            rows = tabulate(data, start, stop, blocks, single_space, bitmaps, pieces)
             spans, count = select_chunks(
                 pieces, rows, limits, share, shape == 1, document, spans, count
             )

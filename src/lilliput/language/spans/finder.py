@@ -61,8 +61,8 @@ class SpanFinder:
 
     def __init__(self, settings: SpanSettings, vocabulary: Vocabulary | None) -> None:
         self.settings = settings
-        words = None if vocabulary is None else vocabulary.looked_up(settings.profile)
-        self.rules: Rules = compile_rules(settings.profile, words)
+        forms = None if vocabulary is None else vocabulary.forms(settings.profile)
+        self.rules: Rules = compile_rules(settings.profile, forms)
 
     def find(self, texts: pa.Array) -> FoundSpans:
         """The spans of each document in an Arrow array of strings; nulls have none."""
@@ -81,17 +81,19 @@ class SpanFinder:
         table, words, unknown = find_in_batch(
             data, offsets, present(texts), _SHAPES[settings.shape],
             np.array(limits, dtype=np.int64), share,
-            rules.classes, rules.lower, rules.plain_end, rules.beyond, rules.switches,
-            rules.table, rules.number_known, rules.link_known,
+            rules.classes, rules.lower, rules.switches, rules.table,
         )  # fmt: skip
         unknown = 0 if rules.admits_all else int(unknown)
         return FoundSpans(texts, *table.T, words_read=int(words), unknown_read=unknown)
 
     def _prepared(self, texts: pa.Array) -> pa.LargeStringArray:
+        from lilliput.language.spans._scan import holds_context_dependent
+
         texts = texts.cast(pa.large_string())
         if self.settings.profile.letters != "python_word":
             return texts
-        if not _holds_any(texts, _CONTEXT_DEPENDENT):
+        offsets, data = buffers(texts)
+        if not holds_context_dependent(data, offsets[0], offsets[-1]):
             return texts
         return pa.array(
             [text and _lower_if_needed(text) for text in texts.to_pylist()], pa.large_string()
@@ -110,14 +112,6 @@ def buffers(texts: pa.LargeStringArray) -> tuple[NDArray[np.int64], NDArray[np.u
 def present(texts: pa.Array) -> NDArray[np.bool_]:
     """Which rows are not null."""
     return np.asarray(texts.is_valid().to_numpy(zero_copy_only=False))
-
-
-def _holds_any(texts: pa.LargeStringArray, characters: tuple[str, ...]) -> bool:
-    offsets, data = buffers(texts)
-    copy = data[
-        offsets[0] : offsets[-1]
-    ].tobytes()  # A copy and two searches take less than one of Arrow's searches.
-    return any(character.encode() in copy for character in characters)
 
 
 def _lower_if_needed(text: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lilliput.language.spans import _codes
+from lilliput.language.spans._codes import APOSTROPHE, DIGIT, LETTER, OTHER, SPACE
 from lilliput.language.words.profiles import APOSTROPHES, CPP_DELIMITERS, WordProfile
 from lilliput.language.words.splitting import (
     LAST_LETTER,
@@ -17,74 +20,50 @@ from lilliput.language.words.splitting import (
     lower_character,
 )
 
-# Classes of characters; a character is of exactly one.
-OTHER, LETTER, DIGIT, APOSTROPHE, SPACE = range(5)
-
-_NUMERALS = {"looked_up": 0, "number": 1, "pass": 2}
-_MASK = (1 << 64) - 1
-_MIX = 0x9E3779B97F4A7C15
-_LONG_LOW, _LONG_HIGH = 0x100000001B3, 0xC2B2AE3D27D4EB4F
-_SLOTS_PER_WORD = 2
+_NUMERALS = {"looked_up": _codes.LOOKED_UP, "number": _codes.NUMBER, "pass": _codes.PASSES}
 
 ByteArray = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the scanner needs to know, as arrays and small integers.
+    """What the scanner needs to know, as arrays.
 
     Attributes:
         classes: Class of each code point up to the last letter of Unicode; uint8.
         lower: Lower-case code point of each; int32.
-        plain_end: For each byte, whether it ends a word of ASCII letters, whatever follows; uint8.
-        beyond: Class of the code points above.
-        switches: [numerals, replaces_links, min_word_length, single_space]; int64.
+        switches: Small integers, at the positions that `_codes` names; int64.
         table: Open-addressed keys of the vocabulary, shape (slots, 2); uint64, (0, 0) is empty.
-        number_known: Whether `number` is in the vocabulary.
-        link_known: Whether `hlink` is.
         admits_all: No vocabulary: every word is known.
     """
 
     classes: ByteArray
     lower: NDArray[np.int32]
-    plain_end: ByteArray
-    beyond: int
     switches: NDArray[np.int64]
     table: NDArray[np.uint64]
-    number_known: bool
-    link_known: bool
     admits_all: bool
 
 
-def compile_rules(profile: WordProfile, words: frozenset[str] | None) -> Rules:
-    """The arrays for `profile` and the looked-up forms `words` (None: every word is known)."""
-    ranked = sorted(words or ())
-    if profile.replaces_links:
-        ranked = [word for word in ranked if "http" not in word]  # A link begins inside them.
+def compile_rules(profile: WordProfile, words: Sequence[str] | None) -> Rules:
+    """The arrays for `profile` and the looked-up forms `words`, the most frequent first.
+
+    None for `words`: every word is known.
+    """
+    from lilliput.language.spans._keys import key_table
+
+    forms = list(words or ())
     classes, lower = _character_tables(profile.letters)
-    switches = [
-        _NUMERALS[profile.numerals],
-        profile.replaces_links,
-        profile.min_word_length,
-        profile.pieces == "single_space",
-    ]
-    return Rules(
-        classes=classes,
-        lower=lower,
-        plain_end=_plain_end(classes),
-        beyond=LETTER if profile.letters == "not_delimiter" else OTHER,
-        switches=np.array(switches, dtype=np.int64),
-        table=_word_table(ranked),
-        number_known=NUMBER in (words or ()),
-        link_known=LINK in (words or ()),
-        admits_all=words is None,
-    )
-
-
-def _plain_end(classes: ByteArray) -> ByteArray:
-    ends = np.zeros(256, np.uint8)
-    ends[:128] = (classes[:128] == OTHER) | (classes[:128] == SPACE)
-    return ends
+    switches = np.zeros(_codes.SWITCHES, np.int64)
+    switches[_codes.NUMERALS] = _NUMERALS[profile.numerals]
+    switches[_codes.REPLACES_LINKS] = profile.replaces_links
+    switches[_codes.LEAST] = profile.min_word_length
+    switches[_codes.SINGLE_SPACE] = profile.pieces == "single_space"
+    switches[_codes.NUMBER_KNOWN] = NUMBER in forms
+    switches[_codes.LINK_KNOWN] = LINK in forms
+    switches[_codes.BEYOND] = LETTER if profile.letters == "not_delimiter" else OTHER
+    if profile.replaces_links:
+        forms = [word for word in forms if "http" not in word]  # A link begins inside them.
+    return Rules(classes, lower, switches, key_table(forms), admits_all=words is None)
 
 
 @cache
@@ -131,35 +110,3 @@ _CLASSIFIERS = {
     "not_delimiter": _classify_cpp,
     "alphanumeric_and_marks": _classify_modern,
 }
-
-
-def word_key(word: str) -> tuple[int, int]:
-    """128 bits that stand for a word: its own bytes up to 16 of them, a hash beyond."""
-    low = high = 0
-    for position, byte in enumerate(word.encode("utf-8")):
-        if position < 8:
-            low |= byte << (8 * position)
-        elif position < 16:
-            high |= byte << (8 * (position - 8))
-        else:
-            low = ((low ^ byte) * _LONG_LOW) & _MASK
-            high = ((high ^ byte) * _LONG_HIGH) & _MASK
-    return low, high
-
-
-def first_slot(low: int, high: int, mask: int) -> int:
-    """Where the search for a key begins in a table of `mask + 1` slots."""
-    mixed = ((low ^ (high * _LONG_HIGH)) * _MIX) & _MASK
-    return (mixed >> 32) & mask
-
-
-def _word_table(words: list[str]) -> NDArray[np.uint64]:
-    slots = 1 << max(4, (_SLOTS_PER_WORD * len(words)).bit_length())
-    table = np.zeros((slots, 2), dtype=np.uint64)
-    for word in words:
-        key = word_key(word)
-        slot = first_slot(*key, slots - 1)
-        while table[slot].any():
-            slot = (slot + 1) & (slots - 1)
-        table[slot] = key
-    return table
