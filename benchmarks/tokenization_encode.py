@@ -1,9 +1,10 @@
 """Encoding a corpus into the token store, beside `tokenizers.encode_batch` and `datasets.map`.
 
-    python benchmarks/tokenization_encode.py TEXTS.parquet --words 2000000 --repeats 3
+    python benchmarks/tokenization_encode.py TEXTS.parquet --words 5000000 --repeats 3 --work DIR
 
 All read the same corpus with the same byte-level tokenizer. `encode_batch` alone leaves its result in
-memory and writes nothing; `datasets.map` writes its Arrow cache; ours writes the store.
+memory and writes nothing; `datasets.map` writes its Arrow cache; ours writes the store. The corpus and its
+tokenizer are kept in DIR and found there again; with --repeats 0 they are only made.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from lilliput.tokenization import (
     TokenizerSettings,
     encode_corpus,
     load_tokenizer,
-    open_store,
     train_tokenizer,
 )
-from lilliput.tokenization.words import texts_of
+from lilliput.tokenization.store import SPLITS
+from lilliput.tokenization.texts import texts_of
 
 
 def encode_batch_alone(texts: list[str], tokenizer: Path) -> int:
@@ -76,36 +77,42 @@ def timed(work: Callable[[Path], int]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("texts", type=Path, nargs="+")
-    parser.add_argument("--words", type=int, default=2_000_000)
+    parser.add_argument("--words", type=int, default=5_000_000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--work", type=Path)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        corpus = made.make_corpus(options.texts, root / "corpus", options.words, shards=4)
-        settings = TokenizerSettings(kind="byte-bpe", vocab_size=19_000)
-        tokenizer = train_tokenizer(corpus, root / "tokenizer", settings)
-        texts = [text for batch in texts_of(corpus, "train") for text in batch]
-        texts += [text for batch in texts_of(corpus, "validation") for text in batch]
-        n = options.processes
-        ways: dict[str, Callable[[Path], int]] = {
-            "tokenizers.encode_batch alone": lambda _: encode_batch_alone(texts, tokenizer),
-            "lilliput, 1 process": lambda f: ours(corpus, tokenizer, f, 1),
-            f"lilliput, {n} processes": lambda f: ours(corpus, tokenizer, f, n),
-            "datasets.map, defaults": lambda f: datasets_map(corpus, tokenizer, f),
-            f"datasets.map, batched, {n} processes": lambda f: datasets_map(
-                corpus, tokenizer, f, batched=True, num_proc=n
-            ),
-        }
-        times: dict[str, list[float]] = {way: [] for way in ways}
-        for _ in range(options.repeats):
-            for way, work in ways.items():
-                times[way].append(timed(work))
-        ours(corpus, tokenizer, root / "check", 1)
-        tokens = open_store(root / "check" / "tokens").manifest.facts["tokens"]
-        assert tokens == encode_batch_alone(texts, tokenizer)
+        measure(options, options.work or Path(name))
+
+
+def measure(options: argparse.Namespace, root: Path) -> None:
+    corpus = made.make_corpus(options.texts, root / "corpus", options.words, options.shards)
+    settings = TokenizerSettings(kind="byte-bpe", vocab_size=19_000)
+    tokenizer = train_tokenizer(corpus, root / "tokenizer", settings)
+    if not options.repeats:
+        return
+    texts = [text for split in SPLITS for batch in texts_of(corpus, split) for text in batch]
+    n = options.processes
+    ways: dict[str, Callable[[Path], int]] = {
+        "tokenizers.encode_batch alone": lambda _: encode_batch_alone(texts, tokenizer),
+        "lilliput, 1 process": lambda f: ours(corpus, tokenizer, f, 1),
+        f"lilliput, {n} processes": lambda f: ours(corpus, tokenizer, f, n),
+        "datasets.map, defaults": lambda f: datasets_map(corpus, tokenizer, f),
+        f"datasets.map, batched, {n} processes": lambda f: datasets_map(
+            corpus, tokenizer, f, batched=True, num_proc=n
+        ),
+    }
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(options.repeats):
+        for way, work in ways.items():
+            times[way].append(timed(work))
+    with tempfile.TemporaryDirectory() as name:
+        tokens = ours(corpus, tokenizer, Path(name), 1)
+    assert tokens == encode_batch_alone(texts, tokenizer)
     report(times, sum(len(text.encode()) for text in texts) / 1e6, tokens, options.json)
 
 

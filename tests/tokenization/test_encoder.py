@@ -58,6 +58,44 @@ def test_word_by_word_equals_whole(tokenizers_folder: Path, kind: str, texts: li
     assert ids.tolist() == [i for part in whole for i in part]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_character_of_the_basic_plane_is_cut_as_the_tokenizer_cuts(
+    tokenizers_folder: Path, kind: str
+) -> None:
+    backend = load_tokenizer(tokenizers_folder / f"{kind}-330").backend
+    characters = [chr(code) for code in range(0x10000) if not 0xD800 <= code < 0xE000]
+    texts = [f"the{c} dog {c}cat {c} x" for c in characters]
+    ids, sizes = TextEncoder(backend).encode(texts)
+    whole = [e.ids for e in backend.encode_batch_fast(texts, add_special_tokens=False)]
+    ends = np.cumsum(sizes)
+    wrong = [
+        text
+        for text, expected, end, size in zip(texts, whole, ends, sizes, strict=True)
+        if ids[end - size : end].tolist() != expected
+    ]
+    assert wrong == []
+
+
+def test_random_merges_go_the_long_way(tokenizers_folder: Path) -> None:
+    backend = load_tokenizer(tokenizers_folder / "byte-bpe-330").backend
+    assert is_word_local(backend)
+    backend.model.dropout = 0.1
+    assert not is_word_local(backend)
+
+
+def test_words_forgotten_for_their_number_are_learned_again(
+    tokenizers_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = load_tokenizer(tokenizers_folder / "byte-bpe-330").backend
+    texts = ["the dog was cooking", "a cat sings", "the singers dream"]
+    expected = TextEncoder(backend).encode(texts)
+    monkeypatch.setattr("lilliput.tokenization.encoder._MOST_WORDS", 2)
+    small = TextEncoder(backend, np.dtype(np.uint16))
+    parts = [small.encode([text]) for text in texts]
+    np.testing.assert_array_equal(np.concatenate([ids for ids, _ in parts]), expected[0])
+    np.testing.assert_array_equal(np.concatenate([sizes for _, sizes in parts]), expected[1])
+
+
 @settings(max_examples=300, deadline=None)
 @given(text=st.text())
 def test_byte_level_text_comes_back_unchanged(tokenizers_folder: Path, text: str) -> None:

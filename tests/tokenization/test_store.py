@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from lilliput.core.artefacts import read_manifest, verify
+from lilliput.core.artefacts import building, read_manifest, verify
 from lilliput.core.errors import ArtefactError, ConfigurationError, InputError, OccupiedFolderError
 from lilliput.tokenization import (
     KINDS,
@@ -17,7 +19,7 @@ from lilliput.tokenization import (
     load_tokenizer,
     open_store,
 )
-from lilliput.tokenization.words import texts_of
+from lilliput.tokenization.texts import batches_of_shard, row_group_ranges, texts_of
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,41 @@ def test_two_workers_write_the_same_bytes(
     assert read_manifest(tmp_path / "two").content == read_manifest(store).content
 
 
+def test_one_shard_is_cut_into_parts_and_gives_the_same_bytes(
+    tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"the {word} was cooking, don't" for word in "abcdefghijklmnopqrstuvwxyz" * 9]
+    split = [("train", "train", "test", "validation")[i % 4] for i in range(len(texts))]
+    with building(tmp_path / "corpus", "corpus", 1, {}) as build:
+        table = pa.table({"text": texts, "split": split})
+        pq.write_table(table, build.path("shards/00000.parquet"), row_group_size=20)
+    contents = {}
+    for name, most_bytes, workers in (("whole", 10**9, 1), ("cut", 1000, 1), ("apart", 1000, 2)):
+        monkeypatch.setattr("lilliput.tokenization.encode._PART_BYTES", most_bytes)
+        encode_corpus(tmp_path / "corpus", tokenizer, tmp_path / name, workers=workers)
+        contents[name] = read_manifest(tmp_path / name).content
+    assert len(row_group_ranges(tmp_path / "corpus/shards/00000.parquet", 1000)) > 2
+    assert len(set(contents.values())) == 1, contents
+
+
+@pytest.mark.parametrize("most_bytes", [1, 1000, 10**9])
+def test_parts_cover_a_shard_once(tmp_path: Path, most_bytes: int) -> None:
+    table = pa.table({"text": ["some text"] * 95, "split": ["train"] * 95})
+    pq.write_table(table, tmp_path / "shard.parquet", row_group_size=10)
+    ranges = row_group_ranges(tmp_path / "shard.parquet", most_bytes)
+    assert [i for first, end in ranges for i in range(first, end)] == list(range(10))
+
+
+def test_long_documents_are_read_a_few_at_a_time(tmp_path: Path) -> None:
+    letters = "".join(map(chr, range(97, 123)))
+    texts = [f"{i} {letters} " * 40_000 for i in range(12)]  # Over a megabyte each.
+    table = pa.table({"text": texts, "split": ["train"] * len(texts)})
+    pq.write_table(table, tmp_path / "shard.parquet", use_dictionary=False)
+    batches = list(batches_of_shard(tmp_path / "shard.parquet"))
+    assert max(batch.nbytes for batch in batches) < 5_000_000
+    assert sum(batch.num_rows for batch in batches) == len(texts)
+
+
 def test_an_interrupted_build_goes_on_and_gives_the_same_bytes(
     store: Path, corpus: Path, tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,7 +122,7 @@ def test_an_interrupted_build_goes_on_and_gives_the_same_bytes(
     class KilledError(Exception):
         pass
 
-    real, calls = encode._encode_shard, []
+    real, calls = encode._encode_part, []
 
     def dies_at_the_second(work: encode._Work) -> None:
         calls.append(work.shard.name)
@@ -93,7 +130,7 @@ def test_an_interrupted_build_goes_on_and_gives_the_same_bytes(
             raise KilledError
         real(work)
 
-    monkeypatch.setattr(encode, "_encode_shard", dies_at_the_second)
+    monkeypatch.setattr(encode, "_encode_part", dies_at_the_second)
     with pytest.raises(KilledError):
         encode_corpus(corpus, tokenizer, tmp_path / "again")
     encode_corpus(corpus, tokenizer, tmp_path / "again")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -20,7 +21,8 @@ from lilliput.tokenization import (
     parse_kinds,
     train_tokenizer,
 )
-from lilliput.tokenization.words import count_words, texts_of
+from lilliput.tokenization.texts import texts_of
+from lilliput.tokenization.words import count_words
 
 BPE_TRAINED = ["byte-bpe", "bpe", "wordpiece", "sentencepiece-bpe"]
 
@@ -143,7 +145,7 @@ def test_a_folder_with_another_tokenizer_is_left_alone(corpus: Path, tmp_path: P
 
 def test_the_table_of_words_stays_within_its_bound_and_says_what_it_dropped() -> None:
     texts = [["common common common rare1"], ["common rare2 pair pair"]]
-    counts = count_words(texts, max_types=2)
+    counts = count_words(map(pa.array, texts), max_types=2)
     assert dict(counts.inside) == {"common": 2, "pair": 2}
     assert counts.dropped == 2
     assert counts.total + counts.dropped == 8

@@ -6,30 +6,71 @@ encodes the corpus into the token store: tokens and document offsets in plain Nu
 maps into memory.
 """
 
-from lilliput.tokenization.choose import default_tokenizer, find_tokenizer
-from lilliput.tokenization.compare import Comparison, TokenizerRow, compare_tokenizers
-from lilliput.tokenization.encode import EncodeResult, encode_corpus
-from lilliput.tokenization.folder import LoadedTokenizer, load_tokenizer
-from lilliput.tokenization.foretell import StoreEstimate, foretell_store
-from lilliput.tokenization.kinds import parse_kinds
-from lilliput.tokenization.morphology import (
-    PAPER_WORDS,
-    exact_match_score,
-    exact_match_score_first,
-    read_segmentations,
-)
-from lilliput.tokenization.pick import Pick, pick_tokenizer
-from lilliput.tokenization.settings import (
-    KINDS,
-    CompareSettings,
-    KindName,
-    TokenizerSettings,
-    TrainingTextSettings,
-)
-from lilliput.tokenization.special import SPECIAL_IDS, SPECIAL_TOKENS, SpecialIds
-from lilliput.tokenization.store import TokenStore, open_store
-from lilliput.tokenization.train import train_tokenizer, train_tokenizers
-from lilliput.tokenization.words import find_corpus
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lilliput.tokenization.choose import default_tokenizer, find_tokenizer
+    from lilliput.tokenization.compare import Comparison, TokenizerRow, compare_tokenizers
+    from lilliput.tokenization.encode import EncodeResult, encode_corpus
+    from lilliput.tokenization.folder import LoadedTokenizer, load_tokenizer
+    from lilliput.tokenization.foretell import StoreEstimate, foretell_store
+    from lilliput.tokenization.kinds import parse_kinds
+    from lilliput.tokenization.morphology import (
+        PAPER_WORDS,
+        exact_match_score,
+        exact_match_score_first,
+        read_segmentations,
+    )
+    from lilliput.tokenization.pick import Pick, pick_tokenizer
+    from lilliput.tokenization.settings import (
+        KINDS,
+        CompareSettings,
+        KindName,
+        TokenizerSettings,
+        TrainingTextSettings,
+    )
+    from lilliput.tokenization.special import SPECIAL_IDS, SPECIAL_TOKENS, SpecialIds
+    from lilliput.tokenization.store import TokenStore, open_store
+    from lilliput.tokenization.texts import find_corpus
+    from lilliput.tokenization.train import train_tokenizer, train_tokenizers
+
+# Loaded when first asked for: a study is planned with this room's settings alone.
+_LATER = {
+    "default_tokenizer": "choose",
+    "find_tokenizer": "choose",
+    "Comparison": "compare",
+    "TokenizerRow": "compare",
+    "compare_tokenizers": "compare",
+    "EncodeResult": "encode",
+    "encode_corpus": "encode",
+    "LoadedTokenizer": "folder",
+    "load_tokenizer": "folder",
+    "StoreEstimate": "foretell",
+    "foretell_store": "foretell",
+    "parse_kinds": "kinds",
+    "PAPER_WORDS": "morphology",
+    "exact_match_score": "morphology",
+    "exact_match_score_first": "morphology",
+    "read_segmentations": "morphology",
+    "Pick": "pick",
+    "pick_tokenizer": "pick",
+    "KINDS": "settings",
+    "CompareSettings": "settings",
+    "KindName": "settings",
+    "TokenizerSettings": "settings",
+    "TrainingTextSettings": "settings",
+    "SPECIAL_IDS": "special",
+    "SPECIAL_TOKENS": "special",
+    "SpecialIds": "special",
+    "TokenStore": "store",
+    "open_store": "store",
+    "find_corpus": "texts",
+    "train_tokenizer": "train",
+    "train_tokenizers": "train",
+}
 
 __all__ = [
     "KINDS",
@@ -64,3 +105,9 @@ __all__ = [
     "train_tokenizer",
     "train_tokenizers",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -1,4 +1,8 @@
-"""Encode a corpus into the token store: shard by shard, in parallel, and on from where it stopped."""
+"""Encode a corpus into the token store: part by part, in parallel, and on from where it stopped.
+
+A part is a few row groups of a shard. Its bounds depend on the corpus alone, and parts are joined in the
+order of the corpus, so that any number of workers writes the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +34,15 @@ from lilliput.tokenization.store import (
     tokens_file,
 )
 from lilliput.tokenization.symbols import token_bytes, word_start
-from lilliput.tokenization.words import shard_paths, texts_of_shard
+from lilliput.tokenization.texts import (
+    batches_of_shard,
+    column_of,
+    row_group_ranges,
+    shard_paths,
+)
 
 _PARTS = "parts"
+_PART_BYTES = 32_000_000  # Of text: about the time in which a worker process starts.
 
 
 @dataclass(frozen=True)
@@ -64,9 +74,10 @@ class EncodeResult:
 
 @dataclass(frozen=True)
 class _Work:
-    """Everything a worker needs to encode one shard."""
+    """Everything a worker needs to encode one part: some row groups of a shard."""
 
     shard: Path
+    row_groups: tuple[int, int]
     tokenizer: Path
     content: str
     part: Path
@@ -90,7 +101,7 @@ def encode_corpus(
         out: Folder of the store.
         vocab_size: Rows that models will have, when more than the tokenizer has ids (the paper's 19,010
             for 19,000); the unused ones are recorded.
-        workers: Processes that encode shards at the same time.
+        workers: Processes that encode at the same time; no more are started than there are parts.
         reporter: Where progress goes.
 
     Raises:
@@ -105,19 +116,32 @@ def encode_corpus(
         return _result(out, skipped=True)
     _require_disk(corpus, tokenizer, out, reporter)
     with building(out, KIND, SCHEMA, settings, inputs) as build:
-        shards = shard_paths(corpus)
         dtype = token_dtype(rows)
-        work = [
-            _Work(shard, tokenizer, loaded.content, build.path(f"{_PARTS}/{shard.stem}"), dtype.str)
-            for shard in shards
-        ]
+        work = _plan(build, corpus, loaded, dtype)
+        workers = min(workers, len(work))
         executor = make_executor("process" if workers > 1 else "inline", workers)
-        with executor, reporter.task("encode", total=len(work), unit="shards") as task:
-            _encode_shards(executor, work, task.advance)
+        with executor, reporter.task("encode", total=len(work), unit="parts") as task:
+            _encode_parts(executor, work, task.advance)
         build.facts |= _assemble(build, work, dtype)
         build.facts |= _describe_ids(build, loaded, rows)
         shutil.rmtree(build.folder / _PARTS)
     return _result(out, skipped=False)
+
+
+def _plan(build: Build, corpus: Path, loaded: LoadedTokenizer, dtype: np.dtype[Any]) -> list[_Work]:
+    """The parts of a corpus, in order."""
+    return [
+        _Work(
+            shard=shard,
+            row_groups=(first, last),
+            tokenizer=loaded.folder,
+            content=loaded.content,
+            part=build.path(f"{_PARTS}/{shard.stem}-{first:05d}-{last:05d}"),
+            dtype=dtype.str,
+        )
+        for shard in shard_paths(corpus)
+        for first, last in row_group_ranges(shard, _PART_BYTES)
+    ]
 
 
 def _rows(loaded: LoadedTokenizer, asked: int | None) -> int:
@@ -148,24 +172,26 @@ def _require_disk(corpus: Path, tokenizer: Path, out: Path, reporter: Reporter) 
         )
 
 
-def _encode_shards(executor: Executor, work: Sequence[_Work], advance: Any) -> None:
+def _encode_parts(executor: Executor, work: Sequence[_Work], advance: Any) -> None:
     waiting = [item for item in work if not item.part.with_suffix(".json").is_file()]
     advance(len(work) - len(waiting))
-    for _ in executor.map(_encode_shard, waiting):
+    for _ in executor.map(_encode_part, waiting):
         advance(1)
 
 
-def _encode_shard(work: _Work) -> None:
-    """Encode one shard into one file of tokens and one of sizes per split; the record comes last."""
-    encoder, unknown = _encoder(work.tokenizer, work.content)
+def _encode_part(work: _Work) -> None:
+    """Encode one part into one file of tokens and one of sizes per split; the record comes last."""
+    encoder, unknown = _encoder(work.tokenizer, work.content, work.dtype)
+    ids = {split: [np.zeros(0, work.dtype)] for split in SPLITS}
+    lengths = {split: [np.zeros(0, np.int64)] for split in SPLITS}
+    for batch in batches_of_shard(work.shard, range(*work.row_groups)):
+        for split in SPLITS:
+            found, sizes = encoder.encode(column_of(batch, split))
+            ids[split].append(found)
+            lengths[split].append(sizes)
     record: dict[str, list[int]] = {}
     for split in SPLITS:
-        ids, lengths = [np.zeros(0, work.dtype)], [np.zeros(0, np.int64)]
-        for texts in texts_of_shard(work.shard, split):
-            found, sizes = encoder.encode(texts)
-            ids.append(found.astype(work.dtype))
-            lengths.append(sizes)
-        tokens, sizes = np.concatenate(ids), np.concatenate(lengths)
+        tokens, sizes = np.concatenate(ids[split]), np.concatenate(lengths[split])
         _save(_part(work, split, "tokens"), tokens)
         _save(_part(work, split, "sizes"), sizes)
         record[split] = [len(tokens), len(sizes), int((tokens == unknown).sum())]
@@ -173,12 +199,12 @@ def _encode_shard(work: _Work) -> None:
 
 
 @lru_cache(maxsize=1)
-def _encoder(tokenizer: Path, content: str) -> tuple[TextEncoder, int]:
-    """The encoder of this process, which remembers words from shard to shard, and the id of `<unk>`."""
+def _encoder(tokenizer: Path, content: str, dtype: str) -> tuple[TextEncoder, int]:
+    """The encoder of this process, which remembers words from part to part, and the id of `<unk>`."""
     loaded = load_tokenizer(tokenizer)
     if loaded.content != content:
         raise ArtefactError(f"{tokenizer} must stay as it is while it is used", got=loaded.content)
-    return TextEncoder(loaded.backend), loaded.unknown_id
+    return TextEncoder(loaded.backend, np.dtype(dtype)), loaded.unknown_id
 
 
 def _part(work: _Work, split: str, name: str) -> Path:

@@ -13,7 +13,7 @@ from lilliput.core.intervals import Interval, mean_interval
 from lilliput.tokenization.encoder import TextEncoder
 from lilliput.tokenization.folder import load_tokenizer
 from lilliput.tokenization.store import token_dtype
-from lilliput.tokenization.words import shard_paths
+from lilliput.tokenization.texts import shard_paths
 
 _SAMPLED_SHARDS = 8
 _SAMPLED_ROWS = 512  # Of each sampled shard.

@@ -20,7 +20,8 @@ from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.seeding import generator
 from lilliput.tokenization.measures import IdArray, WordIds
 from lilliput.tokenization.settings import CompareSettings, TrainingTextSettings
-from lilliput.tokenization.words import count_corpus, texts_of
+from lilliput.tokenization.texts import texts_of
+from lilliput.tokenization.words import count_corpus
 
 _SPEED_TEXT_BYTES = 1_000_000
 

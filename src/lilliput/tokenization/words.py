@@ -12,11 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
+import numpy as np
 
-from lilliput.core.artefacts import is_artefact
-from lilliput.core.errors import EmptyCorpusError, InputError
+from lilliput.core.errors import EmptyCorpusError
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.tokenization.scan import IntArray
+from lilliput.tokenization.texts import columns_of
+from lilliput.tokenization.word_table import Numbered, Texts, WordTable
 
 _LEAST_WORD_TYPES = 2
 _ROOM = 1.25  # The table may outgrow its bound by this factor before the rarest are dropped.
@@ -50,43 +52,6 @@ class WordCounts:
         return merged
 
 
-def find_corpus(folder: Path) -> Path:
-    """`folder`, or the constrained corpus in it when it holds a pair of corpora."""
-    pair = folder / "constrained"
-    return pair if not is_artefact(folder) and is_artefact(pair) else folder
-
-
-def shard_paths(corpus: Path) -> list[Path]:
-    """The shards of a corpus, in order.
-
-    Raises:
-        InputError: There are none.
-    """
-    paths = sorted((corpus / "shards").glob("*.parquet"))
-    if not paths:
-        raise InputError(
-            "a corpus must hold shards/*.parquet",
-            got=corpus,
-            remedy="Make one with: lilliput corpus build",
-        )
-    return paths
-
-
-def texts_of_shard(shard: Path, split: str) -> Iterator[list[str]]:
-    """The texts of one split in one shard, a list for each row group at most."""
-    file = pq.ParquetFile(shard)
-    for batch in file.iter_batches(columns=["text", "split"], batch_size=8192):
-        keep = [name == split for name in batch.column("split").to_pylist()]
-        texts = batch.column("text").to_pylist()
-        yield [text or "" for text, kept in zip(texts, keep, strict=True) if kept]
-
-
-def texts_of(corpus: Path, split: str) -> Iterator[list[str]]:
-    """The texts of one split of a corpus, in order."""
-    for shard in shard_paths(corpus):
-        yield from texts_of_shard(shard, split)
-
-
 def count_corpus(
     corpus: Path, split: str, max_types: int, *, reporter: Reporter = SILENT
 ) -> WordCounts:
@@ -97,8 +62,8 @@ def count_corpus(
     """
     with reporter.task(f"count the words of {split}", unit="documents") as task:
 
-        def batches() -> Iterator[list[str]]:
-            for texts in texts_of(corpus, split):
+        def batches() -> Iterator[Texts]:
+            for texts in columns_of(corpus, split):
                 yield texts
                 task.advance(len(texts))
 
@@ -113,33 +78,68 @@ def count_corpus(
     return counts
 
 
-def count_words(batches: Iterable[list[str]], max_types: int) -> WordCounts:
+def count_words(batches: Iterable[Texts], max_types: int) -> WordCounts:
     """Count words, dropping the rarest whenever the table outgrows `max_types`.
 
     The same texts in the same order give the same table.
     """
-    inside: Counter[str] = Counter()
-    initial: Counter[str] = Counter()
-    documents = dropped = 0
+    counter = _Counter(max_types)
     for texts in batches:
-        documents += len(texts)
-        for text in texts:
-            words = text.split()
-            if words:
-                initial[words[0]] += 1
-                inside.update(words[1:])
-        for table in (inside, initial):
-            if len(table) > _ROOM * max_types:
-                dropped += _drop_rarest(table, max_types)
-    for table in (inside, initial):
-        dropped += _drop_rarest(table, max_types)
-    return WordCounts(inside, initial, documents, dropped)
+        counter.add(texts)
+    return counter.result()
 
 
-def _drop_rarest(table: Counter[str], keep: int) -> int:
-    """Leave at most `keep` words in `table`; all words of one count go or stay together."""
-    if len(table) <= keep:
-        return 0
-    least = sorted(table.values(), reverse=True)[keep]
-    rare = [word for word, count in table.items() if count <= least]
-    return sum(table.pop(word) for word in rare)
+class _Counter:
+    """Occurrences by a word's number, of words inside documents and of those that begin one."""
+
+    def __init__(self, max_types: int) -> None:
+        self._most = max_types
+        self._table = WordTable()
+        self._inside: IntArray = np.zeros(0, np.int64)
+        self._initial: IntArray = np.zeros(0, np.int64)
+        self._documents = self._dropped = 0
+
+    def add(self, texts: Texts) -> None:
+        found = self._table.number_words(texts)
+        self._documents += len(texts)
+        everywhere = np.bincount(found.numbers, minlength=self._table.size)
+        initial = np.bincount(_first_of_each(found), minlength=self._table.size)
+        self._initial = _padded(self._initial, self._table.size) + initial
+        self._inside = _padded(self._inside, self._table.size) + everywhere - initial
+        if self._table.size > _ROOM * self._most:
+            self._drop_rarest()
+
+    def result(self) -> WordCounts:
+        self._drop_rarest()
+        words = self._table.words()
+        return WordCounts(
+            inside=_positive(words, self._inside),
+            initial=_positive(words, self._initial),
+            documents=self._documents,
+            dropped=self._dropped,
+        )
+
+    def _drop_rarest(self) -> None:
+        """Leave at most `_most` words in the table; all words of one count go or stay together."""
+        if self._table.size <= self._most:
+            return
+        counts = self._inside + self._initial
+        least = np.partition(counts, -self._most - 1)[-self._most - 1]
+        kept = np.flatnonzero(counts > least)
+        self._dropped += int(counts.sum() - counts[kept].sum())
+        self._table.keep(kept)
+        self._inside, self._initial = self._inside[kept], self._initial[kept]
+
+
+def _first_of_each(found: Numbered) -> IntArray:
+    """The number of each text's first word; texts without words have none."""
+    starts = np.cumsum(found.counts) - found.counts
+    return found.numbers[starts[found.counts > 0]].astype(np.int64)
+
+
+def _padded(counts: IntArray, size: int) -> IntArray:
+    return np.pad(counts, (0, size - len(counts)))
+
+
+def _positive(words: list[str], counts: IntArray) -> dict[str, int]:
+    return {w: n for w, n in zip(words, counts.tolist(), strict=True) if n}
