@@ -77,6 +77,10 @@ class TokenizersRecipe(Settings):
         ..., min_length=1, description="Sizes to train each kind at."
     )
     train_with: str = Field(..., description="Candidate KIND-SIZE that the models use.")
+    morphology: str = Field(
+        default="",
+        description="Gold segmentations, Parquet or word<tab>morphemes, that candidates are scored on; else the paper's 13 words.",
+    )
 
     @model_validator(mode="after")
     def _among_candidates(self) -> TokenizersRecipe:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from lilliput.core.files import require_file
 from lilliput.study.context import StudyContext
 from lilliput.tokenization import compare_tokenizers, encode_corpus, train_tokenizers
 
@@ -9,6 +12,7 @@ from lilliput.tokenization import compare_tokenizers, encode_corpus, train_token
 def build_tokenizers(context: StudyContext) -> None:
     """Train and compare the candidates, and encode every corpus with the one models use."""
     recipe, layout, reporter = context.recipe.tokenizers, context.layout, context.reporter
+    morphology = _morphology(context)
     for language in context.recipe.languages:
         corpus = layout.corpus(language)
         candidates = train_tokenizers(
@@ -18,6 +22,22 @@ def build_tokenizers(context: StudyContext) -> None:
             recipe.vocab_sizes,
             reporter=reporter,
         )
-        compare_tokenizers(corpus, candidates, layout.comparison(language), reporter=reporter)
+        compare_tokenizers(
+            corpus,
+            candidates,
+            layout.comparison(language),
+            morphology=morphology,
+            reporter=reporter,
+        )
         chosen = layout.tokenizer(language, recipe.train_with)
         encode_corpus(corpus, chosen, layout.tokens(language), reporter=reporter)
+
+
+def _morphology(context: StudyContext) -> Path | None:
+    """The gold segmentations that the recipe names, looked for before the work begins."""
+    named = context.recipe.tokenizers.morphology
+    if not named:
+        return None
+    path = Path(context.recipe.resolve(named))
+    require_file(path, "the file of tokenizers.morphology")
+    return path
