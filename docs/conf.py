@@ -1,6 +1,10 @@
 """Sphinx configuration."""
 
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 project = "Lilliput"
 author = "The Lilliput authors"
@@ -16,3 +20,18 @@ html_title = "Lilliput"
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 suppress_warnings = ["myst.xref_missing"]
+
+
+def fill_from_code(app: object, name: str, source: list[str]) -> None:
+    """Put what the code says in the place of its marker."""
+    del app
+    from reference_text import cli_reference, recipe_reference
+
+    makers = {"reference/cli": cli_reference, "reference/recipe": recipe_reference}
+    if name in makers:
+        source[0] = source[0].replace("<!-- from the code -->", makers[name]())
+
+
+def setup(app: object) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", fill_from_code)  # type: ignore[attr-defined]
