@@ -116,6 +116,22 @@ def test_what_a_word_decides_is_learned(pooling, head):
     assert accuracy > 0.9  # chance is 0.5 with a standard error of 0.025
 
 
+def test_bfloat16_learns_the_same_and_rounds():
+    scored = _data(200, seed=9)
+    outputs = []
+    for dtype in ("float32", "bfloat16"):
+        settings = _settings(dtype=dtype, num_train_epochs=(8,))
+        found = fine_tune_seeds(
+            _encoder(), load_task("sst2"), _data(320), {"dev": scored.texts}, settings
+        )
+        assert (found.predictions["dev"] == scored.labels).mean() > 0.9  # chance: 0.5 +- 0.025
+        model = Classifier(_encoder(), 2, settings, seed=0)
+        outputs.append(predict(model, scored.texts, settings, pad=1))
+    # Products of 8 bits of mantissa in three layers, on outputs near 0.1.
+    np.testing.assert_allclose(outputs[1], outputs[0], atol=5e-3)
+    assert not np.array_equal(outputs[1], outputs[0])
+
+
 def test_a_regression_regains_its_scale():
     settings = _settings(num_train_epochs=(8,))
     train, scored = _data(320, is_regression=True), _data(200, seed=9, is_regression=True)

@@ -123,15 +123,17 @@ def forward(
     settings: FineTuningSettings,
     pad: int,
 ) -> Tensor:
-    """Outputs (B, C) for the sequences at `rows`, padded no further than the longest."""
+    """Outputs (B, C), float32, for the sequences at `rows`, padded no further than the longest."""
     device = model.out.weight.device
     lengths = texts.lengths[rows]
     width = settings.max_seq_length if settings.pad_to_max else int(lengths.max())
     ids_BL = torch.from_numpy(texts.padded(rows, width, pad)).to(device)
-    if int(lengths.min()) == width:
-        return model(ids_BL, None)
-    is_token_BL = torch.from_numpy(np.arange(width) < lengths[:, None]).to(device)
-    return model(ids_BL, is_token_BL)
+    is_token_BL: Tensor | None = None
+    if int(lengths.min()) < width:
+        is_token_BL = torch.from_numpy(np.arange(width) < lengths[:, None]).to(device)
+    is_bf16 = settings.dtype == "bfloat16"
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_bf16):
+        return model(ids_BL, is_token_BL).float()
 
 
 @torch.no_grad()

@@ -66,6 +66,10 @@ class FineTuningSettings(Settings):
     max_seq_length: PositiveInt = Field(
         default=128, description="Longest input in tokens, special ones too."
     )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="Of the matrix products; bfloat16 is faster where the processor has it, and moves scores a little.",
+    )
     pad_to_max: bool = Field(default=False, description="Pad every input to max_seq_length.")
     attend_to_padding: bool = Field(default=False, description="Let padding be attended to.")
     max_train_examples: PositiveInt | None = Field(
