@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lilliput.core.errors import InputError
@@ -45,6 +45,7 @@ def test_damaged_entries_are_reported_and_nan_is_a_word(tmp_path: Path) -> None:
     assert vocabulary.as_record()["damaged"] == ["j\ufffdnos"]
 
 
+@settings(deadline=None)  # It waits for the disk.
 @given(COUNTS)
 def test_a_vocabulary_comes_back_from_disk(tmp_path_factory, counts: dict[str, int]) -> None:
     folder = tmp_path_factory.mktemp("vocabulary")

@@ -199,13 +199,15 @@ def _write(
     executor: Executor,
 ) -> list[dict[str, Any]]:
     tasks: list[WriteTask] = []
+    profile = plan.settings.profile
+    ages = plan.vocabulary.ages_of_forms(profile) if plan.vocabulary else {}
     for table, mask in zip(tables, selection.masks, strict=True):
         mask_path = table.with_suffix(".npy")
         with atomic_path(mask_path) as temporary, temporary.open("wb") as file:
             np.save(file, mask)
         out = build.path(f"shards/{table.name}")
         record = build.path(f"{_WORK}/written/{table.stem}.json")
-        tasks.append(WriteTask(table, mask_path, out, record, plan.settings.profile))
+        tasks.append(WriteTask(table, mask_path, out, record, profile, ages))
     return _map(executor, write_shard, tasks, reporter, "write")
 
 

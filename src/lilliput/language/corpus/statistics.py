@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lilliput.language.corpus.ages import sum_ages
 from lilliput.language.corpus.settings import CorpusSettings
 from lilliput.language.corpus.tally import Tally
 from lilliput.language.words.vocabulary import Vocabulary
@@ -33,6 +34,8 @@ def corpus_statistics(
         "zipf": [[rank, ranked[rank - 1][1]] for rank in _ZIPF_RANKS if rank <= len(ranked)],
         "unknown_share_of_input": tally.counts["unknown_read"] / max(1, tally.counts["words_read"]),
     }
+    if ages := sum_ages(record["ages"] for record in written):
+        result["mean_age_of_first_use_months"] = ages
     if vocabulary is not None and total:
         admitted = vocabulary.looked_up(settings.profile)
         result["vocabulary_words_used"] = len(admitted & types.keys())

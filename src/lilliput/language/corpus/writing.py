@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from pyarrow import parquet
 
 from lilliput.core.files import atomic_path, read_json, write_json
 from lilliput.language.corpus.filtering import ROW_GROUP_ROWS
+from lilliput.language.corpus.ages import AgeTally
+from lilliput.language.spans.counter import WordCounter
 from lilliput.language.words.profiles import WordProfile
-from lilliput.language.words.splitting import split_words
 
 CORPUS_SCHEMA = pa.schema(
     [
@@ -39,6 +41,7 @@ class WriteTask:
         out: The output shard.
         record: Where its counts go.
         profile: What a word is, for the counts.
+        ages: Age of first use of words, in months; empty where the vocabulary knows none.
     """
 
     filtered: Path
@@ -46,6 +49,7 @@ class WriteTask:
     out: Path
     record: Path
     profile: WordProfile
+    ages: Mapping[str, float]
 
 
 def write_shard(task: WriteTask) -> dict[str, Any]:
@@ -55,7 +59,8 @@ def write_shard(task: WriteTask) -> dict[str, Any]:
     mask = np.load(task.mask)
     counts: Counter[tuple[str, str]] = Counter()
     words: Counter[tuple[str, str]] = Counter()
-    types: Counter[str] = Counter()
+    counter = WordCounter(task.profile, task.ages)
+    ages = AgeTally()
     with (
         atomic_path(task.out) as temporary,
         parquet.ParquetWriter(temporary, CORPUS_SCHEMA, compression="zstd") as writer,
@@ -71,11 +76,11 @@ def write_shard(task: WriteTask) -> dict[str, Any]:
             for group, number in zip(groups, kept["words"].to_pylist(), strict=True):
                 counts[group] += 1
                 words[group] += number
-            for text in kept["text"].to_pylist():
-                types.update(split_words(text, task.profile))
+            ages.add(counter.add(kept["text"]))
     record = {
         "written": [[*group, n, words[group]] for group, n in sorted(counts.items())],
-        "types": dict(sorted(types.items())),
+        "types": dict(sorted(counter.counts.items())),
+        "ages": ages.as_record(),
     }
     write_json(task.record, record)
     return record

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lilliput.language.spans.rules import Rules, compile_rules
 from lilliput.language.spans.settings import SpanSettings
+from lilliput.language.words.profiles import WordProfile
 from lilliput.language.words.vocabulary import Vocabulary
 
 _SHAPES = {"windows": 0, "sentences": 1, "runs": 2}
@@ -68,7 +69,7 @@ class SpanFinder:
         """The spans of each document in an Arrow array of strings; nulls have none."""
         from lilliput.language.spans._select import find_in_batch
 
-        texts = self._prepared(texts)
+        texts = prepared(texts, self.settings.profile)
         offsets, data = buffers(texts)
         settings, rules = self.settings, self.rules
         limits = (
@@ -86,18 +87,20 @@ class SpanFinder:
         unknown = 0 if rules.admits_all else int(unknown)
         return FoundSpans(texts, *table.T, words_read=int(words), unknown_read=unknown)
 
-    def _prepared(self, texts: pa.Array) -> pa.LargeStringArray:
-        from lilliput.language.spans._scan import holds_context_dependent
 
-        texts = texts.cast(pa.large_string())
-        if self.settings.profile.letters != "python_word":
-            return texts
-        offsets, data = buffers(texts)
-        if not holds_context_dependent(data, offsets[0], offsets[-1]):
-            return texts
-        return pa.array(
-            [text and _lower_if_needed(text) for text in texts.to_pylist()], pa.large_string()
-        )
+def prepared(texts: pa.Array, profile: WordProfile) -> pa.LargeStringArray:
+    """The texts as the scanner wants them: large strings, lower-cased where a table cannot do it."""
+    from lilliput.language.spans._scan import holds_context_dependent
+
+    texts = texts.cast(pa.large_string())
+    if profile.letters != "python_word":
+        return texts
+    offsets, data = buffers(texts)
+    if not holds_context_dependent(data, offsets[0], offsets[-1]):
+        return texts
+    return pa.array(
+        [text and _lower_if_needed(text) for text in texts.to_pylist()], pa.large_string()
+    )
 
 
 def buffers(texts: pa.LargeStringArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:

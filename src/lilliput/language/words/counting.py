@@ -21,13 +21,13 @@ from lilliput.language.reading.documents import (
 )
 from lilliput.language.reading.files import find_files
 from lilliput.language.reading.shards import plan_shards, read_shard
+from lilliput.language.spans.counter import WordCounter
 from lilliput.language.words.childes import (
     Speakers,
     count_transcript,
     separate_transcripts,
 )
 from lilliput.language.words.profiles import WordProfile, word_profile
-from lilliput.language.words.splitting import split_words
 from lilliput.language.words.vocabulary import Vocabulary, from_counts
 
 _MAX_DOCUMENT_BYTES = 64 << 20
@@ -73,9 +73,11 @@ def build_vocabulary(
                 transcript, rule, speakers, max_age_months, counts, ages, Damage(on_error)
             )
             progress.advance()
+        counter = WordCounter(rule)
         for batch in iter_documents(others, on_error=on_error, hub=hub) if others else ():
-            counts.update(count_words(batch.column("text"), rule))
+            counter.add(batch.column("text"))
             progress.advance(batch.num_rows)
+        counts.update(counter.counts)
     if not counts:
         raise InputError("a vocabulary needs texts with words", got="no word")
     return from_counts(
@@ -85,11 +87,9 @@ def build_vocabulary(
 
 def count_words(texts: pa.Array, profile: WordProfile) -> Counter[str]:
     """Occurrences of each word in an Arrow array of strings."""
-    counts: Counter[str] = Counter()
-    for text in texts.to_pylist():
-        if text:
-            counts.update(split_words(text, profile))
-    return counts
+    counter = WordCounter(profile)
+    counter.add(texts)
+    return counter.counts
 
 
 def iter_documents(

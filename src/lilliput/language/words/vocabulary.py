@@ -88,6 +88,15 @@ class Vocabulary:
             ages=None if self.ages is None else self.ages + (None,) * len(lacking),
         )
 
+    def ages_of_forms(self, profile: WordProfile) -> dict[str, float]:
+        """Age in months at the first use of each looked-up form whose age is known."""
+        ages: dict[str, float] = {}
+        for entry, age in zip(self.words, self.ages or (), strict=False):
+            if age is not None:
+                for form in split_words(entry, profile) if profile.folds_entries else (entry,):
+                    ages[form] = min(age, ages.get(form, age))
+        return ages
+
     @property
     def coverage(self) -> float:
         """Share of the word occurrences of its own text that the words cover."""
