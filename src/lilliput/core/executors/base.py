@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -34,6 +34,10 @@ class Executor(Protocol):
         """The results in order."""
         ...
 
+    def reserving(self, num_gpus: float) -> Executor:
+        """The same workers, each piece of work with that share of a GPU where that can be had."""
+        ...
+
     def close(self) -> None:
         """Give the workers back; work not yet started is dropped."""
         ...
@@ -48,6 +52,11 @@ class ClosingExecutor:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+    def reserving(self, num_gpus: float) -> Self:
+        """The executor itself: on one machine, every worker sees every device."""
+        del num_gpus
+        return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()

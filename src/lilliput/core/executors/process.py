@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -20,8 +21,12 @@ R = TypeVar("R")
 # Read when numpy, numba, torch and tokenizers are first imported, hence set before the workers start.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS",
                     "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")  # fmt: skip
-_GRACE_S, _ASK_AGAIN_S = 10.0, 0.2  # Batch systems give a job about this long to end.
-_LOSSES_WITHOUT_PROGRESS = 5  # A dead worker takes the whole pool down, innocents included.
+GRACE_S, _ASK_AGAIN_S, _LOOK_UP_S = (
+    10.0,
+    0.2,
+    0.3,
+)  # Batch systems give a job about this long to end.
+LOSSES_WITHOUT_PROGRESS = 5  # A dead worker takes the whole pool down, innocents included.
 
 
 class WorkerLostError(LilliputError):
@@ -49,7 +54,7 @@ class ProcessExecutor(ClosingExecutor):
         """Results as they are done; items whose worker died are run again in a new pool."""
         waiting = dict(enumerate(items))
         losses = 0
-        while losses < _LOSSES_WITHOUT_PROGRESS:
+        while losses < LOSSES_WITHOUT_PROGRESS:
             futures = {self.submit(function, item): position for position, item in waiting.items()}
             try:
                 for future in as_completed(futures):
@@ -98,7 +103,7 @@ def _stop_children() -> None:
     They are asked again and again, since a worker that has saved one piece of work may already hold
     the next.
     """
-    until = time.monotonic() + _GRACE_S
+    until = time.monotonic() + GRACE_S
     while (children := multiprocessing.active_children()) and time.monotonic() < until:
         for child in children:
             child.terminate()
@@ -108,11 +113,24 @@ def _stop_children() -> None:
 
 
 def _start_worker(threads: int) -> None:
-    """Limit the threads of a fresh worker, and leave Ctrl-C to the parent."""
+    """Limit the threads of a fresh worker, leave Ctrl-C to the parent, and end when it does."""
+    limit_threads(threads)
+    threading.Thread(target=_follow_parent, args=(os.getppid(),), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _follow_parent(parent: int) -> None:
+    """End this worker when the process that started it was killed: the next one works in the same folders."""
+    while os.getppid() == parent:
+        time.sleep(_LOOK_UP_S)
+    os._exit(1)
+
+
+def limit_threads(threads: int) -> None:
+    """Give this process so many threads; to be called before it loads anything that computes."""
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false" if threads == 1 else "true"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def available_cpus() -> int:

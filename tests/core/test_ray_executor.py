@@ -1,0 +1,108 @@
+"""A real Ray cluster on this machine: two processors, one declared GPU, a small object store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.core.test_executors import die_always, die_once, refuse, square
+
+from lilliput.core.errors import InputError
+from lilliput.core.executors.process import WorkerLostError
+from lilliput.core.executors.ray import RayExecutor
+
+pytestmark = pytest.mark.ray
+STORE_BYTES = 80_000_000
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Generator[Any]:
+    ray = pytest.importorskip("ray")
+    handler = signal.getsignal(signal.SIGTERM)
+    ray.init(
+        num_cpus=2, num_gpus=1, object_store_memory=STORE_BYTES, include_dashboard=False,
+        log_to_driver=False, logging_level="ERROR",
+    )  # fmt: skip
+    signal.signal(signal.SIGTERM, handler)
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture
+def workers(cluster: Any) -> RayExecutor:
+    return RayExecutor()
+
+
+def test_map_gives_every_result_once_with_its_position(workers: RayExecutor) -> None:
+    assert workers.workers == 2
+    assert sorted(workers.map(square, range(7))) == [(i, i * i) for i in range(7)]
+    assert workers.wait([workers.submit(square, x) for x in (3, 1, 2)]) == [9, 1, 4]
+
+
+def test_an_error_of_ours_crosses_the_border_whole(workers: RayExecutor) -> None:
+    with pytest.raises(InputError, match="numbers must be small: got 7. Use 1.") as caught:
+        list(workers.map(refuse, [7]))
+    assert type(caught.value) is InputError
+    assert caught.value.as_record()["got"] == "7"
+
+
+def test_work_whose_process_was_killed_is_done_again(workers: RayExecutor, tmp_path: Path) -> None:
+    items = [str(tmp_path / name) for name in ("a", "b", "c")]
+    assert sorted(workers.map(die_once, items)) == [(0, "done"), (1, "done"), (2, "done")]
+
+
+def test_work_that_kills_every_worker_is_given_up(workers: RayExecutor) -> None:
+    with pytest.raises(WorkerLostError, match="1 pieces of work left.*WorkerCrashedError"):
+        list(workers.map(die_always, [0]))
+
+
+def hold_a_share(folder: str) -> str:
+    """Stay until four others are here too; the device that Ray gave."""
+    Path(folder, str(os.getpid())).touch()
+    until = time.monotonic() + 60
+    while len(list(Path(folder).iterdir())) < 4 and time.monotonic() < until:
+        time.sleep(0.02)
+    return os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def test_four_runs_share_one_device(cluster: Any, tmp_path: Path) -> None:
+    packed = RayExecutor(num_cpus=0.25, num_gpus=0.25)
+    assert [device for _, device in packed.map(hold_a_share, [str(tmp_path)] * 4)] == ["0"] * 4
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def sleep_and_save(folder: str) -> None:
+    """Work that would take an hour, and takes two seconds to save when it is interrupted."""
+    Path(folder, f"started-{os.getpid()}").touch()
+    try:
+        for _ in range(36_000):
+            time.sleep(0.1)  # Ray's interrupt waits for Python to be at work again.
+    except KeyboardInterrupt:
+        time.sleep(2)
+        Path(folder, f"saved-{os.getpid()}").touch()
+        raise
+
+
+def test_an_interrupt_lets_workers_save_and_waits_for_none(cluster: Any, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), RayExecutor() as workers:
+        for _ in range(4):
+            workers.submit(sleep_and_save, str(tmp_path))
+        while len(list(tmp_path.glob("started-*"))) < 2:
+            time.sleep(0.05)
+        raise KeyboardInterrupt
+    saved = {path.name.removeprefix("saved-") for path in tmp_path.glob("saved-*")}
+    assert len(saved) == 2
+    assert sorted(RayExecutor().map(square, [5])) == [(0, 25)]  # The cluster is as it was.
+
+
+def test_a_cluster_that_is_not_there_is_named(cluster: Any) -> None:
+    cluster.shutdown()
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(InputError, match="127.0.0.1:1.*ray start --head"):
+        RayExecutor(address="127.0.0.1:1")
+    assert signal.getsignal(signal.SIGTERM) is before
