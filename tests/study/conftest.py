@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from subprocess import Popen
+from typing import Any
 
 import pytest
 
@@ -34,7 +38,7 @@ train_with = "byte-bpe-300"
 layout = "mini-bert"
 
 [training]
-max_steps = 40
+max_steps = 300
 max_seq_length = 32
 global_batch_size = 4
 eval_sequences = 8
@@ -71,38 +75,49 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def study_command(recipe: Path, out: Path, *more: str, verb: str = "run") -> list[str]:
-    """The command line of a study."""
-    return [
-        sys.executable, "-m", "lilliput", "study", verb, str(recipe), "--out", str(out), "--json", *more,
-    ]  # fmt: skip
+@dataclass(frozen=True)
+class StudyCommand:
+    """`lilliput study VERB RECIPE --out FOLDER --json` in a process of its own."""
 
+    recipe: Path
+    out: Path
 
-@pytest.fixture(scope="session")
-def run_study_command() -> Callable[..., tuple[int, dict[str, object]]]:
-    """Runs a verb of `lilliput study` in its own process: exit code and JSON."""
+    def line(self, *more: str, verb: str = "run") -> list[str]:
+        """The command line."""
+        return [
+            sys.executable, "-m", "lilliput", "study", verb, str(self.recipe), "--out", str(self.out),
+            "--json", *more,
+        ]  # fmt: skip
 
-    def call(
-        recipe: Path, out: Path, *more: str, verb: str = "run"
-    ) -> tuple[int, dict[str, object]]:
+    def start(self, *more: str, environment: Mapping[str, str] | None = None) -> Popen[str]:
+        """Start `run`, in a process group of its own."""
+        return subprocess.Popen(
+            self.line(*more), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            start_new_session=True, env=os.environ | (environment or {}),
+        )  # fmt: skip
+
+    def finish(
+        self, *more: str, verb: str = "run", environment: Mapping[str, str] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """Exit code and JSON of a whole call."""
         done = subprocess.run(
-            study_command(recipe, out, *more, verb=verb),
-            capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+            self.line(*more, verb=verb), capture_output=True, text=True, timeout=DEADLINE_S,
+            check=False, env=os.environ | (environment or {}),
         )  # fmt: skip
         assert done.stdout, done.stderr[-2000:]
         return done.returncode, json.loads(done.stdout)
 
-    return call
+
+@pytest.fixture
+def command(recipe_file: Path, tmp_path: Path) -> StudyCommand:
+    """The small study in a fresh folder."""
+    return StudyCommand(recipe_file, tmp_path / "study")
 
 
 @pytest.fixture(scope="session")
-def finished_study(
-    recipe_file: Path,
-    run_study_command: Callable[..., tuple[int, dict[str, object]]],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
+def finished_study(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The study, undisturbed; tests that change it copy it first."""
     out = tmp_path_factory.mktemp("finished") / "study"
-    code, record = run_study_command(recipe_file, out, "--executor", "inline")
+    code, record = StudyCommand(recipe_file, out).finish("--executor", "inline")
     assert (code, record["runs"], record["done"]) == (0, 4, 4)
     return out

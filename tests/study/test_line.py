@@ -54,7 +54,8 @@ def contents(study: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for part in ("vocabulary", "corpora", "tokens", "probes", "runs", "evaluations"):
         for path in sorted((study / part).rglob("*")):
-            if path.is_file() and path.name not in TIMED | {MANIFEST}:
+            # Hidden files, such as the index of the runs, are no content.
+            if path.is_file() and path.name not in TIMED | {MANIFEST} and path.name[0] != ".":
                 found[str(path.relative_to(study))] = file_hash(path)
     for path in sorted((study / "tokenizers").glob("*/byte-bpe-*/tokenizer.json")):
         found[str(path.relative_to(study))] = file_hash(path)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.study.conftest import StudyCommand
 
+from lilliput.cli._frame import build_app
 from lilliput.core.artefacts import read_manifest, verify
 from lilliput.core.errors import ConfigurationError, InputError, MissingExtraError
 from lilliput.study import (
@@ -51,8 +54,6 @@ def opened_files() -> Generator[list[str]]:
 
 def settle(study: Path) -> None:
     """Make folders look as if they had lain for an hour, as they have when somebody lists them."""
-    import os
-
     hour_ago = time.time() - 3600
     for folder in (study / "runs").iterdir():
         if folder.is_dir():
@@ -126,8 +127,6 @@ def test_a_run_that_fails_and_then_ends_within_one_tick_is_read_again(study: Pat
     run_index(study)
     stamp = folder.stat().st_mtime_ns
     (folder / "aside").rename(folder / "manifest.json")
-    import os
-
     os.utime(folder, ns=(stamp, stamp))  # A clock too coarse to show the second change.
     assert run_index(study)["state"].to_pylist() == ["done"] * 4
 
@@ -211,9 +210,7 @@ def test_sql_without_duckdb_says_what_to_install(study: Path, monkeypatch: Any) 
         query_runs(study, "select 1")
 
 
-def test_pruning_leaves_runs_done_and_verifiable(
-    study: Path, recipe_file: Path, run_study_command: Callable[..., Any]
-) -> None:
+def test_pruning_leaves_runs_done_and_verifiable(study: Path, recipe_file: Path) -> None:
     ids = {run.run_id: read_manifest(run.folder).id for run in read_runs(study)}
     rehearsed = prune_runs(study, keep=["final"], is_rehearsal=True)
     assert verify(study).mismatches == ()
@@ -225,7 +222,7 @@ def test_pruning_leaves_runs_done_and_verifiable(
     assert {run.run_id: read_manifest(run.folder).id for run in read_runs(study)} == ids
     assert not list(study.glob("runs/*/checkpoints/initial"))
     assert prune_runs(study, keep=["final"]).deleted == ()
-    _, record = run_study_command(recipe_file, study)
+    _, record = StudyCommand(recipe_file, study).finish()
     assert record["skipped"] == 4
 
 
@@ -238,6 +235,16 @@ def test_a_quota_takes_the_least_useful_first(study: Path) -> None:
     assert {one.name for one in found.deleted} == {"initial", "final"}
     assert prune_runs(study, quota_bytes=0, where=["shape=8/8/16/1/1"]).left_bytes == 0
     assert verify(study).mismatches == ()
+
+
+def test_a_quota_in_the_recipe_is_kept_and_is_no_other_study(
+    study: Path, recipe_file: Path
+) -> None:
+    command = StudyCommand(recipe_file, study)
+    code, record = command.finish("--set", "checkpoint_quota_gb=0")
+    assert (code, record["skipped"]) == (0, 4)
+    assert not list(study.glob("runs/*/checkpoints/*"))
+    assert command.finish()[1]["skipped"] == 4
 
 
 def test_unfinished_runs_are_not_pruned(study: Path) -> None:
@@ -259,3 +266,33 @@ def test_the_plan_reads_the_index(study: Path, recipe_file: Path) -> None:
     with opened_files() as opened:
         plan_study(recipe, study)
     assert not any(path.endswith("run.json") for path in opened)
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    """The JSON that `lilliput runs ARGUMENTS` prints."""
+    build_app()(["runs", *arguments, "--json"], standalone_mode=False)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_verbs_print_their_json(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = call(capsys, "ls", str(study), "--where", "shape=8/8/16/1/1", "--where", "seed=1")
+    (run,) = listed["runs"]
+    assert run["name"] == "invented corrected 8/8/16/1/1 seed 1"
+    assert call(capsys, "show", str(study), run["run_id"])["runs"][0]["metrics"]
+    rehearsed = call(capsys, "prune", str(study), "--keep", "none", "--rehearse")
+    assert rehearsed["rehearsal"] is True
+    assert len(rehearsed["runs"]) == 4
+    assert call(capsys, "prune", str(study), "--quota", "1TB")["checkpoints"] == 0
+    counted = call(capsys, "sql", str(study), "select count(*) as n from runs")
+    assert counted["runs"] == [{"n": 4}]
+    with pytest.raises(ConfigurationError, match="'much'. Such as 2GB"):
+        call(capsys, "prune", str(study), "--quota", "much")
+
+
+def test_the_tables_for_people_name_every_run(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_app()(["runs", "ls", str(study)], standalone_mode=False)
+    printed = capsys.readouterr().out
+    assert all(run.run_id in printed for run in read_runs(study))
+    assert "4 runs" in printed

@@ -11,6 +11,7 @@ from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
 
 if TYPE_CHECKING:
     from lilliput.study import Recipe, StudyPlan
+    from lilliput.study.foretell import Estimate
 
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")
@@ -19,6 +20,10 @@ OutOption = Annotated[
     Path | None, typer.Option(help="Folder of the study; lilliput-NAME when left out.")
 ]
 ExecutorOption = Annotated[str, typer.Option(help="inline, process or ray.")]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(help="Of a running Ray cluster; auto finds it. Without it, one is started here."),
+]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Runs at once; one per processor when left out.")
 ]
@@ -39,17 +44,29 @@ def plan(
     out: OutOption = None,
     assignments: SetOption = None,
     workers: WorkersOption = None,
+    executor: ExecutorOption = "process",
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Measure each shape for about a second first.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Foretell runs, tokens, FLOPs, hours and disk; nothing is run.
+    """Foretell runs, tokens, FLOPs, hours, memory and disk; nothing is run.
 
-    Example: lilliput study plan small-english --set paths.data=data
+    Example: lilliput study plan small-english --set paths.data=data --probe
     """
     from lilliput.core.executors.process import available_cpus
+    from lilliput.core.progress import reporter_for_terminal
     from lilliput.study import load_recipe, plan_study
 
     checked = load_recipe(recipe, assignments or ())
-    found = plan_study(checked, _folder(checked, out), workers or available_cpus())
+    found = plan_study(
+        checked,
+        _folder(checked, out),
+        workers or available_cpus(),
+        probe=probe,
+        pack=executor == "ray",
+        reporter=reporter_for_terminal(),
+    )
 
     def show() -> None:
         _show_plan(found)
@@ -64,6 +81,7 @@ def run(
     assignments: SetOption = None,
     executor: ExecutorOption = "process",
     workers: WorkersOption = None,
+    address: AddressOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the whole line; safe to interrupt and to repeat, done work is recognised.
@@ -80,6 +98,7 @@ def run(
         _folder(checked, out),
         executor=executor,
         workers=workers,
+        address=address,
         command=f"lilliput study run {recipe}{settings}",
         reporter=reporter_for_terminal(),
     )
@@ -101,18 +120,25 @@ def status(
 
     Example: lilliput study status mystudy.toml
     """
-    from lilliput.study import load_recipe, plan_study, read_runs
+    from lilliput.study import load_recipe, plan_study, read_run
+    from lilliput.study.index import index_records, run_index
+    from lilliput.study.runs import runs_folder
+    from lilliput.study.watch import sparkline
 
     checked = load_recipe(recipe, assignments or ())
     folder = _folder(checked, out)
     found = plan_study(checked, folder)
-    records = read_runs(folder) if folder.is_dir() else []
+    records = index_records(run_index(folder)) if folder.is_dir() else []
 
     def show() -> None:
         for record in records:
-            points = record.metrics()
-            loss = f"loss {points[-1]['loss']:.3f}" if points else ""
-            echo(f"{record.state:<8} {record.name:<44} {loss} {record.failure.get('rule', '')}")
+            losses = [record["loss"]] if "loss" in record else []
+            if record["state"] != "done":
+                points = read_run(runs_folder(folder) / record["run_id"]).metrics()
+                losses = [point["loss"] for point in points]
+            loss = f"loss {losses[-1]:.3f} {sparkline(losses[:-1])}" if losses else ""
+            rule = record.get("error", {}).get("rule", "")
+            echo(f"{record['state']:<8} {record['name']:<44} {loss} {rule}".rstrip())
         echo(f"{found.done} of {found.runs} runs done, {found.failed} failed.")
 
     deliver(found.as_record(), as_json, show)
@@ -124,17 +150,22 @@ def retry(
     assignments: SetOption = None,
     executor: ExecutorOption = "process",
     workers: WorkersOption = None,
+    address: AddressOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take the failed runs again, and whatever else is not done.
 
     Example: lilliput study retry mystudy.toml
     """
-    run(recipe, out, assignments, executor, workers, as_json)
+    run(recipe, out, assignments, executor, workers, address, as_json)
 
 
 def _folder(recipe: Recipe, out: Path | None) -> Path:
     return out or Path(f"lilliput-{recipe.name}")
+
+
+def _megabytes(size: Estimate) -> str:
+    return f"{size.value / 1e6:,.0f} MB ({size.low / 1e6:,.0f} to {size.high / 1e6:,.0f})"
 
 
 def _show_plan(found: StudyPlan) -> None:
@@ -142,7 +173,14 @@ def _show_plan(found: StudyPlan) -> None:
         echo(f"{family:<32} {count} runs")
     echo(f"{found.runs} runs, {found.done} done, {found.failed} failed")
     if found.tokens is not None:
-        echo(f"{found.tokens:,.0f} tokens, {found.disk_bytes / 1e6:,.0f} MB of disk for the runs")
+        echo(f"{found.tokens:,.0f} tokens")
+    if found.search_runs:
+        echo(f"{found.search_runs} short runs of the learning-rate search come on top")
+    echo(f"disk of the runs          {_megabytes(found.disk)}")
+    echo(f"memory of a worker        {_megabytes(found.memory)}")
+    if found.packing:
+        share = f"{found.packing.runs_per_device} runs at once"
+        echo(f"on each {found.packing.device:<17} {share}")
     for name, value in found.flops.items():
         echo(f"{name:<26} {value:.3g}")
     if found.hours is None:

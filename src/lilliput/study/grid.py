@@ -68,8 +68,7 @@ class GridBlock(Settings):
     )
     budgets: tuple[PositiveInt, ...] = Field(
         default=(),
-        description="One run per budget in updates; with the schedule warmup_stable_decay they are "
-        "branches of one trunk.",
+        description="One run per budget in updates, each with a schedule of that length.",
     )
     variant: str = Field(
         default="",

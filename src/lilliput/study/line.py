@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,14 @@ from lilliput.core.progress import SILENT, Reporter
 from lilliput.study.context import StudyContext
 from lilliput.study.expand import planned_runs
 from lilliput.study.layout import StudyLayout
+from lilliput.study.packing import gpu_share
 from lilliput.study.plan import StudyPlan, plan_study
+from lilliput.study.prune import prune_runs
 from lilliput.study.recipe import Recipe
 from lilliput.study.stages.analysis import analyse_study, report_study
 from lilliput.study.stages.language import build_languages
 from lilliput.study.stages.scoring import build_glue_tasks, build_probe_tasks, score_runs
+from lilliput.study.stages.search import search_learning_rates
 from lilliput.study.stages.tokenizers import build_tokenizers
 from lilliput.study.stages.training import train_runs
 
@@ -67,6 +70,7 @@ def run_study(
     *,
     executor: str = "process",
     workers: int | None = None,
+    address: str | None = None,
     command: str = "",
     reporter: Reporter = SILENT,
 ) -> StudyResult:
@@ -77,6 +81,7 @@ def run_study(
         out: Folder of the study; made when absent.
         executor: "inline", "process" or "ray".
         workers: Runs at once; one per processor when None.
+        address: Of a running Ray cluster, "auto" to find it; None starts a local one.
         command: What the report names as the command that makes it again.
         reporter: Where progress goes.
 
@@ -87,18 +92,23 @@ def run_study(
     started = time.monotonic()
     planned_runs(recipe)  # A wrong shape is refused before anything is built.
     layout = StudyLayout(out)
-    settings = recipe.model_dump(mode="json", exclude={"paths"})
+    settings = recipe.model_dump(mode="json", exclude={"paths", "checkpoint_quota_gb"})
     claim_folder(out, artefact_id(_KIND, _SCHEMA, settings, {}), _KIND)
+    share = gpu_share(recipe, workers) if executor == "ray" else 0.0
     with _only_driver(out), building(out, _KIND, _SCHEMA, settings) as build:
         write_json(layout.recipe, recipe.model_dump(mode="json"))
-        with make_executor(executor, workers) as pool:
+        with make_executor(executor, workers, address) as pool:
             context = StudyContext(recipe, layout, pool, reporter)
             build_languages(context)
             build_probe_tasks(context)
             build_glue_tasks(context)
             build_tokenizers(context)
+            context = replace(context, executor=pool.reserving(share))
+            context = replace(context, recipe=search_learning_rates(context))
             trained = train_runs(context)
             failures = trained.failures + tuple(score_runs(context, trained.done))
+        if recipe.checkpoint_quota_gb is not None:
+            prune_runs(out, quota_bytes=round(recipe.checkpoint_quota_gb * 1e9))
         analyse_study(context, trained.done)
         report_study(context, command)
         build.facts["runs"] = len(trained.done)

@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lilliput.architecture import FLOPS_CONVENTIONS, count_parameters, training_flops
+from lilliput.architecture import FLOPS_CONVENTIONS, training_flops
 from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.core.progress import SILENT, Reporter
 from lilliput.study.expand import PlannedRun, assumed_vocab_size, planned_runs
+from lilliput.study.foretell import Estimate, foretell_disk, foretell_memory
+from lilliput.study.hours import foretell_hours, measure_or_recall
 from lilliput.study.layout import StudyLayout
+from lilliput.study.packing import Packing, pack_runs
+from lilliput.study.probe import cached_probe
 from lilliput.study.recipe import Recipe
+from lilliput.study.search import is_searched, sweep_recipe, with_found_rates
 from lilliput.training.config import RunConfig
 
-_SECONDS_PER_HOUR = 3600.0
-# Executed FLOP/s of one worker where nothing was measured: from a busy old core to a whole GPU.
-_UNMEASURED_RATE = (2e9, 2e10, 2e11)
-# Spread of a rate that was measured for this shape, and for another shape of the same study.
-_MEASURED_SPREAD, _NEIGHBOUR_SPREAD = 1.3, 3.0
-_BYTES_PER_PARAMETER = 4
-_WEIGHT_FILES_PER_RUN = 2  # The untrained and the trained weights are kept.
-_OTHER_BYTES_PER_RUN = 200_000
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A foretold number with the range that it may come out in."""
-
-    value: float
-    low: float
-    high: float
+_PROBE_SPREAD = 1.25  # Of memory, from a second's run to a whole one.
 
 
 @dataclass(frozen=True)
@@ -45,10 +35,13 @@ class StudyPlan:
         failed: Those that failed before.
         tokens: Input tokens of all runs; None while a run's budget is in epochs of an unbuilt corpus.
         hours: Wall-clock hours of training for the runs not done; None likewise.
-        disk_bytes: Bytes that the runs will take.
+        disk: Bytes that the runs will take.
+        memory: Most bytes that one worker will hold.
         flops: Training FLOPs of all runs under each convention; empty when tokens are not known.
         by_family: Runs of each family.
         basis: What the hours rest on, in words.
+        search_runs: Short runs of the learning-rate search, which come on top; 0 when it is done.
+        packing: How many runs share a device; None unless asked for.
     """
 
     runs: int
@@ -56,16 +49,19 @@ class StudyPlan:
     failed: int
     tokens: float | None
     hours: Estimate | None
-    disk_bytes: int
+    disk: Estimate
+    memory: Estimate
     flops: Mapping[str, float]
     by_family: Mapping[str, int] = field(default_factory=dict[str, int])
     basis: str = ""
+    search_runs: int = 0
+    packing: Packing | None = None
 
     def as_record(self) -> dict[str, Any]:
         """The keys of the command line's JSON contract."""
         record = asdict(self)
         flops = record.pop("flops")
-        return record | flops
+        return record | {"disk_bytes": round(self.disk.value)} | flops
 
 
 @dataclass(frozen=True)
@@ -77,21 +73,45 @@ class RunEstimate:
     tokens: float | None
     flops: Mapping[str, float]
 
+    @property
+    def shape(self) -> str:
+        """E/H/I/A/L."""
+        return self.run.shape
 
-def plan_study(recipe: Recipe, out: Path, workers: int = 1) -> StudyPlan:
+    @property
+    def work(self) -> float:
+        """Executed FLOPs; 0 while they are not known."""
+        return self.flops.get("flops_executed_masked", 0.0)
+
+
+def plan_study(
+    recipe: Recipe,
+    out: Path,
+    workers: int = 1,
+    *,
+    probe: bool = False,
+    pack: bool = False,
+    reporter: Reporter = SILENT,
+) -> StudyPlan:
     """Foretell the study that `recipe` makes in the folder `out`.
 
     Args:
         recipe: Checked recipe.
         out: Folder of the study; it need not exist.
         workers: Runs that are trained at once.
+        probe: Measure each shape for about a second where no measurement is in the user's cache.
+        pack: Say how many runs share a device.
+        reporter: Where the progress of probes goes.
     """
     layout = StudyLayout(out)
+    search_runs = _search_runs(recipe, layout)
+    recipe = with_found_rates(recipe, layout)
     estimates = [estimate_run(run, recipe, layout) for run in planned_runs(recipe)]
     records = _records(layout)
     states = {str(record["name"]): record["state"] for record in records}
     waiting = [one for one in estimates if states.get(one.run.name) != "done"]
-    hours, basis = _hours(waiting, records, workers)
+    measured = measure_or_recall(waiting, workers, reporter if probe else None)
+    hours, basis = foretell_hours(waiting, records, measured, workers)
     families: dict[str, int] = defaultdict(int)
     for one in estimates:
         families[one.run.family] += 1
@@ -101,10 +121,13 @@ def plan_study(recipe: Recipe, out: Path, workers: int = 1) -> StudyPlan:
         failed=sum(states.get(one.run.name) == "failed" for one in waiting),
         tokens=_total([one.tokens for one in estimates]),
         hours=hours,
-        disk_bytes=sum(map(_disk_bytes, estimates)),
+        disk=_summed(foretell_disk(one.config) for one in estimates),
+        memory=_largest_memory(estimates, workers),
         flops=_summed_flops(estimates),
         by_family=dict(families),
         basis=basis,
+        search_runs=search_runs,
+        packing=pack_runs([one.config for one in estimates], workers) if pack else None,
     )
 
 
@@ -115,6 +138,28 @@ def _records(layout: StudyLayout) -> list[dict[str, Any]]:
     from lilliput.study.index import index_records, run_index
 
     return index_records(run_index(layout.root))
+
+
+def _search_runs(recipe: Recipe, layout: StudyLayout) -> int:
+    if not is_searched(recipe) or is_artefact(layout.search):
+        return 0
+    return len(planned_runs(sweep_recipe(recipe)))
+
+
+def _largest_memory(estimates: Sequence[RunEstimate], workers: int) -> Estimate:
+    """What the hungriest run takes, as measured where it was."""
+    found: list[Estimate] = []
+    for config in {one.run.shape: one.config for one in estimates}.values():
+        probe = cached_probe(config, workers)
+        found.append(
+            Estimate.within(probe.memory_bytes, _PROBE_SPREAD) if probe else foretell_memory(config)
+        )
+    return max(found, key=lambda estimate: estimate.value)
+
+
+def _summed(estimates: Iterable[Estimate]) -> Estimate:
+    columns = zip(*((e.value, e.low, e.high) for e in estimates), strict=True)
+    return Estimate(*map(sum, columns))
 
 
 def estimate_run(run: PlannedRun, recipe: Recipe, layout: StudyLayout) -> RunEstimate:
@@ -166,41 +211,3 @@ def _summed_flops(estimates: Sequence[RunEstimate]) -> dict[str, float]:
     if any(not one.flops for one in estimates):
         return {}
     return {name: sum(one.flops[name] for one in estimates) for name in FLOPS_CONVENTIONS}
-
-
-def _disk_bytes(one: RunEstimate) -> int:
-    weights = count_parameters(one.config.model).total * _BYTES_PER_PARAMETER
-    return weights * _WEIGHT_FILES_PER_RUN + _OTHER_BYTES_PER_RUN
-
-
-def _hours(
-    waiting: Sequence[RunEstimate], records: Sequence[Mapping[str, Any]], workers: int
-) -> tuple[Estimate | None, str]:
-    """Hours for the waiting runs, from the rates of finished ones where there are any."""
-    if any(one.tokens is None for one in waiting):
-        return None, "the token stores are not built yet, and budgets are in epochs"
-    done = [record for record in records if record["state"] == "done"]
-    rates = {str(r["shape"]): float(r["tokens_per_s"]) for r in done}
-    efforts = [r["flops_executed_masked"] / r["tokens_seen"] * r["tokens_per_s"] for r in done]
-    seconds = [_seconds(one, rates, efforts) for one in waiting]
-    low, value, high = (
-        (sum(column) for column in zip(*seconds, strict=True)) if seconds else (0,) * 3
-    )
-    scale = workers * _SECONDS_PER_HOUR
-    basis = f"{len(rates)} shapes measured in this study" if rates else "FLOPs alone: a wide guess"
-    return Estimate(value / scale, low / scale, high / scale), basis
-
-
-def _seconds(
-    one: RunEstimate, rates: Mapping[str, float], efforts: Sequence[float]
-) -> tuple[float, float, float]:
-    tokens = one.tokens or 0.0
-    if one.run.shape in rates:
-        seconds = tokens / rates[one.run.shape]
-        return seconds / _MEASURED_SPREAD, seconds, seconds * _MEASURED_SPREAD
-    work = one.flops["flops_executed_masked"]
-    if efforts:
-        seconds = work / math.exp(sum(map(math.log, efforts)) / len(efforts))
-        return seconds / _NEIGHBOUR_SPREAD, seconds, seconds * _NEIGHBOUR_SPREAD
-    slow, usual, fast = _UNMEASURED_RATE
-    return work / fast, work / usual, work / slow

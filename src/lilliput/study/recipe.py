@@ -168,6 +168,11 @@ class Recipe(Settings):
     )
     glue: GlueRecipe | None = Field(default=None, description="GLUE tasks under the vocabulary.")
     analysis: AnalysisRecipe = AnalysisRecipe()
+    checkpoint_quota_gb: float | None = Field(
+        default=None,
+        ge=0,
+        description="Most gigabytes of checkpoints to keep once runs are scored; absent, all are kept.",
+    )
 
     @model_validator(mode="after")
     def _names_exist(self) -> Recipe:

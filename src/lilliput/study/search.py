@@ -80,6 +80,11 @@ class FoundRate:
         }
 
 
+def is_searched(recipe: Recipe) -> bool:
+    """Whether a block of the grid asks for the search."""
+    return any(block.learning_rates == "search" for block in recipe.grid)
+
+
 def sweep_recipe(recipe: Recipe) -> Recipe:
     """The recipe of the trials: the searched blocks, times the rates, for the short budget."""
     search = recipe.search

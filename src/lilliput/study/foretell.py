@@ -1,0 +1,69 @@
+"""What one run will hold in memory and leave on disk, by arithmetic: a value and the range it may come out in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lilliput.architecture import ModelConfig, count_parameters
+from lilliput.training.config import RunConfig
+
+_FLOAT_BYTES = 4
+# Weights, gradients, two moments, and the copies that evaluation and checkpoints make.
+_COPIES_IN_TRAINING = 5
+_WEIGHT_FILES_PER_RUN = 2  # The untrained and the trained weights are kept.
+_RESUME_COPIES = 3  # Weights and two moments, while the run goes on.
+_OTHER_BYTES_PER_RUN = 200_000
+# A worker with torch loaded and nothing to do, measured with torch 2.13 for processors; a CUDA context
+# takes about as much again on the device.
+_IDLE_BYTES = 420e6
+_LOGIT_COPIES = 3  # Logits, their exponentials, their gradient.
+_MEMORY_SPREAD = 2.0
+_DISK_SPREAD = 1.15
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A foretold number with the range that it may come out in."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def within(cls, value: float, factor: float) -> Estimate:
+        """`value`, give or take a factor."""
+        return cls(value, value / factor, value * factor)
+
+
+def foretell_memory(config: RunConfig) -> Estimate:
+    """Bytes that a worker needs to train the run, the interpreter and torch included."""
+    model, training = config.built_model(), config.training
+    rows = min(training.per_device_train_batch_size, training.global_batch_size)
+    positions = rows * training.max_seq_length
+    share = 1.0 if model.is_causal else training.mlm_probability
+    logits = positions * share * model.vocab_size * _LOGIT_COPIES
+    activations = positions * _floats_per_position(model, training.max_seq_length)
+    state = count_parameters(model).total * _COPIES_IN_TRAINING
+    work = Estimate.within((state + activations + logits) * _FLOAT_BYTES, _MEMORY_SPREAD)
+    return Estimate(*(_IDLE_BYTES + part for part in (work.value, work.low, work.high)))
+
+
+def _floats_per_position(model: ModelConfig, seq_length: int) -> float:
+    """Activations kept for the backward pass.
+
+    Of each layer about twelve vectors of the hidden width, two of the inner one, and a row of attention
+    weights a head.
+    """
+    layer = (
+        12 * model.hidden_size + 2 * model.intermediate_size + model.num_built_heads * seq_length
+    )
+    return 4 * model.embedding_size + model.num_hidden_layers * layer
+
+
+def foretell_disk(config: RunConfig) -> Estimate:
+    """Bytes that the finished run takes; the upper end counts the checkpoints of one still under way."""
+    weights = count_parameters(config.built_model()).total * _FLOAT_BYTES
+    kept = weights * (_WEIGHT_FILES_PER_RUN + len(config.training.save_steps))
+    resume = weights * _RESUME_COPIES * config.training.save_total_limit
+    value = kept + _OTHER_BYTES_PER_RUN
+    return Estimate(value, kept / _DISK_SPREAD, value * _DISK_SPREAD + resume)

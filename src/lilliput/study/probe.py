@@ -1,0 +1,185 @@
+"""Short measurements of shapes on this machine, for foretelling hours and memory; kept in the user's cache.
+
+A probe trains a run for about a second on invented tokens, in a worker of its own, and as many at once as the
+study will have workers, since what a core gives depends on its neighbours.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lilliput.core.artefacts import building
+from lilliput.core.executors.process import WorkerLostError, available_cpus, limit_threads
+from lilliput.core.files import read_json, write_json
+from lilliput.core.hashing import content_id
+from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.seeding import generator
+from lilliput.core.settings import parse_settings
+from lilliput.training.config import RunConfig
+
+_SCHEMA = 1
+_WARM_UP_STEPS = 4
+_PROBE_S = 1.0
+_MOST_STEPS = 400
+_DOCUMENTS = {"train": 400, "validation": 8, "test": 8}
+_SPECIAL = 5  # Ids below are special tokens.
+_KIB = 1024
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a short run of one shape showed.
+
+    Attributes:
+        tokens_per_s: Input tokens a second of one worker, updates alone.
+        memory_bytes: Most that the worker held, interpreter included.
+        device_bytes: Most that it held on the GPU; 0 without one.
+    """
+
+    tokens_per_s: float
+    memory_bytes: float
+    device_bytes: float
+
+
+def probe_key(config: RunConfig, workers: int) -> str:
+    """The name of a measurement: what decides speed, on this machine, with so many neighbours."""
+    settings = config.identity_settings()
+    training: dict[str, Any] = settings["training"]
+    for name in ("max_steps", "num_train_epochs", "max_tokens", "learning_rate", "eval_steps"):
+        training.pop(name)
+    return content_id(
+        {
+            "schema": _SCHEMA,
+            "model": settings["model"],
+            "training": training,
+            "per_device": config.training.per_device_train_batch_size,
+            "device": [config.training.device, config.training.dtype, config.training.threads],
+            "workers": workers,
+            "machine": [platform.node(), platform.machine(), available_cpus(), _torch_version()],
+        }
+    )
+
+
+def cached_probe(config: RunConfig, workers: int) -> Measured | None:
+    """The measurement made of this shape before, if there is one."""
+    path = _cache_folder() / f"{probe_key(config, workers)}.json"
+    return Measured(**read_json(path)) if path.is_file() else None
+
+
+def probe_shapes(
+    configs: Sequence[RunConfig], workers: int, *, reporter: Reporter = SILENT
+) -> dict[str, Measured]:
+    """Measure the shapes that are not in the cache yet; all of them by `probe_key`.
+
+    Args:
+        configs: One run of each shape.
+        workers: Probes at once: the workers that the study will have.
+        reporter: Where progress goes.
+    """
+    by_key = {probe_key(config, workers): config for config in configs}
+    known = {key: found for key, c in by_key.items() if (found := cached_probe(c, workers))}
+    missing = [key for key in by_key if key not in known]
+    # A fresh process each: the most memory that a process ever held never falls again.
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        max_tasks_per_child=1,
+        initializer=limit_threads,
+        initargs=(max(1, available_cpus() // workers),),
+    )
+    dumps = [by_key[key].model_dump(mode="json") for key in missing]
+    try:
+        with pool, reporter.task("probe", total=len(missing), unit="shapes") as task:
+            for key, record in zip(missing, pool.map(measure_run, dumps), strict=True):
+                write_json(_cache_folder() / f"{key}.json", record)
+                known[key] = Measured(**record)
+                task.advance(note=f"{known[key].tokens_per_s:,.0f} tokens a second")
+    except BrokenProcessPool:
+        raise WorkerLostError(
+            "a probe must live to its end", got=f"one of {workers} at once that was killed",
+            remedy="The system may have killed it for memory: use fewer workers.",
+        ) from None  # fmt: skip
+    return known
+
+
+def measure_run(dump: Mapping[str, Any]) -> dict[str, float]:
+    """Train the run for about a second in this process and say how fast it was and what it held."""
+    from lilliput.training import train
+
+    config = parse_settings(RunConfig, dump)
+    with tempfile.TemporaryDirectory(prefix="lilliput-probe-") as folder:
+        store = _invented_store(Path(folder) / "tokens", config)
+        first = train(_short(config, _WARM_UP_STEPS), store, Path(folder) / "first")
+        per_step = first.tokens_seen / first.tokens_per_s / _WARM_UP_STEPS
+        steps = min(_MOST_STEPS, max(_WARM_UP_STEPS + 1, round(_PROBE_S / per_step)))
+        second = train(_short(config, steps), store, Path(folder) / "second")
+    return asdict(Measured(second.tokens_per_s, _peak_memory(), _peak_on_device()))
+
+
+def _short(config: RunConfig, steps: int) -> RunConfig:
+    budget = {
+        "max_steps": steps, "max_tokens": None, "num_train_epochs": None, "warmup_steps": None,
+        "eval_points_per_decade": 0, "eval_steps": (), "eval_sequences": 4, "save_steps": (),
+    }  # fmt: skip
+    return config.model_copy(update={"training": config.training.model_copy(update=budget)})
+
+
+def _invented_store(folder: Path, config: RunConfig) -> Path:
+    """A token store of random ids, in documents of about a sequence, in the layout that `encode` writes."""
+    from lilliput.tokenization.store import KIND, SCHEMA, offsets_file, token_dtype, tokens_file
+
+    vocab_size, length = config.model.vocab_size, config.training.max_seq_length
+    rng = generator(0, "probe")
+    splits: dict[str, dict[str, int]] = {}
+    with building(folder, KIND, SCHEMA, {}) as build:
+        for split, documents in _DOCUMENTS.items():
+            lengths = rng.integers(length // 2, length - 1, documents)
+            offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+            ids = rng.integers(_SPECIAL, max(vocab_size, _SPECIAL + 1), offsets[-1])
+            np.save(build.path(tokens_file(split)), ids.astype(token_dtype(vocab_size)))
+            np.save(build.path(offsets_file(split)), offsets)
+            splits[split] = {"tokens": int(offsets[-1]), "documents": documents}
+        np.save(build.path("token_bytes.npy"), np.full(vocab_size, 4, np.int32))
+        np.save(build.path("word_start.npy"), np.ones(vocab_size, bool))
+        build.facts |= {"vocab_size": vocab_size, "splits": splits}
+    return folder
+
+
+def _peak_memory() -> float:
+    import resource
+
+    peak = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return peak if sys.platform == "darwin" else peak * _KIB
+
+
+def _peak_on_device() -> float:
+    import torch
+
+    return float(torch.cuda.max_memory_reserved()) if torch.cuda.is_available() else 0.0
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "lilliput" / "probes"
+
+
+@cache
+def _torch_version() -> str:
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,109 @@
+"""What a plan foretells, and that what is foretold comes true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.study.conftest import StudyCommand
+
+from lilliput.core.files import read_json
+from lilliput.study import load_recipe, plan_study
+from lilliput.study.expand import planned_runs
+from lilliput.study.foretell import foretell_disk, foretell_memory
+from lilliput.study.packing import Packing, pack_runs
+from lilliput.study.probe import Measured, cached_probe, probe_key, probe_shapes
+from lilliput.study.watch import sparkline
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of one's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "lilliput" / "probes"
+
+
+def test_a_probe_is_made_once_and_narrows_the_plan(
+    recipe_file: Path, cache: Path, tmp_path: Path
+) -> None:
+    study = StudyCommand(recipe_file, tmp_path / "study")
+    _, guess = study.finish("--workers", "1", verb="plan")
+    code, probed = study.finish("--workers", "1", "--probe", verb="plan")
+    assert code == 0
+    assert len(list(cache.glob("*.json"))) == 2  # Two shapes; their seeds share a measurement.
+    assert "2 probes" in probed["basis"]
+    assert probed["hours"]["high"] / probed["hours"]["low"] < 3
+    assert guess["hours"]["high"] / guess["hours"]["low"] > 50
+    before = {path: path.stat().st_mtime_ns for path in cache.glob("*.json")}
+    _, again = study.finish("--workers", "1", verb="plan")
+    assert again["hours"] == probed["hours"]
+    assert before == {path: path.stat().st_mtime_ns for path in cache.glob("*.json")}
+    assert not (tmp_path / "study").exists()
+    for path in before:
+        measured = Measured(**read_json(path))
+        assert measured.tokens_per_s > 0
+        assert measured.memory_bytes > 1e8  # An interpreter with torch.
+
+
+def test_memory_is_foretold_within_its_range(recipe_file: Path, cache: Path) -> None:
+    config = planned_runs(load_recipe(str(recipe_file)))[0].config(300)
+    ((_, measured),) = probe_shapes([config], 1).items()
+    foretold = foretell_memory(config)
+    assert foretold.low / 1.5 < measured.memory_bytes < foretold.high * 1.5
+    assert cached_probe(config, 1) == measured
+    assert cached_probe(config, 2) is None  # Neighbours change what a core gives.
+
+
+def test_a_longer_run_is_the_same_probe_and_a_wider_batch_is_not(recipe_file: Path) -> None:
+    config = planned_runs(load_recipe(str(recipe_file)))[0].config(300)
+
+    def key(**changes: Any) -> str:
+        training = config.training.model_copy(update=changes)
+        return probe_key(config.model_copy(update={"training": training}), 1)
+
+    assert key(max_steps=999, learning_rate=0.5) == key()
+    assert key(global_batch_size=8) != key()
+    assert key(threads=2) != key()
+
+
+def test_disk_is_foretold_within_its_range(finished_study: Path, recipe_file: Path) -> None:
+    for run in planned_runs(load_recipe(str(recipe_file))):
+        (folder,) = (
+            path.parent
+            for path in finished_study.glob("runs/*/run.json")
+            if read_json(path)["info"]["name"] == run.name
+        )
+        taken = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        foretold = foretell_disk(run.config(300))
+        assert foretold.low <= taken <= foretold.high
+
+
+def test_a_plan_says_how_many_runs_share_a_device(recipe_file: Path, tmp_path: Path) -> None:
+    plan = plan_study(load_recipe(str(recipe_file)), tmp_path / "none", 2, pack=True)
+    assert plan.packing is not None
+    assert plan.packing.runs_per_device >= 1
+    assert plan_study(load_recipe(str(recipe_file)), tmp_path / "none").packing is None
+
+
+def test_packing_follows_the_memory_of_the_device(
+    recipe_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = [run.config(300) for run in planned_runs(load_recipe(str(recipe_file)))]
+    sizes = [(4e9, "small"), (80e9, "large")]
+    monkeypatch.setattr("lilliput.study.packing._gpus", lambda: sizes)
+    small = pack_runs(configs, 1)
+    assert small.device == "small"  # A run may land on any device.
+    assert 1 <= small.runs_per_device < 8
+    monkeypatch.setattr("lilliput.study.packing._gpus", lambda: sizes[1:])
+    assert pack_runs(configs, 1) == Packing("large", 16)
+    assert Packing("large", 16).num_gpus == 1 / 16
+    monkeypatch.setattr("lilliput.study.packing._gpus", lambda: [(1e8, "tiny")])
+    assert pack_runs(configs, 1).num_gpus == 1.0
+
+
+def test_a_sparkline_falls_as_the_loss_does() -> None:
+    assert sparkline([4.0, 3.0, 2.0, 1.0]) == "█▆▃▁"
+    assert sparkline([]) == ""
+    assert len(sparkline([float(i) for i in range(1000)])) == 12
+    assert sparkline([2.0, float("inf"), 2.0]) == "▁▁"
