@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from lilliput.cli._frame import JsonOption, deliver, echo, suggest
+from lilliput.recipes import shipped_recipes
+
+_RECIPES = ", ".join(shipped_recipes())
 
 
 def register(app: typer.Typer) -> None:
@@ -16,12 +19,12 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def init(
         name: Annotated[str, typer.Argument(help="Name of your study; the file is NAME.toml.")],
-        recipe: Annotated[str, typer.Option(help="The shipped recipe to start from.")],
+        recipe: Annotated[str, typer.Option(help=f"The shipped recipe to start from: {_RECIPES}.")],
         as_json: JsonOption = False,
     ) -> None:
-        """Write a commented recipe to edit.
+        """Write a commented recipe to edit; `domain` is the one for a folder of your own texts.
 
-        Example: lilliput init mystudy --recipe small-english
+        Example: lilliput init mystudy --recipe domain
         """
         from lilliput.study import init_recipe
 
@@ -29,6 +32,8 @@ def register(app: typer.Typer) -> None:
 
         def show() -> None:
             echo(f"Wrote {path.name}: every key is explained beside it.")
-            suggest(f"lilliput study plan {path.name}")
+            needs_folder = "{data}" in path.read_text(encoding="utf-8")
+            where = " --set paths.data=FOLDER" if needs_folder else ""
+            suggest(f"lilliput study plan {path.name}{where}")
 
         deliver({"path": str(path)}, as_json, show)
