@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -75,13 +77,15 @@ def test_an_unknown_executor_is_refused() -> None:
 def sleep_and_tell(folder: str) -> None:
     """Work that would take an hour, and saves when it is asked to end."""
 
-    def save(number: int, frame: object) -> None:
-        (Path(folder) / f"saved-{os.getpid()}").touch()
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, save)
+    signals: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: signals.append(number))
     (Path(folder) / f"started-{os.getpid()}").touch()
-    time.sleep(3600)
+    while not signals:
+        time.sleep(0.05)
+    time.sleep(2)
+    if len(signals) == 1:  # A second one would have cut the saving short.
+        (Path(folder) / f"saved-{os.getpid()}").touch()
+    raise KeyboardInterrupt
 
 
 def test_an_interrupt_lets_workers_save_and_waits_for_none(tmp_path: Path) -> None:
@@ -94,3 +98,31 @@ def test_an_interrupt_lets_workers_save_and_waits_for_none(tmp_path: Path) -> No
         raise KeyboardInterrupt
     assert len(list(tmp_path.glob("saved-*"))) == 2
     assert time.monotonic() - began < 3600 / 2
+
+
+def orphan(folder: str) -> None:
+    """Work that goes on until its worker is ended."""
+    (Path(folder) / f"working-{os.getpid()}").touch()
+    time.sleep(3600)
+
+
+def test_workers_end_when_whoever_started_them_is_killed(tmp_path: Path) -> None:
+    code = (
+        "from lilliput.core.executors import ProcessExecutor\n"
+        "from tests.core.test_executors import orphan\n"
+        "if __name__ == '__main__':\n"
+        f"    ProcessExecutor(1).submit(orphan, {str(tmp_path)!r}).result()\n"
+    )
+    script = tmp_path / "driver.py"
+    script.write_text(code)
+    path = os.pathsep.join(filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH"))))
+    driver = subprocess.Popen([sys.executable, str(script)], env=os.environ | {"PYTHONPATH": path})
+    until = time.monotonic() + 120
+    while not (found := list(tmp_path.glob("working-*"))) and time.monotonic() < until:
+        time.sleep(0.05)
+    driver.kill()
+    driver.wait()
+    worker = Path("/proc") / found[0].name.removeprefix("working-")
+    while worker.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not worker.exists()

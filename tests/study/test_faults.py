@@ -215,8 +215,9 @@ def test_a_full_disk_is_survived(
     wait_for(is_training(command.out), process)
     Path(injected["FULL_DISK"]).touch()
     printed, _ = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 3
-    assert "the disk is full" in json.loads(printed)["error"]["got"]
+    # The run cannot even note its failure: the study ends there, naming the file.
+    assert process.returncode in {2, 3}
+    assert "the disk is full" in printed
     Path(injected["FULL_DISK"]).unlink()
     code, record = command.finish(verb="retry", environment=injected)
     assert (code, record["done"]) == (0, 4)
@@ -256,7 +257,9 @@ def test_a_half_written_shard_is_written_again(command: StudyCommand, finished_s
 def test_two_drivers_do_not_share_a_folder(command: StudyCommand, finished_study: Path) -> None:
     process = command.start("--executor", "process", "--workers", "2")
     wait_for(is_training(command.out), process)
+    os.kill(process.pid, signal.SIGSTOP)  # However slow this machine, the first is not done yet.
     code, record = command.finish("--executor", "inline")
+    os.kill(process.pid, signal.SIGCONT)
     assert code == 2
     assert record["error"]["code"] == "occupied_folder"
     assert "study status" in record["error"]["try"]

@@ -7,9 +7,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
+from types import FrameType
 from typing import Any, TypeVar
 
 from lilliput.core.errors import LilliputError
@@ -41,6 +42,7 @@ class ProcessExecutor(ClosingExecutor):
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or available_cpus()
+        self._running: set[Future[Any]] = set()
         self._pool = self._new_pool()
 
     def __enter__(self) -> ProcessExecutor:
@@ -48,7 +50,10 @@ class ProcessExecutor(ClosingExecutor):
 
     def submit(self, function: Callable[..., R], /, *arguments: Any) -> Future[R]:
         """Start one piece of work; a dead worker raises BrokenProcessPool at its result."""
-        return self._pool.submit(function, *arguments)
+        future = self._pool.submit(_work, function, *arguments)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return future
 
     def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[tuple[int, R]]:
         """Results as they are done; items whose worker died are run again in a new pool."""
@@ -80,7 +85,7 @@ class ProcessExecutor(ClosingExecutor):
 
     def __exit__(self, *exception: object) -> None:
         if exception[0] is not None:
-            _stop_children()
+            _stop_children(list(self._running))
         self.close()
 
     def close(self) -> None:
@@ -97,25 +102,57 @@ class ProcessExecutor(ClosingExecutor):
         )
 
 
-def _stop_children() -> None:
-    """Ask the workers to save and end, and end those that do not.
+def _stop_children(running: Collection[Future[Any]]) -> None:
+    """Ask the workers to save and end, and end them when they have, or when their time is up.
 
-    They are asked again and again, since a worker that has saved one piece of work may already hold
-    the next.
+    Asked once: a second signal would cut short what is being saved.
     """
-    until = time.monotonic() + GRACE_S
-    while (children := multiprocessing.active_children()) and time.monotonic() < until:
-        for child in children:
-            child.terminate()
-        time.sleep(_ASK_AGAIN_S)
+    for future in running:
+        future.cancel()
+    for child in multiprocessing.active_children():
+        child.terminate()
+    wait(running, timeout=GRACE_S)
     for child in multiprocessing.active_children():
         child.kill()
+
+
+class _Worker:
+    """What a worker process knows of itself.
+
+    An idle one outlives a signal, since a pool that loses a member signals all others again.
+    """
+
+    is_working = False
+    is_stopping = False
+
+    @classmethod
+    def on_signal(cls, number: int, frame: FrameType | None) -> None:
+        """End the work at hand, and take no other."""
+        del number, frame
+        cls.is_stopping = True
+        if cls.is_working:
+            raise KeyboardInterrupt
+
+
+def _work(function: Callable[..., R], *arguments: Any) -> R:
+    """Do one piece of work in a worker; one that was told to end takes no other."""
+    if _Worker.is_stopping:
+        raise KeyboardInterrupt
+    _Worker.is_working = True
+    try:
+        return function(*arguments)
+    except KeyboardInterrupt:
+        _Worker.is_stopping = True
+        raise
+    finally:
+        _Worker.is_working = False
 
 
 def _start_worker(threads: int) -> None:
     """Limit the threads of a fresh worker, leave Ctrl-C to the parent, and end when it does."""
     limit_threads(threads)
     threading.Thread(target=_follow_parent, args=(os.getppid(),), daemon=True).start()
+    signal.signal(signal.SIGTERM, _Worker.on_signal)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
