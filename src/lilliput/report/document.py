@@ -13,8 +13,6 @@ from markupsafe import Markup
 
 from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
-from lilliput.report.correlations import find_correlations
-from lilliput.report.costs import Costs, find_costs
 from lilliput.report.embedding import (
     content_security_policy,
     page_script,
@@ -23,14 +21,13 @@ from lilliput.report.embedding import (
     to_safe_json,
 )
 from lilliput.report.evidence import Evidence, read_evidence
-from lilliput.report.laws import fit_laws
+from lilliput.report.findings import findings_of
 from lilliput.report.pages.cost import build_cost
 from lilliput.report.pages.downstream import build_downstream
 from lilliput.report.pages.language import build_language
 from lilliput.report.pages.method import build_method
 from lilliput.report.pages.runs_page import build_runs
 from lilliput.report.pages.scaling import build_scaling
-from lilliput.report.pages.shared import flops_columns
 from lilliput.report.pages.summary import build_summary
 from lilliput.report.pages.tokenizers import build_tokenizers
 from lilliput.report.pages.training import build_training
@@ -105,11 +102,8 @@ def _draw(pages: list[Page], folder: Path | None) -> tuple[Path, ...]:
 
 def build_pages(evidence: Evidence, command: str) -> list[Page]:
     """The pages in reading order; a plain table has fewer."""
-    resamples = (evidence.recipe.get("analysis") or {}).get("resamples")
-    table = evidence.table
-    laws = fit_laws(table, flops_columns(evidence), resamples) if table is not None else ()
-    costs = find_costs(table, flops_columns(evidence), resamples) if table is not None else Costs()
-    correlations = find_correlations(evidence.runs, evidence.scores, resamples)
+    found = findings_of(evidence)
+    laws, costs, correlations = found.laws, found.costs, found.correlations
     pages = [
         build_summary(evidence, laws, costs, correlations),
         build_language(evidence),

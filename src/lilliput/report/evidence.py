@@ -36,6 +36,7 @@ class Evidence:
         failures: Run to the sentence that says why it failed.
         scores: Downstream scores, all runs.
         artefacts: Every manifest of the study.
+        folder: Of the study; None for a table.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Evidence:
     failures: Mapping[str, str] = field(default_factory=dict[str, str])
     scores: tuple[TaskScore, ...] = ()
     artefacts: tuple[Artefact, ...] = ()
+    folder: Path | None = None
 
 
 def read_evidence(source: Path) -> Evidence:
@@ -92,4 +94,5 @@ def _read_study(folder: Path) -> Evidence:
         failures=read_failures(folder / "runs"),
         scores=read_scores(folder / "evaluations") or scores_of(runs),
         artefacts=artefacts,
+        folder=folder,
     )

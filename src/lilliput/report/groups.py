@@ -7,7 +7,7 @@ loss that a budget buys is a question across architectures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,23 +20,24 @@ ALL_RUNS = "all runs"
 
 def groups_of(table: Table) -> dict[str, Table]:
     """The table of each group, by the values that tell groups apart."""
-    columns = [name for name in _COLUMNS if name in table and np.unique(table.text(name)).size > 1]
-    if not columns:
-        return {ALL_RUNS: table}
-    keys = [", ".join(row) for row in zip(*(table.text(c).tolist() for c in columns), strict=True)]
-    names = np.array(keys)
-    return {name: table.select(names == name) for name in dict.fromkeys(keys)}
+    facets = {name: table.text(name).tolist() for name in _COLUMNS if name in table}
+    labels = np.array(_labels(facets, len(table)))
+    return {name: table.select(labels == name) for name in dict.fromkeys(labels.tolist())}
 
 
 def group_names(runs: Sequence[Run]) -> dict[str, str]:
     """The group of each run."""
-    columns = [
-        name for name in _COLUMNS if len({run.facets.get(name, "") for run in runs} - {""}) > 1
-    ]
-    return {
-        run.name: ", ".join(run.facets.get(c, "") for c in columns) if columns else ALL_RUNS
-        for run in runs
-    }
+    facets = {name: [run.facets.get(name, "") for run in runs] for name in _COLUMNS}
+    labels = _labels(facets, len(runs))
+    return {run.name: label for run, label in zip(runs, labels, strict=True)}
+
+
+def _labels(facets: Mapping[str, Sequence[str]], count: int) -> list[str]:
+    """The group of each row: its values of the facets that differ between rows."""
+    telling = [values for values in facets.values() if len(set(values) - {""}) > 1]
+    if not telling:
+        return [ALL_RUNS] * count
+    return [", ".join(row) for row in zip(*telling, strict=True)]
 
 
 def said_of(group: str, sentence: str) -> str:

@@ -1,0 +1,89 @@
+"""What the runs of a study or table say: laws, costs, correlations; found once, kept, and read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lilliput.analysis.stored import from_stored, to_stored
+from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.core.files import read_json, write_text
+from lilliput.core.progress import SILENT, Reporter
+from lilliput.report.correlations import TaskCorrelation, find_correlations
+from lilliput.report.costs import Costs, find_costs
+from lilliput.report.evidence import Evidence
+from lilliput.report.laws import GroupLaw, fit_laws
+from lilliput.report.pages.shared import flops_columns
+
+FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 2
+_FOLDER, _TABLES = "analysis", "tables"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that is computed from the measurements and scores.
+
+    Attributes:
+        laws: One entry a group of comparable runs and FLOPs convention, the study's convention first.
+        costs: Every group under every cost and effect.
+        correlations: Loss against score, one entry a group and task.
+    """
+
+    laws: tuple[GroupLaw, ...] = ()
+    costs: Costs = field(default_factory=Costs)
+    correlations: tuple[TaskCorrelation, ...] = ()
+
+
+def compute_findings(evidence: Evidence, reporter: Reporter = SILENT) -> Findings:
+    """The findings from the measurements; a law that cannot be fitted says why in its place."""
+    table = evidence.table
+    resamples = (evidence.recipe.get("analysis") or {}).get("resamples")
+    if table is None:
+        return Findings()
+    columns = flops_columns(evidence)
+    with reporter.task("analysis", total=3, unit="parts") as progress:
+        laws = fit_laws(table, columns, resamples)
+        progress.advance(note="laws")
+        costs = find_costs(table, columns, resamples)
+        progress.advance(note="costs")
+        correlations = find_correlations(evidence.runs, evidence.scores, resamples)
+        progress.advance(note="correlations")
+    return Findings(laws, costs, correlations)
+
+
+def write_findings(findings: Findings, place: Callable[[str], Path]) -> None:
+    """Keep the findings as `laws.json`, `costs.json` and `correlations.json`.
+
+    Args:
+        findings: What was computed.
+        place: File name to the path it is written to.
+    """
+    for name in Findings.__dataclass_fields__:
+        plain = to_stored(getattr(findings, name))
+        # Draws are long: one line a file, not one a number.
+        text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
+        write_text(place(f"{name}.json"), text + "\n")
+
+
+def findings_of(evidence: Evidence) -> Findings:
+    """The findings that the study keeps, if they follow from its present tables; else computed."""
+    kept = None if evidence.folder is None else _read(evidence.folder)
+    return compute_findings(evidence) if kept is None else kept
+
+
+def _read(folder: Path) -> Findings | None:
+    analysis, tables = folder / _FOLDER, folder / _TABLES
+    if not is_artefact(analysis) or not is_artefact(tables):
+        return None
+    manifest = read_manifest(analysis)
+    if manifest.schema != FINDINGS_SCHEMA:
+        return None
+    if manifest.inputs.get("tables") != read_manifest(tables).content:
+        return None
+    stored: dict[str, Any] = {
+        name: read_json(analysis / f"{name}.json") for name in Findings.__dataclass_fields__
+    }
+    return from_stored(Findings, stored)
