@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import statistics as statistics_of
 from pathlib import Path
 
 import pyarrow as pa
@@ -183,6 +185,34 @@ def test_the_matched_corpus_has_the_size_of_each_source_and_split(
             assert words <= got < words + SETTINGS.span_words
     text = " ".join(row["text"] for row in rows_of(tmp_path / "u"))
     assert "zzyzx" in text
+
+
+def test_the_statistics_name_words_to_add_and_the_age_of_the_words(tmp_path) -> None:
+    documents = make_documents(90, unknown_share=0.004)
+    ages = {word: 12.0 + rank for rank, word in enumerate(WORDS[:40])}
+    small = from_counts(dict.fromkeys(WORDS, 10), ages=ages)
+    windows = SETTINGS.model_copy(update={"span_shape": "windows", "min_words": 60})
+    paths = write_shards(tmp_path / "in", documents, 3)
+    facts = build_corpus(paths, small, tmp_path / "c", windows)
+    larger = from_counts(dict.fromkeys([*WORDS, "zzyzx"], 10))
+    again = build_corpus(paths, larger, tmp_path / "more", windows)
+    gained = again["kept"] - facts["kept"]
+    assert facts["words_to_add"] == [["zzyzx", gained]]
+    statistics = json.loads((tmp_path / "c" / "statistics.json").read_text())
+    assert statistics["unknown_words"] == [["zzyzx", sum(d.text.count("zzyzx") for d in documents)]]
+    assert statistics["spans_gained_at_least"] == gained > 0
+    means = []
+    for row in rows_of(tmp_path / "c"):
+        own = [ages[w] for w in split_words(row["text"], word_profile("modern")) if w in ages]
+        means.append(sum(own) / len(own))
+    found = statistics["mean_age_of_first_use_months"]
+    assert found["spans"] == len(means) == sum(n for _, n in found["by_month"])
+    assert found["mean"] == pytest.approx(statistics_of.fmean(means))
+    assert found["sd"] == pytest.approx(statistics_of.pstdev(means), rel=1e-6)
+    card = (tmp_path / "c" / "README.md").read_text()
+    assert f"zzyzx ({gained:,})" in card
+    assert f"mean age of {found['mean']:.1f} months" in card
+    assert "mean_age" not in (tmp_path / "more" / "statistics.json").read_text()
 
 
 def test_quotas_limit_a_source_and_are_counted(tmp_path, some_documents, small_vocabulary) -> None:

@@ -36,6 +36,7 @@ from lilliput.language.corpus.selection import Selection, drop_exact_duplicates,
 from lilliput.language.corpus.settings import SPLITS, CorpusSettings
 from lilliput.language.corpus.statistics import corpus_statistics
 from lilliput.language.corpus.tally import Tally, sum_tallies
+from lilliput.language.corpus.unknown import sum_unknown, unknown_statistics
 from lilliput.language.corpus.writing import WriteTask, write_shard
 from lilliput.language.reading.documents import Document, Source
 from lilliput.language.words.vocabulary import Vocabulary
@@ -160,6 +161,10 @@ def _run(plan: Plan, build: Build, reporter: Reporter, executor: Executor) -> di
     _require_text(facts, plan.settings)
     _write_samples(records, build.path("dropped.parquet"))
     statistics = corpus_statistics(written, tally, plan.vocabulary, plan.settings)
+    if plan.vocabulary is not None:
+        unknown = sum_unknown([task.lacking_path for task in tasks])
+        statistics |= unknown_statistics(unknown, plan.settings.unknown_share)
+        facts["words_to_add"] = statistics["words_to_add"]
     write_json(build.path("statistics.json"), statistics)
     write_text(build.path("README.md"), corpus_card(facts, statistics, plan.described))
     return facts

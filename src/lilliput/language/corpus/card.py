@@ -53,11 +53,40 @@ configs:
 
 A sample of dropped spans lies in `dropped.parquet`, more statistics in `statistics.json`.
 
-## Rules
+{_ages(statistics)}{_words_to_add(statistics)}## Rules
 
 {rules}
 
 The text keeps the licences of its sources.
+"""
+
+
+def _ages(statistics: Mapping[str, Any]) -> str:
+    ages = statistics.get("mean_age_of_first_use_months")
+    if ages is None:
+        return ""
+    return f"""## Age of acquisition
+
+The words of a span were first used at a mean age of {ages["mean"]:.1f} months
+(standard deviation {ages["sd"]:.1f} over {ages["spans"]:,} spans; words of unknown age are left out).
+
+"""
+
+
+def _words_to_add(statistics: Mapping[str, Any]) -> str:
+    words = statistics.get("words_to_add")
+    if not words:
+        return ""
+    listed = ", ".join(f"{word.replace('|', chr(92) + '|')} ({spans:,})" for word, spans in words)
+    together = statistics.get("spans_gained_at_least")
+    sentence = "" if together is None else f" Together they would keep at least {together:,}."
+    return f"""## Words that would keep more spans
+
+In brackets, how many dropped spans the rule would keep at their start if that word alone were
+added to the vocabulary, before duplicates.{sentence}
+
+{listed}
+
 """
 
 

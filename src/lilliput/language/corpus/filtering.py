@@ -24,6 +24,7 @@ from lilliput.language.corpus.tally import Tally
 from lilliput.language.reading.documents import Damage
 from lilliput.language.reading.shards import Shard, read_shard
 from lilliput.language.spans.finder import FoundSpans, SpanFinder, buffers
+from lilliput.language.spans.lacking import LackingWords
 from lilliput.language.spans.verdicts import KEPT, REASONS
 from lilliput.language.words.vocabulary import Vocabulary
 
@@ -68,6 +69,11 @@ class FilterTask:
         return self.folder / f"{self.shard.index:05d}.parquet"
 
     @property
+    def lacking_path(self) -> Path:
+        """Where the unknown words go, with the spans that each would keep."""
+        return self.folder / f"{self.shard.index:05d}.lacking.parquet"
+
+    @property
     def record_path(self) -> Path:
         """Where the counts go; written last, so that it says that the shard is done."""
         return self.folder / f"{self.shard.index:05d}.json"
@@ -84,12 +90,17 @@ def filter_shard(task: FilterTask) -> dict[str, Any]:
     damage = Damage(task.settings.on_error)
     tally = Tally()
     samples = _Samples()
+    lacking = LackingWords(finder)
     with atomic_path(task.table_path) as temporary, _RowGroups(temporary) as rows:
         for batch in read_shard(task.shard, damage):
             found = finder.find(batch.column("text"))
             tally.add_batch(batch, found)
             samples.add(batch, found)
+            if task.vocabulary is not None:
+                lacking.add(found)
             rows.add(passing_spans(batch, found, task.settings, task.rates))
+    with atomic_path(task.lacking_path) as temporary:
+        parquet.write_table(lacking.as_table(), temporary, compression="zstd")
     record = tally.as_record() | {"damage": damage.as_record(), "samples": samples.rows}
     write_json(task.record_path, record)
     return record

@@ -169,6 +169,21 @@ def next_sentence(pieces: IntArray32, rows: int, at: int) -> int:
 
 
 @nb.njit(nogil=True, cache=True)
+def chunk_end(
+    pieces: IntArray32, rows: int, first: int, limits: IntArray, share: float, whole: bool
+) -> tuple[int, int, bool, bool]:
+    """The chunk from piece `first`: its end, how far it was read, whether it broke, and is kept."""
+    span_words, least = limits[0], limits[2]
+    last, sentence_end, broke = extend_chunk(pieces, rows, first, span_words, least, share)
+    end = last
+    if sentence_end > 0 and (whole or not broke):
+        end = sentence_end
+    elif whole and broke:
+        end = first
+    return end, last, broke, end > first and total(pieces, WORDS, first, end) >= least
+
+
+@nb.njit(nogil=True, cache=True)
 def select_chunks(
     pieces: IntArray32,
     rows: int,
@@ -180,23 +195,13 @@ def select_chunks(
     count: int,
 ) -> tuple[IntArray, int]:
     """Chunks from sentence starts: whole sentences, or as far as the vocabulary admits."""
-    span_words, least = limits[0], limits[2]
     first = 0
     while first < rows:
-        last, sentence_end, broke = extend_chunk(pieces, rows, first, span_words, least, share)
-        end = last
-        if sentence_end > 0 and (whole or not broke):
-            end = sentence_end
-        elif whole and broke:
-            end = first
-        if total(pieces, WORDS, first, end) >= least and end > first:
-            spans, count = add_span(spans, count, document, pieces, first, end, KEPT)
-            first = next_sentence(pieces, rows, end)
-        else:
-            verdict = UNKNOWN_WORDS if broke else TOO_SHORT
-            reached = min(last + 1, rows) if broke else end
-            spans, count = add_span(spans, count, document, pieces, first, reached, verdict)
-            first = next_sentence(pieces, rows, reached)
+        end, last, broke, kept = chunk_end(pieces, rows, first, limits, share, whole)
+        verdict = KEPT if kept else (UNKNOWN_WORDS if broke else TOO_SHORT)
+        reached = min(last + 1, rows) if broke and not kept else end
+        spans, count = add_span(spans, count, document, pieces, first, reached, verdict)
+        first = next_sentence(pieces, rows, reached)
     return spans, count
 
 

@@ -18,7 +18,7 @@ from lilliput.language.spans.rules import Rules, compile_rules
 from lilliput.language.words.profiles import WordProfile
 from lilliput.language.words.splitting import LINK, NUMBER
 
-_FIRST_ROWS = 1 << 10
+FIRST_ROWS = 1 << 10
 
 
 @dataclass
@@ -32,8 +32,8 @@ class RankTable:
     """
 
     words: list[str] = field(default_factory=list[str])
-    keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((_FIRST_ROWS, 2), np.uint64))
-    ranks: NDArray[np.int32] = field(default_factory=lambda: np.full(_FIRST_ROWS, -1, np.int32))
+    keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((FIRST_ROWS, 2), np.uint64))
+    ranks: NDArray[np.int32] = field(default_factory=lambda: np.full(FIRST_ROWS, -1, np.int32))
 
     def name(self, texts: pa.LargeStringArray, places: NDArray[np.int64], rules: Rules) -> None:
         """Read the words that a batch brought, from where each stood first."""
@@ -61,7 +61,7 @@ class WordCounter:
         self._profile = profile
         self._rules = compile_rules(profile, [])
         self._table = RankTable()
-        self._counts = np.zeros((_FIRST_ROWS, 1), np.int64)
+        self._counts = np.zeros((FIRST_ROWS, 1), np.int64)
         self._values = np.zeros(0)
         if values:
             self.add(pa.array([" ".join(values)], pa.large_string()))

@@ -65,23 +65,28 @@ class SpanFinder:
         forms = None if vocabulary is None else vocabulary.forms(settings.profile)
         self.rules: Rules = compile_rules(settings.profile, forms)
 
+    @property
+    def limits(self) -> tuple[int, NDArray[np.int64], float]:
+        """The rule in numbers: shape, (span_words, stride, least words, no overlap), unknown share."""
+        settings = self.settings
+        numbers = (
+            settings.span_words,
+            settings.stride_words,
+            settings.least_words,
+            int(settings.overlap == "remove"),
+        )
+        share = _ANY_SHARE if self.rules.admits_all else float(settings.unknown_share)
+        return _SHAPES[settings.shape], np.array(numbers, dtype=np.int64), share
+
     def find(self, texts: pa.Array) -> FoundSpans:
         """The spans of each document in an Arrow array of strings; nulls have none."""
         from lilliput.language.spans._select import find_in_batch
 
         texts = prepared(texts, self.settings.profile)
         offsets, data = buffers(texts)
-        settings, rules = self.settings, self.rules
-        limits = (
-            settings.span_words,
-            settings.stride_words,
-            settings.least_words,
-            int(settings.overlap == "remove"),
-        )
-        share = _ANY_SHARE if rules.admits_all else float(settings.unknown_share)
+        rules = self.rules
         table, words, unknown = find_in_batch(
-            data, offsets, present(texts), _SHAPES[settings.shape],
-            np.array(limits, dtype=np.int64), share,
+            data, offsets, present(texts), *self.limits,
             rules.classes, rules.lower, rules.switches, rules.table,
         )  # fmt: skip
         unknown = 0 if rules.admits_all else int(unknown)
