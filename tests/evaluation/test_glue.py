@@ -23,8 +23,8 @@ from lilliput.evaluation import (
     read_scores,
 )
 from lilliput.evaluation.glue.data import fetch_from_hub
-from lilliput.evaluation.glue.words import paper_words
 from lilliput.evaluation.scores import task_value
+from lilliput.language import glue_paper_words
 
 # GLUE test scores of the BERT miniatures and their averages recomputed from them
 # (Turc et al. 2019, arXiv 1908.08962, and the cards of the released models).
@@ -70,7 +70,7 @@ def test_an_average_over_some_tasks_names_the_others():
 def test_the_papers_rule_reads_what_the_reference_code_read():
     # Capitals after the first word, digits and clitics are not looked up (utils.py, lines 17-71).
     texts = ["The dog's 2 names aren't Bill", "Rex said: It's so"]
-    assert paper_words(texts) == ["the", "dogs", "names", "arent", "said", "so"]
+    assert glue_paper_words(" ".join(texts)) == ["the", "dogs", "names", "arent", "said", "so"]
 
 
 # Rows kept under the paper's list of 21,037 words; a pooled 6,593 of 10,657 for CoLA, 366, 590 and

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lilliput.language.corpus.reading import iter_texts
     from lilliput.language.corpus.settings import CorpusSettings
     from lilliput.language.reading.documents import Document, Source
-    from lilliput.language.tables import filter_table
+    from lilliput.language.tables import filter_table, glue_paper_words
     from lilliput.language.words.counting import build_vocabulary, count_words, iter_documents
     from lilliput.language.words.making import VocabularySettings, make_vocabulary
     from lilliput.language.words.profiles import PROFILES, WordProfile, word_profile
@@ -37,6 +37,7 @@ _LATER = {
     "Document": "reading.documents",
     "Source": "reading.documents",
     "filter_table": "tables",
+    "glue_paper_words": "tables",
     "build_vocabulary": "words.counting",
     "count_words": "words.counting",
     "iter_documents": "words.counting",
@@ -67,6 +68,7 @@ __all__ = [
     "estimate_corpus",
     "filter_table",
     "from_counts",
+    "glue_paper_words",
     "iter_documents",
     "iter_texts",
     "make_vocabulary",

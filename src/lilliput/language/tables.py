@@ -41,10 +41,12 @@ class _Counts:
 
 
 def glue_paper_words(text: str) -> list[str]:
-    """The words that the paper's GLUE rule looks up.
+    """The words that the paper's GLUE rule looks up in a row whose texts are joined by a space.
 
     Words with a capital letter are left out, the first word of the row excepted; digits and most
     punctuation are deleted, and so are the remains of contractions.
+
+    Source: text-machine-lab/mini_bert, utils.py, lines 17-71.
     """
     pieces = text.split(" ")
     checked = [pieces[0], *(word for word in pieces[1:] if word == word.lower())]

@@ -7,13 +7,16 @@ from pathlib import Path
 
 from lilliput.evaluation.settings import WordRule
 from lilliput.evaluation.tasks import TaskDefinition
-from lilliput.language import Vocabulary, read_vocabulary, split_words, word_profile
+from lilliput.language import (
+    Vocabulary,
+    glue_paper_words,
+    read_vocabulary,
+    split_words,
+    word_profile,
+)
 
 Admits = Callable[[Sequence[str]], bool]
 """The texts of one example, in the order of `filter_fields`, to whether it is kept."""
-
-_DELETED = str.maketrans("", "", "0123456789!:&“”—-_,@#$?;’.'()\"")
-_CLITICS = {"nt", "s", "re", "t", "d", "ll"}
 
 
 def filter_fields(task: TaskDefinition, rule: WordRule) -> tuple[str, ...]:
@@ -36,20 +39,9 @@ def admission(vocabulary: Path, rule: WordRule) -> tuple[Admits, str]:
     return (_paper(words) if rule == "paper" else _corrected(words)), words.hash
 
 
-def paper_words(texts: Sequence[str]) -> list[str]:
-    """The words of an example that the paper's rule looks up.
-
-    Source: text-machine-lab/mini_bert, utils.py, lines 17-71.
-    """
-    pieces = " ".join(texts).split(" ")
-    checked = (piece for i, piece in enumerate(pieces) if i == 0 or piece == piece.lower())
-    words = (piece.lower().translate(_DELETED) for piece in checked)
-    return [word for word in words if word and word not in _CLITICS]
-
-
 def _paper(vocabulary: Vocabulary) -> Admits:
     known = frozenset(vocabulary.words)
-    return lambda texts: known.issuperset(paper_words(texts))
+    return lambda texts: known.issuperset(glue_paper_words(" ".join(texts)))
 
 
 def _corrected(vocabulary: Vocabulary) -> Admits:
