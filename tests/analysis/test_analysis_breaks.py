@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from benchmarks.analysis_coverage import claimed_breaks, claimed_in
+from benchmarks.analysis_studies import TRUTHS, UNBROKEN, measurements, simulate, simulate_curves
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lilliput.analysis import (
+    FitOptions,
     Form,
     bootstrap_break_test,
     davies_p,
     fit_form,
+    fit_measurements,
+    frontier_rows,
     profile_interval,
 )
 from lilliput.analysis._aggregate import aggregate
@@ -109,3 +114,86 @@ def test_intraclass_correlation_is_recovered():
     assert intraclass_correlation(noise, run) == pytest.approx(0.8, abs=0.03)
     assert intraclass_correlation(rng.standard_normal(3000), run) < 0.03
     assert intraclass_correlation(noise, np.arange(3000)) == 0.0
+
+
+@pytest.mark.parametrize(
+    "name", ["6 runs x 36 points, frontier", "42 runs x 36 points, frontier", "14 finished runs"]
+)
+def test_breaks_are_rarely_claimed_where_there_are_none(name):
+    # 8 % of 40 studies and three standard errors of that share.
+    claimed = sum(claimed_in(name, index) > 0 for index in range(40))
+    assert claimed / 40 <= 0.08 + 3 * np.sqrt(0.08 * 0.92 / 40)
+
+
+def test_one_run_that_deviates_is_no_break():
+    """All the points past the bend belong to one run: only that run says that there is a bend."""
+    rng = np.random.default_rng(0)
+    x = np.linspace(32, 40, 48)
+    y = 3 - 0.1 * x + 0.002 * rng.standard_normal(48) - 0.1 * np.maximum(x - x[31:33].mean(), 0)
+    for last, is_claimed in ((8, False), (12, True)):
+        run = np.minimum(np.arange(48) // 4, last)
+        data = measurements(np.exp(x), np.exp(y), run, np.ones(48, dtype=bool))
+        found = fit_measurements(data, FitOptions(points="all", resamples=0))
+        assert (len(found.breaks) > 0) == is_claimed
+        assert any("points of a single run" in w for w in found.warnings) != is_claimed
+
+
+def test_turning_runs_over_keeps_what_one_run_does():
+    """Many points of few runs look like evidence to independent noise, not to whole runs."""
+    told = {"p_noise": 0, "p": 0}
+    for index in range(20):
+        data = simulate_curves(index, runs=6, points=36)
+        rows = frontier_rows(data.flops, data.loss)
+        x, y, run = np.log(data.flops[rows]), np.log(data.loss[rows]), data.run[rows]
+        null = fit_form(Form("power"), data.flops[rows], data.loss[rows])
+        test = bootstrap_break_test(x, y, run, null, simulations=100, seed=index)
+        told["p_noise"] += test.p_noise < 0.05
+        told["p"] += test.p < 0.05
+    assert told["p"] <= 2 < told["p_noise"]
+
+
+def test_few_runs_cannot_show_a_break_and_the_tool_says_so():
+    data = simulate(TRUTHS[1], 0, runs=5, points=8)
+    found = fit_measurements(data, FitOptions(points="all", resamples=0))
+    assert found.breaks == ()
+    assert any("5 runs" in w and "luck of one run" in w for w in found.warnings)
+
+
+def test_a_law_with_breaks_that_was_asked_for_is_doubted_in_words():
+    data = simulate(TRUTHS[0], 0, runs=12, points=3)
+    options = FitOptions(law="segmented", breaks=1, points="all", resamples=0)
+    found = fit_measurements(data, options)
+    assert len(found.breaks) == 1
+    assert any("was asked for" in w and "cannot tell" in w for w in found.warnings)
+
+
+def test_a_frontier_says_that_its_intervals_are_short():
+    data = simulate_curves(0, runs=8, points=10)
+    for points, is_said in (("frontier", True), ("final", False)):
+        found = fit_measurements(data, FitOptions(law="power", points=points, resamples=5))
+        assert any("Points of a frontier" in w for w in found.warnings) == is_said
+
+
+def test_the_quick_way_to_count_claims_is_the_slow_one():
+    make, points = UNBROKEN["12 runs x 36 points, frontier"]
+    sets = [(simulate(TRUTHS[1], 0, runs=14), "all"), (make(0), points), (make(1), points)]
+    for seed, (data, kind) in enumerate(sets):
+        options = FitOptions(points=kind, resamples=0, seed=seed)
+        slow = len(fit_measurements(data, options).breaks)
+        assert claimed_breaks(data, kind, seed) == slow
+
+
+def test_the_place_of_a_jump_is_nearly_all_of_its_gap():
+    """Nothing tells where in its gap a clear jump lies: 95 % of the gap is the interval."""
+    rng = np.random.default_rng(0)
+    x = np.linspace(32, 40, 40)
+    y = 3 - 0.1 * x - 0.5 * (x > 36) + 0.001 * rng.standard_normal(40)
+    run = np.arange(40)
+    data = measurements(np.exp(x), np.exp(y), run, np.ones(40, dtype=bool))
+    options = FitOptions(law="segmented_jumps", breaks=1, points="all", resamples=400)
+    found = fit_measurements(data, options).breaks[0]
+    low, high = x[x <= 36].max(), x[x > 36].min()
+    assert low < np.log(found.low) < np.log(found.high) < high
+    share = (np.log(found.high) - np.log(found.low)) / (high - low)
+    # The end points of 400 even draws lie within four standard errors of their place.
+    assert share == pytest.approx(0.95, abs=4 * np.sqrt(2 * 0.025 * 0.975 / 400))

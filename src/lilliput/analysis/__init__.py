@@ -8,13 +8,8 @@ nothing of training and never imports torch.
 
 from lilliput.analysis._cells import Problem
 from lilliput.analysis.acceptability import Acceptability, acceptability, net_benefit
-from lilliput.analysis.breaks import (
-    BreakTest,
-    bootstrap_break_test,
-    davies_p,
-    exponent_against_cut,
-    profile_interval,
-)
+from lilliput.analysis.break_test import BreakTest, bootstrap_break_test
+from lilliput.analysis.breaks import davies_p, exponent_against_cut, profile_interval
 from lilliput.analysis.builtin import BUILTIN_TABLES, load_table, paper_table
 from lilliput.analysis.candidates import LAWS, Form, fit_form
 from lilliput.analysis.correlation import (
@@ -25,12 +20,8 @@ from lilliput.analysis.correlation import (
 )
 from lilliput.analysis.cost_effectiveness import FACTORS, analyse_factors, analyse_icer
 from lilliput.analysis.curves import CurveFit, predict
-from lilliput.analysis.fit import (
-    POINTS,
-    FitOptions,
-    analyse_fit,
-    fit_measurements,
-)
+from lilliput.analysis.fit import analyse_fit, fit_measurements
+from lilliput.analysis.fit_options import POINTS, FitOptions
 from lilliput.analysis.frontier import (
     FRONTIER_METHODS,
     Frontier,

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.analysis.breaks import BreakTest
+from lilliput.analysis.break_test import FEWEST_RUNS, SIGNIFICANCE, BreakTest
 from lilliput.analysis.curves import CurveFit
 
 FloatArray = NDArray[np.float64]
@@ -25,16 +25,19 @@ def fit_warnings(
     flops: FloatArray,
     runs: NDArray[np.intp],
     draws: FloatArray,
+    *,
+    points: str,
 ) -> tuple[str, ...]:
     """Warnings about the choice of law, its breaks and its intervals."""
     found = [
         *_close_rivals(chosen, ranked),
-        *_breaks_not_claimed(chosen, ranked, tests),
+        *_breaks_not_told(chosen, ranked, tests, int(np.unique(runs).size)),
         *_thin_pieces(chosen, flops),
         *_breaks_outside(chosen, flops),
         *_offset_verdict(chosen),
         *_rising(chosen),
         *_few_runs(runs, draws),
+        *(_short_on_frontiers(draws) if points == "frontier" else []),
     ]
     return tuple(found)
 
@@ -66,15 +69,29 @@ def _says_else(rival: CurveFit, chosen: CurveFit) -> bool:
     return True
 
 
-def _breaks_not_claimed(
-    chosen: CurveFit, ranked: list[CurveFit], tests: list[BreakTest]
+def _breaks_not_told(
+    chosen: CurveFit, ranked: list[CurveFit], tests: list[BreakTest], n_runs: int
 ) -> list[str]:
+    """Breaks that BIC would claim and the tests do not, or that were asked for and are not told."""
     best = ranked[0]
-    if not tests or best.breaks.size <= chosen.breaks.size:
+    is_more = best.breaks.size > chosen.breaks.size
+    is_asked = chosen.breaks.size > 0 and all(fit.breaks.size > 0 for fit in ranked)
+    if not is_more and not is_asked:
         return []
+    start = f"BIC alone would choose {_name(best)}" if is_more else f"{_name(chosen)} was asked for"
+    unsure = "the data cannot tell whether there are " + ("more breaks." if is_more else "breaks.")
+    if n_runs < FEWEST_RUNS:
+        return [
+            f"{start}, but the points come from {n_runs} runs, and with fewer than {FEWEST_RUNS} "
+            f"nothing tells a break from the luck of one run: {unsure}"
+        ]
+    failed = next((test for test in reversed(tests) if test.p >= SIGNIFICANCE), None)
+    if failed is None:
+        odd = f"{start}, but one side of a break holds points of a single run: {unsure}"
+        return [odd] if is_more else []
+    how = " when whole runs deviate the other way" if failed.p_runs >= failed.p_noise else ""
     return [
-        f"BIC alone would choose {_name(best)}, but {tests[-1].p:.0%} of data simulated from "
-        f"{tests[-1].null} improve as much: the data cannot tell whether there are more breaks."
+        f"{start}, but {failed.p:.0%} of data simulated from {failed.null} improve as much{how}: {unsure}"
     ]
 
 
@@ -124,3 +141,12 @@ def _few_runs(runs: NDArray[np.intp], draws: FloatArray) -> list[str]:
     if lost > _LOST_DRAWS:
         sentences.append(f"{lost:.0%} of the resamples could not carry the law.")
     return sentences
+
+
+def _short_on_frontiers(draws: FloatArray) -> list[str]:
+    if not np.isfinite(draws).any():
+        return []
+    return [
+        "Points of a frontier are the best of several runs: intervals hold the truth less often than "
+        "they say (see docs/analysis.md, Uncertainty); read them as a lower bound."
+    ]

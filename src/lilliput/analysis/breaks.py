@@ -1,124 +1,26 @@
-"""Are there breaks, how many, and where could they be?
+"""Where could a break be, does the slope change at all, and what does the place of a cut decide?
 
-A searched break has no chi-squared test: its location does not exist under the null. So the number is
-judged by simulating the null (parametric bootstrap of the BIC difference, run effects included), a
-change of slope by Davies' bound, and each location by its profile likelihood.
+The number of breaks is judged by `break_test`; here are Davies' bound for a change of slope, the profile
+likelihood of each location, and the exponents on either side of every cut.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from lilliput.analysis._aggregate import Aggregated, aggregate
-from lilliput.analysis._hinges import every_combination, hinge_design, knot_candidates, rss_at
-from lilliput.analysis.curves import CurveFit, covariance_of, plain
-from lilliput.analysis.diagnostics import intraclass_correlation
+from lilliput.analysis._hinges import hinge_design, rss_at
+from lilliput.analysis.curves import CurveFit, covariance_of
 from lilliput.analysis.power import fit_power
 from lilliput.analysis.segmented import MIN_POINTS
-from lilliput.core.seeding import generator
 
 FloatArray = NDArray[np.float64]
-_NULL_SEARCH = 4_000
-_TESTED_BREAKS = 3
 _DAVIES_POINTS = 10
 _PROFILE_ROUNDS = 4
-
-
-@dataclass(frozen=True)
-class BreakTest:
-    """A null with fewer breaks against up to three more, by parametric bootstrap.
-
-    Attributes:
-        null: Law of the null and its number of breaks.
-        statistic: BIC of the null minus the best BIC of the alternatives.
-        p: Share of data simulated under the null with at least this statistic.
-        simulations: Number of simulated data sets.
-        intraclass_correlation: Of the simulated noise within a run.
-    """
-
-    null: str
-    statistic: float
-    p: float
-    simulations: int
-    intraclass_correlation: float
-
-    def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return plain(vars(self))
-
-
-def bootstrap_break_test(
-    log_flops: FloatArray,
-    log_loss: FloatArray,
-    runs: NDArray[np.intp],
-    null: CurveFit,
-    *,
-    simulations: int,
-    seed: int,
-) -> BreakTest:
-    """Whether breaks beyond those of `null` are more than noise.
-
-    Noise is simulated as a normal run effect plus a normal point effect; their ratio is that of the
-    residuals of the null. Observed and simulated data are treated alike: the null is refitted on its
-    tangent space, the alternatives add to it up to three hinges at any of a grid of locations.
-
-    Args:
-        log_flops: Shape (points,).
-        log_loss: Shape (points,).
-        runs: Run of each point, shape (points,).
-        null: Fitted to these points.
-        simulations: Data sets drawn under the null.
-        seed: Of the draws.
-    """
-    share = intraclass_correlation(log_loss - null.fitted, runs)
-    scale = math.sqrt(null.rss / null.n)
-    rng = generator(seed, "break-test", null.law, null.breaks.size)
-    codes = np.unique(runs, return_inverse=True)[1].reshape(-1)
-    common = rng.standard_normal((simulations, int(codes.max()) + 1))[:, codes]
-    own = rng.standard_normal((simulations, null.n))
-    noise = scale * (math.sqrt(share) * common + math.sqrt(1 - share) * own)
-    every = np.concatenate([log_loss[None, :], null.fitted + noise])
-    basis = np.linalg.qr(null.tangent)[0]
-    deviation = every - null.fitted
-    null_rss = np.sum((deviation - (deviation @ basis) @ basis.T) ** 2, axis=1)
-    gain = _bic(null_rss, null.n, null.n_free) - _best_bic(log_flops, every, null)
-    exceeding = int(np.sum(gain[1:] >= gain[0]))
-    return BreakTest(
-        null=f"{null.law} with {null.breaks.size} breaks" if null.breaks.size else null.law,
-        statistic=float(gain[0]),
-        p=(1 + exceeding) / (1 + simulations),
-        simulations=simulations,
-        intraclass_correlation=share,
-    )
-
-
-def _best_bic(x: FloatArray, every: FloatArray, null: CurveFit) -> FloatArray:
-    """Lowest BIC of each data set over the null with one, two or three more hinges."""
-    distinct, first, codes = np.unique(x, return_index=True, return_inverse=True)
-    weight = np.bincount(codes).astype(np.float64)
-    means = np.stack([np.bincount(codes, weights=y) for y in every]) / weight
-    within = np.sum((every - means[:, codes]) ** 2, axis=1)
-    data = Aggregated(distinct, means[0], weight, 0.0)
-    best = np.full(every.shape[0], np.inf)
-    for more in range(1, _TESTED_BREAKS + 1):
-        n_free = null.n_free + 2 * more
-        if distinct.size < MIN_POINTS * (more + 1) or null.n <= n_free:
-            break
-        candidates = knot_candidates(distinct, more, _NULL_SEARCH)
-        rss = every_combination(data, means, null.tangent[first], candidates, more, MIN_POINTS)
-        lowest = rss.reshape(rss.shape[0], -1).min(axis=1) + within
-        best = np.minimum(best, _bic(lowest, null.n, n_free))
-    return best
-
-
-def _bic(rss: FloatArray, n: int, n_free: int) -> FloatArray:
-    return n * np.log(np.maximum(rss / n, 1e-16)) + n_free * math.log(n)
 
 
 def davies_p(log_flops: FloatArray, log_loss: FloatArray, points: int = _DAVIES_POINTS) -> float:

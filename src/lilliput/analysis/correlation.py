@@ -148,43 +148,47 @@ def analyse_correlation(
     Raises:
         InputError: A column is missing or constant, or fewer than three rows have all of them.
     """
-    rows = (
-        table.select(table.columns["is_final"].astype(bool))
-        if _take_final(table, points)
-        else table
-    )
-    x_name, y_name = x or _default_x(rows), y or _default_y(rows)
-    columns = [_column(rows, name, log) for name in (x_name, y_name, *given)]
-    values = np.column_stack(columns)
+    rows = _rows_of(table, points)
+    names = (x or _default_x(rows), y or _default_y(rows), *given)
+    values = np.column_stack([_column(rows, name, log) for name in names])
     usable = np.asarray(np.isfinite(values).all(axis=1))
     values = values[usable]
-    _check(values, (x_name, y_name, *given), table.source)
+    _check(values, names, table.source)
     runs = rows.text("run")[usable] if "run" in rows else np.arange(values.shape[0]).astype(np.str_)
-    n_runs = np.unique(runs).size
-    statistics = _statistics(values, noise_sd)
-    draws = np.array(
-        [
-            _statistics(values[drawn], noise_sd)
-            for drawn in cluster_draws(runs, resamples=resamples, seed=seed)
-        ]
-    )
-    low, high = expanded_bounds(np.clip(draws, -1, 1), n_runs, level)
-    found = [
-        Correlation(value, *_bounds(low[i], high[i]), values.shape[0])
-        for i, value in enumerate(statistics.tolist())
-    ]
+    n_runs = int(np.unique(runs).size)
+    found = _with_intervals(values, runs, noise_sd, resamples, level, seed)
     return CorrelationResult(
         pearson=found[0],
         spearman=found[1],
         kendall=found[2],
-        x=x_name,
-        y=y_name,
+        x=names[0],
+        y=names[1],
         partial={"pearson": found[3], "spearman": found[4]} if given else {},
         given=given,
         disattenuated=found[5] if noise_sd is not None else None,
         warnings=(*table.warnings, *_warnings(rows, usable, n_runs, found, given)),
-        facts={"n_runs": int(n_runs), "level": level, "log": list(log)},
+        facts={"n_runs": n_runs, "level": level, "log": list(log)},
     )
+
+
+def _with_intervals(
+    values: FloatArray,
+    runs: NDArray[np.str_],
+    noise_sd: float | None,
+    resamples: int,
+    level: float,
+    seed: int,
+) -> list[Correlation]:
+    """Every statistic of the values (points, columns), with bounds from drawing whole runs."""
+    drawn = cluster_draws(runs, resamples=resamples, seed=seed)
+    found = _statistics(values, noise_sd)
+    draws = np.array([_statistics(values[rows], noise_sd) for rows in drawn])
+    draws = np.clip(draws.reshape(-1, found.size), -1, 1)
+    low, high = expanded_bounds(draws, np.unique(runs).size, level)
+    return [
+        Correlation(value, *_bounds(low[i], high[i]), values.shape[0])
+        for i, value in enumerate(found.tolist())
+    ]
 
 
 def _statistics(values: FloatArray, noise_sd: float | None) -> FloatArray:
@@ -208,8 +212,11 @@ def reliability(y: FloatArray, noise_sd: float) -> float:
     return share if share > 0 else math.nan
 
 
-def _take_final(table: Table, points: str) -> bool:
-    return points == "final" and "is_final" in table and bool(table.columns["is_final"].any())
+def _rows_of(table: Table, points: str) -> Table:
+    """Finished runs where only those were asked for and the table marks them; else every row."""
+    if points != "final" or "is_final" not in table or not table.columns["is_final"].any():
+        return table
+    return table.select(table.columns["is_final"].astype(bool))
 
 
 def _default_x(table: Table) -> str:

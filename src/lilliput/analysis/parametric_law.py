@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,20 +74,11 @@ def fit_parametric_law(
     draws = _draws(sized, fit, constants, resamples, resample, seed)
     curve = _curve(fit, data, float(np.median(constants)))
     n_runs = int(np.unique(data.run).size)
-    low, high = expanded_bounds(draws, n_runs, level)
-    se = spread(draws)
-    estimates = {
-        name: Estimate(float(curve.values[i]), *_known(low[i], high[i], se[i]))
-        for i, name in enumerate(_NAMES)
-    }
-    share = draws[:, 4] / (draws[:, 3] + draws[:, 4])
-    share_low, share_high = expanded_bounds(share[:, None], n_runs, level)
-    estimates["size_exponent"] = Estimate(
-        fit.size_exponent, *_known(share_low[0], share_high[0], spread(share[:, None])[0])
-    )
+    options = {"points_kind": points, "resamples": resamples, "resample": resample}
+    options |= {"level": level, "seed": seed}
     return LawFit(
         law="parametric",
-        parameters=estimates,
+        parameters=_estimates(fit, curve, draws, n_runs, level),
         breaks=(),
         r2=curve.r2,
         bic=curve.bic,
@@ -101,19 +93,33 @@ def fit_parametric_law(
         draws=draws,
         covariance=covariance_of(curve),
         diagnostics=residual_diagnostics(curve, np.log(data.flops), np.log(data.loss), data.run),
-        facts={
-            "flops_column": data.flops_column,
-            "loss_column": data.loss_column,
-            "objective": fit.objective,
-            "points_kind": points,
-            "n_runs": n_runs,
-            "refused": dict(data.refused),
-            "resamples": resamples,
-            "resample": resample,
-            "level": level,
-            "seed": seed,
-        },
+        facts=_facts(data, fit, n_runs) | options,
     )
+
+
+def _facts(data: Measurements, fit: ParametricFit, n_runs: int) -> dict[str, Any]:
+    return {
+        "flops_column": data.flops_column,
+        "loss_column": data.loss_column,
+        "objective": fit.objective,
+        "n_runs": n_runs,
+        "refused": dict(data.refused),
+    }
+
+
+def _estimates(
+    fit: ParametricFit, curve: CurveFit, draws: FloatArray, n_runs: int, level: float
+) -> dict[str, Estimate]:
+    """The constants with their intervals, and the exponent of the best size, beta / (alpha + beta)."""
+    share = draws[:, 4:5] / (draws[:, 3:4] + draws[:, 4:5])
+    every = np.concatenate([draws, share], axis=1)
+    low, high = expanded_bounds(every, n_runs, level)
+    se = spread(every)
+    values = [*curve.values.tolist(), fit.size_exponent]
+    return {
+        name: Estimate(value, *_known(low[i], high[i], se[i]))
+        for i, (name, value) in enumerate(zip((*_NAMES, "size_exponent"), values, strict=True))
+    }
 
 
 def sized_measurements(table: Table, data: Measurements, points: str) -> SizedMeasurements:

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.analysis.curves import predict
-from lilliput.analysis.fit import FitOptions, analyse_fit, draw_parameters, pick_points
+from lilliput.analysis.fit import analyse_fit
+from lilliput.analysis.fit_draws import draw_parameters
+from lilliput.analysis.fit_options import FitOptions, pick_points
 from lilliput.analysis.measurements import Measurements, measurements_of
 from lilliput.analysis.parametric import optimum
 from lilliput.analysis.power import fit_power
@@ -106,20 +108,11 @@ def analyse_plan(
     required = None
     if target_loss is not None:
         required = _required_flops(fit, target_loss, n_runs, options.level)
-        if not math.isfinite(required.value):
-            raise InputError(
-                f"the target loss must be within reach of the fitted law ({fit.law})",
-                got=target_loss,
-                remedy=f"On the points used the loss runs from {fit.loss.min():.4g} to {fit.loss.max():.4g}.",
-            )
         budget = required.value
     assert budget is not None
-    if fit.law == "parametric":
-        size, tokens = _parametric_optimum(fit, budget, n_runs, options.level)
-        size_warnings: tuple[str, ...] = ()
-    else:
-        size, tokens, size_warnings = _optimal_size(table, data, budget, options)
+    size, tokens, size_warnings = _best_split(table, data, fit, budget, options)
     shape, shape_warnings = _nearest_shape(table, size)
+    warnings = (*fit.warnings, *_distance_warning(fit, budget), *size_warnings, *shape_warnings)
     return Plan(
         fit=fit,
         budget=budget,
@@ -129,12 +122,7 @@ def analyse_plan(
         tokens=tokens,
         shape=shape,
         more_runs_to_halve=_more_runs(data, fit, options),
-        warnings=(
-            *fit.warnings,
-            *_distance_warning(fit, budget),
-            *size_warnings,
-            *shape_warnings,
-        ),
+        warnings=warnings,
     )
 
 
@@ -166,6 +154,12 @@ def _at(fit: LawFit, names: tuple[str, ...], draw: FloatArray, budget: float) ->
 def _required_flops(fit: LawFit, target: float, n_runs: int, level: float) -> Estimate:
     reach = (float(fit.flops.min()) / _REACH, float(fit.flops.max()) * _REACH)
     value = _invert(fit, fit.curve.parameter_vector(), target, reach)
+    if not math.isfinite(value):
+        raise InputError(
+            f"the target loss must be within reach of the fitted law ({fit.law})",
+            got=target,
+            remedy=f"On the points used the loss runs from {fit.loss.min():.4g} to {fit.loss.max():.4g}.",
+        )
     draws = np.array([[_invert(fit, draw, target, reach)] for draw in fit.draws]).reshape(-1, 1)
     return _estimate(value, draws, n_runs, level)
 
@@ -189,6 +183,16 @@ def _invert(fit: LawFit, vector: FloatArray, target: float, reach: tuple[float, 
         else:
             low = middle
     return high
+
+
+def _best_split(
+    table: Table, data: Measurements, fit: LawFit, budget: float, options: FitOptions
+) -> tuple[Estimate | None, Estimate | None, tuple[str, ...]]:
+    """Parameters and tokens for the budget: those of L(N, D), else those of the frontier."""
+    if fit.law != "parametric":
+        return _optimal_size(table, data, budget, options)
+    n_runs = int(np.unique(data.run).size)
+    return *_parametric_optimum(fit, budget, n_runs, options.level), ()
 
 
 def _parametric_optimum(

@@ -1,0 +1,136 @@
+"""From a fitted curve, its rivals, tests and draws to the result that is handed back."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.analysis._verdicts import fit_warnings
+from lilliput.analysis.break_test import BreakTest
+from lilliput.analysis.breaks import davies_p, exponent_against_cut, profile_interval
+from lilliput.analysis.curves import CurveFit, covariance_of
+from lilliput.analysis.diagnostics import residual_diagnostics
+from lilliput.analysis.fit_options import FitOptions, Rows
+from lilliput.analysis.measurements import Measurements
+from lilliput.analysis.resampling import expanded_bounds, spread
+from lilliput.analysis.results import BreakEstimate, Candidate, Estimate, LawFit
+
+FloatArray = NDArray[np.float64]
+_Row = tuple[float, float | None, float | None, float | None]
+
+
+def assemble(
+    data: Measurements,
+    rows: Rows,
+    chosen: CurveFit,
+    fits: list[CurveFit],
+    tests: list[BreakTest],
+    draws: FloatArray,
+    options: FitOptions,
+) -> LawFit:
+    """Everything that is known about the chosen law, as one result.
+
+    Args:
+        data: The measurements.
+        rows: Those that entered the fit.
+        chosen: The law.
+        fits: All candidates.
+        tests: Of its breaks.
+        draws: Its parameters and breaks refitted to resampled runs.
+        options: How it was fitted.
+    """
+    flops, loss, runs = data.flops[rows], data.loss[rows], data.run[rows]
+    log_flops, log_loss = np.log(flops), np.log(loss)
+    clusters = data.group if options.resample == "both" else data.run
+    behind = _clusters_behind(chosen, flops, clusters[rows], int(np.unique(clusters).size))
+    numbers = _with_intervals(chosen, draws, behind, options.level)
+    count = chosen.values.size
+    profiles = [
+        _profile(log_flops, log_loss, chosen, i, options.level) for i in range(chosen.breaks.size)
+    ]
+    ranked = sorted(fits, key=lambda fit: fit.bic)
+    doubts = fit_warnings(chosen, ranked, tests, flops, runs, draws, points=options.points)
+    return LawFit(
+        law=chosen.law,
+        parameters={
+            name: Estimate(*row) for name, row in zip(chosen.names, numbers[:count], strict=True)
+        },
+        breaks=tuple(
+            BreakEstimate(*row, *profile)
+            for row, profile in zip(numbers[count:], profiles, strict=True)
+        ),
+        r2=chosen.r2,
+        bic=chosen.bic,
+        aicc=chosen.aicc,
+        n=chosen.n,
+        candidates=tuple(Candidate.of(fit) for fit in ranked),
+        warnings=(*data.warnings, *doubts),
+        curve=chosen,
+        flops=flops,
+        loss=loss,
+        runs=tuple(data.run_names[code] for code in runs.tolist()),
+        draws=draws,
+        covariance=covariance_of(chosen),
+        diagnostics=residual_diagnostics(chosen, log_flops, log_loss, runs),
+        break_tests={
+            "davies_p": davies_p(log_flops, log_loss),
+            "bootstrap": [test.as_record() for test in tests],
+        },
+        cut_sensitivity=exponent_against_cut(flops, loss),
+        facts=_facts(data, rows, options),
+    )
+
+
+def _clusters_behind(
+    fit: CurveFit, flops: FloatArray, clusters: NDArray[np.intp], every: int
+) -> list[int]:
+    """Clusters that inform each parameter and break: those on its piece, or on the thinner side."""
+    if fit.law not in ("segmented", "segmented_jumps"):
+        return [every] * fit.parameter_vector().size
+    piece = np.searchsorted(fit.breaks, flops, side="left")
+    on_piece = [int(np.unique(clusters[piece == i]).size) for i in range(fit.breaks.size + 1)]
+    both_sides = [min(pair) for pair in itertools.pairwise(on_piece)]
+    return [n for count in on_piece for n in (count, count)] + both_sides
+
+
+def _facts(data: Measurements, rows: Rows, options: FitOptions) -> dict[str, Any]:
+    return {
+        "flops_column": data.flops_column,
+        "loss_column": data.loss_column,
+        "points_kind": options.points,
+        "frontier_method": options.frontier_method if options.points == "frontier" else None,
+        "finished_only": options.finished_only,
+        "n_runs": int(np.unique(data.run).size),
+        "n_runs_on_points": int(np.unique(data.run[rows]).size),
+        "n_measurements": len(data),
+        "refused": dict(data.refused),
+        "resamples": options.resamples,
+        "resample": options.resample,
+        "level": options.level,
+        "seed": options.seed,
+    }
+
+
+def _with_intervals(
+    fit: CurveFit, draws: FloatArray, behind: list[int], level: float
+) -> list[_Row]:
+    """Value, bounds and standard error of each parameter and break; None where draws give none."""
+    low, high = expanded_bounds(draws, behind, level)
+    rows = zip(fit.parameter_vector().tolist(), low, high, spread(draws), strict=True)
+    return [(value, _known(a), _known(b), _known(c)) for value, a, b, c in rows]
+
+
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else float(number)
+
+
+def _profile(
+    log_flops: FloatArray, log_loss: FloatArray, fit: CurveFit, index: int, level: float
+) -> tuple[float | None, float | None]:
+    if fit.law != "segmented":
+        return None, None
+    return profile_interval(log_flops, log_loss, fit, index, level)
