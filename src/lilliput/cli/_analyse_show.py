@@ -1,0 +1,39 @@
+"""How results of `lilliput analyse` read on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lilliput.cli._frame import echo
+
+
+def interval(record: Mapping[str, Any]) -> str:
+    if record["low"] is None:
+        return f"{record['value']:.4g} (no interval)"
+    return f"{record['value']:.4g} ({record['low']:.4g} to {record['high']:.4g})"
+
+
+def show_fit(found: Any, with_warnings: bool = True) -> None:
+    record = found.as_record()
+    echo(f"{found.law}: R2 {found.r2:.4f}, BIC {found.bic:.1f}, {found.n} points")
+    for name, value in record["parameters"].items():
+        echo(f"  {name:15}{interval(value)}")
+    for value in record["breaks"]:
+        echo(f"  {'break at':15}{interval(value)}")
+    echo("Laws compared (law, breaks, BIC):")
+    for candidate in found.candidates:
+        echo(f"  {candidate.law:17}{candidate.n_breaks}  {candidate.bic:9.1f}")
+    if with_warnings:
+        show_warnings(found.warnings)
+
+
+def show_strategies(found: Any) -> None:
+    for s in found.strategies:
+        ratio = "" if s.icer is None else f"{s.icer:.5g}"
+        echo(f"{s.status:2}  {s.cost:12.5g}  {s.effect:10.5g}  {ratio:>12}  {s.name}")
+
+
+def show_warnings(warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        echo(f"Note: {warning}")

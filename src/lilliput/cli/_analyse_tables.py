@@ -1,0 +1,63 @@
+"""`lilliput analyse check` and `convert`: from anyone's table to the tidy one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lilliput.cli._analyse_options import column_mapping, with_options
+from lilliput.cli._analyse_show import show_warnings
+from lilliput.cli._frame import EXIT_USER, JsonOption, deliver, echo, suggest
+
+
+@with_options(columns=column_mapping)
+def check(
+    table: Path,
+    as_json: JsonOption = False,
+    *,
+    columns: dict[str, str],
+) -> None:
+    """Check a table against the schema, naming the line of each fault.
+
+    Example: lilliput analyse check runs.csv --column loss=val_loss
+    """
+    from lilliput.analysis import check_table
+
+    problems = check_table(table, columns=columns)
+
+    def show() -> None:
+        for problem in problems:
+            echo(f"line {problem.line}, {problem.column}: {problem.rule}: got {problem.got!r}")
+        echo(f"{len(problems)} faults.")
+
+    deliver({"problems": [problem.as_record() for problem in problems]}, as_json, show)
+    if problems:
+        raise typer.Exit(EXIT_USER)
+
+
+@with_options(columns=column_mapping)
+def convert(
+    table: Path,
+    out: Annotated[Path, typer.Option("--out", help="A .csv or .parquet file to write.")],
+    as_json: JsonOption = False,
+    *,
+    columns: dict[str, str],
+) -> None:
+    """Turn a table with other headers into the tidy table.
+
+    Example: lilliput analyse convert mine.csv --column loss=val_loss --column flops_hoffmann=C --out runs.csv
+    """
+    from lilliput.analysis import read_table, write_table
+
+    found = read_table(table, columns=columns)
+    write_table(found, out)
+    record = {"rows": len(found), "columns": list(found.columns), "path": str(out)}
+
+    def show() -> None:
+        echo(f"{len(found)} rows written to {out}.")
+        show_warnings(found.warnings)
+        suggest(f"lilliput analyse fit {out}")
+
+    deliver(record | {"warnings": list(found.warnings)}, as_json, show)
