@@ -26,6 +26,7 @@ from lilliput.evaluation.encoding import TextEncoder
 from lilliput.evaluation.pairs.likelihood import score_sentences
 from lilliput.evaluation.pairs.reading import find_paradigms, read_paradigm
 from lilliput.models import build_model, export_model
+from lilliput.training.plan import has_bf16_products
 
 PARADIGMS = (
     "adjunct_island",
@@ -70,10 +71,9 @@ def main() -> None:
         # minicons calls a method that transformers 5 has dropped; calling the tokenizer is the same.
         peer.tokenizer.batch_encode_plus = peer.tokenizer.__call__
 
-        def ours():
-            return score_sentences(
-                model, encoder.tokenised(sentences), encoder.special, PairSettings()
-            )
+        def ours(dtype):
+            settings = PairSettings(dtype=dtype)
+            return score_sentences(model, encoder.tokenised(sentences), encoder.special, settings)
 
         def theirs(batch):
             return np.array(
@@ -86,17 +86,20 @@ def main() -> None:
                 ]
             )
 
-        ways = {"ours": ours}
+        ways = {"ours": lambda: ours("float32")}
         ways |= {f"minicons, {n}": lambda n=n: theirs(n) for n in options.peer_batch}
+        if has_bf16_products():
+            ways["ours, bf16"] = lambda: ours("bfloat16")
         times = {name: [] for name in ways}
-        furthest = 0.0
+        furthest = dict.fromkeys(ways, 0.0)
         for _ in range(options.repeats):
             found = {}
             for name, way in ways.items():
                 started = time.perf_counter()
                 found[name] = way()
                 times[name].append(time.perf_counter() - started)
-                furthest = max(furthest, float(np.abs(found[name] - found["ours"]).max()))
+                apart = float(np.abs(found[name] - found["ours"]).max())
+                furthest[name] = max(furthest[name], apart)
     medians = {name: statistics.median(values) for name, values in times.items()}
     record = {
         "sentences": len(sentences),
@@ -109,10 +112,12 @@ def main() -> None:
     if options.json:
         print(json.dumps(record))
         return
-    print(f"{len(sentences)} sentences, largest difference {furthest:.1e} nats")
+    print(f"{len(sentences)} sentences; largest difference from our float32 in nats")
     for name, values in times.items():
         spread = f"{min(values):.1f} to {max(values):.1f}"
-        print(f"{name:14}{medians[name]:8.1f} s ({spread}){medians[name] / medians['ours']:8.1f}x")
+        print(
+            f"{name:14}{medians[name]:8.1f} s ({spread}){medians[name] / medians['ours']:8.2f}x {furthest[name]:.1e}"
+        )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Each run is fine-tuned and scored from its trained and from its untrained weight
 study, so that a second call, or one after an interruption, does only what is left.
 
     python benchmarks/evaluation_table.py STUDY --glue GLUE_FOLDER --pairs BLIMP_FOLDER [--seeds 3]
-        [--train 2000] [--minutes 6] [--threads 1]
+        [--train 1000] [--minutes 6] [--threads 1]
 
 --minutes: begin no further evaluation after so long, print what is there, and go on at the next call.
 """
@@ -71,8 +71,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--vocabulary", type=Path, help="by default the study's")
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--train", type=int, default=2000, help="most training examples of a task")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--train", type=int, default=1000, help="most training examples of a task")
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--threads", type=int, default=1)
