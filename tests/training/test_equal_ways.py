@@ -11,9 +11,10 @@ import torch
 from lilliput.core.progress import SILENT
 from lilliput.models import build_model
 from lilliput.training.batches import Grouping, make_batch
+from lilliput.training.book import Branching
 from lilliput.training.data import load_data
 from lilliput.training.engine import Engine, weighted_loss
-from lilliput.training.loop import Branching, TrainingLoop
+from lilliput.training.loop import TrainingLoop
 from lilliput.training.masking import MaskKey
 from lilliput.training.optimizer import FlatAdamW
 from lilliput.training.plan import ExecutionPlan

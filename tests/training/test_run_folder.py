@@ -209,6 +209,22 @@ def test_an_interrupt_saves_first(make_config, tokens, tmp_path, monkeypatch, nu
     assert_same_run(tmp_path / "whole", out)
 
 
+def test_the_last_and_the_named_checkpoints_are_kept(make_config, tokens, tmp_path, monkeypatch):
+    config = make_config(save_interval_s=1e-9, save_total_limit=3, save_steps=(2, 4))
+    update = Engine.update
+
+    def stopping(self, batch, learning_rate, step):
+        if step == 8:
+            raise _StopError
+        return update(self, batch, learning_rate, step)
+
+    monkeypatch.setattr(Engine, "update", stopping)
+    with pytest.raises(_StopError):
+        train(config, tokens, tmp_path / "run")
+    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert kept == ["initial", "resume-5", "resume-6", "resume-7", "step-2", "step-4"]
+
+
 def test_a_run_in_another_thread_leaves_signals_alone(make_config, tokens, tmp_path):
     results = []
     worker = threading.Thread(target=lambda: results.append(train(make_config(), tokens, tmp_path / "run")))  # fmt: skip

@@ -23,8 +23,9 @@ from lilliput.training import (
     switch_table,
     train,
 )
+from lilliput.training.book import Branching
 from lilliput.training.data import load_data
-from lilliput.training.loop import Branching, TrainingLoop
+from lilliput.training.loop import TrainingLoop
 from lilliput.training.sequences import SPECIAL_PER_SEQUENCE
 from lilliput.training.validation import Measurement
 from lilliput.training.weights import build_run_model
@@ -38,11 +39,11 @@ def make_loop(config: RunConfig, tokens: Path, folder: Path) -> TrainingLoop:
 
 
 def batch_of(loop: TrainingLoop, step: int = 1):
-    return loop._batch(step)
+    return loop.batch(step)
 
 
 def measure(loop: TrainingLoop, number: int = 0) -> Measurement:
-    return loop._validation.measure(loop._engine.model, loop._plan, number)
+    return loop.book.validation.measure(loop.engine.model, loop.plan, number)
 
 
 @pytest.fixture
@@ -118,8 +119,10 @@ def test_unscored_padding_is_imputed_as_m_l_over_m_plus_p(loop_with):
     loop = loop_with()
     measured = measure(loop)
     assert measured.loss_reference_imputed
-    batch = loop._validation._batch(0)
-    lengths = loop._data.validation.lengths[loop._validation._chosen] + SPECIAL_PER_SEQUENCE
+    batch = loop.book.validation._batch(0)
+    lengths = (
+        loop.course.data.validation.lengths[loop.book.validation._chosen] + SPECIAL_PER_SEQUENCE
+    )
     masked, pads = batch.scored, int((32 - lengths).sum())
     expected = masked * measured.loss / (masked + pads)
     assert measured.loss_reference == pytest.approx(expected, rel=1e-9)
@@ -140,9 +143,9 @@ def test_pads_change_nothing_when_they_are_masked(loop_with, monkeypatch):
     """The same sequences padded to 32 columns or to their own length."""
     loop = loop_with(model=tiny_model(hidden_dropout_prob=0.0))
     narrow = measure(loop).loss
-    loop._validation._fixed = None
-    loop._validation._grouping = type(loop._validation._grouping)(1000, 10**9)
-    assert len(loop._validation._batch(0).micro_batches) == 1
+    loop.book.validation._fixed = None
+    loop.book.validation._grouping = type(loop.book.validation._grouping)(1000, 10**9)
+    assert len(loop.book.validation._batch(0).micro_batches) == 1
     # float32 sums in another order.
     assert measure(loop).loss == pytest.approx(narrow, rel=1e-6)
 
@@ -197,8 +200,8 @@ def test_dropout_acts_in_updates_and_not_in_evaluations(loop_with):
     assert measure(loop) == measure(loop)
     batch = batch_of(loop)
     torch.manual_seed(0)
-    first = loop._engine.accumulate(batch).item()
-    assert loop._engine.accumulate(batch).item() != first
+    first = loop.engine.accumulate(batch).item()
+    assert loop.engine.accumulate(batch).item() != first
 
 
 # B5: accumulation
@@ -239,7 +242,7 @@ def test_evaluation_masks_are_redrawn_only_under_the_switch(loop_with):
 def test_fixed_evaluation_masks_are_shared_by_seeds_and_redrawn_ones_are_not(loop_with):
     def masks(loop):
         return np.concatenate(
-            [m.targets_N.numpy() for m in loop._validation._batch(0).micro_batches]
+            [m.targets_N.numpy() for m in loop.book.validation._batch(0).micro_batches]
         )
 
     assert np.array_equal(masks(loop_with(seed=0)), masks(loop_with(seed=1)))
@@ -264,7 +267,7 @@ def test_batch_means_weigh_a_short_last_batch_more(loop_with):
     batched = loop_with(training=recipe, score_padding=True, eval_average="batch")
     for loop in (pooled, batched):
         for step in range(1, 13):
-            loop._engine.update(batch_of(loop, step), 3e-3, step)
+            loop.engine.update(batch_of(loop, step), 3e-3, step)
     assert measure(pooled).loss == pytest.approx(measure(batched).loss, rel=1e-6)
     expected = _mean_of_batch_means(batched, 45)
     assert measure(batched).loss_reference == pytest.approx(expected, rel=1e-6)
@@ -273,7 +276,7 @@ def test_batch_means_weigh_a_short_last_batch_more(loop_with):
 
 def _mean_of_batch_means(loop: TrainingLoop, size: int) -> float:
     """By the textbook: cross-entropy of each batch with logits for all positions."""
-    model, means = loop._engine.model.eval(), []
+    model, means = loop.engine.model.eval(), []
     (micro,) = _one_pass(loop)
     with torch.no_grad():
         logits = model.logits(
@@ -287,14 +290,14 @@ def _mean_of_batch_means(loop: TrainingLoop, size: int) -> float:
 
 
 def _one_pass(loop: TrainingLoop):
-    loop._validation._fixed = None
-    loop._validation._grouping = type(loop._validation._grouping)(1000, 10**9)
-    return loop._validation._batch(0).micro_batches
+    loop.book.validation._fixed = None
+    loop.book.validation._grouping = type(loop.book.validation._grouping)(1000, 10**9)
+    return loop.book.validation._batch(0).micro_batches
 
 
 def test_without_shuffling_every_seed_reads_the_stored_order(loop_with):
     def first_tokens(loop):
-        batch = loop._order.sequences_at(*loop._stream.places(1))
+        batch = loop.course.chosen(1)
         return batch.tolist()
 
     stored = [first_tokens(loop_with(seed=s, shuffle=False)) for s in (0, 1)]
@@ -309,8 +312,8 @@ def test_without_shuffling_every_seed_reads_the_stored_order(loop_with):
 def test_gradients_are_clipped_only_under_the_switch(loop_with):
     for limit in (0.05, 0.0):
         loop = loop_with(max_grad_norm=limit)
-        loop._engine.accumulate(batch_of(loop))
-        optimizer = loop._engine.optimizer
+        loop.engine.accumulate(batch_of(loop))
+        optimizer = loop.engine.optimizer
         before = optimizer.gradients.norm().item()
         assert before > 0.05
         optimizer.clip(limit)
@@ -319,8 +322,8 @@ def test_gradients_are_clipped_only_under_the_switch(loop_with):
 
 
 def test_biases_and_norms_are_decayed_only_under_the_switch(loop_with):
-    chosen = set(loop_with()._engine.optimizer.decayed_names)
-    all_names = set(loop_with(decay_all_parameters=True)._engine.optimizer.decayed_names)
+    chosen = set(loop_with().engine.optimizer.decayed_names)
+    all_names = set(loop_with(decay_all_parameters=True).engine.optimizer.decayed_names)
     vectors = all_names - chosen
     assert chosen
     assert all(name.endswith("bias") or "norm" in name for name in vectors)

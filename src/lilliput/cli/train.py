@@ -25,6 +25,10 @@ def register(app: typer.Typer) -> None:
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="TOML file of the run.")],
+    start_from: Annotated[
+        Path | None,
+        typer.Option("--from", help="Hugging Face folder of a model to go on training."),
+    ] = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -33,8 +37,14 @@ def train(
     from lilliput.training import read_recipe
     from lilliput.training import train as train_run
 
-    run = read_recipe(recipe, overrides or ())
-    result = train_run(run.config, run.tokens, run.out, reporter=reporter_for_terminal())
+    run = read_recipe(recipe, overrides or (), start_from)
+    result = train_run(
+        run.config,
+        run.tokens,
+        run.out,
+        reporter=reporter_for_terminal(),
+        weights_from=run.weights_from,
+    )
     record: dict[str, Any] = {"out": str(run.out), **result.as_record()}
     deliver(record, as_json, lambda: _show(result))
 

@@ -86,8 +86,9 @@ def load_tokenizer(folder: Path) -> LoadedTokenizer:
     backend.encode_special_tokens = True
     size = backend.get_vocab_size(with_added_tokens=True)
     kind, asked, content = str(record["model"]["type"]).lower(), size, file_hash(path)
-    if is_artefact(folder):
-        manifest = read_manifest(folder, "tokenizer")
+    # An exported model is an artefact too, with a tokenizer among its files.
+    manifest = read_manifest(folder) if is_artefact(folder) else None
+    if manifest is not None and manifest.kind == "tokenizer":
         content = manifest.content
         kind, asked = str(manifest.settings["kind"]), int(manifest.settings["vocab_size"])
     return LoadedTokenizer(

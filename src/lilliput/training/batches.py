@@ -136,6 +136,7 @@ def make_batch(
     grouping: Grouping,
     *,
     averaging: Averaging | None = None,
+    groups: list[tuple[NDArray[np.int64], int]] | None = None,
 ) -> GlobalBatch:
     """The global batch of the sequences `chosen_G`.
 
@@ -146,10 +147,13 @@ def make_batch(
         objective: What is predicted.
         grouping: How forward passes are formed.
         averaging: Average micro-batches alone; None averages over all scored positions.
+        groups: Rows and width of each forward pass; None lets `grouping` choose them.
     """
     lengths_G = sequences.lengths[chosen_G] + SPECIAL_PER_SEQUENCE
     width = objective.max_seq_length if objective.pads_to_max else int(lengths_G.max())
-    ids_GL = padded_ids(sequences, chosen_G, width, objective.special)
+    if groups is None:
+        groups = pass_groups(lengths_G, width, objective, grouping)
+    ids_GL = padded_ids(sequences, chosen_G, max(w for _, w in groups), objective.special)
     seen_GL, targets_GL, scored_GL = _inputs_and_targets(ids_GL, key, objective)
     weights_G = _row_weights(scored_GL.sum(1), averaging)
     micro_batches = [
@@ -163,7 +167,7 @@ def make_batch(
             scored_GL=scored_GL,
             weights_G=weights_G,
         )
-        for rows, bucket in _groups(lengths_G, width, objective, grouping)
+        for rows, bucket in groups
     ]
     return GlobalBatch(
         micro_batches,
@@ -207,9 +211,10 @@ def _row_weights(counts_G: NDArray[Any], averaging: Averaging | None) -> NDArray
     return (1.0 / (totals * averaging.parts))[part_G].astype(np.float32)
 
 
-def _groups(
+def pass_groups(
     lengths_G: NDArray[np.int64], width: int, objective: Objective, grouping: Grouping
 ) -> list[tuple[NDArray[np.int64], int]]:
+    """Rows and width of each forward pass over sequences of these lengths, none wider than `width`."""
     if objective.pads_to_max:
         parts = -(-len(lengths_G) // grouping.max_rows)
         return [(rows, width) for rows in np.array_split(np.arange(len(lengths_G)), parts)]

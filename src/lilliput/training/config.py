@@ -24,6 +24,7 @@ from lilliput.training.switches import Profile, Switches, profile_values, switch
 
 RUN_KIND = "run"
 RUN_SCHEMA = 1
+PLAN = "plan.json"
 _EXECUTION: dict[str, Any] = {"identity": False}
 
 
@@ -120,6 +121,10 @@ class TrainingConfig(Settings):
         "auto", description="Of the matrix products; auto takes bfloat16 where it is faster.",
         json_schema_extra=_EXECUTION,
     )  # fmt: skip
+    fleet_size: PositiveInt = Field(
+        1, description="Runs of one shape that a study trains as one stacked computation at most; 1 "
+        "trains each alone.", json_schema_extra=_EXECUTION,
+    )  # fmt: skip
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where to train; auto takes a GPU when there is one.",
         json_schema_extra=_EXECUTION,
@@ -189,6 +194,9 @@ class RunConfig(Settings):
         description="Recipe: data, optimizer, evaluation.",
     )
     seed: NonNegativeInt = Field(0, description="Of initial weights, data order, masks, dropout.")
+    initial_weights: str = Field(
+        "", description="Hash of imported weights to start from; empty: drawn from the seed."
+    )
 
     @model_validator(mode="after")
     def _sequences_fit_the_model(self) -> Self:
@@ -237,11 +245,15 @@ class RunConfig(Settings):
                 del training["switches"][row.name]
         # Mixtures that end in the same switches are the same run, whatever profile they started from.
         del training["profile"]
-        return {
+        settings: dict[str, Any] = {
             "model": self.model.model_dump(mode="json"),
             "training": training,
             "seed": self.seed,
         }
+        # Left out where there are none, so that runs from scratch keep the ids they always had.
+        return settings | (
+            {"initial_weights": self.initial_weights} if self.initial_weights else {}
+        )
 
 
 def run_identity(config: RunConfig, tokens_manifest: Manifest) -> str:

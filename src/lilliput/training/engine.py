@@ -13,7 +13,7 @@ from torch import Tensor
 from lilliput.core.seeding import stream_key
 from lilliput.models import LanguageModel
 from lilliput.training.batches import GlobalBatch, MicroBatch
-from lilliput.training.config import RunConfig
+from lilliput.training.config import RunConfig, TrainingConfig
 from lilliput.training.loss import fused_cross_entropy, token_losses
 from lilliput.training.optimizer import FlatAdamW
 from lilliput.training.plan import ExecutionPlan
@@ -31,13 +31,7 @@ class Engine:
     def __init__(self, model: LanguageModel, config: RunConfig, plan: ExecutionPlan) -> None:
         training = config.training
         self.model = model
-        self.optimizer = FlatAdamW(
-            model,
-            weight_decay=training.weight_decay,
-            betas=(training.adam_beta1, training.adam_beta2),
-            eps=training.adam_epsilon,
-            decay_all=training.switches.decay_all_parameters,
-        )
+        self.optimizer = make_optimizer(model, training)
         self._plan = plan
         self._max_grad_norm = training.switches.max_grad_norm
         self._seed = config.seed
@@ -70,6 +64,20 @@ class Engine:
         return total
 
 
+def make_optimizer(
+    model: LanguageModel, training: TrainingConfig, buffers: tuple[Tensor, Tensor] | None = None
+) -> FlatAdamW:
+    """The optimizer that a recipe asks for, over the parameters of `model`."""
+    return FlatAdamW(
+        model,
+        weight_decay=training.weight_decay,
+        betas=(training.adam_beta1, training.adam_beta2),
+        eps=training.adam_epsilon,
+        decay_all=training.switches.decay_all_parameters,
+        buffers=buffers,
+    )
+
+
 def weighted_loss(model: LanguageModel, micro: MicroBatch, plan: ExecutionPlan) -> Tensor:
     """The weighted sum of the micro-batch's losses in nats, with gradients."""
     micro = micro if plan.device == "cpu" else micro.to(torch.device(plan.device))
@@ -88,13 +96,14 @@ def scored_losses(model: LanguageModel, micro: MicroBatch, plan: ExecutionPlan) 
 
 
 def _head_inputs(model: LanguageModel, micro: MicroBatch, plan: ExecutionPlan) -> Tensor:
-    with _precision(plan):
+    with precision(plan):
         hidden_BLH = model.encode(micro.input_ids_BL, micro.attention_mask_BL)
         hidden_NH = hidden_BLH.flatten(0, 1).index_select(0, micro.positions_N)
         return model.head_hidden(hidden_NH)
 
 
-def _precision(plan: ExecutionPlan) -> AbstractContextManager[object]:
+def precision(plan: ExecutionPlan) -> AbstractContextManager[object]:
+    """The block in which forward passes run: autocast where the plan says bfloat16."""
     if plan.dtype == "float32":
         return nullcontext()
     return torch.autocast(plan.device, dtype=plan.torch_dtype)

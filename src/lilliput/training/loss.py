@@ -23,7 +23,7 @@ from torch.nn import functional
 # fifth to a quarter less than whole rows.
 _CHUNK_BYTES_CPU = 24 << 20
 _TILE_BYTES_CPU = 1 << 20
-_CHUNK_BYTES_GPU = 1 << 30
+CHUNK_BYTES_GPU = 1 << 30
 # Exponents up to 40 are let through (sums stay below 1e22), and a row whose exponentials sum to less than
 # e^-30 was shifted too far: its small terms would be lost, or slow, as denormal numbers.
 _LARGEST_EXPONENT = 40.0
@@ -143,7 +143,7 @@ class _Head:
 
 
 def _row_chunks(z_ND: Tensor, vocab_size: int) -> Generator[slice]:
-    budget = _CHUNK_BYTES_CPU if z_ND.device.type == "cpu" else _CHUNK_BYTES_GPU
+    budget = _CHUNK_BYTES_CPU if z_ND.device.type == "cpu" else CHUNK_BYTES_GPU
     rows = max(16, budget // (vocab_size * z_ND.element_size()))
     for start in range(0, z_ND.shape[0], rows):
         yield slice(start, start + rows)
@@ -157,32 +157,52 @@ def _word_tiles(z_CD: Tensor, vocab_size: int) -> Generator[slice]:
         yield slice(start, min(start + words, vocab_size))
 
 
+class Gradients(NamedTuple):
+    """The loss of one head, and its gradients by everything it was made of."""
+
+    loss: Tensor
+    z_ND: Tensor
+    weight_VD: Tensor
+    bias_V: Tensor
+
+
+def loss_and_gradients(
+    z_ND: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor | None,
+    targets_N: Tensor,
+    row_weights_N: Tensor,
+) -> Gradients:
+    """`fused_cross_entropy` with its gradients, all from one pass over the logits."""
+    head = _Head(weight_VD.to(z_ND.dtype), bias_V)
+    grad_z_ND = torch.empty_like(z_ND)
+    grad_weight_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
+    grad_bias_V = torch.zeros_like(grad_weight_VD[:, 0])
+    loss = z_ND.new_zeros((), dtype=torch.float32)
+    for rows in _row_chunks(z_ND, weight_VD.shape[0]):
+        z_CD, targets_C, weights_C = z_ND[rows], targets_N[rows], row_weights_N[rows]
+        chunk = head.forward(z_CD, targets_C, keep=True)
+        loss += chunk.losses_C @ weights_C
+        weights_C1, share_C = weights_C[:, None], weights_C / chunk.sums_C
+        grad_z_ND[rows] = chunk.product_CD * share_C[:, None]
+        grad_z_ND[rows] -= (head.weight_VD[targets_C] * weights_C1).to(z_ND.dtype)
+        share_C = share_C.to(z_ND.dtype)
+        shared_z_CD = z_CD * share_C[:, None]
+        for words, e_CT in chunk.tiles:
+            _add_product(grad_weight_VD[words], e_CT.t(), shared_z_CD)
+            grad_bias_V[words] += e_CT.t() @ share_C
+        grad_weight_VD.index_add_(0, targets_C, z_CD.float() * -weights_C1)
+        grad_bias_V.index_add_(0, targets_C, -weights_C)
+    return Gradients(loss, grad_z_ND, grad_weight_VD, grad_bias_V)
+
+
 class _FusedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        z_ND, weight_VD, bias_V, targets_N, row_weights_N = inputs
-        head = _Head(weight_VD.to(z_ND.dtype), bias_V)
-        grad_z_ND = torch.empty_like(z_ND)
-        grad_weight_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
-        grad_bias_V = torch.zeros_like(grad_weight_VD[:, 0])
-        loss = z_ND.new_zeros((), dtype=torch.float32)
-        for rows in _row_chunks(z_ND, weight_VD.shape[0]):
-            z_CD, targets_C, weights_C = z_ND[rows], targets_N[rows], row_weights_N[rows]
-            chunk = head.forward(z_CD, targets_C, keep=True)
-            loss += chunk.losses_C @ weights_C
-            weights_C1, share_C = weights_C[:, None], weights_C / chunk.sums_C
-            grad_z_ND[rows] = chunk.product_CD * share_C[:, None]
-            grad_z_ND[rows] -= (head.weight_VD[targets_C] * weights_C1).to(z_ND.dtype)
-            share_C = share_C.to(z_ND.dtype)
-            shared_z_CD = z_CD * share_C[:, None]
-            for words, e_CT in chunk.tiles:
-                _add_product(grad_weight_VD[words], e_CT.t(), shared_z_CD)
-                grad_bias_V[words] += e_CT.t() @ share_C
-            grad_weight_VD.index_add_(0, targets_C, z_CD.float() * -weights_C1)
-            grad_bias_V.index_add_(0, targets_C, -weights_C)
-        ctx.save_for_backward(grad_z_ND, grad_weight_VD, grad_bias_V)
-        ctx.dtypes = weight_VD.dtype, None if bias_V is None else bias_V.dtype
-        return loss
+        made = loss_and_gradients(*inputs)
+        ctx.save_for_backward(made.z_ND, made.weight_VD, made.bias_V)
+        ctx.dtypes = inputs[1].dtype, None if inputs[2] is None else inputs[2].dtype
+        return made.loss
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ class FlatAdamW:
         betas: Decay of the first and second moments.
         eps: Added to the root of the second moment.
         decay_all: Decay vectors too.
+        buffers: Weights and gradients to use, each of `flat_size(model)` floats; made when absent.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class FlatAdamW:
         betas: tuple[float, float],
         eps: float,
         decay_all: bool = False,
+        buffers: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         decayed = [(name, p) for name, p in named if decay_all or p.ndim >= 2]
@@ -42,9 +44,11 @@ class FlatAdamW:
         border = sum(_room(p) for _, p in decayed)
         total = border + sum(_room(p) for _, p in others)
         device = named[0][1].device
-        self.weights = torch.zeros(total, device=device)
-        self.gradients = torch.zeros(total, device=device)
-        _move_into(self.weights, self.gradients, [p for _, p in decayed + others])
+        self.weights, self.gradients = buffers or (
+            torch.zeros(total, device=device),
+            torch.zeros(total, device=device),
+        )
+        self.places = _move_into(self.weights, self.gradients, dict(decayed + others))
         parts = ((slice(0, border), weight_decay), (slice(border, total), 0.0))
         groups = [
             {"params": [_leaf(self.weights[part], self.gradients[part])], "weight_decay": decay}
@@ -112,6 +116,11 @@ class FlatAdamW:
             self._adamw.state[leaf][name] = value.to(self.weights.device, copy=True)
 
 
+def flat_size(model: nn.Module) -> int:
+    """Floats that the parameters of `model` take in a flat buffer."""
+    return sum(_room(p) for p in model.parameters() if p.requires_grad)
+
+
 def _room(parameter: Tensor) -> int:
     return -(-parameter.numel() // _ALIGNMENT) * _ALIGNMENT
 
@@ -123,11 +132,16 @@ def _leaf(weights: Tensor, gradients: Tensor) -> Tensor:
     return leaf
 
 
-def _move_into(weights: Tensor, gradients: Tensor, parameters: Iterable[nn.Parameter]) -> None:
+def _move_into(
+    weights: Tensor, gradients: Tensor, parameters: Mapping[str, nn.Parameter]
+) -> dict[str, slice]:
+    """Make the parameters views of the buffers; the place of each."""
     start = 0
-    for parameter in parameters:
-        part = slice(start, start + parameter.numel())
+    places: dict[str, slice] = {}
+    for name, parameter in parameters.items():
+        part = places[name] = slice(start, start + parameter.numel())
         weights[part] = parameter.detach().reshape(-1)
         parameter.data = weights[part].view(parameter.shape)
         parameter.grad = gradients[part].view(parameter.shape)
         start += _room(parameter)
+    return places

@@ -12,17 +12,19 @@ from pathlib import Path
 
 import torch
 
-from lilliput.architecture import ModelConfig, training_flops
+from lilliput.architecture import ModelConfig, count_parameters, training_flops
 from lilliput.core.errors import ArtefactError, ConfigurationError
 from lilliput.core.files import read_json, write_json
 from lilliput.models import AttentionKernel
 from lilliput.training.allocator import keep_freed_memory
 from lilliput.training.config import TrainingConfig
 
-# A forward and backward pass of a few-layer model costs about this much in dispatch alone, measured on
-# one core; in tokens it says when another length bucket pays.
-_OVERHEAD_S = 0.7e-3
-_OVERHEAD_PER_LAYER_S = 0.35e-3
+# What a forward and backward pass costs before its first token, measured on one core: dispatch, and the
+# passes over every parameter (cast to bfloat16, its gradient zeroed, scaled and added). In tokens it says
+# when another length bucket pays.
+_OVERHEAD_S = 1.0e-3
+_OVERHEAD_PER_LAYER_S = 1.2e-3
+_OVERHEAD_PER_PARAMETER_S = 2.5e-9
 _CORE_FLOPS = 5e10
 
 
@@ -39,6 +41,7 @@ class ExecutionPlan:
         overhead_tokens: Fixed cost of a pass in tokens, by which length buckets are formed.
         keeps_memory: Whether the allocator was told to keep freed buffers.
         torch_version: For the record.
+        fleet: Identities of the runs that are trained as one stack, this one among them; empty: alone.
     """
 
     device: str
@@ -49,6 +52,7 @@ class ExecutionPlan:
     overhead_tokens: int
     keeps_memory: bool
     torch_version: str
+    fleet: tuple[str, ...] = ()
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -106,7 +110,7 @@ def load_or_make_plan(path: Path, make: Callable[[], ExecutionPlan]) -> Executio
         write_json(path, asdict(plan))
         return plan
     try:
-        plan = ExecutionPlan(**read_json(path))
+        plan = _read_plan(path)
     except TypeError as error:
         raise ArtefactError(f"{path} must be an execution plan", got=error, remedy=_ANEW) from None
     if plan.device == "cuda" and not torch.cuda.is_available():
@@ -114,6 +118,11 @@ def load_or_make_plan(path: Path, make: Callable[[], ExecutionPlan]) -> Executio
             f"a run begun on a GPU goes on there, as {path} says", got="no GPU", remedy=_ANEW
         )
     return plan
+
+
+def _read_plan(path: Path) -> ExecutionPlan:
+    record = read_json(path)
+    return ExecutionPlan(**record | {"fleet": tuple(record.get("fleet", ()))})
 
 
 _ANEW = "Delete the file to plan anew: the run then agrees to rounding, not bitwise."
@@ -127,7 +136,11 @@ def overhead_tokens(model: ModelConfig, training: TrainingConfig) -> int:
         sequences=1,
         mlm_probability=training.mlm_probability,
     )["flops_executed_masked"]
-    seconds = _OVERHEAD_S + _OVERHEAD_PER_LAYER_S * model.num_hidden_layers
+    seconds = (
+        _OVERHEAD_S
+        + _OVERHEAD_PER_LAYER_S * model.num_hidden_layers
+        + _OVERHEAD_PER_PARAMETER_S * count_parameters(model).total
+    )
     return int(seconds * _CORE_FLOPS / (per_token / training.max_seq_length))
 
 

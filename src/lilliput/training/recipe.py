@@ -15,6 +15,7 @@ from lilliput.core.settings import Settings, parse_settings
 from lilliput.core.toml import read_toml, with_overrides
 from lilliput.tokenization import open_store
 from lilliput.training.config import RunConfig, TrainingConfig
+from lilliput.training.start import read_start
 
 
 class _Recipe(Settings):
@@ -23,7 +24,13 @@ class _Recipe(Settings):
     tokens: str = Field(description="Folder of the token store, relative to the recipe.")
     out: str = Field(description="Folder of the run, relative to the recipe.")
     seed: NonNegativeInt = Field(0, description="Of weights, data order, masks and dropout.")
-    model: dict[str, Any] = Field(description="Layout and sizes.")
+    start_from: str = Field(
+        "", description="Hugging Face folder of a model to go on training, relative to the recipe."
+    )
+    model: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Layout and sizes; those of `start_from` when it is given.",
+    )
     training: TrainingConfig = Field(
         default_factory=lambda: parse_settings(TrainingConfig, {}),
         description="See TrainingConfig.",
@@ -37,9 +44,12 @@ class RunRecipe:
     config: RunConfig
     tokens: Path
     out: Path
+    weights_from: Path | None = None
 
 
-def read_recipe(path: Path, overrides: Iterable[str] = ()) -> RunRecipe:
+def read_recipe(
+    path: Path, overrides: Iterable[str] = (), start_from: Path | None = None
+) -> RunRecipe:
     """The run that a recipe describes.
 
     The model's vocabulary and longest sequence are taken from the token store and from
@@ -48,6 +58,7 @@ def read_recipe(path: Path, overrides: Iterable[str] = ()) -> RunRecipe:
     Args:
         path: TOML file.
         overrides: `KEY=VALUE` with dotted keys, each put in the place of the file's value.
+        start_from: Hugging Face folder to go on from, in the place of the recipe's.
 
     Raises:
         InputError: The file or the token store is not there.
@@ -55,10 +66,29 @@ def read_recipe(path: Path, overrides: Iterable[str] = ()) -> RunRecipe:
     """
     recipe = parse_settings(_Recipe, with_overrides(read_toml(path), overrides), where=path.name)
     tokens = path.parent / recipe.tokens
-    model = _model_values(recipe.model, tokens, recipe.training)
-    values = {"model": model, "training": recipe.training, "seed": recipe.seed}
+    folder = start_from or (path.parent / recipe.start_from if recipe.start_from else None)
+    values: dict[str, Any] = {"training": recipe.training, "seed": recipe.seed}
+    if folder is None:
+        values["model"] = _model_values(recipe.model, tokens, recipe.training)
+    else:
+        start = read_start(folder, open_store(tokens))
+        values["model"] = _agreed_model(recipe.model, start.model, folder)
+        values["initial_weights"] = start.content
     config = parse_settings(RunConfig, values, where=path.name)
-    return RunRecipe(config, tokens, path.parent / recipe.out)
+    return RunRecipe(config, tokens, path.parent / recipe.out, folder)
+
+
+def _agreed_model(given: Mapping[str, Any], imported: ModelConfig, folder: Path) -> dict[str, Any]:
+    """The imported model; what the recipe says of it must be true."""
+    values = imported.model_dump()
+    for name, value in given.items():
+        if name in values and values[name] != value:
+            raise ConfigurationError(
+                f"model.{name} must be that of the model in {folder}, {values[name]!r}",
+                got=repr(value),
+                remedy="Leave the table [model] out: the folder says what the model is.",
+            )
+    return values | dict(given)
 
 
 def _model_values(

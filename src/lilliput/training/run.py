@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lilliput.architecture import count_parameters, shape_name
-from lilliput.core.artefacts import building, folder_holds, is_artefact, read_manifest
+from lilliput.core.artefacts import (
+    Build,
+    Manifest,
+    building,
+    claim_folder,
+    folder_holds,
+    is_artefact,
+    read_manifest,
+)
 from lilliput.core.errors import InputError
 from lilliput.core.files import read_json, write_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.settings import parse_settings
 from lilliput.models import LanguageModel
+from lilliput.training.book import Branching, RunBook
 from lilliput.training.checkpoints import read_checkpoint, remove_resume_points
 from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, run_identity, run_lineage
-from lilliput.training.data import load_data
-from lilliput.training.loop import Branching, TrainingLoop
+from lilliput.training.data import RunData, load_data
+from lilliput.training.loop import TrainingLoop
 from lilliput.training.weights import build_run_model, load_weights
 
 CONFIG = "run.json"
@@ -90,6 +100,7 @@ def train(
     info: Mapping[str, Any] | None = None,
     keep_states_at: Collection[int] = (),
     start_from: Path | None = None,
+    weights_from: Path | None = None,
 ) -> RunResult:
     """Train the run in the folder `out`, or go on with it, or return its result if it is done.
 
@@ -102,6 +113,8 @@ def train(
         keep_states_at: Updates after which the whole state is kept, for `train_branches`.
         start_from: State of a longer run of the same lineage to start from, if it is there; the result
             does not depend on it.
+        weights_from: Hugging Face folder with the weights that `config.initial_weights` names; read when
+            the run begins, and not again.
 
     Raises:
         ConfigurationError: The recipe does not fit the model or the token store.
@@ -114,25 +127,56 @@ def train(
     identity = run_identity(config, manifest)
     if is_artefact(out) and folder_holds(out) == identity:
         return RunResult.read(out)
-    inputs = {"tokens": manifest.id}
-    with building(out, RUN_KIND, RUN_SCHEMA, config.identity_settings(), inputs) as build:
+    with building_run(config, manifest, out, info) as build:
         data = load_data(config, tokens)
-        write_json(out / CONFIG, _run_record(config, identity, dict(info or {})))
         branching = Branching(run_lineage(config, manifest), frozenset(keep_states_at), start_from)
-        loop = TrainingLoop(config, data, build.folder, reporter, branching)
+        loop = TrainingLoop(config, data, build.folder, reporter, branching, weights_from)
         loop.run()
-        count = count_parameters(config.built_model())
-        record = {
-            "run_id": identity,
-            **loop.summary(),
-            "unigram_entropy": data.unigram_entropy,
-            "num_parameters": count.total,
-            "num_parameters_non_embedding": count.non_embedding,
-        }
-        write_json(out / RESULT, record)
-        remove_resume_points(loop.checkpoints)
-        build.facts.update(record)
+        finish_run(build, config, data, loop.book)
     return RunResult.read(out)
+
+
+@contextmanager
+def building_run(
+    config: RunConfig, tokens: Manifest, out: Path, info: Mapping[str, Any] | None = None
+) -> Generator[Build]:
+    """The folder of a run while it is built: `run.json` is there, and the manifest comes at the end.
+
+    Raises:
+        OccupiedFolderError: `out` holds something else.
+    """
+    inputs = {"tokens": tokens.id}
+    with building(out, RUN_KIND, RUN_SCHEMA, config.identity_settings(), inputs) as build:
+        claim_run(config, tokens, build.folder, info)
+        yield build
+
+
+def claim_run(
+    config: RunConfig, tokens: Manifest, out: Path, info: Mapping[str, Any] | None = None
+) -> None:
+    """Mark `out` as the place of the run, and write its `run.json`.
+
+    Raises:
+        OccupiedFolderError: `out` holds something else.
+    """
+    identity = run_identity(config, tokens)
+    claim_folder(out.resolve(), identity, RUN_KIND)
+    write_json(out / CONFIG, _run_record(config, identity, dict(info or {})))
+
+
+def finish_run(build: Build, config: RunConfig, data: RunData, book: RunBook) -> None:
+    """Write the figures of a run that has ended, and delete what only an unfinished one needs."""
+    count = count_parameters(config.built_model())
+    record = {
+        "run_id": build.id,
+        **book.summary(),
+        "unigram_entropy": data.unigram_entropy,
+        "num_parameters": count.total,
+        "num_parameters_non_embedding": count.non_embedding,
+    }
+    write_json(build.folder / RESULT, record)
+    remove_resume_points(book.checkpoints)
+    build.facts.update(record)
 
 
 def _run_record(config: RunConfig, identity: str, info: dict[str, Any]) -> dict[str, Any]:

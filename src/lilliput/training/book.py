@@ -1,0 +1,250 @@
+"""What a run keeps in its folder: counters, curve and checkpoints, and what falls due after an update."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lilliput.architecture import training_flops
+from lilliput.core.errors import ArtefactError, NonFiniteLossError
+from lilliput.core.files import write_json_lines
+from lilliput.core.progress import Reporter
+from lilliput.models import LanguageModel
+from lilliput.training.batches import GlobalBatch, Grouping
+from lilliput.training.checkpoints import (
+    Checkpoint,
+    newest_resume_point,
+    read_checkpoint,
+    write_checkpoint,
+    write_resume_point,
+)
+from lilliput.training.course import Course
+from lilliput.training.optimizer import FlatAdamW
+from lilliput.training.plan import ExecutionPlan
+from lilliput.training.progress import Progress
+from lilliput.training.validation import Validation
+from lilliput.training.weights import load_weights, named_weights
+
+# On a GPU the loss is looked at every so many updates: reading it waits for the device.
+_GPU_CHECK_INTERVAL = 50
+
+
+@dataclass(frozen=True)
+class Branching:
+    """How a run takes part in a family of budgets (see `branches`).
+
+    Attributes:
+        lineage: Identity of the run without its budget.
+        keep_states_at: Updates after which the whole state is kept for branches.
+        start_from: State of a longer run of the same lineage to start from, if it is there.
+    """
+
+    lineage: str
+    keep_states_at: Collection[int] = ()
+    start_from: Path | None = None
+
+
+class RunBook:
+    """The counters, the curve and the checkpoints of one run, whoever computes its updates.
+
+    Args:
+        course: What the run will do.
+        folder: Of the run.
+        model: Its weights, wherever they lie; the book reads them, and writes them on resume.
+        optimizer: Its moments, likewise.
+        plan: Precision and device.
+        reporter: Where it says what it passed over.
+        branching: Its place in a family of budgets.
+    """
+
+    def __init__(
+        self,
+        course: Course,
+        folder: Path,
+        model: LanguageModel,
+        optimizer: FlatAdamW,
+        plan: ExecutionPlan,
+        reporter: Reporter,
+        branching: Branching,
+    ) -> None:
+        training = course.config.training
+        self.course, self.model, self.optimizer = course, model, optimizer
+        self.checkpoints = folder / "checkpoints"
+        self._folder, self._plan, self._reporter = folder, plan, reporter
+        self._branching = branching
+        self.validation = Validation(
+            course.data.validation,
+            course.data.objective,
+            Grouping(plan.max_rows, plan.overhead_tokens),
+            course.data.token_bytes,
+            count=training.eval_sequences,
+            batch_size=training.eval_batch_size,
+            batch_averaged=training.switches.eval_average == "batch",
+            redraw_seed=course.config.seed if training.switches.redraw_evaluation_masks else None,
+        )
+        self._progress = Progress()
+        self._records: list[dict[str, Any]] = []
+        self._resumed_at = time.monotonic()
+        self._saved_at = time.monotonic()
+
+    @property
+    def step(self) -> int:
+        """Updates done."""
+        return self._progress.step
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all updates are done."""
+        return self._progress.step >= self.course.stream.max_steps
+
+    @property
+    def last_loss(self) -> float:
+        """Validation loss at the last evaluation, in nats."""
+        return float(self._records[-1]["loss"])
+
+    def open(self) -> None:
+        """Go on where the run stands, or write its untrained weights and their loss.
+
+        Raises:
+            NonFiniteLossError: The untrained model's loss is not a number.
+        """
+        self._resume()
+        if self.step == 0:
+            write_checkpoint(self.checkpoints / "initial", self._weights_only())
+            self._evaluate(learning_rate=0.0)
+
+    def enter(self, loss: Tensor, batch: GlobalBatch, seconds: float) -> bool:
+        """Count one more update that gave `loss` and took `seconds`; whether it was evaluated.
+
+        Raises:
+            NonFiniteLossError: The loss is not a number.
+        """
+        step = self.step + 1
+        learning_rate = self.course.schedule.learning_rate(step)
+        evaluates = step in self.course.evaluation_steps
+        if evaluates or self._plan.device == "cpu" or step % _GPU_CHECK_INTERVAL == 0:
+            self._require_finite(float(loss), step, learning_rate)
+        self._progress = self._progress.after(batch, seconds)
+        if evaluates:
+            self._evaluate(learning_rate)
+        if step in self.course.config.training.save_steps:
+            write_checkpoint(self.checkpoints / f"step-{step}", self._weights_only())
+        if step in self._branching.keep_states_at:
+            write_checkpoint(self.checkpoints / f"state-{step}", self._whole_state())
+        return evaluates
+
+    @property
+    def is_save_due(self) -> bool:
+        """Whether the last checkpoint to resume from is older than the recipe allows."""
+        age = time.monotonic() - self._saved_at
+        return age > self.course.config.training.save_interval_s
+
+    def save(self) -> None:
+        """Write a checkpoint to resume from, unless the weights are already lost."""
+        self._saved_at = time.monotonic()
+        if not bool(torch.isfinite(self.optimizer.weights).all()):
+            return
+        keep = self.course.config.training.save_total_limit
+        write_resume_point(self.checkpoints, self._whole_state(), keep)
+
+    def close(self) -> None:
+        """Write the weights at the end."""
+        write_checkpoint(self.checkpoints / "final", self._weights_only())
+
+    def summary(self) -> dict[str, Any]:
+        """The figures of the last evaluation, and of the whole run."""
+        last = {key: value for key, value in self._records[-1].items() if key != "learning_rate"}
+        steps = last.pop("step")
+        seconds = max(self._progress.update_time_s, 1e-9)
+        return last | {"steps": steps, "tokens_per_s": self._progress.tokens / seconds}
+
+    def _evaluate(self, learning_rate: float) -> None:
+        """Measure the validation loss, and write all records of the run anew."""
+        progress = self._progress
+        measured = self.validation.measure(self.model, self._plan, progress.evaluations)
+        self._require_finite(measured.loss, progress.step, learning_rate)
+        self._progress = replace(progress, evaluations=progress.evaluations + 1)
+        self._records.append(
+            {
+                "step": progress.step,
+                "tokens_seen": progress.tokens,
+                **asdict(measured),
+                "perplexity": measured.perplexity,
+                "learning_rate": learning_rate,
+                **self._flops(),
+                "wall_time_s": round(self._wall_time(), 3),
+            }
+        )
+        write_json_lines(self._folder / "metrics.jsonl", self._records)
+
+    def _flops(self) -> dict[str, float]:
+        progress, config = self._progress, self.course.config
+        return training_flops(
+            config.model,
+            seq_length=config.training.max_seq_length,
+            sequences=progress.sequences,
+            tokens=progress.tokens,
+            squared_lengths=progress.squared_lengths,
+            mlm_probability=config.training.mlm_probability,
+            predicted_tokens=progress.predicted,
+        )
+
+    def _require_finite(self, loss: float, step: int, learning_rate: float) -> None:
+        if math.isfinite(loss) and loss < math.log(torch.finfo(torch.float64).max):
+            return
+        saved = newest_resume_point(self.checkpoints)[0]
+        name = f"resume-{saved.step}" if saved else "initial"
+        raise NonFiniteLossError(
+            f"the loss must be a finite number: step {step}, learning rate {learning_rate:.3g}",
+            got=loss,
+            remedy=f"Lower training.learning_rate or lengthen the warm-up; the last good checkpoint is {name}.",
+        )
+
+    def _wall_time(self) -> float:
+        return self._progress.wall_time_s + time.monotonic() - self._resumed_at
+
+    def _weights_only(self) -> Checkpoint:
+        return Checkpoint(self.step, named_weights(self.model), {}, {})
+
+    def _whole_state(self) -> Checkpoint:
+        progress = replace(self._progress, wall_time_s=self._wall_time())
+        state = {
+            "progress": asdict(progress),
+            "records": self._records,
+            "lineage": self._branching.lineage,
+        }
+        return Checkpoint(progress.step, named_weights(self.model), self.optimizer.state(), state)
+
+    def _resume(self) -> None:
+        """Go on from the newest whole checkpoint, or from the trunk, if there is one."""
+        checkpoint, faults = newest_resume_point(self.checkpoints)
+        for fault in faults:
+            self._reporter.say(fault)
+        checkpoint = checkpoint or self._trunk_state()
+        if checkpoint is None:
+            return
+        load_weights(self.model, checkpoint.weights, where=f"step {checkpoint.step}")
+        self.optimizer.load_state(dict(checkpoint.optimizer))
+        self._progress = Progress(**checkpoint.state["progress"])
+        self._records = list(checkpoint.state["records"])
+
+    def _trunk_state(self) -> Checkpoint | None:
+        folder = self._branching.start_from
+        if folder is None or not folder.is_dir():
+            return None
+        checkpoint = read_checkpoint(folder)
+        if checkpoint.state["lineage"] != self._branching.lineage:
+            raise ArtefactError(
+                f"{folder} must be a state of the same recipe, seed and token store",
+                got=checkpoint.state["lineage"],
+            )
+        # A branch has its own first checkpoint, as a run from scratch has.
+        write_checkpoint(self.checkpoints / "initial", self._weights_only())
+        return checkpoint

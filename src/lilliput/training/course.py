@@ -1,0 +1,81 @@
+"""What a run will do, update by update: a function of its configuration and its data alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.training.batches import Averaging, GlobalBatch, Grouping, make_batch
+from lilliput.training.budget import Stream, evaluation_steps, plan_schedule, plan_stream
+from lilliput.training.config import RunConfig
+from lilliput.training.data import RunData
+from lilliput.training.masking import MaskKey
+from lilliput.training.order import DataOrder
+from lilliput.training.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Course:
+    """The updates of a run: what each reads, at which rate, and where the run is measured.
+
+    Attributes:
+        config: Model, recipe and seed.
+        data: Splits and objective.
+        stream: Updates, and the places of the data stream that each reads.
+        schedule: Learning rates.
+        evaluation_steps: Updates after which to evaluate.
+        order: Which sequence stands at which place.
+        averaging: How micro-batches are averaged; None: all scored positions alike.
+    """
+
+    config: RunConfig
+    data: RunData
+    stream: Stream
+    schedule: Schedule
+    evaluation_steps: frozenset[int]
+    order: DataOrder
+    averaging: Averaging | None
+
+    @classmethod
+    def of(cls, config: RunConfig, data: RunData) -> Course:
+        """The course of the run `config` on `data`."""
+        training = config.training
+        stream = plan_stream(training, len(data.train), data.train.input_tokens)
+        is_shifted = training.switches.accumulation_off_by_one
+        parts = training.micro_batches
+        return cls(
+            config,
+            data,
+            stream,
+            plan_schedule(training, stream.max_steps),
+            evaluation_steps(training, stream.max_steps),
+            DataOrder(len(data.train), config.seed, training.switches.shuffle),
+            Averaging(stream.later // parts, parts) if is_shifted else None,
+        )
+
+    def chosen(self, step: int) -> NDArray[np.int64]:
+        """The sequences of update `step`, counted from 1."""
+        return self.order.sequences_at(*self.stream.places(step))
+
+    def mask_key(self, step: int) -> MaskKey:
+        """The key of its masks."""
+        return MaskKey.of(self.config.seed, "train", step)
+
+    def batch(
+        self,
+        step: int,
+        grouping: Grouping,
+        groups: list[tuple[NDArray[np.int64], int]] | None = None,
+    ) -> GlobalBatch:
+        """Its global batch, cut as `grouping` says, or into the given `groups` of rows and widths."""
+        return make_batch(
+            self.data.train,
+            self.chosen(step),
+            self.mask_key(step),
+            self.data.objective,
+            grouping,
+            averaging=self.averaging,
+            groups=groups,
+        )

@@ -1,0 +1,69 @@
+"""Which runs may be trained as one stack, and how many at once; plain data, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from lilliput.core.hashing import content_id
+from lilliput.training.config import RunConfig
+
+# What members may have of their own: it changes numbers, never the shape of a computation.
+_OWN_SETTINGS = (
+    "learning_rate", "lr_scheduler_type", "warmup_ratio", "warmup_steps", "decay_ratio",
+    "min_lr_ratio", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "initializer_range",
+    "profile", "save_steps",
+)  # fmt: skip
+_OWN_SWITCHES = (
+    "projection_norm_gain", "initialization", "redraw_evaluation_masks", "eval_average", "shuffle",
+    "classifier_head", "regression_loss", "reported_epoch", "max_grad_norm", "always_eight_heads",
+    "dropout",
+)  # fmt: skip
+
+
+def fleet_key(config: RunConfig) -> str | None:
+    """Equal for runs that may share a stack; None for a run that must be trained alone.
+
+    Dropout draws are a run's own, and `accumulation_off_by_one` cuts batches by micro-batch: such runs
+    would not be, in a stack, what they are alone. A run from imported weights is trained alone too.
+    """
+    built = config.built_model()
+    has_dropout = built.hidden_dropout_prob + built.attention_probs_dropout_prob > 0
+    is_shifted = config.training.switches.accumulation_off_by_one
+    if has_dropout or is_shifted or config.initial_weights:
+        return None
+    training: dict[str, Any] = config.training.model_dump(mode="json")
+    switches: dict[str, Any] = training.pop("switches")
+    shared = {
+        "model": built.model_dump(mode="json"),
+        "training": _without(training, _OWN_SETTINGS),
+        "switches": _without(switches, _OWN_SWITCHES),
+    }
+    return content_id(shared)
+
+
+def _without(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def group_fleets(configs: Sequence[RunConfig], size: int) -> list[tuple[int, ...]]:
+    """The positions of the runs that are trained together, at most `size` in a fleet.
+
+    Runs of one key are dealt out evenly, in their order; a run that must be alone is a fleet of one.
+    """
+    alone: list[tuple[int, ...]] = []
+    by_key: dict[str, list[int]] = {}
+    for position, config in enumerate(configs):
+        key = fleet_key(config)
+        if key is None:
+            alone.append((position,))
+        else:
+            by_key.setdefault(key, []).append(position)
+    return alone + [part for positions in by_key.values() for part in _evenly(positions, size)]
+
+
+def _evenly(positions: Sequence[int], size: int) -> list[tuple[int, ...]]:
+    parts = -(-len(positions) // size)
+    borders = [len(positions) * part // parts for part in range(parts + 1)]
+    return [tuple(positions[low:high]) for low, high in pairwise(borders)]

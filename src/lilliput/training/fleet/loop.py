@@ -1,0 +1,137 @@
+"""The loop of a fleet: one update of all members at once, and each member's own curve and fate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from lilliput.core.errors import LilliputError
+from lilliput.core.progress import Reporter, Task
+from lilliput.models import LanguageModel
+from lilliput.training.batches import Grouping
+from lilliput.training.book import Branching, RunBook
+from lilliput.training.course import Course
+from lilliput.training.engine import make_optimizer
+from lilliput.training.fleet.batches import stacked_batch
+from lilliput.training.fleet.stack import Stack
+from lilliput.training.interrupts import Interrupts
+from lilliput.training.plan import ExecutionPlan
+from lilliput.training.weights import build_run_model
+
+
+class FleetLoop:
+    """Members of one fleet, from wherever each stands to its end or its failure.
+
+    Those furthest behind advance; so members that were saved at different updates meet again. What an
+    update computes follows from the plan and the update's number, never from who else is still running.
+
+    Args:
+        planned: The course of every run of the plan's fleet, finished or not.
+        folders: Of the members to train, by their position in `planned`.
+        lineages: Identity of each without its budget.
+        plan: How they are executed.
+        reporter: Where progress goes.
+    """
+
+    def __init__(
+        self,
+        planned: Sequence[Course],
+        folders: Mapping[int, Path],
+        lineages: Mapping[int, str],
+        plan: ExecutionPlan,
+        reporter: Reporter,
+    ) -> None:
+        self._planned, self._plan, self._reporter = planned, plan, reporter
+        self._grouping = Grouping(plan.max_rows, plan.overhead_tokens)
+        self.books: dict[int, RunBook] = {
+            position: self._book(position, folder, lineages[position])
+            for position, folder in folders.items()
+        }
+        self.failures: dict[int, LilliputError] = {}
+        self._stacked: tuple[int, ...] = ()
+        self._stack: Stack | None = None
+
+    def _book(self, position: int, folder: Path, lineage: str) -> RunBook:
+        course = self._planned[position]
+        model: LanguageModel = build_run_model(course.config, self._plan.attention_kernel)
+        model.to(self._plan.device)
+        optimizer = make_optimizer(model, course.config.training)
+        branching = Branching(lineage)
+        return RunBook(course, folder, model, optimizer, self._plan, self._reporter, branching)
+
+    def run(self) -> None:
+        """Train every member to its end; `failures` says who did not get there, and why.
+
+        Raises:
+            KeyboardInterrupt: The fleet was asked to stop; all members have saved themselves.
+        """
+        total = sum(book.course.stream.max_steps for book in self.books.values())
+        with Interrupts() as interrupts, self._reporter.task("fleet", total, "updates") as task:
+            for position in list(self.books):
+                self._try(position, self.books[position].open)
+            task.advance(sum(book.step for book in self.books.values()))
+            while active := self._furthest_behind():
+                self._advance(active, task)
+                if interrupts.requested:
+                    self._save()
+                    raise KeyboardInterrupt
+                if any(book.is_save_due for book in self._running().values()):
+                    self._save()
+        for position, book in list(self.books.items()):
+            if position not in self.failures:
+                self._try(position, book.close)
+
+    def _running(self) -> dict[int, RunBook]:
+        return {
+            position: book
+            for position, book in self.books.items()
+            if position not in self.failures and not book.is_finished
+        }
+
+    def _furthest_behind(self) -> tuple[int, ...]:
+        running = self._running()
+        first = min((book.step for book in running.values()), default=0)
+        return tuple(position for position, book in running.items() if book.step == first)
+
+    def _advance(self, active: tuple[int, ...], task: Task) -> None:
+        """One update of the members `active`, with what falls due after it."""
+        started = time.perf_counter()
+        stack = self._stack_of(active)
+        courses = [self._planned[position] for position in active]
+        step = self.books[active[0]].step + 1
+        batch = stacked_batch(self._planned, courses, step, self._grouping)
+        rates = [course.schedule.learning_rate(step) for course in courses]
+        losses_K = stack.update(batch.passes, rates)
+        # Each member's share of the time: rates add up to what the machine does.
+        seconds = (time.perf_counter() - started) / len(active)
+        for position, loss, read in zip(active, losses_K, batch.batches, strict=True):
+            book = self.books[position]
+            self._try(position, lambda b=book, x=loss, r=read: b.enter(x, r, seconds))
+        task.advance(len(active))
+
+    def _stack_of(self, active: tuple[int, ...]) -> Stack:
+        """The stack of these members, made anew when others joined, failed or finished."""
+        if self._stack is not None and active == self._stacked:
+            return self._stack
+        books = [self.books[position] for position in active]
+        states = [book.optimizer.state() for book in books]
+        recipes = [book.course.config.training for book in books]
+        self._stack = Stack([book.model for book in books], recipes, self._plan)
+        self._stacked = active
+        for book, optimizer, state in zip(books, self._stack.optimizers, states, strict=True):
+            optimizer.load_state(state)
+            book.optimizer = optimizer
+        return self._stack
+
+    def _save(self) -> None:
+        for position, book in self._running().items():
+            self._try(position, book.save)
+
+    def _try(self, position: int, work: Callable[[], object]) -> None:
+        """Do a member's own work; if that fails, the member is out and the others go on."""
+        try:
+            work()
+        except LilliputError as error:
+            self.failures[position] = error
+            self._reporter.say(f"{self.books[position].checkpoints.parent.name}: {error}")

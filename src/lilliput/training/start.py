@@ -1,0 +1,113 @@
+"""Weights that a run starts from: drawn from its seed, or imported from a Hugging Face folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lilliput.architecture import ModelConfig
+from lilliput.core.errors import ConfigurationError, InputError
+from lilliput.core.files import read_json, require_file
+from lilliput.core.hashing import file_hash
+from lilliput.models import AttentionKernel, LanguageModel, load_hugging_face
+from lilliput.models.hugging_face.config_reading import from_foreign_config
+from lilliput.tokenization import TokenStore, load_tokenizer
+from lilliput.tokenization.symbols import token_bytes, word_start
+from lilliput.training.checkpoints import read_checkpoint
+from lilliput.training.config import RunConfig
+from lilliput.training.weights import build_run_model, load_weights, named_weights
+
+_WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class ImportedStart:
+    """What a run that goes on from a folder takes from it.
+
+    Attributes:
+        model: Shape and layout.
+        content: Hash of the weights; it enters the run's identity.
+    """
+
+    model: ModelConfig
+    content: str
+
+
+def read_start(folder: Path, store: TokenStore) -> ImportedStart:
+    """The model in `folder`, if it reads the very ids of the token store.
+
+    Raises:
+        InputError: A file is missing, or the layout is not one of ours.
+        ConfigurationError: The tokenizer in the folder is not the one that wrote the store.
+    """
+    config = require_file(folder / "config.json", "the configuration of the model to go on from")
+    weights = require_file(folder / _WEIGHTS, "the weights of the model to go on from")
+    model, _ = from_foreign_config(read_json(config))
+    _require_same_ids(folder, model, store)
+    return ImportedStart(model, file_hash(weights))
+
+
+def _require_same_ids(folder: Path, model: ModelConfig, store: TokenStore) -> None:
+    """Refuse a model whose ids stand for other text than those of the store."""
+    remedy = "Encode the corpus with the tokenizer in that folder: lilliput tokenizer encode."
+    if model.vocab_size != store.vocab_size:
+        raise ConfigurationError(
+            f"the model in {folder} must have the token store's {store.vocab_size} ids",
+            got=model.vocab_size,
+            remedy=remedy,
+        )
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.vocab_size > store.vocab_size:
+        raise ConfigurationError(
+            f"the tokenizer in {folder} must have at most the model's {store.vocab_size} ids",
+            got=tokenizer.vocab_size,
+        )
+    # The store keeps what each id stands for by length and place in a word, not by its text.
+    sizes, starts = (make(tokenizer, store.vocab_size) for make in (token_bytes, word_start))
+    differs = (sizes != store.token_bytes) | (starts != store.word_start)
+    if differs.any():
+        raise ConfigurationError(
+            f"the tokenizer in {folder} must be the one that wrote the token store",
+            got=f"another: id {int(np.flatnonzero(differs)[0])} is not the same text",
+            remedy=remedy,
+        )
+
+
+def build_start(
+    config: RunConfig, attention_kernel: AttentionKernel, initial: Path, folder: Path | None
+) -> LanguageModel:
+    """The run's model before its first update.
+
+    Args:
+        config: Names the weights, if they are imported, by their hash.
+        attention_kernel: See `Transformer`.
+        initial: Checkpoint of the untrained weights; a run once begun starts from there, so that it
+            needs the folder no more.
+        folder: Hugging Face folder.
+
+    Raises:
+        InputError: The weights are imported and there is no folder.
+        ConfigurationError: The folder holds other weights.
+    """
+    model = build_run_model(config, attention_kernel)
+    if not config.initial_weights:
+        return model
+    if initial.is_dir():
+        load_weights(model, read_checkpoint(initial).weights, where=str(initial))
+        return model
+    if folder is None:
+        raise InputError(
+            "a run with initial_weights needs the folder that holds them",
+            got="none",
+            remedy="Give it with --from FOLDER, or as start_from in the recipe.",
+        )
+    content = file_hash(require_file(folder / _WEIGHTS, "the weights of the model to go on from"))
+    if content != config.initial_weights:
+        raise ConfigurationError(
+            f"{folder} must hold the weights with which the run was configured",
+            got=f"{content}, not {config.initial_weights}",
+        )
+    load_weights(model, named_weights(load_hugging_face(folder)), where=str(folder))
+    return model
