@@ -252,6 +252,40 @@ def test_the_csv_of_a_figure_is_its_data(visit: Callable[..., Visit], study: Pat
         assert float(row["loss"]) == pytest.approx(float(original["loss"]), rel=1e-6)
 
 
+def test_the_data_of_a_figure_can_be_read_as_a_table(visit: Callable[..., Visit]):
+    seen = visit()
+    seen.go("training")
+    seen.draw("loss-by-size")
+    details = seen.page.locator("#loss-by-size details.reading")
+    details.locator("summary").click()
+    heads = details.locator("thead th").all_inner_texts()
+    assert heads[:2] == ["Series", "Run"]
+    rows = details.locator("tbody tr")
+    drawn = sum(len(trace["x"]) for trace in seen.traces("loss-by-size"))
+    assert rows.count() == drawn > 0
+    seen.page.locator("#loss-by-size .legend button").first.click()
+    assert 0 < rows.count() < drawn  # What the legend hides is not in the table either.
+
+
+def test_where_things_are_named_all_of_them_are(visit: Callable[..., Visit]):
+    seen = visit()
+    seen.go("scaling")
+    seen.draw("exponent-by-convention")
+    names = seen.page.locator("#exponent-by-convention .ytick text").all_text_contents()
+    drawn = {y for trace in seen.traces("exponent-by-convention") for y in trace["y"]}
+    assert set(names) == drawn
+
+
+def test_without_scripts_every_page_can_be_read(
+    browser: Any, report: Path, pages: list[ReportPage]
+):
+    seen = Visit(browser, report, java_script_enabled=False)
+    for page in pages:
+        assert seen.page.locator(f"#{page.id}-title").is_visible()
+    assert seen.page.locator("details.reading:visible").count() == 0
+    seen.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_theme_follows_the_system_and_the_button(visit: Callable[..., Visit], scheme: str):
     seen = visit(color_scheme=scheme)

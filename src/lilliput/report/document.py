@@ -15,6 +15,7 @@ from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.report.embedding import (
     content_security_policy,
+    early_script,
     page_script,
     page_style,
     plotly_script,
@@ -129,8 +130,9 @@ def render(evidence: Evidence, pages: list[Page]) -> str:
         subtitle=_subtitle(evidence),
         version=version("lilliput"),
         pages=pages,
-        policy=content_security_policy([plotly_script(), script]),
+        policy=content_security_policy([early_script(), plotly_script(), script]),
         style=Markup(page_style()),
+        early=Markup(early_script()),
         plotly=Markup(plotly_script()),
         script=Markup(script),
         data=Markup(to_safe_json(embedded_data(pages))),

@@ -23,6 +23,7 @@ _SCRIPTS = (
     "theme.js",
     "drawing.js",
     "legend.js",
+    "reading.js",
     "figures.js",
     "tables.js",
     "downloads.js",
@@ -56,10 +57,19 @@ def _digest(script: str) -> str:
 
 @cache
 def plotly_script() -> str:
-    """The source of plotly.js, MIT, as shipped with the package plotly."""
+    """The source of plotly.js, MIT, as shipped with the package plotly.
+
+    It stands in the file as plain text; the page makes a script of it when the first figure is drawn.
+    """
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
+
+
+@cache
+def early_script() -> str:
+    """What runs before the page is read: with scripts, one page is laid out at a time."""
+    return _joined(("early.js",))
 
 
 @cache

@@ -18,6 +18,7 @@ from lilliput.report.vocabularies import Comparison, read_comparisons
 
 RECIPE_FILE = "study.json"
 MEASUREMENTS_FILE = "tables/measurements.csv"
+_LOSSES = ("loss", "loss_reference", "perplexity", "perplexity_reference", "bits_per_byte")
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,18 @@ def read_evidence(source: Path) -> Evidence:
         return _read_study(source)
     name = str(source) if str(source) in BUILTIN_TABLES else source.name
     table = load_table(str(source))
+    _require_loss(table, name)
     runs = runs_of(table)
     return Evidence(name, is_study=False, table=table, runs=runs, scores=scores_of(runs))
+
+
+def _require_loss(table: Table, name: str) -> None:
+    if not any(column in table for column in _LOSSES):
+        raise InputError(
+            f"{name} must have a column of losses: {', '.join(_LOSSES)}",
+            got=f"the columns {', '.join(table.columns)}",
+            remedy="Rename yours, for example with: lilliput analyse convert TABLE --column loss=NAME",
+        )
 
 
 def _read_study(folder: Path) -> Evidence:

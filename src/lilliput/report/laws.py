@@ -62,8 +62,11 @@ def fit_laws(table: Table, conventions: list[str], resamples: int | None) -> tup
     """A law a group and convention.
 
     Laws are compared under the first convention; the one that describes the data best is then fitted
-    under the others too, with fewer draws, so that its exponents can be set side by side.
+    under the others too, with fewer draws, so that its exponents can be set side by side. A table
+    without a FLOPs column has none.
     """
+    if not conventions:
+        return ()
     laws: list[GroupLaw] = []
     draws = resamples or _RESAMPLES
     for group, members in groups_of(table).items():

@@ -133,15 +133,16 @@ function shapesOf(layer, page) {
   const table = report.tables[layer.table];
   const place = layer.mark === 'rule' ? resolved(layer.y) : layer.low;
   const known = (row) => typeof cellOf(table, place, row) === 'number';
-  return rowsOf(layer, page).filter(known).map((row, order) => {
+  const falling = (one, other) => cellOf(table, place, other) - cellOf(table, place, one);
+  return rowsOf(layer, page).filter(known).sort(falling).map((row, order) => {
     const name = plain(cellOf(table, 'name', row));
     const colour = colourOf('quiet');
     if (layer.mark === 'rule') {
       const at = cellOf(table, place, row);
-      return { type: 'line', layer: 'below', xref: 'paper', x0: 0, x1: 1, y0: at, y1: at, line: { color: colour, width: 1, dash: 'dot' }, label: { text: name, textposition: order % 2 ? 'end' : 'start', yanchor: order % 2 ? 'top' : 'bottom', font: { size: 11, color: colour } } };
+      return { type: 'line', layer: 'below', xref: 'paper', x0: 0, x1: 1, y0: at, y1: at, line: { color: colour, width: 1, dash: 'dot' }, label: { text: name, textposition: order % 4 < 2 ? 'start' : 'end', yanchor: order % 2 ? 'top' : 'bottom', font: { size: 11, color: colour } } };
     }
     const [low, high] = [cellOf(table, layer.low, row), cellOf(table, layer.high, row)];
-    const label = { text: name, textposition: 'top left', textangle: 0, font: { size: 11, color: colour } };
+    const label = { text: name, textposition: order % 2 ? 'bottom left' : 'top left', textangle: 0, font: { size: 11, color: colour } };
     return { type: 'rect', layer: 'below', yref: 'paper', y0: 0, y1: 1, x0: low, x1: high, line: { width: 0 }, fillcolor: translucent(toneOf(layer), 0.16), label };
   });
 }
@@ -162,6 +163,14 @@ function axisLayout(axis, values, width) {
   const spare = Math.max(0.004, 0.06 * Math.log10(high / low));
   const [first, last] = [Math.log10(low) - spare, Math.log10(high) + spare];
   return { ...layout, type: 'log', range: [first, last], ...logTicks(10 ** first, 10 ** last, width < NARROW ? 4 : 8) };
+}
+
+// Where the vertical axis names things, every one of them is named; in two lines where there is little room.
+function namedAxis(axis, values, width) {
+  const { nticks, ...layout } = axisLayout(axis, [], width);
+  const names = [...new Set(values)];
+  const shown = names.map((name) => (width < NARROW ? plain(name).replaceAll(/, | \(/g, '$&<br>') : plain(name)));
+  return { ...layout, type: 'category', tickmode: 'array', tickvals: names, ticktext: shown };
 }
 
 function extent(numbers) {
@@ -200,9 +209,14 @@ function linearTicks(low, high, most) {
   return { tickvals: ticks, ticktext: ticks.map(asText) };
 }
 
-function drawingOf(figure, page, width) {
-  const drawn = figure.layers.map((layer, index) => ({ layer, index }))
+// The layers of a figure that the legend leaves, each with its place.
+function drawnLayers(figure, page) {
+  return figure.layers.map((layer, index) => ({ layer, index }))
     .filter(({ layer }) => layer.name === '' || isHidden(page, 'layer', layer.name) === layer.hidden);
+}
+
+function drawingOf(figure, page, width) {
+  const drawn = drawnLayers(figure, page);
   const isShape = ({ layer }) => layer.mark === 'rule' || layer.mark === 'span';
   const traces = drawn.filter((d) => !isShape(d)).flatMap(({ layer, index }) => tracesOf(layer, index, page));
   const shapes = drawn.filter(isShape).flatMap(({ layer }) => shapesOf(layer, page));
@@ -212,6 +226,7 @@ function drawingOf(figure, page, width) {
     layout: {
       xaxis: axisLayout(figure.x, traces.flatMap((trace) => trace.x), width),
       yaxis: axisLayout(figure.y, [...traces.flatMap((trace) => trace.y), ...shapes.filter((s) => s.type === 'line').map((s) => s.y0)], width),
+      ...(figure.layers.some((layer) => layer.horizontal) ? { yaxis: namedAxis(figure.y, traces.flatMap((trace) => trace.y), width) } : {}),
       shapes,
       showlegend: false,
       hovermode: 'closest',

@@ -5,7 +5,16 @@ const holders = [...document.querySelectorAll('[data-figure]')];
 
 const pageOf = (element) => element.closest('[data-page]').dataset.page;
 
+// Plotly is large: its text becomes a script when the first figure is drawn, or when nothing else is to do.
+function startPlotly() {
+  if (window.Plotly) return;
+  const script = document.createElement('script');
+  script.textContent = document.getElementById('plotly-source').textContent;
+  document.head.append(script);
+}
+
 function drawFigure(holder) {
+  startPlotly();
   const figure = figuresById.get(holder.dataset.figure);
   const plot = holder.querySelector('.plot');
   const page = pageOf(holder);
@@ -20,6 +29,7 @@ function drawFigure(holder) {
     plot.on('plotly_relayout', (change) => refreshTicks(plot, figure, change));
     plot.dataset.drawn = 'true';
   }
+  fillReading(holder);
   holder.querySelector('.no-data').hidden = traces.some((trace) => trace.x.length > 0);
 }
 

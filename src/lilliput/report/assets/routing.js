@@ -4,6 +4,7 @@ const pages = [...document.querySelectorAll('main > [data-page]')];
 function showPage(name, { focus = true } = {}) {
   const page = pages.find((candidate) => candidate.dataset.page === name) ?? pages[0];
   for (const other of pages) other.hidden = other !== page;
+  document.documentElement.classList.add('ready');
   for (const link of document.querySelectorAll('nav a')) {
     if (link.hash === `#${page.dataset.page}`) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
@@ -50,13 +51,16 @@ function startPrinting() {
   });
 }
 
-document.documentElement.classList.add('js');
 startTheme(redrawShown);
 startControls();
 startHighlights();
 startSorting();
 startFiltering();
+startReading();
 startDownloads();
 startPrinting();
+// A reader of the first page is left alone; who then turns to a figure need not wait for its script.
+const SETTLED_MS = 2000;
+addEventListener('load', () => setTimeout(() => (window.requestIdleCallback ?? setTimeout)(startPlotly), SETTLED_MS));
 addEventListener('hashchange', () => followHash());
 followHash({ focus: false });

@@ -83,18 +83,36 @@ def answer_exponent(laws: tuple[GroupLaw, ...]) -> Answer:
     if not fitted:
         return Answer(question, "absent", "No law could be fitted.", paper, "scaling")
     sentences: list[str] = []
+    exponents: list[Quantity] = []
     for law in fitted:
         assert law.fit is not None
         exponent = last_exponent(law.fit)
+        exponents.append(exponent)
         flops = shared.flops_label(law.flops)
-        sentence = f"α = {exponent.text} in L ∝ C^(−α), at the upper end of the frontier ({flops})."
-        sentences.append(said_of(law.group, sentence))
-    only = last_exponent(fitted[0].fit) if fitted[0].fit else Quantity(None)
-    known = only.has_interval
+        sentence = f"the exponent of L ∝ C^(−α) at the upper end of the frontier ({flops}) is α = {exponent.text}"
+        sentences.append(said_of(law.group, f"{sentence}{_in_plain_words(exponent)}."))
+    measured = [exponent for exponent in exponents if _is_measured(exponent)]
     return Answer(
-        question, "yes" if known else "unclear", sentences, paper, "scaling",
-        verdict_text=f"α = {only.figure}" if len(fitted) == 1 and known else "Measured" if known else "",
+        question, "yes" if measured else "unclear", sentences, paper, "scaling",
+        verdict_text=f"α = {measured[0].figure}" if len(fitted) == len(measured) == 1
+        else "Measured" if len(measured) == len(fitted)
+        else "Measured, in part" if measured else "",
     )  # fmt: skip
+
+
+def _is_measured(exponent: Quantity) -> bool:
+    return exponent.has_interval and exponent.excludes(0.0)
+
+
+def _in_plain_words(exponent: Quantity) -> str:
+    """What an exponent means for the loss of a run with twice the compute."""
+    if exponent.value is None or not exponent.has_interval:
+        return ""
+    if not _is_measured(exponent):
+        return ": whether more compute lowers the loss there, these runs cannot tell"
+    if exponent.value < 0:
+        return ": there the loss rises with compute, as when large models are trained too briefly"
+    return f": twice the compute lowers the loss by {format_share(1.0 - 2.0**-exponent.value)}"
 
 
 def answer_depth(evidence: Evidence) -> Answer:
@@ -122,9 +140,10 @@ def answer_depth(evidence: Evidence) -> Answer:
         for few, many in worse
         if spread is not None and _mean(many) - _mean(few) > spread
     ]
+    beyond = "" if spread is None else f", in {len(clear)} by more than seeds differ"
     sentence = (
         f"In {len(pairs) - len(worse)} of {plural(len(pairs), 'pair')} that differ in depth alone the deeper "
-        f"model ended lower; in {len(worse)} it did not, in {len(clear)} by more than seeds differ. {noise}"
+        f"model ended lower; in {len(worse)} it did not{beyond}. {noise}"
     )
     verdict: Verdict = "no" if clear else "unclear" if worse or spread is None else "yes"
     return Answer(question, verdict, sentence, paper, "runs")
