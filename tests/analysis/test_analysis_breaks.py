@@ -18,7 +18,8 @@ from lilliput.analysis import (
     profile_interval,
 )
 from lilliput.analysis._aggregate import aggregate
-from lilliput.analysis._hinges import every_combination
+from lilliput.analysis._hinges import every_combination, rss_at
+from lilliput.analysis._one_knot import best_knot
 from lilliput.analysis.diagnostics import intraclass_correlation
 
 
@@ -59,6 +60,23 @@ def test_elimination_equals_least_squares_for_every_combination(seed, k):
         for row in range(2):
             residual = y[row] - design @ np.linalg.lstsq(design, y[row], rcond=None)[0]
             assert found[(row, *index)] == pytest.approx(float(residual @ residual), rel=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(5, 30), st.integers(1, 3))
+def test_the_exact_knot_is_no_worse_than_any_of_a_fine_grid(seed, n, min_points):
+    rng = np.random.default_rng(seed)
+    x = np.round(rng.uniform(30, 40, n), 1)  # Some abscissae repeat.
+    data = aggregate(x, rng.normal(size=n) - 0.3 * np.maximum(x - 35, 0))
+    knot, rss = best_knot(data, min_points)
+    if data.x.size < 2 * min_points:
+        assert rss == np.inf
+        return
+    grid = np.linspace(data.x[min_points - 1], data.x[-min_points], 401)[:-1]
+    on_grid = rss_at(data, grid[:, None], min_points) + data.within
+    assert rss <= on_grid.min() * (1 + 1e-9)
+    own = rss_at(data, np.array([[knot]]), 1)[0] + data.within
+    assert rss == pytest.approx(own, rel=1e-7)
 
 
 def broken_points(seed: int, slope_change: float, runs: int = 20, each: int = 3):

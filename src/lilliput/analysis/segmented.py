@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lilliput.analysis._aggregate import Aggregated, aggregate
 from lilliput.analysis._hinges import hinge_design, knot_candidates, refine_knots, search_knots
 from lilliput.analysis._jumps import best_splits
+from lilliput.analysis._one_knot import best_knot
 from lilliput.analysis.curves import CurveFit, line_coefficients, total_sum_of_squares
 
 FloatArray = NDArray[np.float64]
@@ -77,6 +78,9 @@ def _best_knots(
 ) -> FloatArray | None:
     if data.x.size < min_points * (breaks + 1):
         return None
+    if breaks == 1:
+        knot, rss = best_knot(data, min_points)
+        return np.array([knot]) if math.isfinite(rss) else None
     candidates = knot_candidates(data.x, breaks, search)
     kept = _REFINED if start is None else _REFINED_NEAR
     starts, _ = search_knots(data, candidates, breaks, min_points, kept)
