@@ -261,6 +261,22 @@ def test_near_duplicates_are_dropped_and_their_pairs_recorded(tmp_path, small_vo
     }
 
 
+def test_near_duplicates_are_refused_beyond_what_memory_should_hold(
+    tmp_path, monkeypatch, some_documents, small_vocabulary
+) -> None:
+    from lilliput.core.errors import ConfigurationError
+    from lilliput.language.corpus import near
+
+    exact = build_corpus(some_documents, small_vocabulary, tmp_path / "all", SETTINGS)
+    spans = exact["written"]
+    chosen = SETTINGS.model_copy(update={"near_duplicates": 0.9})
+    monkeypatch.setattr(near, "MOST_SPANS", spans - 1)
+    with pytest.raises(ConfigurationError, match=f"{spans:,} spans"):
+        build_corpus(some_documents, small_vocabulary, tmp_path / "c", chosen)
+    monkeypatch.setattr(near, "MOST_SPANS", spans)
+    assert build_corpus(some_documents, small_vocabulary, tmp_path / "c", chosen)["written"] > 0
+
+
 @pytest.mark.ray
 def test_a_ray_worker_killed_in_the_middle_loses_nothing(
     tmp_path, monkeypatch, some_documents, small_vocabulary

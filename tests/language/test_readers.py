@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from lilliput.core import files
 from lilliput.core.errors import DiskFullError, InputError
 from lilliput.language import CorpusSettings, Document, Source, build_corpus, iter_documents
 from lilliput.language.reading.documents import Damage
@@ -154,23 +158,43 @@ def test_an_empty_file_holds_no_document(tmp_path: Path) -> None:
         assert rows_of([tmp_path / name]) == []
 
 
-def test_a_full_disk_is_one_sentence_and_the_build_goes_on_after_it(
-    tmp_path, monkeypatch, some_documents, small_vocabulary
+def test_a_line_of_200_megabytes_is_passed_over_without_being_held(tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    good = json.dumps({"text": "fine"}).encode() + b"\n"
+    with path.open("wb") as file:
+        file.write(good)
+        for _ in range(200):
+            file.write(b"a" * 1_000_000)
+        file.write(b"\n" + good)
+    with pytest.raises(InputError, match="too long"):
+        _read_all(path, Damage("stop"))
+    damage = Damage("skip")
+    tracemalloc.start()
+    rows = _read_all(path, damage)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [row["text"] for row in rows] == ["fine", "fine"]
+    assert damage.counts == {"too_long": 1}
+    assert peak < 10 << 20  # A document may have 1 MiB here, and is read with one copy or two.
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [("ENOSPC", "the disk is full"), ("EACCES", "permission was denied")]
+)
+@pytest.mark.parametrize("place", ["filtered", "shards", "statistics"])
+def test_a_refusal_to_write_is_one_sentence_and_the_build_goes_on_after_it(
+    tmp_path, monkeypatch, some_documents, small_vocabulary, code: str, said: str, place: str
 ) -> None:
-    import errno
-
-    from lilliput.core import files
-
     flush = files._flush_to_disk
 
-    def full(path: Path) -> None:
-        if "shards" in str(path):
-            raise OSError(errno.ENOSPC, "No space left on device")
+    def refuse(path: Path) -> None:
+        if place in str(path.relative_to(tmp_path)):
+            raise OSError(getattr(errno, code), os.strerror(getattr(errno, code)))
         flush(path)
 
     settings = CorpusSettings(min_words=20)
-    monkeypatch.setattr(files, "_flush_to_disk", full)
-    with pytest.raises(DiskFullError, match="the disk is full"):
+    monkeypatch.setattr(files, "_flush_to_disk", refuse)
+    with pytest.raises(DiskFullError, match=said):
         build_corpus(some_documents, small_vocabulary, tmp_path / "c", settings)
     monkeypatch.setattr(files, "_flush_to_disk", flush)
     assert build_corpus(some_documents, small_vocabulary, tmp_path / "c", settings)["written"] > 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ from lilliput.language.corpus.statistics import corpus_statistics
 from lilliput.language.corpus.tally import Tally, sum_tallies
 from lilliput.language.corpus.unknown import sum_unknown, unknown_statistics
 from lilliput.language.corpus.writing import WriteTask, write_shard
-from lilliput.language.reading.documents import Document, Source
+from lilliput.language.reading.documents import Damage, Document, Source
 from lilliput.language.words.vocabulary import Vocabulary
 
 _WORK = "work"
@@ -148,7 +149,8 @@ def run_plan(plan: Plan, out: Path, reporter: Reporter, executor: Executor) -> d
 def _run(plan: Plan, build: Build, reporter: Reporter, executor: Executor) -> dict[str, Any]:
     work = build.path(f"{_WORK}/filtered")
     work.mkdir(parents=True, exist_ok=True)
-    shards = plan.given.shards(build.path(f"{_WORK}/documents"))
+    damage = Damage(plan.settings.on_error)
+    shards = plan.given.shards(build.path(f"{_WORK}/documents"), damage)
     tasks = [
         FilterTask(shard, plan.vocabulary, plan.settings, work, plan.rates) for shard in shards
     ]
@@ -157,7 +159,8 @@ def _run(plan: Plan, build: Build, reporter: Reporter, executor: Executor) -> di
     tables = [task.table_path for task in tasks]
     selection = _select(plan, tables, build.path("near_duplicates.parquet"))
     written = _write(plan, tables, selection, build, reporter, executor)
-    facts = _facts(tally, selection, written, records)
+    facts = _facts(tally, selection, written)
+    facts["damaged"] = _sum_damage([damage.as_record(), *(record["damage"] for record in records)])
     _require_text(facts, plan.settings)
     _write_samples(records, build.path("dropped.parquet"))
     statistics = corpus_statistics(written, tally, plan.vocabulary, plan.settings)
@@ -220,17 +223,12 @@ def _facts(
     tally: Tally,
     selection: Selection,
     written: Sequence[Mapping[str, Any]],
-    records: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     rows = [row for record in written for row in record["written"]]
     dropped = dict(tally.dropped)
     if selection.over_quota:
         dropped["over_quota"] = selection.over_quota
     total = sum(row[2] for row in rows)
-    skipped: dict[str, int] = {}
-    for record in records:
-        for reason, number in record["damage"]["counts"].items():
-            skipped[reason] = skipped.get(reason, 0) + number
     return {
         "documents": tally.counts["documents"],
         "spans": tally.counts["spans"],
@@ -241,7 +239,6 @@ def _facts(
         "dropped": dict(sorted(dropped.items())),
         "words": sum(row[3] for row in rows),
         "bytes_in": tally.counts["bytes_in"],
-        "damaged": skipped,
         "words_read": tally.counts["words_read"],
         "unknown_share": tally.counts["unknown_read"] / max(1, tally.counts["words_read"]),
         "sources": _by_source(tally, rows),
@@ -251,6 +248,13 @@ def _facts(
             for split in SPLITS
         },
     }  # fmt: skip
+
+
+def _sum_damage(records: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    skipped: Counter[str] = Counter()
+    for record in records:
+        skipped.update(record["counts"])
+    return dict(sorted(skipped.items()))
 
 
 def _by_source(tally: Tally, rows: Sequence[Sequence[Any]]) -> dict[str, dict[str, Any]]:

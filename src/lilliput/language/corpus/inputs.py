@@ -37,8 +37,8 @@ class CorpusInput(Protocol):
         """A name for the content."""
         ...
 
-    def shards(self, folder: Path) -> list[Shard]:
-        """The units of work; `folder` may be used for files."""
+    def shards(self, folder: Path, damage: Damage) -> list[Shard]:
+        """The units of work; `folder` may be used for files, unreadable files go to `damage`."""
         ...
 
 
@@ -54,14 +54,14 @@ class FileInput:
         """A name for the content."""
         return identify(self.files)
 
-    def shards(self, folder: Path) -> list[Shard]:
+    def shards(self, folder: Path, damage: Damage) -> list[Shard]:
         """Byte ranges and row groups of the files."""
         del folder
         settings = self.settings
         return plan_shards(
             self.files,
             settings.max_document_bytes,
-            Damage(settings.on_error),
+            damage,
             settings.shard_bytes,
         )
 
@@ -82,7 +82,7 @@ class MemoryInput:
             state.update("\x1f".join(parts).encode() + b"\x1e")
         return state.hexdigest()
 
-    def shards(self, folder: Path) -> list[Shard]:
+    def shards(self, folder: Path, damage: Damage) -> list[Shard]:
         """The documents as Parquet files in `folder`, one a shard."""
         paths: list[Path] = []
         for first in range(0, len(self.documents), _DOCUMENTS_A_SHARD):
@@ -93,8 +93,7 @@ class MemoryInput:
                 table = pa.Table.from_batches(batches_of(part), BATCH_SCHEMA)
                 parquet.write_table(table, temporary, compression="zstd")
         files = find_files([Source(path=str(path)) for path in paths])
-        limit = self.settings.max_document_bytes
-        return plan_shards(files, limit, Damage(self.settings.on_error))
+        return plan_shards(files, self.settings.max_document_bytes, damage)
 
 
 def resolve_input(

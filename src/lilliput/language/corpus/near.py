@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
+from lilliput.core.errors import ConfigurationError
 from lilliput.core.extras import require
 from lilliput.core.files import atomic_path
 from lilliput.language.corpus.selection import Selection
@@ -19,6 +20,10 @@ from lilliput.language.corpus.selection import Selection
 _PERMUTATIONS = 128
 _BANDS = 32  # 32 bands of 4 rows find nearly all pairs from a similarity of about 0.5 on.
 _SHINGLE_WORDS = 5
+
+# Each span takes 4.2 kB in memory (its MinHash and its place in 32 bands; measured with rensa over
+# 20,000 spans), so that this many stay well under 1 GB.
+MOST_SPANS = 150_000
 
 PAIRS_SCHEMA = pa.schema(
     [
@@ -54,7 +59,9 @@ def drop_near_duplicates(
 
     Raises:
         MissingExtraError: rensa is not installed.
+        ConfigurationError: There are more than MOST_SPANS spans, more than memory should hold.
     """
+    _require_few(sum(int(mask.sum()) for mask in selection.masks))
     rensa = require("rensa", "dedup")
     index = rensa.RMinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS, num_bands=_BANDS)
     kept: list[_Kept] = []
@@ -76,6 +83,15 @@ def drop_near_duplicates(
     with atomic_path(out) as temporary:
         parquet.write_table(pa.Table.from_pylist(pairs, schema=PAIRS_SCHEMA), temporary)
     return len(pairs)
+
+
+def _require_few(spans: int) -> None:
+    if spans > MOST_SPANS:
+        raise ConfigurationError(
+            f"near-duplicates are sought among at most {MOST_SPANS:,} spans, held in memory",
+            got=f"{spans:,} spans",
+            remedy="Build the sources apart, or leave near_duplicates out: exact duplicates have no limit.",
+        )
 
 
 def shingles(text: str) -> list[str]:

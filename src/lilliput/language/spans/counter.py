@@ -44,6 +44,8 @@ class RankTable:
 
 def _form(raw: str, rules: Rules) -> str:
     """A word as it is looked up: apostrophes removed, in lower case."""
+    if raw.isascii() and raw.isalpha():
+        return raw.lower()
     codes = [ord(character) for character in raw]
     kept = [c for c in codes if c >= rules.classes.size or rules.classes[c] != APOSTROPHE]
     return "".join(chr(rules.lower[c] if c < rules.lower.size else c) for c in kept)
