@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 import warnings
@@ -177,12 +178,14 @@ def main() -> None:
             ways["Trainer, dynamic padding, bf16"] = peer_way(
                 folder, epochs, pads_to_max=False, bf16=True
             )
+        ways = {name: way for name, way in ways.items() if options.only in name or "ours" in name}
         for way in ways.values():
             way(short)
         times: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(options.repeats):
             for name, way in ways.items():
                 times[name].append(way(sets))
+                print(f"{name}: {times[name][-1]:.1f} s", file=sys.stderr, flush=True)
     report(times, options, sum(len(learned) for _, learned, _ in sets.values()))
 
 
@@ -194,6 +197,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", default="", help="peers whose name holds this, such as dynamic")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 

@@ -228,6 +228,20 @@ def _write_pairs(folder, name, pairs):
     (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
 
 
+@pytest.mark.parametrize("method", ["plain", "causal"])
+def test_bfloat16_rounds_and_no_more(method):
+    model = _model("llama" if method == "causal" else "electra")
+    rng = np.random.default_rng(2)
+    sentences = [Tokenised(tuple(rng.integers(5, 300, 9).tolist()), tuple(range(9)))] * 2
+    exact, rounded = (
+        score_sentences(model, sentences, SPECIAL, PairSettings(method=method, dtype=dtype))
+        for dtype in ("float32", "bfloat16")
+    )
+    assert rounded.tolist() != exact.tolist()
+    # Logits near 10 with 8 bits of mantissa: 0.04 a token, nine tokens, some layers of rounding.
+    np.testing.assert_allclose(rounded, exact, atol=9 * 0.04 * 5)
+
+
 def test_files_of_all_forms_are_read_and_identical_pairs_are_counted(tmp_path):
     _write_pairs(tmp_path, "blimp", [("a b", "b a"), ("same", "same"), ("c", "d")])
     (tmp_path / "zorro.txt").write_text("bad one .\ngood one .\nbad two .\ngood two .\n")

@@ -161,7 +161,7 @@ def _masked(
         ids_CL[copies.is_masked(rows, length)] = special.mask
         unique_UL, unique_C = np.unique(ids_CL, axis=0, return_inverse=True)
         found_N = _log_probabilities(
-            model, unique_UL, unique_C[copy_N], place_N, targets_N, settings.batch_tokens
+            model, unique_UL, unique_C[copy_N], place_N, targets_N, settings
         )
         np.add.at(totals, copies.sentence[rows][copy_N], found_N)
         np.add.at(counts, copies.sentence[rows][copy_N], 1)
@@ -174,22 +174,29 @@ def _log_probabilities(
     row_N: IntArray,
     place_N: IntArray,
     targets_N: IntArray,
-    batch_tokens: int,
+    settings: PairSettings,
 ) -> FloatArray:
     """Log-probability in nats of `targets_N` at positions (row_N, place_N) of texts of one length."""
     device = next(model.parameters()).device
     found_N = np.empty(len(targets_N))
     order_N = np.argsort(row_N, kind="stable")
-    size = max(1, batch_tokens // ids_UL.shape[1])
+    size = max(1, settings.batch_tokens // ids_UL.shape[1])
     for start in range(0, len(ids_UL), size):
         low, high = np.searchsorted(row_N[order_N], (start, start + size))
         chosen = order_N[low:high]
         ids_BL = torch.from_numpy(ids_UL[start : start + size]).to(device)
         batch_N = torch.from_numpy(row_N[chosen] - start).to(device)
         places_N = torch.from_numpy(place_N[chosen]).to(device)
-        hidden_NH = _hidden_at(model, ids_BL, batch_N, places_N)
-        found_N[chosen] = -_losses(model, hidden_NH, targets_N[chosen])
+        with _products(device, settings):
+            hidden_NH = _hidden_at(model, ids_BL, batch_N, places_N)
+            found_N[chosen] = -_losses(model, hidden_NH, targets_N[chosen])
     return found_N
+
+
+def _products(device: torch.device, settings: PairSettings) -> torch.autocast:
+    """The block in which matrix products have the dtype that was asked for."""
+    is_bf16 = settings.dtype == "bfloat16"
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_bf16)
 
 
 def _hidden_at(model: LanguageModel, ids_BL: Tensor, batch_N: Tensor, places_N: Tensor) -> Tensor:
@@ -220,8 +227,9 @@ def _causal(
         ids_BL = framed.padded(rows, width, special.pad)
         batch_N, place_N = np.nonzero(np.arange(width - 1) < lengths[rows][:, None] - 1)
         # Padding comes last, where no scored position of a causal model sees it.
-        hidden_BLH = model.encode(torch.from_numpy(ids_BL).to(device))
-        hidden_NH = hidden_BLH[torch.from_numpy(batch_N), torch.from_numpy(place_N)]
-        found_N = -_losses(model, hidden_NH, ids_BL[batch_N, place_N + 1])
+        with _products(device, settings):
+            hidden_BLH = model.encode(torch.from_numpy(ids_BL).to(device))
+            hidden_NH = hidden_BLH[torch.from_numpy(batch_N), torch.from_numpy(place_N)]
+            found_N = -_losses(model, hidden_NH, ids_BL[batch_N, place_N + 1])
         np.add.at(totals, rows[batch_N], found_N)
     return totals, lengths - 1
