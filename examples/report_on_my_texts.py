@@ -3,7 +3,7 @@
     python examples/report_on_my_texts.py FOLDER [OUT]
 
 The recipe `domain` counts the words of the texts, keeps the pieces written in the frequent ones, trains a
-grid of small models on them and scores them. About six minutes on two cores; interrupt and repeat freely.
+grid of small models on them and scores them. Under twenty minutes on two cores; interrupt and repeat freely.
 """
 
 import sys

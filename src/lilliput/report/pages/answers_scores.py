@@ -12,7 +12,12 @@ from lilliput.report.correlations import TaskCorrelation
 from lilliput.report.evidence import Evidence
 from lilliput.report.laws import GroupLaw
 from lilliput.report.pages import shared
-from lilliput.report.pages.downstream import correlation_sentences, gain_sentence, tasks_of
+from lilliput.report.pages.downstream import (
+    correlation_sentences,
+    gain_sentence,
+    task_label,
+    tasks_of,
+)
 from lilliput.report.pages.scaling import main_laws
 from lilliput.report.parts import Answer, Verdict
 from lilliput.report.quantities import (
@@ -55,8 +60,8 @@ def _smallest(evidence: Evidence) -> str:
         return ""
     least = min(clear, key=lambda s: size[s.run])
     return (
-        f"The smallest model with a clear gain has {format_count(size[least.run])} parameters "
-        f"({least.task}, {least.gain.text if least.gain else ''})."
+        f"The smallest model with a clear gain has {format_count(size[least.run])} parameters: "
+        f"{task_label(least.task)}, {least.gain.text if least.gain else ''}."
     )
 
 
