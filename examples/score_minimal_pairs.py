@@ -30,7 +30,8 @@ def main(run: str, tokenizer: str, pairs: str = "") -> list[Score]:
             print(
                 f"{score.task}: {score.value:.2f}{interval}, untrained {score.baseline:.2f}, n {score.n}"
             )
-            print(f"  {score.note}" if score.note else "", end="\n" if score.note else "")
+            if score.note:
+                print(f"  {score.note}")
     return scores
 
 
