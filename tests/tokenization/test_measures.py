@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from lilliput.tokenization import CompareSettings, compare_tokenizers, load_tokenizer
+from lilliput.tokenization import KINDS, CompareSettings, compare_tokenizers, load_tokenizer
 from lilliput.tokenization.measures import (
     Resampling,
     WordIds,
     fertility_by_band,
+    ids_after_a_word,
     ids_in_context,
     sizes_isolated,
     unigram_bits_per_byte,
@@ -30,6 +31,18 @@ def byte_level() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(vocab, [("Ġ", "t"), ("h", "e"), ("Ġt", "he")]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     return tokenizer
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_joined_into_texts_have_the_ids_of_words_one_by_one(
+    tokenizers_folder: Path, kind: str
+) -> None:
+    backend = load_tokenizer(tokenizers_folder / f"{kind}-330").backend
+    characters = (chr(code) for code in range(0x21, 0x3400))
+    words = [f"cook{c}{c}ing{c}" for c in characters if not c.isspace()] + ["a", "the,", "é"]
+    joined, single = ids_in_context(backend, words), ids_after_a_word(backend, words)
+    np.testing.assert_array_equal(joined.ids, single.ids)
+    np.testing.assert_array_equal(joined.sizes, single.sizes)
 
 
 FIVE = ["the", "them", "then", "a", "tan"]

@@ -8,7 +8,7 @@ Both ways give the same ids.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from lilliput.tokenization.word_table import Texts, WordTable
 # Remembered at once, about 100 MB.
 _MOST_WORDS = 1_000_000
 _MOST_BYTES = 32_000_000
+_JOINED = 256  # Pieces in one call of the tokenizer.
 _SAFE_TYPES = {
     "BertPreTokenizer": {},
     "ByteLevel": {"add_prefix_space": False, "use_regex": True},
@@ -50,6 +51,45 @@ def is_word_local(backend: Tokenizer) -> bool:
 def _is_safe(part: dict[str, Any]) -> bool:
     wanted = _SAFE_TYPES.get(part["type"])
     return wanted is not None and all(part.get(key) == value for key, value in wanted.items())
+
+
+def encode_pieces(
+    backend: Tokenizer, pieces: Sequence[str], dtype: np.dtype[Any]
+) -> tuple[IdArray, IntArray]:
+    """The ids of distinct pieces in one array, and the number of ids of each, shape (pieces,).
+
+    A call of the tokenizer costs far more than a word. So pieces are joined into longer texts, at places
+    where no token can cross, and a token's piece is found by the character at which it begins.
+
+    Args:
+        backend: A word-local tokenizer.
+        pieces: As cut by `WordTable.number_pieces`, or words with a space before them.
+        dtype: Of the ids.
+    """
+    texts = list(_joined(pieces))
+    encodings = backend.encode_batch(texts, add_special_tokens=False)
+    ids = [np.array(encoding.ids, dtype) for encoding in encodings]
+    begins = [np.fromiter((begin for begin, _ in e.offsets), np.int64) for e in encodings]
+    bases = np.cumsum([0, *map(len, texts)])
+    places = [begin + base for begin, base in zip(begins, bases.tolist(), strict=False)]
+    borders = np.cumsum([0, *map(len, pieces)])
+    empty = np.zeros(0, np.int64)
+    ends = np.searchsorted(np.concatenate([empty, *places]), borders)
+    return np.concatenate([empty.astype(dtype), *ids]), np.diff(ends)
+
+
+def _joined(pieces: Sequence[str]) -> Iterator[str]:
+    """Runs of pieces as one text each; a piece is joined to the one before if a lone space parts them."""
+    run: list[str] = []
+    for piece in pieces:
+        is_open = bool(run) and len(run) < _JOINED and not run[-1][-1:].isspace()
+        if not (is_open and piece[:1] == " " and len(piece) > 1 and not piece[1].isspace()):
+            if run:
+                yield "".join(run)
+            run = []
+        run.append(piece)
+    if run:
+        yield "".join(run)
 
 
 class TextEncoder:
@@ -99,6 +139,6 @@ class TextEncoder:
         """Tokenize the words that are new in the table."""
         words = self._words.words(first=len(self._ends) - 1)
         if words:
-            ids, sizes = self._encode_whole(words)
+            ids, sizes = encode_pieces(self._backend, words, self._dtype)
             self._ends = np.concatenate([self._ends, self._ends[-1] + np.cumsum(sizes)])
             self._ids = np.concatenate([self._ids, ids])

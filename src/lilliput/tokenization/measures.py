@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from tokenizers import Tokenizer
 
 from lilliput.core.intervals import Interval, percentile_bounds
 from lilliput.core.seeding import generator
+from lilliput.tokenization.encoder import encode_pieces, is_word_local
 
 IdArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -21,6 +21,7 @@ _ANCHOR = "a"  # A word in context follows this word and a space.
 # Least occurrences in the train split, most frequent band first.
 BANDS = (("1000+", 1000), ("100-999", 100), ("10-99", 10), ("1-9", 1), ("unseen", 0))
 _BATCH = 50_000
+_DRAWS_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ class WordIds:
 
 def ids_in_context(backend: Tokenizer, words: Sequence[str]) -> WordIds:
     """The ids of each word as it follows another word and a space."""
+    if is_word_local(backend):
+        pieces = [f" {word}" for word in words]
+        return WordIds(*encode_pieces(backend, pieces, np.dtype(np.int64)))
+    return ids_after_a_word(backend, words)
+
+
+def ids_after_a_word(backend: Tokenizer, words: Sequence[str]) -> WordIds:
+    """The same for any tokenizer: each word is put behind another one, whose ids are left out."""
     anchor = len(backend.encode(_ANCHOR, add_special_tokens=False).ids)
     ids: list[IdArray] = [np.zeros(0, np.int64)]
     sizes: list[int] = []
@@ -123,11 +132,12 @@ class Resampling:
     def __init__(self, units: int, unit: str, *, resamples: int, seed: int) -> None:
         self.units, self.unit = units, unit
         rng = generator(seed, "tokenizers", unit)
-        draws = rng.integers(0, units, size=(resamples, units)) if units > 1 else None
-        self._weights: NDArray[Any] | None = None
-        if draws is not None:
-            counted = [np.bincount(draw, minlength=units) for draw in draws]
-            self._weights = np.array(counted, np.float64)
+        self._weights: NDArray[np.uint8] | None = None
+        if units > 1:
+            draws = (rng.integers(0, units, units) for _ in range(resamples))
+            # One is expected; that a unit is drawn above 255 times has a chance below 1e-500.
+            counted = [np.bincount(draw, minlength=units).astype(np.uint8) for draw in draws]
+            self._weights = np.array(counted)
 
     def ratio(self, numerator: IdArray, denominator: IdArray, factor: float = 1.0) -> Interval:
         """Sum of `numerator` over sum of `denominator`, times `factor`, with a 95 % interval.
@@ -140,9 +150,18 @@ class Resampling:
         value = factor * float(numerator.sum()) / max(1.0, float(denominator.sum()))
         if self._weights is None:
             return Interval(value, None, None, self.units, method="single", unit=self.unit)
-        # Sums of integers are exact in float64, so the bounds do not depend on the number of threads.
-        below = self._weights @ denominator.astype(np.float64)
-        above = self._weights @ numerator.astype(np.float64)
+        below, above = _sums(self._weights, denominator), _sums(self._weights, numerator)
         draws = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
         low, high = percentile_bounds(factor * draws, 0.95)
         return Interval(value, low, high, self.units, method="bootstrap", unit=self.unit)
+
+
+def _sums(weights: NDArray[np.uint8], values: IdArray) -> FloatArray:
+    """The weighted sum of each draw, a few draws at a time, since float64 takes eight times the memory.
+
+    Sums of integers are exact in float64, so they do not depend on the number of threads.
+    """
+    exact = values.astype(np.float64)
+    starts = range(0, len(weights), _DRAWS_AT_ONCE)
+    parts = [weights[i : i + _DRAWS_AT_ONCE].astype(np.float64) @ exact for i in starts]
+    return np.concatenate(parts)

@@ -93,9 +93,13 @@ def text_buffers(texts: Texts) -> tuple[IntArray, ByteArray]:
     plain = texts.fill_null("").cast(pa.large_string())
     _, offsets, data = plain.buffers()
     if len(plain) == 0 or data is None:
-        return np.zeros(len(plain) + 1, np.int64), np.zeros(0, np.uint8)
-    places = np.frombuffer(offsets, np.int64)[plain.offset : plain.offset + len(plain) + 1]
-    return places, np.frombuffer(data, np.uint8)
+        places, nbytes = np.zeros(len(plain) + 1, np.int64), np.zeros(0, np.uint8)
+    else:
+        places = np.frombuffer(offsets, np.int64)[plain.offset : plain.offset + len(plain) + 1]
+        nbytes = np.frombuffer(data, np.uint8)
+    for array in (places, nbytes):  # Some are, some are not; alike, the scanner is compiled once.
+        array.flags.writeable = False
+    return places, nbytes
 
 
 def _most_words(data: ByteArray, texts: int) -> int:
