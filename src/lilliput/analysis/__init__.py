@@ -11,7 +11,7 @@ from lilliput.analysis.acceptability import Acceptability, acceptability, net_be
 from lilliput.analysis.break_test import BreakTest, bootstrap_break_test
 from lilliput.analysis.breaks import davies_p, exponent_against_cut, profile_interval
 from lilliput.analysis.builtin import BUILTIN_TABLES, load_table, paper_table
-from lilliput.analysis.candidates import LAWS, Form, fit_form
+from lilliput.analysis.candidates import LAWS, SIZE_LAWS, Form, fit_form
 from lilliput.analysis.correlation import (
     Correlation,
     CorrelationResult,
@@ -51,6 +51,7 @@ from lilliput.analysis.repeated import MUENNIGHOFF, RepeatedDataLaw, fit_repetit
 from lilliput.analysis.resampling import RESAMPLE_WAYS, cluster_draws
 from lilliput.analysis.results import BreakEstimate, Candidate, Estimate, LawFit
 from lilliput.analysis.schema import SCHEMA, Column
+from lilliput.analysis.size_law import SizeLaw, analyse_size
 from lilliput.analysis.table import Table, check_table, read_table, write_table
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "POINTS",
     "RESAMPLE_WAYS",
     "SCHEMA",
+    "SIZE_LAWS",
     "Acceptability",
     "Allocation",
     "BreakEstimate",
@@ -86,6 +88,7 @@ __all__ = [
     "Plan",
     "Problem",
     "RepeatedDataLaw",
+    "SizeLaw",
     "Strategy",
     "Table",
     "acceptability",
@@ -94,6 +97,7 @@ __all__ = [
     "analyse_fit",
     "analyse_icer",
     "analyse_plan",
+    "analyse_size",
     "bootstrap_break_test",
     "check_table",
     "cluster_draws",

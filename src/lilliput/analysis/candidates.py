@@ -21,7 +21,18 @@ from lilliput.analysis.segmented import (
 from lilliput.core.errors import InputError
 
 FloatArray = NDArray[np.float64]
-Law = Literal["auto", "power", "power_offset", "segmented", "segmented_jumps", "bnsl", "parametric"]
+SizeLawName = Literal["isoflop", "minimum"]
+Law = Literal[
+    "auto",
+    "power",
+    "power_offset",
+    "segmented",
+    "segmented_jumps",
+    "bnsl",
+    "parametric",
+    SizeLawName,
+]
+SIZE_LAWS: tuple[SizeLawName, ...] = get_args(SizeLawName)
 LAWS: tuple[Law, ...] = get_args(Law)
 POINTS_PER_BREAK = 10
 BNSL_BREAKS = 2

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lilliput.analysis._assembly import assemble
 from lilliput.analysis._choice import check_asked_breaks, choose_law
-from lilliput.analysis.candidates import fit_form, forms_for
+from lilliput.analysis.candidates import SIZE_LAWS, fit_form, forms_for
 from lilliput.analysis.fit_draws import draw_parameters
 from lilliput.analysis.fit_options import FitOptions, pick_points
 from lilliput.analysis.measurements import Measurements, measurements_of
@@ -41,6 +41,12 @@ def analyse_fit(
         InputError: The table has no usable columns, or too few points for the law.
     """
     options = options or FitOptions()
+    if options.law in SIZE_LAWS:
+        raise InputError(
+            "a law of loss is needed here",
+            got=f"{options.law}, a law of the best size",
+            remedy="Take --law auto, or lilliput analyse fit --law isoflop.",
+        )
     data = measurements_of(table, flops=flops, loss=loss)
     if options.law != "parametric":
         return fit_measurements(data, options, reporter=reporter)

@@ -29,7 +29,9 @@ LossOption = Annotated[str | None, typer.Option("--loss", help="Loss column.")]
 LawOption = Annotated[
     str,
     typer.Option(
-        "--law", help="auto, power, power_offset, segmented, segmented_jumps, bnsl, parametric."
+        "--law",
+        help="auto, power, power_offset, segmented, segmented_jumps, bnsl, parametric; of the best "
+        "size: isoflop, minimum.",
     ),
 ]
 BreaksOption = Annotated[int | None, typer.Option("--breaks", help="Fixed number of breaks.")]

@@ -28,6 +28,15 @@ def show_fit(found: Any, with_warnings: bool = True) -> None:
         show_warnings(found.warnings)
 
 
+def show_size(found: Any) -> None:
+    """The best size as a power law of the budget."""
+    record = found.as_record()
+    echo(f"{found.law}: best parameters at {found.n} budgets, R2 {found.r2:.4f}")
+    for name, value in record["parameters"].items():
+        echo(f"  {name:15}{interval(value)}")
+    show_warnings(found.warnings)
+
+
 def show_strategies(found: Any) -> None:
     for s in found.strategies:
         ratio = "" if s.icer is None else f"{s.icer:.5g}"

@@ -19,7 +19,7 @@ from lilliput.cli._analyse_options import (
     one_of,
     with_options,
 )
-from lilliput.cli._analyse_show import interval, show_fit, show_strategies, show_warnings
+from lilliput.cli._analyse_show import interval, show_fit, show_size, show_strategies, show_warnings
 from lilliput.cli._analyse_tables import check, convert
 from lilliput.cli._frame import JsonOption, deliver, echo, suggest
 
@@ -52,11 +52,16 @@ def fit(
 
     Example: lilliput analyse fit paper --law auto
     """
-    from lilliput.analysis import analyse_fit, load_table
+    from lilliput.analysis import SIZE_LAWS, analyse_fit, analyse_size, load_table
     from lilliput.core.progress import reporter_for_terminal
 
+    content = load_table(table, columns=columns)
+    if options.law in SIZE_LAWS:
+        size = analyse_size(content, flops=flops, loss=loss, options=options)
+        deliver(size.as_record(), as_json, lambda: show_size(size))
+        return
     found = analyse_fit(
-        load_table(table, columns=columns),
+        content,
         flops=flops,
         loss=loss,
         options=options,
