@@ -11,15 +11,17 @@ from typer.testing import CliRunner
 
 from lilliput.cli._frame import build_app
 from lilliput.core.artefacts import read_manifest
-from lilliput.core.errors import InputError
+from lilliput.core.errors import InputError, LilliputError
 from lilliput.tokenization import (
     CompareSettings,
     compare_tokenizers,
     default_tokenizer,
+    exact_match_score,
     find_corpus,
     find_tokenizer,
+    load_tokenizer,
 )
-from lilliput.tokenization.words import texts_of
+from lilliput.tokenization.texts import texts_of
 
 _QUICK = CompareSettings(resamples=50)
 
@@ -78,6 +80,24 @@ def test_gold_words_that_the_corpus_lacks_are_left_out(
     folders = [tokenizers_folder / "unigram-330"]
     row = compare_tokenizers(corpus, folders, settings=_QUICK, morphology=gold).rows[0]
     assert row.boundary_words == 2
+    backend = load_tokenizer(folders[0]).backend
+    pieces = {w: backend.encode(w, add_special_tokens=False).tokens for w in ("cooking", "cooks")}
+    words = {"cooking": ("cook", "ing"), "cooks": ("cook", "s")}
+    assert row.exact_match_score == exact_match_score(pieces, words)
+    low, high = row.intervals["exact_match_score"]
+    assert low <= row.exact_match_score <= high
+
+
+@pytest.mark.parametrize("name", ["morphology", "task_data"])
+def test_a_file_that_is_not_there_is_refused_even_when_a_comparison_is_there(
+    corpus: Path, tokenizers_folder: Path, tmp_path: Path, name: str
+) -> None:
+    folders = [tokenizers_folder / "byte-bpe-330"]
+    compare_tokenizers(corpus, folders, tmp_path / "out", settings=_QUICK)
+    with pytest.raises(InputError, match=f"{name} must exist: got .*nowhere"):
+        compare_tokenizers(
+            corpus, folders, tmp_path / "out", settings=_QUICK, **{name: tmp_path / "nowhere"}
+        )
 
 
 def test_two_tokenizers_of_one_name_are_refused(corpus: Path, tokenizers_folder: Path) -> None:
@@ -121,3 +141,24 @@ def test_a_pair_of_corpora_stands_for_its_constrained_one(corpus: Path, tmp_path
     (tmp_path / "constrained").symlink_to(corpus)
     assert find_corpus(tmp_path) == tmp_path / "constrained"
     assert find_corpus(corpus) == corpus
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--vocab-size", "0"], "vocab_size"),
+        (["--morphology", "nowhere.tsv"], "nowhere.tsv"),
+        (["--task-data", "nowhere.csv"], "nowhere.csv"),
+        (["--existing", "nowhere"], "nowhere"),
+        (["--kind", "bytebpe"], "byte-bpe"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_trained(
+    corpus: Path, tmp_path: Path, options: list[str], message: str
+) -> None:
+    out = tmp_path / "tokenizers"
+    command = ["tokenizer", "compare", str(corpus), "--out", str(out), "--json", *options]
+    result = CliRunner().invoke(build_app(), command)
+    assert isinstance(result.exception, LilliputError)
+    assert message in str(result.exception)
+    assert not out.exists()

@@ -104,17 +104,24 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Train candidates of every kind and size, measure them, and pick one."""
+    from lilliput.core.files import require_file
     from lilliput.core.progress import reporter_for_terminal
     from lilliput.tokenization import (
         KINDS,
         compare_tokenizers,
         find_corpus,
+        load_tokenizer,
         parse_kinds,
         train_tokenizers,
     )
 
     corpus = find_corpus(corpus)
-
+    # What is given is looked at before hours of training.
+    for folder in existing or ():
+        load_tokenizer(folder)
+    for name, path in (("--morphology", morphology), ("--task-data", task_data)):
+        if path is not None:
+            require_file(path, f"the file of {name}")
     reporter = reporter_for_terminal()
     kinds = parse_kinds(kind) if kind else KINDS
     sizes = vocab_size or _COMPARED_SIZES
@@ -156,7 +163,9 @@ def encode(
     vocab_size: Annotated[
         int | None, typer.Option(help="Rows of the models' vocabulary, if more than the ids.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Shards encoded at the same time.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that encode at the same time.")
+    ] = 1,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Only foretell tokens and size.")
     ] = False,

@@ -12,7 +12,7 @@ import numpy as np
 
 from lilliput.core.artefacts import artefact_id, building, is_artefact, read_manifest
 from lilliput.core.errors import InputError
-from lilliput.core.files import read_json, write_json
+from lilliput.core.files import read_json, require_file, write_json
 from lilliput.core.hashing import content_id, file_hash
 from lilliput.core.intervals import Interval
 from lilliput.core.progress import SILENT, Reporter
@@ -31,8 +31,8 @@ from lilliput.tokenization.morphology import (
     PAPER_WORDS,
     boundaries,
     boundary_counts,
-    exact_match_score,
     exact_match_score_first,
+    match_counts,
     read_segmentations,
 )
 from lilliput.tokenization.pick import Pick, pick_tokenizer
@@ -146,7 +146,7 @@ def compare_tokenizers(
         reporter: Where progress goes.
 
     Raises:
-        InputError: There are no tokenizers, or two have the same name.
+        InputError: There are no tokenizers, two have the same name, or a file is not there.
         EmptyCorpusError: A split has no words.
     """
     settings = settings or CompareSettings()
@@ -194,7 +194,10 @@ def _identity(
     task_data: Path | None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     files = {"morphology": morphology, "task_data": task_data}
-    hashes = {name: file_hash(path) for name, path in files.items() if path and path.is_file()}
+    for name, path in files.items():
+        if path is not None:
+            require_file(path, f"the file of {name}")
+    hashes = {name: file_hash(path) for name, path in files.items() if path}
     together = content_id([[tokenizer.name, tokenizer.content] for tokenizer in loaded])
     inputs = {"corpus": read_manifest(corpus, "corpus").id, "tokenizers": together, **hashes}
     return settings.model_dump(mode="json"), inputs
@@ -263,11 +266,13 @@ class _Bench:
         )
         in_context = self._documents.ratio(trial.per_document(measured.sizes), sampled)
         pieces = pieces_isolated(backend, list(self._gold))
+        matching = self._words.ratio(*match_counts(pieces, self._gold))
         precision, recall, f1 = self._boundaries(tokenizer)
         tokens = int((measured.sizes * trial.counts).sum())
         intervals = {
             "word_split_ratio_isolated": isolated,
             "word_split_ratio_in_context": in_context,
+            "exact_match_score": matching,
             "boundary_precision": precision,
             "boundary_recall": recall,
             "boundary_f1": f1,
@@ -278,7 +283,6 @@ class _Bench:
             content=tokenizer.content,
             vocab_size_asked=tokenizer.vocab_size_asked,
             vocab_size=tokenizer.vocab_size,
-            exact_match_score=exact_match_score(pieces, self._gold),
             exact_match_score_first=exact_match_score_first(pieces, self._gold),
             boundary_words=len(self._gold),
             kept_whole=_kept_whole(train, trial),

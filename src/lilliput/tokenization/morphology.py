@@ -99,8 +99,16 @@ def exact_match_score(
 
     Source: arXiv 2305.17266, released code, vocab_experiment.py, lines 127-153.
     """
-    matches = sum(_matches(pieces[word], parts) or 0 for word, parts in gold.items())
-    return matches / sum(len(parts) for parts in gold.values())
+    matches, parts = match_counts(pieces, gold)
+    return float(matches.sum() / parts.sum())
+
+
+def match_counts(
+    pieces: Mapping[str, Sequence[str]], gold: Mapping[str, Sequence[str]]
+) -> tuple[CountArray, CountArray]:
+    """Matching pieces and reference parts of each word, each of shape (words,); see `exact_match_score`."""
+    matches = [_matches(pieces[word], parts) or 0 for word, parts in gold.items()]
+    return np.array(matches, np.int64), np.array([len(p) for p in gold.values()], np.int64)
 
 
 def exact_match_score_first(

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from lilliput.core.artefacts import artefact_id, building, is_artefact, read_manifest
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.settings import parse_settings
 from lilliput.tokenization.folder import TOKENIZER_FILE, save_tokenizer
 from lilliput.tokenization.kinds import KIND, Kind
 from lilliput.tokenization.pieces import Pieces, make_pieces
@@ -113,23 +114,25 @@ def train_tokenizers(
     size, and cut by merges.
 
     Raises:
-        ConfigurationError: A size cannot hold the alphabet.
+        ConfigurationError: A size is not positive, or cannot hold the alphabet.
         EmptyCorpusError: The train split has fewer than two distinct words.
     """
     text = text or TrainingTextSettings()
     sizes = sorted(set(vocab_sizes), reverse=True)
     largest = {KIND[kind].training: sizes[0] for kind in kinds}
     workshop = _Workshop(corpus, text, largest, reporter)
-    folders: list[Path] = []
-    with reporter.task("train tokenizers", total=len(kinds) * len(sizes)) as task:
-        for kind in kinds:
-            for size in sizes:
-                folder = out / f"{kind}-{size}"
-                settings = TokenizerSettings(kind=kind, vocab_size=size, text=text)
-                _train_one(workshop, corpus, folder, settings)
-                folders.append(folder)
-                task.advance(note=folder.name)
-    return folders
+    wanted = {
+        out / f"{kind}-{size}": parse_settings(
+            TokenizerSettings, {"kind": kind, "vocab_size": size, "text": text}
+        )
+        for kind in kinds
+        for size in sizes
+    }
+    with reporter.task("train tokenizers", total=len(wanted)) as task:
+        for folder, settings in wanted.items():
+            _train_one(workshop, corpus, folder, settings)
+            task.advance(note=folder.name)
+    return list(wanted)
 
 
 def _train_one(workshop: _Workshop, corpus: Path, out: Path, settings: TokenizerSettings) -> None:
