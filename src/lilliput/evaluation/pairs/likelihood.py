@@ -161,7 +161,7 @@ def _masked(
         ids_CL[copies.is_masked(rows, length)] = special.mask
         unique_UL, unique_C = np.unique(ids_CL, axis=0, return_inverse=True)
         found_N = _log_probabilities(
-            model, unique_UL, unique_C[copy_N], place_N, targets_N, settings
+            model, unique_UL, unique_C.reshape(-1)[copy_N], place_N, targets_N, settings
         )
         np.add.at(totals, copies.sentence[rows][copy_N], found_N)
         np.add.at(counts, copies.sentence[rows][copy_N], 1)
@@ -180,9 +180,10 @@ def _log_probabilities(
     device = next(model.parameters()).device
     found_N = np.empty(len(targets_N))
     order_N = np.argsort(row_N, kind="stable")
+    sorted_N = row_N[order_N]
     size = max(1, settings.batch_tokens // ids_UL.shape[1])
     for start in range(0, len(ids_UL), size):
-        low, high = np.searchsorted(row_N[order_N], (start, start + size))
+        low, high = np.searchsorted(sorted_N, (start, start + size))
         chosen = order_N[low:high]
         ids_BL = torch.from_numpy(ids_UL[start : start + size]).to(device)
         batch_N = torch.from_numpy(row_N[chosen] - start).to(device)
