@@ -37,7 +37,7 @@ from lilliput.language.corpus.settings import SPLITS, CorpusSettings
 from lilliput.language.corpus.statistics import corpus_statistics
 from lilliput.language.corpus.tally import sum_tallies
 from lilliput.language.corpus.unknown import sum_unknown, unknown_statistics
-from lilliput.language.corpus.writing import WriteTask, write_shard
+from lilliput.language.corpus.writing import WriteTask, count_types, write_shard
 from lilliput.language.reading.documents import Damage, Document, Source
 from lilliput.language.words.vocabulary import Vocabulary
 
@@ -157,12 +157,14 @@ def _run(plan: Plan, build: Build, reporter: Reporter, executor: Executor) -> di
     tally = sum_tallies(records)
     tables = [task.table_path for task in tasks]
     selection = _select(plan, tables, build.path("near_duplicates.parquet"))
-    written = _write(plan, tables, selection, build, reporter, executor)
+    write_tasks = _write_tasks(plan, tables, selection, build)
+    written = _map(executor, write_shard, write_tasks, reporter, "write")
     facts = corpus_facts(tally, selection, written)
     facts["damaged"] = sum_damage([damage.as_record(), *(record["damage"] for record in records)])
     require_text(facts, plan.settings)
     _write_samples(records, build.path("dropped.parquet"))
-    statistics = corpus_statistics(written, tally, plan.vocabulary, plan.settings)
+    types = count_types(task.record for task in write_tasks)
+    statistics = corpus_statistics(types, written, tally, plan.vocabulary, plan.settings)
     if plan.vocabulary is not None:
         unknown = sum_unknown([task.lacking_path for task in tasks])
         statistics |= unknown_statistics(unknown, plan.settings.unknown_share)
@@ -197,14 +199,9 @@ def _select(plan: Plan, tables: Sequence[Path], pairs: Path) -> Selection:
     return selection
 
 
-def _write(
-    plan: Plan,
-    tables: Sequence[Path],
-    selection: Selection,
-    build: Build,
-    reporter: Reporter,
-    executor: Executor,
-) -> list[dict[str, Any]]:
+def _write_tasks(
+    plan: Plan, tables: Sequence[Path], selection: Selection, build: Build
+) -> list[WriteTask]:
     tasks: list[WriteTask] = []
     profile = plan.settings.profile
     ages = plan.vocabulary.ages_of_forms(profile) if plan.vocabulary else {}
@@ -215,7 +212,7 @@ def _write(
         out = build.path(f"shards/{table.name}")
         record = build.path(f"{_WORK}/written/{table.stem}.json")
         tasks.append(WriteTask(table, mask_path, out, record, profile, ages))
-    return _map(executor, write_shard, tasks, reporter, "write")
+    return tasks
 
 
 def _write_samples(records: Sequence[Mapping[str, Any]], out: Path) -> None:

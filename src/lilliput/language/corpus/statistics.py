@@ -16,15 +16,21 @@ _CURVE_SIZES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 
 
 def corpus_statistics(
+    types: Counter[str],
     written: Sequence[Mapping[str, Any]],
     tally: Tally,
     vocabulary: Vocabulary | None,
     settings: CorpusSettings,
 ) -> dict[str, Any]:
-    """The statistics of the spans that were written."""
-    types: Counter[str] = Counter()
-    for record in written:
-        types.update(record["types"])
+    """The statistics of the spans that were written.
+
+    Args:
+        types: Occurrences of each word in them.
+        written: The records of the shards.
+        tally: What was read.
+        vocabulary: Admitted words; None admits all.
+        settings: The rules.
+    """
     ranked = sorted(types.items(), key=lambda item: (-item[1], item[0]))
     total = sum(types.values())
     result: dict[str, Any] = {

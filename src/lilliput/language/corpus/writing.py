@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,13 @@ class WriteTask:
 
 
 def write_shard(task: WriteTask) -> dict[str, Any]:
-    """Write one output shard; its counts by source and split, and of its words."""
+    """Write one output shard; its counts by source and split, and the ages of its words.
+
+    The words themselves go into the file of the record only: those of all shards together would
+    fill the memory (see `count_types`).
+    """
     if task.record.exists() and task.out.exists():
-        return read_json(task.record)
+        return _without_types(read_json(task.record))
     mask = np.load(task.mask)
     counts: Counter[tuple[str, str]] = Counter()
     words: Counter[tuple[str, str]] = Counter()
@@ -83,4 +87,16 @@ def write_shard(task: WriteTask) -> dict[str, Any]:
         "ages": ages.as_record(),
     }
     write_json(task.record, record)
-    return record
+    return _without_types(record)
+
+
+def _without_types(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != "types"}
+
+
+def count_types(records: Iterable[Path]) -> Counter[str]:
+    """Occurrences of each word over all shards, whose records are read one by one."""
+    types: Counter[str] = Counter()
+    for path in records:
+        types.update(read_json(path)["types"])
+    return types
