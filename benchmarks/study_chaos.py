@@ -1,0 +1,159 @@
+"""A study whose workers and drivers are killed at random, against an undisturbed one.
+
+    python benchmarks/study_chaos.py --runs 40 --minutes 60 [--executor ray]
+
+For so many minutes something is killed every few seconds: a worker (kill -9), the driver (kill -9), or the
+driver is asked to end (SIGTERM); after the last two the same command is given again. In the end all runs must
+be done, and every file but those that hold times must equal the undisturbed study's, byte for byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from _study_recipe import write_recipe
+
+from lilliput.core.artefacts import verify
+from lilliput.core.hashing import file_hash
+from lilliput.study import load_recipe
+from lilliput.study.expand import planned_runs
+from lilliput.study.probe import probe_key, probe_shapes
+
+PARTS = ("vocabulary", "corpora", "tokenizers", "tokens", "runs", "evaluations")
+TIMED = {"result.json", "metrics.jsonl", "plan.json", "manifest.json"}
+BLOWS = {"worker": 0.8, "driver": 0.1, "sigterm": 0.1}
+
+
+def contents(study: Path) -> dict[str, str]:
+    """Path of every file that must not depend on what was killed, to its hash."""
+    files = (p for part in PARTS for p in (study / part).rglob("*") if p.is_file())
+    return {
+        str(p.relative_to(study)): file_hash(p)
+        for p in files
+        if p.name not in TIMED and not p.name.startswith(".") and p.parent.name != "comparison"
+    }
+
+
+def start(recipe: Path, out: Path, executor: str) -> subprocess.Popen[bytes]:
+    line = [sys.executable, "-m", "lilliput", "study", "run", str(recipe), "--out", str(out)]
+    return subprocess.Popen(
+        [*line, "--executor", executor, "--workers", "2"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+
+def workers_of(pid: int) -> list[int]:
+    """Process ids of the workers below the driver."""
+    parents: dict[int, int] = {}
+    found: list[int] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(folder.name)] = int(
+                (folder / "stat").read_text().rsplit(")", 1)[1].split()[1]
+            )
+            line = (folder / "cmdline").read_bytes()
+        except (OSError, IndexError):
+            continue
+        if b"spawn_main" in line or line.startswith(b"ray::"):
+            found.append(int(folder.name))
+
+    def is_below(child: int) -> bool:
+        while child not in (0, 1, pid):
+            child = parents.get(child, 0)
+        return child == pid
+
+    return [worker for worker in found if is_below(worker)]
+
+
+def strike(process: subprocess.Popen[bytes], rng: random.Random) -> str:
+    """Kill something of the study; what it was, or nothing where there was nothing to kill."""
+    blow = rng.choices(list(BLOWS), weights=list(BLOWS.values()))[0]
+    if blow == "worker":
+        workers = workers_of(process.pid)
+        if not workers:
+            return ""
+        try:
+            os.kill(rng.choice(workers), signal.SIGKILL)
+        except ProcessLookupError:
+            return ""
+        return blow
+    process.send_signal(signal.SIGKILL if blow == "driver" else signal.SIGTERM)
+    process.wait()
+    if blow == "driver":
+        time.sleep(1)  # Orphaned workers look up at their parent.
+    return blow
+
+
+def disturb(recipe: Path, out: Path, executor: str, seconds: float, seed: int) -> Counter[str]:
+    """Run the study to its end, killing for so many seconds; how often each blow fell."""
+    rng = random.Random(seed)
+    blows: Counter[str] = Counter()
+    until = time.monotonic() + seconds
+    process = start(recipe, out, executor)
+    while time.monotonic() < until:
+        time.sleep(rng.uniform(2, 12))
+        if process.poll() is not None and process.returncode == 0:
+            return blows
+        if process.poll() is None:
+            blows[strike(process, rng)] += 1
+        if process.poll() is not None:
+            process = start(recipe, out, executor)
+    process.wait()
+    while process.returncode != 0:
+        process = start(recipe, out, executor)
+        process.wait()
+    return blows
+
+
+def steps_for(recipe: Path, seconds: float) -> int:
+    """Updates a run that keep two workers busy for about so many seconds, by a probe."""
+    runs = planned_runs(load_recipe(str(recipe)))
+    configs = [run.config(1000) for run in runs]
+    measured = probe_shapes(configs, 2)
+    training = configs[0].training
+    per_update = training.global_batch_size * training.max_seq_length
+    one_update_each = sum(per_update / measured[probe_key(c, 2)].tokens_per_s for c in configs) / 2
+    return max(100, round(seconds / one_update_each))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=40)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--executor", choices=["process", "ray"], default="process")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lilliput-chaos-") as name:
+        folder = Path(name)
+        # Kills cost restarts, so that about half of the time is left for work.
+        steps = steps_for(write_recipe(folder, runs=given.runs, steps=100), given.minutes * 30)
+        recipe = write_recipe(folder, runs=given.runs, steps=steps)
+        blows = disturb(recipe, folder / "killed", given.executor, given.minutes * 60, given.seed)
+        started = time.monotonic()
+        if start(recipe, folder / "calm", given.executor).wait() != 0:
+            raise SystemExit("the undisturbed study failed")
+        calm_s = time.monotonic() - started
+        killed, calm = contents(folder / "killed"), contents(folder / "calm")
+        done = len(list((folder / "killed" / "runs").glob("*/manifest.json")))
+        report = {
+            "runs": given.runs, "done": done, "steps": steps, "executor": given.executor,
+            "blows": {k: v for k, v in blows.items() if k}, "calm_s": round(calm_s, 1),
+            "files": len(calm), "different": sorted(k for k in calm.keys() | killed.keys() if calm.get(k) != killed.get(k)),
+            "mismatches": list(verify(folder / "killed").mismatches),
+        }  # fmt: skip
+    print(json.dumps(report, indent=2))
+    sys.exit(1 if report["different"] or report["mismatches"] or done != given.runs else 0)
+
+
+if __name__ == "__main__":
+    main()
