@@ -21,6 +21,8 @@ from pathlib import Path
 from _study_recipe import write_recipe
 
 ROUNDS = 5
+# A worker trains one run at a time, as the plain calls here do.
+ONE_BY_ONE = ["training.fleet_size=1"]
 
 
 def spread(seconds: list[float]) -> str:
@@ -31,13 +33,6 @@ def timed(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
-
-
-def one_by_one() -> list[str]:
-    """The override under which a worker trains one run at a time, as the plain calls here do."""
-    from lilliput.training import TrainingConfig
-
-    return ["training.fleet_size=1"] if "fleet_size" in TrainingConfig.model_fields else []
 
 
 def planning(folder: Path) -> None:
@@ -91,7 +86,7 @@ def overhead(folder: Path) -> None:
     from lilliput.study.stages.training import run_tasks
     from lilliput.training import RunConfig, train
 
-    recipe = load_recipe(str(write_recipe(folder, runs=20, steps=250)), one_by_one())
+    recipe = load_recipe(str(write_recipe(folder, runs=20, steps=250)), ONE_BY_ONE)
     out = folder / "study"
     run_study(recipe, out, executor="inline")
     tasks = run_tasks(StudyContext(recipe, StudyLayout(out), InlineExecutor(), SILENT))
@@ -154,7 +149,7 @@ def ray(folder: Path) -> None:
     ray_library.init(
         num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, log_to_driver=False
     )
-    recipe = load_recipe(str(write_recipe(folder, runs=12, steps=400)), one_by_one())
+    recipe = load_recipe(str(write_recipe(folder, runs=12, steps=400)), ONE_BY_ONE)
     sides: dict[str, list[float]] = {"process": [], "ray": []}
     for turn in range(3):
         for name, seconds in sides.items():
