@@ -39,7 +39,12 @@ def branch_configs(config: RunConfig, budgets: Iterable[int]) -> list[RunConfig]
 def _with_budget(config: RunConfig, max_steps: int) -> RunConfig:
     values: dict[str, Any] = config.training.model_dump()
     values |= {"max_steps": max_steps, "num_train_epochs": None, "max_tokens": None}
-    branch = RunConfig(model=config.model, training=values, seed=config.seed)  # pyright: ignore[reportArgumentType]
+    branch = RunConfig(
+        model=config.model,
+        training=values,  # pyright: ignore[reportArgumentType]
+        seed=config.seed,
+        initial_weights=config.initial_weights,
+    )
     schedule = plan_schedule(branch.training, max_steps)
     if schedule.decay_start <= schedule.warmup_steps:
         raise ConfigurationError(

@@ -2,8 +2,6 @@
 
 Members that read the same data in the same order share one copy. Others are aligned by length: the r-th
 shortest sequence of each stands in the same pass, so that a pass is as wide as the longest of its rank.
-Which sequences meet depends on all runs of the fleet's plan, running or not, so that a member's numbers do
-not change when a companion fails or is done.
 Shapes: K members, S streams of data, G sequences of a global batch, B of a pass, L their width, N scored.
 """
 
@@ -77,18 +75,13 @@ def stream_of(course: Course) -> Stream:
     return course.config.seed, course.config.training.switches.shuffle
 
 
-def stacked_batch(
-    planned: Sequence[Course], members: Sequence[Course], step: int, grouping: Grouping
-) -> StackedBatch:
-    """Update `step` of `members`, who are among the `planned` runs of one fleet."""
-    first_of = {stream_of(course): course for course in reversed(planned)}
-    chosen_passes = _aligned_groups(list(first_of.values()), step, grouping)
-    batches: dict[Stream, GlobalBatch] = {}
-    for course in members:
-        stream = stream_of(course)
-        if stream not in batches:
-            groups = chosen_passes[stream]
-            batches[stream] = course.batch(step, grouping, groups)
+def stacked_batch(members: Sequence[Course], step: int, grouping: Grouping) -> StackedBatch:
+    """Update `step` of all members of a fleet."""
+    first_of = {stream_of(course): course for course in members}
+    groups = _aligned_groups(list(first_of.values()), step, grouping)
+    batches = {
+        stream: course.batch(step, grouping, groups[stream]) for stream, course in first_of.items()
+    }
     row = {stream: number for number, stream in enumerate(batches)}
     places = [row[stream_of(course)] for course in members]
     columns = zip(*(batch.micro_batches for batch in batches.values()), strict=True)

@@ -26,12 +26,14 @@ def fleet_key(config: RunConfig) -> str | None:
     """Equal for runs that may share a stack; None for a run that must be trained alone.
 
     Dropout draws are a run's own, and `accumulation_off_by_one` cuts batches by micro-batch: such runs
-    would not be, in a stack, what they are alone. A run from imported weights is trained alone too.
+    would not be, in a stack, what they are alone. Where pads are read or scored, the row of padding must get
+    no gradient, which batched embeddings do not promise. A run from imported weights is trained alone too.
     """
     built = config.built_model()
     has_dropout = built.hidden_dropout_prob + built.attention_probs_dropout_prob > 0
     is_shifted = config.training.switches.accumulation_off_by_one
-    if has_dropout or is_shifted or config.initial_weights:
+    counts_pads = config.training.pads_to_max
+    if has_dropout or is_shifted or counts_pads or config.initial_weights:
         return None
     training: dict[str, Any] = config.training.model_dump(mode="json")
     switches: dict[str, Any] = training.pop("switches")

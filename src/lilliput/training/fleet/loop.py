@@ -8,11 +8,9 @@ from pathlib import Path
 
 from lilliput.core.errors import LilliputError
 from lilliput.core.progress import Reporter, Task
-from lilliput.models import LanguageModel
 from lilliput.training.batches import Grouping
 from lilliput.training.book import Branching, RunBook
 from lilliput.training.course import Course
-from lilliput.training.engine import make_optimizer
 from lilliput.training.fleet.batches import stacked_batch
 from lilliput.training.fleet.stack import Stack
 from lilliput.training.interrupts import Interrupts
@@ -23,8 +21,9 @@ from lilliput.training.weights import build_run_model
 class FleetLoop:
     """Members of one fleet, from wherever each stands to its end or its failure.
 
-    Those furthest behind advance; so members that were saved at different updates meet again. What an
-    update computes follows from the plan and the update's number, never from who else is still running.
+    Those furthest behind advance; so members that were saved at different updates meet again. A member
+    that is done or failed stays in the stack and is not updated: so what an update computes follows from
+    the plan and the update's number, never from who else is still running.
 
     Args:
         planned: The course of every run of the plan's fleet, finished or not.
@@ -42,23 +41,27 @@ class FleetLoop:
         plan: ExecutionPlan,
         reporter: Reporter,
     ) -> None:
-        self._planned, self._plan, self._reporter = planned, plan, reporter
+        self._planned, self._reporter = planned, reporter
         self._grouping = Grouping(plan.max_rows, plan.overhead_tokens)
-        self.books: dict[int, RunBook] = {
-            position: self._book(position, folder, lineages[position])
+        models = [
+            build_run_model(course.config, plan.attention_kernel).to(plan.device)
+            for course in planned
+        ]
+        # Always all of the plan: how products are batched decides their rounding.
+        self._stack = Stack(models, [course.config.training for course in planned], plan)
+        self.books = {
+            position: RunBook(
+                planned[position],
+                folder,
+                models[position],
+                self._stack.optimizers[position],
+                plan,
+                reporter,
+                Branching(lineages[position]),
+            )
             for position, folder in folders.items()
         }
         self.failures: dict[int, LilliputError] = {}
-        self._stacked: tuple[int, ...] = ()
-        self._stack: Stack | None = None
-
-    def _book(self, position: int, folder: Path, lineage: str) -> RunBook:
-        course = self._planned[position]
-        model: LanguageModel = build_run_model(course.config, self._plan.attention_kernel)
-        model.to(self._plan.device)
-        optimizer = make_optimizer(model, course.config.training)
-        branching = Branching(lineage)
-        return RunBook(course, folder, model, optimizer, self._plan, self._reporter, branching)
 
     def run(self) -> None:
         """Train every member to its end; `failures` says who did not get there, and why.
@@ -97,32 +100,16 @@ class FleetLoop:
     def _advance(self, active: tuple[int, ...], task: Task) -> None:
         """One update of the members `active`, with what falls due after it."""
         started = time.perf_counter()
-        stack = self._stack_of(active)
-        courses = [self._planned[position] for position in active]
         step = self.books[active[0]].step + 1
-        batch = stacked_batch(self._planned, courses, step, self._grouping)
-        rates = [course.schedule.learning_rate(step) for course in courses]
-        losses_K = stack.update(batch.passes, rates)
+        batch = stacked_batch(self._planned, step, self._grouping)
+        rates = {p: self._planned[p].schedule.learning_rate(step) for p in active}
+        losses_K = self._stack.update(batch.passes, rates)
         # Each member's share of the time: rates add up to what the machine does.
         seconds = (time.perf_counter() - started) / len(active)
-        for position, loss, read in zip(active, losses_K, batch.batches, strict=True):
-            book = self.books[position]
+        for position in active:
+            book, loss, read = self.books[position], losses_K[position], batch.batches[position]
             self._try(position, lambda b=book, x=loss, r=read: b.enter(x, r, seconds))
         task.advance(len(active))
-
-    def _stack_of(self, active: tuple[int, ...]) -> Stack:
-        """The stack of these members, made anew when others joined, failed or finished."""
-        if self._stack is not None and active == self._stacked:
-            return self._stack
-        books = [self.books[position] for position in active]
-        states = [book.optimizer.state() for book in books]
-        recipes = [book.course.config.training for book in books]
-        self._stack = Stack([book.model for book in books], recipes, self._plan)
-        self._stacked = active
-        for book, optimizer, state in zip(books, self._stack.optimizers, states, strict=True):
-            optimizer.load_state(state)
-            book.optimizer = optimizer
-        return self._stack
 
     def _save(self) -> None:
         for position, book in self._running().items():

@@ -130,7 +130,7 @@ def _require_one_shape(members: Sequence[FleetMember]) -> None:
     keys = [fleet_key(member.config) for member in members]
     if None in keys:
         raise ConfigurationError(
-            "a fleet's members must have no dropout, accumulation_off_by_one or imported weights",
+            "a fleet's members must have neither dropout, accumulation_off_by_one, pads that count nor imported weights",
             got=f"member {keys.index(None)} that has",
             remedy="Train it alone.",
         )

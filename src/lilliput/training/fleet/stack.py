@@ -6,7 +6,7 @@ P parameters of a member.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -79,12 +79,12 @@ class Stack:
             for name, parameter in model.named_parameters()
         }
 
-    def update(self, passes: Sequence[StackedPass], learning_rates: Sequence[float]) -> Tensor:
-        """Take one update of all members; their training losses in nats, (K,), on the device."""
+    def update(self, passes: Sequence[StackedPass], learning_rates: Mapping[int, float]) -> Tensor:
+        """Update the members that have a rate; all members' training losses in nats, (K,)."""
         losses_K = self.accumulate(passes)
-        rows = zip(self.optimizers, self._recipes, learning_rates, strict=True)
-        for optimizer, recipe, learning_rate in rows:
-            optimizer.clip(recipe.switches.max_grad_norm)
+        for member, learning_rate in learning_rates.items():
+            optimizer = self.optimizers[member]
+            optimizer.clip(self._recipes[member].switches.max_grad_norm)
             optimizer.set_learning_rate(learning_rate)
             optimizer.step()
         return losses_K
