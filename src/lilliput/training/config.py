@@ -195,7 +195,8 @@ class RunConfig(Settings):
     )
     seed: NonNegativeInt = Field(0, description="Of initial weights, data order, masks, dropout.")
     initial_weights: str = Field(
-        "", description="Hash of imported weights to start from; empty: drawn from the seed."
+        default="",
+        description="Hash of imported weights to start from; empty: drawn from the seed.",
     )
 
     @model_validator(mode="after")
