@@ -188,7 +188,7 @@ def _groups(table: Table, run: NDArray[np.intp]) -> NDArray[np.intp]:
     """Runs that share everything but the seed; each run alone where the table cannot tell."""
     if "shape" not in table or "seed" not in table:
         return run
-    keys = ("family", "language", "profile", "layout", "shape")
+    keys = ("family", "language", "profile", "variant", "layout", "shape")
     labels: Any = [table.text(name) for name in keys if name in table]
     joined = np.array(["\x1f".join(row) for row in zip(*labels, strict=True)])
     return np.unique(joined, return_inverse=True)[1].reshape(-1)

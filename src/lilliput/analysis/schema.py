@@ -36,6 +36,7 @@ SCHEMA: tuple[Column, ...] = (
     Column("family", "text", "Models that are compared with each other."),
     Column("language", "text", "Corpus the run was trained on."),
     Column("profile", "text", 'Training profile, such as "reference" or "corrected".'),
+    Column("variant", "text", "What a run changes from its recipe and profile."),
     Column("layout", "text", "Named architecture."),
     Column("shape", "text", "Sizes E/H/I/A/L in one word; runs that differ by seed share it."),
     Column("embedding_size", "count", "Width E of the embeddings.", positive=True),

@@ -1,8 +1,8 @@
 """Runs that may be compared with each other.
 
-Losses of two languages, or of two training profiles, are not points of one curve, so laws, costs and
-correlations are found group by group. Families of one language and profile stay together: the lowest
-loss that a budget buys is a question across architectures.
+Losses of two languages, of two training profiles, or with and without a change to the recipe, are not
+points of one curve, so laws, costs and correlations are found group by group. Families that differ in
+nothing of that stay together: the lowest loss that a budget buys is a question across architectures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from lilliput.analysis import Table
 from lilliput.report.runs import Run
 
-_COLUMNS = ("language", "profile")
+_COLUMNS = ("language", "profile", "variant")
 ALL_RUNS = "all runs"
 
 
@@ -37,7 +37,7 @@ def _labels(facets: Mapping[str, Sequence[str]], count: int) -> list[str]:
     telling = [values for values in facets.values() if len(set(values) - {""}) > 1]
     if not telling:
         return [ALL_RUNS] * count
-    return [", ".join(row) for row in zip(*telling, strict=True)]
+    return [", ".join(filter(None, row)) for row in zip(*telling, strict=True)]
 
 
 def said_of(group: str, sentence: str) -> str:

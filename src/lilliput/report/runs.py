@@ -16,7 +16,7 @@ from lilliput.core.files import read_json
 from lilliput.report.figures import Cell
 from lilliput.report.quantities import finite
 
-FACETS = ("family", "language", "profile", "layout", "shape", "seed")
+FACETS = ("family", "language", "profile", "variant", "layout", "shape", "seed")
 SIZES = (
     "embedding_size",
     "hidden_size",
@@ -32,7 +32,7 @@ class Run:
 
     Attributes:
         name: As in the table.
-        facets: Family, language, profile, layout, shape, seed, where known.
+        facets: Family, language, profile, variant, layout, shape, seed, where known.
         sizes: The five sizes of its shape, where known.
         final: Every number of its last measurement.
         is_finished: Whether training ended there.

@@ -77,6 +77,7 @@ class PlannedRun:
             "name": self.name,
             "language": self.language,
             "profile": self.profile,
+            "variant": _words(self.variant, self.rate),
             "family": self.family,
             "shape": self.shape,
         }

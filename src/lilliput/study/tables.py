@@ -55,6 +55,7 @@ def _measurements(run: RunRecord, scores: Sequence[Mapping[str, Any]]) -> Iterat
         "family": run.info["family"],
         "language": run.info["language"],
         "profile": run.info["profile"],
+        "variant": run.info.get("variant", ""),
         "layout": run.model["layout"],
         "shape": run.info["shape"],
         **{size: run.model[size] for size in _SIZES},

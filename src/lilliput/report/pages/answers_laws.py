@@ -157,7 +157,10 @@ def _layer_pairs(runs: tuple[Run, ...]) -> list[tuple[list[Run], list[Run]]]:
             continue
         key = (
             *(run.sizes.get(name) for name in _DEPTH_PARTNERS),
-            *(run.facets.get(name) for name in ("family", "language", "profile", "layout")),
+            *(
+                run.facets.get(name)
+                for name in ("family", "language", "profile", "variant", "layout")
+            ),
         )
         groups.setdefault(key, {}).setdefault(run.sizes["num_hidden_layers"], []).append(run)
     pairs: list[tuple[list[Run], list[Run]]] = []
@@ -182,7 +185,8 @@ def _seed_spread(runs: tuple[Run, ...]) -> float | None:
         loss = _loss(run)
         if loss is not None and "shape" in run.facets:
             key = tuple(
-                run.facets.get(f) for f in ("shape", "family", "language", "profile", "layout")
+                run.facets.get(f)
+                for f in ("shape", "family", "language", "profile", "variant", "layout")
             )
             groups.setdefault(key, []).append(loss)
     ranges = [max(losses) - min(losses) for losses in groups.values() if len(losses) > 1]

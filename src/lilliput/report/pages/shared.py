@@ -31,7 +31,12 @@ PARAMETER_LABELS = {
     "num_parameters": "All parameters",
     "num_parameters_non_embedding": "Parameters without embeddings",
 }
-_COLOUR_LABELS = {"language": "Language", "profile": "Training profile", "family": "Family"}
+_COLOUR_LABELS = {
+    "language": "Language",
+    "profile": "Training profile",
+    "variant": "Variant",
+    "family": "Family",
+}
 _PROGRESS_LABELS = {
     "tokens_seen": "Tokens read",
     "$flops": "Training FLOPs ({flops})",

@@ -232,7 +232,9 @@ def _seeds_table(evidence: Evidence) -> TableView | None:
     column = next(iter(shared.present(evidence, ["loss", "loss_reference"])), None)
     if column is None or not shared.distinct(evidence, "shape"):
         return None
-    facets = [f for f in ("language", "profile", "family") if shared.distinct(evidence, f)]
+    facets = [
+        f for f in ("language", "profile", "variant", "family") if shared.distinct(evidence, f)
+    ]
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in evidence.runs:
         key = (run.facets.get("shape", ""), *(run.facets.get(f, "") for f in facets))
