@@ -99,3 +99,21 @@ def test_doctor_has_the_keys_of_the_contract() -> None:
     record = json.loads(run("doctor", "--json").stdout)
     assert {"torch", "device", "bf16", "compile", "cpu_count", "extras"} <= set(record)
     assert record["extras"]["train"] is True
+
+
+def test_what_a_library_prints_does_not_mix_with_the_json() -> None:
+    program = (
+        "import sys\n"
+        "sys.argv = ['lilliput', 'doctor', '--json']\n"
+        "import lilliput.study as study\n"
+        "real = study.examine_machine\n"
+        "def chatty():\n    print('a worker died')\n    return real()\n"
+        "study.examine_machine = chatty\n"
+        "from lilliput.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "torch" in json.loads(done.stdout)
+    assert "a worker died" in done.stderr

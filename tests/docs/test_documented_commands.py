@@ -36,7 +36,8 @@ TINY = (
 
 def blocks(page: Path, language: str) -> list[str]:
     text = page.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M)
+    return [body for name, body in fenced if name == language]
 
 
 def commands(page: Path, language: str = "") -> list[str]:

@@ -258,6 +258,7 @@ def test_the_data_of_a_figure_can_be_read_as_a_table(visit: Callable[..., Visit]
     seen.draw("loss-by-size")
     details = seen.page.locator("#loss-by-size details.reading")
     details.locator("summary").click()
+    details.locator("thead th").first.wait_for()
     heads = details.locator("thead th").all_inner_texts()
     assert heads[:2] == ["Series", "Run"]
     rows = details.locator("tbody tr")

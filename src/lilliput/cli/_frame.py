@@ -6,9 +6,10 @@ import importlib
 import json
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -63,9 +64,31 @@ _VersionOption = Annotated[
 def deliver(record: Mapping[str, Any], as_json: bool, show: Callable[[], None]) -> None:
     """Print a verb's result: the JSON object alone, or what `show` prints for people."""
     if as_json:
-        sys.stdout.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+        _results().write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
     else:
         show()
+
+
+# Where JSON goes while everything else that is printed goes to standard error; None outside `main`.
+_json_stream: TextIO | None = None
+
+
+def _results() -> TextIO:
+    return _json_stream or sys.stdout
+
+
+@contextmanager
+def _standard_output_for_json_alone(as_json: bool) -> Generator[None]:
+    """Send what libraries print to standard error: Ray reports lost workers on standard output."""
+    global _json_stream
+    if not as_json:
+        yield
+        return
+    _json_stream, sys.stdout = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout, _json_stream = _json_stream, None
 
 
 def echo(text: str = "") -> None:
@@ -101,6 +124,11 @@ def main() -> NoReturn:
     """Run the command line and leave with the exit code of the contract."""
     signal.signal(signal.SIGTERM, _interrupt)
     as_json = "--json" in sys.argv[1:]
+    with _standard_output_for_json_alone(as_json):
+        _run(as_json)
+
+
+def _run(as_json: bool) -> NoReturn:
     try:
         code = build_app()(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -131,6 +159,6 @@ def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
 
 def _fail(record: Mapping[str, str], text: str, as_json: bool, code: int) -> NoReturn:
     if as_json:
-        sys.stdout.write(json.dumps({"error": dict(record)}, ensure_ascii=False) + "\n")
+        _results().write(json.dumps({"error": dict(record)}, ensure_ascii=False) + "\n")
     sys.stderr.write(f"lilliput: {text}\n")
     sys.exit(code)
