@@ -289,11 +289,11 @@ def worker(folder: Path, options: argparse.Namespace) -> None:
 
 
 def matrix_peak(device: str, threads: int | None) -> float:
-    """GFLOP/s of the best of 20 float32 products (bfloat16 on a GPU)."""
+    """GFLOP/s of the best of 20 products in bfloat16 where the device has it, else in float32."""
     import torch
 
     torch.set_num_threads(threads or torch.get_num_threads())
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    dtype = torch.bfloat16 if fast_bf16(device) else torch.float32
     n = 8192 if device == "cuda" else 1024
     matrix = torch.ones(n, n, dtype=dtype, device=device)
     best = float("inf")
