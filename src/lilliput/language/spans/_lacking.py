@@ -11,7 +11,7 @@ from lilliput.language.spans._characters import IntArray, IntArray32
 from lilliput.language.spans._codes import SINGLE_SPACE
 from lilliput.language.spans._keys import ByteArray, KeyArray
 from lilliput.language.spans._pieces import COLUMNS, END, MISSED, tabulate
-from lilliput.language.spans._scan import BITMAPS, UNKNOWN, scan_document
+from lilliput.language.spans._scan import BITMAPS, UNKNOWN, longest_document, scan_document
 from lilliput.language.spans._select import (
     DOCUMENT,
     FIRST_BYTE,
@@ -119,9 +119,7 @@ def tally_lacking(
     tallies: IntArray,
 ) -> tuple[KeyArray, IntArray32, int, IntArray, IntArray]:
     """Add the unknown words of a batch to `tallies`, by the spans found in it; places come last."""
-    longest = np.int64(0)
-    for document in range(offsets.size - 1):
-        longest = max(longest, offsets[document + 1] - offsets[document])
+    longest = longest_document(offsets)
     bitmaps = np.empty((BITMAPS, longest // 64 + 2), np.uint64)
     found, found_at = np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
     pieces = np.empty((longest + 1 if shape != 0 else 1, COLUMNS), np.int32)

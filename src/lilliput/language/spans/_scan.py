@@ -52,6 +52,15 @@ _SECOND = np.array([(1 << (8 * max(n - 8, 0))) - 1 for n in range(17)], np.uint6
 
 
 @nb.njit(nogil=True, cache=True)
+def longest_document(offsets: IntArray) -> int:
+    """Bytes of the longest document of a batch."""
+    longest = np.int64(0)
+    for document in range(offsets.size - 1):
+        longest = max(longest, offsets[document + 1] - offsets[document])
+    return longest
+
+
+@nb.njit(nogil=True, cache=True)
 def scan_document(
     data: ByteArray,
     start: int,

@@ -26,6 +26,7 @@ from lilliput.language.spans._scan import (
     COUNTED,
     ENDS,
     UNKNOWN,
+    longest_document,
     scan_document,
 )
 from lilliput.language.spans.verdicts import KEPT, OVERLAP, TOO_SHORT, UNKNOWN_WORDS
@@ -228,9 +229,7 @@ def find_in_batch(
     table: KeyArray,
 ) -> tuple[IntArray, int, int]:
     """All spans of all documents of a batch, and the numbers of words and unknown words read."""
-    longest = np.int64(0)
-    for document in range(offsets.size - 1):
-        longest = max(longest, offsets[document + 1] - offsets[document])
+    longest = longest_document(offsets)
     bitmaps = np.empty((BITMAPS, longest // 64 + 2), np.uint64)
     pieces = np.empty((longest + 1 if shape != 0 else 1, COLUMNS), np.int32)
     spans = np.empty((1 << 12, SPAN_COLUMNS), np.int64)

@@ -21,6 +21,7 @@ from lilliput.language.spans._scan import (
     LETTERS,
     ODD,
     holds_http,
+    longest_document,
     scan_document,
 )
 
@@ -173,9 +174,7 @@ def count_in_batch(
     `counts` has a column 0 and grows; words ranked beyond `values`, or whose value is not a
     number, have none. The places come last.
     """
-    longest = np.int64(0)
-    for document in range(offsets.size - 1):
-        longest = max(longest, offsets[document + 1] - offsets[document])
+    longest = longest_document(offsets)
     bitmaps = np.empty((BITMAPS, longest // 64 + 2), np.uint64)
     found, found_at = np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
     places = np.zeros((counts.shape[0], 3), np.int64)
