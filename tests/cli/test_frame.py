@@ -117,3 +117,22 @@ def test_what_a_library_prints_does_not_mix_with_the_json() -> None:
     )
     assert "torch" in json.loads(done.stdout)
     assert "a worker died" in done.stderr
+
+
+def test_an_interrupted_verb_says_so_and_how_to_go_on() -> None:
+    program = (
+        "import sys\n"
+        "sys.argv = ['lilliput', 'doctor', '--json']\n"
+        "import lilliput.study as study\n"
+        "def interrupted():\n    raise KeyboardInterrupt\n"
+        "study.examine_machine = interrupted\n"
+        "from lilliput.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130
+    assert json.loads(done.stdout)["error"]["code"] == "interrupted"
+    assert "Run the same command again" in done.stderr
+    assert "Traceback" not in done.stderr

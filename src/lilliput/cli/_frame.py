@@ -131,6 +131,8 @@ def main() -> NoReturn:
 def _run(as_json: bool) -> NoReturn:
     try:
         code = build_app()(standalone_mode=False)
+        if code == EXIT_INTERRUPTED:  # Typer swallows Ctrl-C and SIGTERM and returns this code.
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except LilliputError as error:
         _fail(error.as_record(), str(error), as_json, error.exit_code)
