@@ -70,9 +70,12 @@ def _load(run: Path, name: str, checkpoint: str) -> Start:
 
 
 def _prove_untrained(run: Path, untrained: Start, trained: Start) -> None:
-    drawn = build_run_model(read_run_config(run))
-    pairs = zip(drawn.parameters(), untrained.model.parameters(), strict=True)
-    if not all(torch.equal(a, b) for a, b in pairs):
+    config = read_run_config(run)
+    drawn = dict(build_run_model(config).named_parameters())
+    held = dict(untrained.model.named_parameters())
+    if config.training.decoder_bias_init != "drawn":
+        held["decoder_bias"] = drawn["decoder_bias"]  # It comes from the tokens, not from the seed.
+    if not all(torch.equal(drawn[name], held[name]) for name in drawn):
         raise ArtefactError(
             f"the initial checkpoint of {run} must hold the weights that its seed draws",
             got=f"other weights (digest {untrained.digest})",

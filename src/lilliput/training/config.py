@@ -85,6 +85,12 @@ class TrainingConfig(Settings):
         description="Standard deviation of initial matrices under switches.initialization normal.",
     )
 
+    decoder_bias_init: Literal["drawn", "log_unigram"] = Field(
+        "drawn",
+        description="Bias of the logits at the start: as switches.initialization says, or the log frequency "
+        "of each id in the train split, so that a run starts at the unigram entropy.",
+    )
+
     eval_sequences: PositiveInt = Field(
         1000, description="Validation sequences scored at each point; fewer if the split has fewer."
     )
@@ -209,6 +215,23 @@ class RunConfig(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _has_a_bias_to_start(self) -> Self:
+        if self.training.decoder_bias_init == "log_unigram":
+            if not self.model.decoder_bias:
+                raise ConfigurationError(
+                    "decoder_bias_init = 'log_unigram' needs a model with a bias on its logits",
+                    got=f"layout {self.model.layout} with decoder_bias = false",
+                    remedy="Set model.decoder_bias = true, or leave decoder_bias_init out.",
+                )
+            if self.initial_weights:
+                raise ConfigurationError(
+                    "decoder_bias_init must be 'drawn' for a run from imported weights",
+                    got="log_unigram",
+                    remedy="Leave it out: the imported weights have a bias of their own.",
+                )
+        return self
+
     def built_model(self) -> ModelConfig:
         """The model as it is built, with the switches of the room `models` applied."""
         switches = self.training.switches
@@ -244,6 +267,9 @@ class RunConfig(Settings):
         for row in switch_table():
             if row.room == "evaluation":
                 del training["switches"][row.name]
+        # Left out where it changes nothing, so that runs keep the ids they always had.
+        if self.training.decoder_bias_init == "drawn":
+            del training["decoder_bias_init"]
         # Mixtures that end in the same switches are the same run, whatever profile they started from.
         del training["profile"]
         settings: dict[str, Any] = {
@@ -251,7 +277,7 @@ class RunConfig(Settings):
             "training": training,
             "seed": self.seed,
         }
-        # Left out where there are none, so that runs from scratch keep the ids they always had.
+        # As above.
         return settings | (
             {"initial_weights": self.initial_weights} if self.initial_weights else {}
         )

@@ -50,7 +50,9 @@ class TrainingLoop:
         self.plan.apply()
         self._grouping = Grouping(self.plan.max_rows, self.plan.overhead_tokens)
         initial = folder / "checkpoints" / "initial"
-        model = build_start(config, self.plan.attention_kernel, initial, weights_from)
+        model = build_start(
+            config, self.plan.attention_kernel, initial, weights_from, data.train.tokens
+        )
         self.engine = Engine(model.to(self.plan.device), config, self.plan)
         self._captured = (
             captured_update(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from lilliput.architecture import ModelConfig
 from lilliput.core.errors import ConfigurationError, InputError
@@ -17,6 +20,7 @@ from lilliput.tokenization import TokenStore, load_tokenizer
 from lilliput.tokenization.symbols import token_bytes, word_start
 from lilliput.training.checkpoints import read_checkpoint
 from lilliput.training.config import RunConfig
+from lilliput.training.unigram import log_unigram
 from lilliput.training.weights import build_run_model, load_weights, named_weights
 
 _WEIGHTS = "model.safetensors"
@@ -76,7 +80,11 @@ def _require_same_ids(folder: Path, model: ModelConfig, store: TokenStore) -> No
 
 
 def build_start(
-    config: RunConfig, attention_kernel: AttentionKernel, initial: Path, folder: Path | None
+    config: RunConfig,
+    attention_kernel: AttentionKernel,
+    initial: Path,
+    folder: Path | None,
+    train_tokens: NDArray[Any],
 ) -> LanguageModel:
     """The run's model before its first update.
 
@@ -86,12 +94,17 @@ def build_start(
         initial: Checkpoint of the untrained weights; a run once begun starts from there, so that it
             needs the folder no more.
         folder: Hugging Face folder.
+        train_tokens: Of the train split; their frequencies may be the start of the logits' bias.
 
     Raises:
         InputError: The weights are imported and there is no folder.
         ConfigurationError: The folder holds other weights.
     """
     model = build_run_model(config, attention_kernel)
+    if model.decoder_bias is not None and config.training.decoder_bias_init == "log_unigram":
+        with torch.no_grad():
+            bias = log_unigram(train_tokens, config.model.vocab_size)
+            model.decoder_bias.copy_(torch.from_numpy(bias))
     if not config.initial_weights:
         return model
     if initial.is_dir():

@@ -18,9 +18,15 @@ def unigram_entropy(
     It is the cross-entropy of the validation tokens under the train split's frequencies with one added
     to each count: the height of the plateau on which masked-LM training starts.
     """
-    counts = _counts(train_tokens, vocab_size) + 1.0
     held_out = _counts(validation_tokens, vocab_size)
-    return float(-(held_out @ np.log(counts / counts.sum())) / max(held_out.sum(), 1.0))
+    expected = log_unigram(train_tokens, vocab_size)
+    return float(-(held_out @ expected) / max(held_out.sum(), 1.0))
+
+
+def log_unigram(train_tokens: NDArray[Any], vocab_size: int) -> NDArray[np.float64]:
+    """Log frequency of each id in the train split with one added to each count, shape (vocab_size,)."""
+    counts = _counts(train_tokens, vocab_size) + 1.0
+    return np.log(counts / counts.sum())
 
 
 def _counts(tokens: NDArray[Any], vocab_size: int) -> NDArray[np.float64]:

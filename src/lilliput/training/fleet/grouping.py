@@ -27,13 +27,15 @@ def fleet_key(config: RunConfig) -> str | None:
 
     Dropout draws are a run's own, and `accumulation_off_by_one` cuts batches by micro-batch: such runs
     would not be, in a stack, what they are alone. Where pads are read or scored, the row of padding must get
-    no gradient, which batched embeddings do not promise. A run from imported weights is trained alone too.
+    no gradient, which batched embeddings do not promise. Runs whose start is not drawn from the seed alone,
+    but imported or set by the tokens, are trained alone too.
     """
     built = config.built_model()
     has_dropout = built.hidden_dropout_prob + built.attention_probs_dropout_prob > 0
     is_shifted = config.training.switches.accumulation_off_by_one
     counts_pads = config.training.pads_to_max
-    if has_dropout or is_shifted or counts_pads or config.initial_weights:
+    is_drawn = not config.initial_weights and config.training.decoder_bias_init == "drawn"
+    if has_dropout or is_shifted or counts_pads or not is_drawn:
         return None
     training: dict[str, Any] = config.training.model_dump(mode="json")
     switches: dict[str, Any] = training.pop("switches")
