@@ -105,6 +105,7 @@ def measurements(
         group=run,
         step=np.full(run.size, np.nan),
         is_final=is_final,
+        is_early=np.zeros(run.size, dtype=bool),
         lines=np.arange(run.size),
         run_names=tuple(map(str, range(int(run.max()) + 1))),
         flops_column="flops_simulated",

@@ -53,7 +53,9 @@ def assemble(
         _profile(log_flops, log_loss, chosen, i, options.level) for i in range(chosen.breaks.size)
     ]
     ranked = sorted(fits, key=lambda fit: fit.bic)
-    doubts = fit_warnings(chosen, ranked, tests, flops, runs, draws, points=options.points)
+    doubts = fit_warnings(
+        chosen, ranked, tests, flops, runs, data.is_early[rows], draws, points=options.points
+    )
     return LawFit(
         law=chosen.law,
         parameters={
@@ -104,6 +106,7 @@ def _facts(data: Measurements, rows: Rows, options: FitOptions) -> dict[str, Any
         "points_kind": options.points,
         "frontier_method": options.frontier_method if options.points == "frontier" else None,
         "finished_only": options.finished_only,
+        "after_step": options.after_step,
         "n_runs": int(np.unique(data.run).size),
         "n_runs_on_points": int(np.unique(data.run[rows]).size),
         "n_measurements": len(data),

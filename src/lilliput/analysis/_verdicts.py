@@ -24,6 +24,7 @@ def fit_warnings(
     tests: list[BreakTest],
     flops: FloatArray,
     runs: NDArray[np.intp],
+    is_early: NDArray[np.bool_],
     draws: FloatArray,
     *,
     points: str,
@@ -34,6 +35,7 @@ def fit_warnings(
         *_breaks_not_told(chosen, ranked, tests, int(np.unique(runs).size)),
         *_thin_pieces(chosen, flops),
         *_breaks_outside(chosen, flops),
+        *_breaks_of_starts(chosen, flops, is_early),
         *_offset_verdict(chosen),
         *_rising(chosen),
         *_few_runs(runs, draws),
@@ -114,6 +116,21 @@ def _breaks_outside(chosen: CurveFit, flops: FloatArray) -> list[str]:
         f"The break at {place:.3g} lies outside the points: its place and sharpness are extrapolated."
         for place in outside.tolist()
     ]
+
+
+def _breaks_of_starts(
+    chosen: CurveFit, flops: FloatArray, is_early: NDArray[np.bool_]
+) -> list[str]:
+    """Breaks below which most points are from the start of a run."""
+    sentences: list[str] = []
+    for place in chosen.breaks.tolist():
+        below = is_early[flops <= place]
+        if below.sum() * 2 > below.size:
+            sentences.append(
+                f"{below.sum()} of the {below.size} points below the break at {place:.3g} are from the "
+                "start of a run: it may be start-up and not scale; --after-step leaves first updates out."
+            )
+    return sentences
 
 
 def _offset_verdict(chosen: CurveFit) -> list[str]:

@@ -47,7 +47,7 @@ def analyse_fit(
             got=f"{options.law}, a law of the best size",
             remedy="Take --law auto, or lilliput analyse fit --law isoflop.",
         )
-    data = measurements_of(table, flops=flops, loss=loss)
+    data = measurements_of(table, flops=flops, loss=loss, after_step=options.after_step)
     if options.law != "parametric":
         return fit_measurements(data, options, reporter=reporter)
     return fit_parametric_law(

@@ -30,6 +30,8 @@ class FitOptions:
         points: "frontier" (compute-optimal points), "final" (last point of each run) or "all".
         frontier_method: How the frontier is found.
         finished_only: Whether unfinished training is left out of the frontier.
+        after_step: Points up to this update are left out, none with 0; None leaves out the warm-up where
+            the table tells of one.
         resamples: Bootstrap draws; zero for no intervals.
         resample: What is drawn: runs, seeds, or both.
         level: Coverage of the intervals.
@@ -41,6 +43,7 @@ class FitOptions:
     points: Points = "frontier"
     frontier_method: FrontierMethod = "paper"
     finished_only: bool = False
+    after_step: int | None = None
     resamples: int = DEFAULT_RESAMPLES
     resample: Resample = "run"
     level: float = 0.95

@@ -79,6 +79,7 @@ def frontier(
     loss: str | None = None,
     method: FrontierMethod = "paper",
     finished_only: bool = False,
+    after_step: int | None = None,
     bins_per_decade: int = DEFAULT_BINS_PER_DECADE,
 ) -> Frontier:
     """The compute-optimal measurements of a table, with their runs.
@@ -90,12 +91,14 @@ def frontier(
         method: "paper" (the authors' bins), "log" (bins of equal width in log FLOPs) or "envelope"
             (a point stays when no cheaper or equally cheap one has a lower or equal loss).
         finished_only: Leave out the points of unfinished training.
+        after_step: Points up to this update are left out, none with 0; by default those of the warm-up
+            where the table tells of one.
         bins_per_decade: For "log".
 
     Raises:
         InputError: The columns are missing, or nothing usable is in them.
     """
-    data = measurements_of(table, flops=flops, loss=loss)
+    data = measurements_of(table, flops=flops, loss=loss, after_step=after_step)
     rows = np.flatnonzero(data.is_final) if finished_only else np.arange(len(data))
     chosen = rows[frontier_rows(data.flops[rows], data.loss[rows], method, bins_per_decade)]
     return Frontier(

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from lilliput.analysis.start_up import up_to_step, usual_start, warm_up_of
 from lilliput.analysis.table import Table
 from lilliput.core.errors import InputError
 
 FloatArray = NDArray[np.float64]
 # Losses are nats and FLOPs are counted in billions and more, whatever the study.
 _LOSS_CEILING, _FLOPS_FLOOR = 1e3, 1e3
+_WARM_UP = "in the warm-up"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Measurements:
         group: Index of the set of runs that differ by seed only.
         step: Update, NaN where not given.
         is_final: Whether training was finished at this point.
+        is_early: Whether the run was starting: in its warm-up, or where the table does not tell of one
+            in the first twentieth of its cost.
         lines: Line of the source.
         run_names: Names of the runs.
         flops_column: Column that `flops` came from.
@@ -43,6 +47,7 @@ class Measurements:
     group: NDArray[np.intp]
     step: FloatArray
     is_final: NDArray[np.bool_]
+    is_early: NDArray[np.bool_]
     lines: NDArray[np.int64]
     run_names: tuple[str, ...]
     flops_column: str
@@ -55,14 +60,25 @@ class Measurements:
 
     def select(self, rows: NDArray[Any]) -> Measurements:
         """The points chosen by a mask or by indices."""
-        names = ("flops", "loss", "run", "group", "step", "is_final", "lines")
+        names = ("flops", "loss", "run", "group", "step", "is_final", "is_early", "lines")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def measurements_of(
-    table: Table, *, flops: str | None = None, loss: str | None = None
+    table: Table,
+    *,
+    flops: str | None = None,
+    loss: str | None = None,
+    after_step: int | None = None,
 ) -> Measurements:
-    """The rows that have both cost and loss.
+    """The rows that have both cost and loss, without the start of each run.
+
+    Args:
+        table: One row a measurement.
+        flops: Cost column or convention; by default the table's.
+        loss: Loss column; by default `loss`, else `loss_reference` with a warning.
+        after_step: Rows up to this update are left out, none with 0; by default those of the warm-up
+            where the table tells of one (see `warm_up_of`).
 
     Raises:
         InputError: A column is missing, no row has both, or the two columns look swapped.
@@ -85,13 +101,18 @@ def measurements_of(
     _refuse_swapped(x, y, flops_column, loss_column)
     kept = table.select(usable)
     run_names, run, run_warnings = _runs(kept)
-    return Measurements(
+    is_final = _final_rows(kept, run, x)
+    warm_up = warm_up_of(kept, run, x)
+    if warm_up is not None:
+        warm_up = warm_up & ~is_final
+    data = Measurements(
         flops=x,
         loss=y,
         run=run,
         group=_groups(kept, run),
         step=kept.number("step") if "step" in kept else np.full(usable.size, np.nan),
-        is_final=_final_rows(kept, run, x),
+        is_final=is_final,
+        is_early=usual_start(run, x) if warm_up is None else warm_up,
         lines=kept.lines,
         run_names=run_names,
         flops_column=flops_column,
@@ -104,6 +125,29 @@ def measurements_of(
             *run_warnings,
             *_rising_warning(x, y, flops_column, loss_column),
         ),
+    )
+    if after_step is not None:
+        return _without(data, up_to_step(kept, after_step), f"up to update {after_step}")
+    return data if warm_up is None else _without(data, warm_up, _WARM_UP)
+
+
+def _without(data: Measurements, left_out: NDArray[np.bool_], reason: str) -> Measurements:
+    """The measurements without those left out, which are counted."""
+    count = int(left_out.sum())
+    if count == 0:
+        return data
+    if count == len(data):
+        raise InputError(
+            "some measurements must lie past the start of their runs",
+            got=f"all {count} {reason}",
+            remedy="Leave out fewer updates with --after-step.",
+        )
+    warning = f"{count} measurements {reason} were left out"
+    warning += "; --after-step 0 keeps them." if reason == _WARM_UP else "."
+    return replace(
+        data.select(~left_out),
+        refused={**data.refused, reason: count},
+        warnings=(*data.warnings, warning),
     )
 
 

@@ -102,7 +102,7 @@ def analyse_plan(
     """
     _check_question(budget, target_loss)
     options = options or FitOptions()
-    data = measurements_of(table, flops=flops, loss=loss)
+    data = measurements_of(table, flops=flops, loss=loss, after_step=options.after_step)
     fit = analyse_fit(table, flops=flops, loss=loss, options=options, reporter=reporter)
     n_runs = int(np.unique(data.run).size)
     required = None

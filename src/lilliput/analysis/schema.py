@@ -46,6 +46,8 @@ SCHEMA: tuple[Column, ...] = (
     Column("num_hidden_layers", "count", "Layers L.", positive=True),
     Column("seed", "count", "Seed of the run."),
     Column("step", "count", "Optimizer updates at the measurement."),
+    Column("warmup_steps", "count", "Updates of the run's warm-up."),
+    Column("learning_rate", "number", "Learning rate at the measurement."),
     Column("tokens_seen", "count", "Real input tokens read so far.", positive=True),
     Column("positions_seen", "count", "Input positions so far, padding included.", positive=True),
     Column("is_final", "flag", "Whether this is the last measurement of a finished run."),

@@ -89,7 +89,7 @@ def analyse_size(
     Raises:
         InputError: There are no sizes, or too few budgets.
     """
-    data = measurements_of(table, flops=flops, loss=loss)
+    data = measurements_of(table, flops=flops, loss=loss, after_step=options.after_step)
     if "num_parameters" not in table:
         raise InputError(
             f"{table.source} must have a column num_parameters for the law {options.law}",

@@ -42,6 +42,14 @@ MethodOption = Annotated[
 FinishedOption = Annotated[
     bool, typer.Option("--finished-only", help="Leave out points of unfinished training.")
 ]
+AfterStepOption = Annotated[
+    int | None,
+    typer.Option(
+        "--after-step",
+        help="Leave out points up to this update; 0 keeps all. Default: the warm-up, where the table "
+        "tells of one (learning_rate or warmup_steps).",
+    ),
+]
 ResamplesOption = Annotated[int, typer.Option("--resamples", min=0, help="Bootstrap draws.")]
 ResampleOption = Annotated[str, typer.Option("--resample", help="Draw by run, seed or both.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of the draws.")]
@@ -53,6 +61,7 @@ def fit_options(
     points: PointsOption = "frontier",
     method: MethodOption = "paper",
     finished_only: FinishedOption = False,
+    after_step: AfterStepOption = None,
     resamples: ResamplesOption = 500,
     resample: ResampleOption = "run",
     seed: SeedOption = 0,
@@ -70,6 +79,7 @@ def fit_options(
         points=one_of("--points", points, POINTS),
         frontier_method=one_of("--method", method, FRONTIER_METHODS),
         finished_only=finished_only,
+        after_step=after_step,
         resamples=resamples,
         resample=one_of("--resample", resample, RESAMPLE_WAYS),
         seed=seed,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lilliput.cli._analyse_options import (
+    AfterStepOption,
     FinishedOption,
     FlopsOption,
     LossOption,
@@ -82,6 +83,7 @@ def frontier(
     loss: LossOption = None,
     method: MethodOption = "paper",
     finished_only: FinishedOption = False,
+    after_step: AfterStepOption = None,
     as_json: JsonOption = False,
     *,
     columns: dict[str, str],
@@ -99,6 +101,7 @@ def frontier(
         loss=loss,
         method=one_of("--method", method, FRONTIER_METHODS),
         finished_only=finished_only,
+        after_step=after_step,
     )
 
     def show() -> None:
