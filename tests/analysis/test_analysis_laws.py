@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lilliput.analysis import FitOptions, Form, analyse_fit, fit_form
+from lilliput.analysis import FitOptions, Form, analyse_fit, fit_form, predict
+from lilliput.analysis.curves import covariance_of
 from lilliput.analysis.segmented import fit_jumps, fit_segmented
 from lilliput.core.errors import InputError
 
@@ -236,3 +237,75 @@ def test_same_seed_same_numbers(paper):
     options = FitOptions(law="power", resamples=50, seed=3)
     first, second = (analyse_fit(paper, options=options).as_record() for _ in range(2))
     assert first == second
+
+
+def natural_of(law: str, free: np.ndarray, breaks: int) -> np.ndarray:
+    """Parameters followed by breaks, as `predict` takes them, from the free parameters of a law."""
+    if law == "power":
+        return np.array([np.exp(free[0]), free[1]])
+    if law == "power_offset":
+        return np.array([np.exp(free[0]), free[1], free[2]])
+    if law == "segmented_jumps":
+        levels, exponents = np.exp(free[: breaks + 1]), free[breaks + 1 :]
+        return np.stack([levels, exponents], axis=1).reshape(-1)
+    if law == "segmented":
+        exponents, places = free[1 : breaks + 2], free[breaks + 2 :]
+        levels = free[0] + np.concatenate([[0], np.cumsum(np.diff(exponents) * places)])
+        pairs = np.stack([np.exp(levels), exponents], axis=1).reshape(-1)
+        return np.concatenate([pairs, np.exp(places)])
+    turns = free[3:].reshape(-1, 3)
+    pieces = np.stack([turns[:, 0], np.exp(turns[:, 2])], axis=1).reshape(-1)
+    return np.concatenate([[free[0], np.exp(free[1]), free[2]], pieces, np.exp(turns[:, 1])])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        Form("power"),
+        Form("power_offset"),
+        Form("segmented", 2),
+        Form("segmented_jumps", 2),
+        Form("bnsl", 1),
+        Form("bnsl", 2),
+    ],
+    ids=str,
+)
+def test_the_covariance_is_that_of_the_named_parameters(frontier_arrays, form):
+    """The tangent is the derivative of the law as it is handed out, by each named parameter."""
+    flops, loss = frontier_arrays
+    fit = fit_form(form, flops, loss)
+    breaks = fit.breaks.size
+    free = np.array([value_of(fit, name) for name in fit.free])
+    jumps = fit.breaks if form.law == "segmented_jumps" else np.empty(0)
+
+    def log_loss(values: np.ndarray) -> np.ndarray:
+        vector = np.concatenate([natural_of(form.law, values, breaks), jumps])
+        return np.log(predict(form.law, fit.names, vector, flops))
+
+    np.testing.assert_allclose(log_loss(free), fit.fitted, atol=1e-7)
+    for i in range(free.size):
+        step = np.zeros(free.size)
+        step[i] = 1e-6
+        slope = (log_loss(free + step) - log_loss(free - step)) / 2e-6
+        np.testing.assert_allclose(fit.tangent[:, i], slope, rtol=1e-4, atol=2e-5)
+
+
+def value_of(fit, name: str) -> float:
+    """A free parameter's value by its name."""
+    plain = name.removeprefix("ln ")
+    places = {f"d{i + 1}": d for i, d in enumerate(fit.breaks)}
+    places |= {f"break_{i + 1}": d for i, d in enumerate(fit.breaks)}
+    value = (fit.parameters | places)[plain]
+    return np.log(value) if name.startswith("ln ") else value
+
+
+def test_the_covariance_of_a_line_is_the_textbook_one(frontier_arrays):
+    from scipy import stats
+
+    x, y = (np.log(values) for values in frontier_arrays)
+    line = stats.linregress(x, y)
+    fit = fit_form(Form("power"), *frontier_arrays)
+    covariance = covariance_of(fit)
+    assert np.sqrt(covariance[1, 1]) == pytest.approx(line.stderr, rel=1e-6)
+    assert np.sqrt(covariance[0, 0]) == pytest.approx(line.intercept_stderr, rel=1e-6)
+    assert covariance[0, 1] > 0  # A steeper law needs a larger coefficient.

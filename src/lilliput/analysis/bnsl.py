@@ -61,20 +61,19 @@ def fit_bnsl(
     if abs(theta[1] + theta[2] * centre) > _LARGEST_LOG:
         return None  # So steep that its factor b is beyond any float: no law of these points.
     residual, jacobian = problem.residuals(theta[None, :])
+    numbers = range(1, breaks + 1)
+    # At a fixed b a change of c0 turns the law about a cost of one, not about the middle.
+    jacobian[0, :, 2] -= centre * jacobian[0, :, 1]
     return CurveFit(
         law="bnsl",
-        names=(
-            "a",
-            "b",
-            "c0",
-            *itertools.chain(*((f"c{i}", f"f{i}") for i in range(1, breaks + 1))),
-        ),
+        names=("a", "b", "c0", *(f"{name}{i}" for i in numbers for name in "cf")),
         values=_natural(theta, breaks, centre),
         breaks=np.exp(theta[4::3] + centre),
         n_free=n_free,
         rss=rss,
         tss=total_sum_of_squares(y),
         fitted=residual[0] + y,
+        free=("a", "ln b", "c0", *(f"{s}{i}" for i in numbers for s in ("c", "ln d", "ln f"))),
         tangent=jacobian[0],
     )
 

@@ -29,7 +29,9 @@ class CurveFit:
         rss: Residual sum of squares of ln loss.
         tss: Total sum of squares of ln loss.
         fitted: ln loss on the curve at each point, shape (points,).
-        tangent: Derivatives of `fitted` by the free parameters, shape (points, n_free - 1).
+        free: Names of the free parameters as a covariance knows them, the noise aside: coefficients and
+            break locations by their logarithms.
+        tangent: Derivatives of `fitted` by them, shape (points, free). The place of a jump has none.
     """
 
     law: str
@@ -40,6 +42,7 @@ class CurveFit:
     rss: float
     tss: float
     fitted: FloatArray
+    free: tuple[str, ...]
     tangent: FloatArray
 
     @property
@@ -155,12 +158,15 @@ def total_sum_of_squares(log_y: FloatArray) -> float:
 
 
 def covariance_of(fit: CurveFit) -> FloatArray | None:
-    """Model-based covariance of the free parameters; None where points do not exceed them."""
+    """Model-based covariance of `fit.free`, shape (free, free); None where points do not exceed them."""
     room = fit.n - fit.tangent.shape[1]
     if room <= 0:
         return None
-    variance = fit.rss / room
-    return np.linalg.pinv(fit.tangent.T @ fit.tangent) * variance
+    # Columns of unit length: exponents and coefficients differ by orders of magnitude.
+    length = np.linalg.norm(fit.tangent, axis=0)
+    length[length == 0] = 1.0
+    columns = fit.tangent / length
+    return np.linalg.pinv(columns.T @ columns) / np.outer(length, length) * (fit.rss / room)
 
 
 def plain_number(value: float | None) -> float | None:

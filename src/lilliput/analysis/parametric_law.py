@@ -203,6 +203,7 @@ def _curve(fit: ParametricFit, data: Measurements, constant: float) -> CurveFit:
         rss=float(np.sum(fit.residuals**2)),
         tss=total_sum_of_squares(log_loss),
         fitted=log_loss + fit.residuals,
+        free=("ln A", "ln B", "ln E", "alpha", "beta"),
         tangent=fit.jacobian,
     )
 

@@ -38,7 +38,8 @@ def fit_power(flops: FloatArray, loss: FloatArray) -> CurveFit:
         rss=float(np.sum((y - fitted) ** 2)),
         tss=total_sum_of_squares(y),
         fitted=fitted,
-        tangent=design,
+        free=("ln coefficient", "exponent"),
+        tangent=design * [1.0, -1.0],
     )
 
 
@@ -66,7 +67,7 @@ def fit_power_offset(flops: FloatArray, loss: FloatArray) -> CurveFit:
     log_a, slope, offset = theta[best].tolist()
     power = np.exp(log_a - slope * (x - centre))
     curve = offset + power
-    tangent = np.stack([power / curve, -power * (x - centre) / curve, 1 / curve], axis=1)
+    tangent = np.stack([power / curve, -power * x / curve, 1 / curve], axis=1)
     return CurveFit(
         law="power_offset",
         names=("coefficient", "exponent", "offset"),
@@ -76,6 +77,7 @@ def fit_power_offset(flops: FloatArray, loss: FloatArray) -> CurveFit:
         rss=float(cost[best]),
         tss=total_sum_of_squares(y),
         fitted=np.log(curve),
+        free=("ln coefficient", "exponent", "offset"),
         tangent=tangent,
     )
 

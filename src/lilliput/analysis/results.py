@@ -92,7 +92,7 @@ class LawFit:
         loss: Loss of the points used, shape (n,).
         runs: Run of each point used.
         draws: Bootstrap draws of parameters and breaks, shape (resamples, parameters + breaks).
-        covariance: Model-based covariance of the curve's free parameters (see `CurveFit.tangent`).
+        covariance: Model-based covariance of `curve.free`, points taken as independent.
         diagnostics: Residual checks.
         break_tests: Tests of whether breaks are there, where breaks were in question.
         cut_sensitivity: Exponents below and above each possible cut.
@@ -136,6 +136,7 @@ class LawFit:
             "break_tests": dict(self.break_tests),
             "diagnostics": dict(self.diagnostics),
             "covariance": covariance,
+            "covariance_of": list(self.curve.free),
             "cut_sensitivity": [dict(row) for row in self.cut_sensitivity],
             "points": [{"run": r, "flops": x, "loss": y} for r, x, y in points],
             **self.facts,

@@ -54,7 +54,6 @@ def fit_segmented(
     fitted = design @ solution
     slopes = np.cumsum(solution[1:])
     intercepts = solution[0] - np.concatenate([[0.0], np.cumsum(solution[2:] * knots)])
-    steps = -solution[2:] * (x[:, None] - centre > knots)
     return CurveFit(
         law="segmented",
         names=_names(breaks),
@@ -64,7 +63,29 @@ def fit_segmented(
         rss=float(np.sum((y - fitted) ** 2)),
         tss=total_sum_of_squares(y),
         fitted=fitted,
-        tangent=np.concatenate([design, steps], axis=1),
+        free=(*_free_names(1, breaks + 1), *(f"ln break_{i}" for i in range(1, breaks + 1))),
+        tangent=_joined_tangent(x, design[:, 2:], solution[2:]),
+    )
+
+
+def _joined_tangent(x: FloatArray, hinges: FloatArray, turns: FloatArray) -> FloatArray:
+    """Derivatives by the first coefficient, the exponents and the break locations.
+
+    Args:
+        x: ln cost, shape (points,).
+        hinges: What of it lies past each break, shape (points, breaks).
+        turns: Change of slope at each break, shape (breaks,).
+    """
+    past = np.concatenate([x[:, None], hinges, np.zeros((x.size, 1))], axis=1)
+    return np.concatenate(
+        [np.ones((x.size, 1)), np.diff(past, axis=1), -turns * (hinges > 0)], axis=1
+    )
+
+
+def _free_names(coefficients: int, exponents: int) -> tuple[str, ...]:
+    return (
+        *(f"ln coefficient_{i}" for i in range(1, coefficients + 1)),
+        *(f"exponent_{i}" for i in range(1, exponents + 1)),
     )
 
 
@@ -116,9 +137,9 @@ def fit_jumps(
     knots = (data.x[splits - 1] + data.x[splits]) / 2
     segment = np.searchsorted(knots, x - centre, side="left")
     member = segment[:, None] == np.arange(breaks + 1)
-    tangent = np.concatenate([member, member * (x - centre)[:, None]], axis=1).astype(np.float64)
-    solution = line_coefficients(tangent, y)
-    fitted = tangent @ solution
+    design = np.concatenate([member, member * (x - centre)[:, None]], axis=1).astype(np.float64)
+    solution = line_coefficients(design, y)
+    fitted = design @ solution
     intercepts, slopes = solution[: breaks + 1], solution[breaks + 1 :]
     return CurveFit(
         law="segmented_jumps",
@@ -129,7 +150,8 @@ def fit_jumps(
         rss=float(np.sum((y - fitted) ** 2)),
         tss=total_sum_of_squares(y),
         fitted=fitted,
-        tangent=tangent,
+        free=_free_names(breaks + 1, breaks + 1),
+        tangent=np.concatenate([member, -x[:, None] * member], axis=1),
     )
 
 
