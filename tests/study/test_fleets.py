@@ -16,7 +16,8 @@ from lilliput.core.files import read_json
 from lilliput.core.progress import SILENT
 from lilliput.study.runs import FAILURE
 from lilliput.study.stages import training as stage
-from lilliput.study.stages.training import RunTask, task_groups, train_group, train_runs
+from lilliput.study.stages.groups import RunTask, task_groups
+from lilliput.study.stages.training import train_group, train_runs
 from lilliput.training import RunConfig, run_identity
 from lilliput.training.fleet.stack import Stack
 
@@ -26,7 +27,9 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_store(tmp_path_factory.mktemp("store") / "tokens")
 
 
-def tasks_in(folder: Path, tokens: Path, runs: list[dict[str, Any]], size: int) -> list[RunTask]:
+def tasks_in(
+    folder: Path, tokens: Path, runs: list[dict[str, Any]], size: int | str
+) -> list[RunTask]:
     """A task for each run, given by what it has of its own."""
     tasks: list[RunTask] = []
     for number, own in enumerate(runs):
@@ -39,7 +42,8 @@ def tasks_in(folder: Path, tokens: Path, runs: list[dict[str, Any]], size: int) 
         config = RunConfig(model=model, training=training, seed=own.get("seed", 0))  # pyright: ignore[reportArgumentType]
         out = folder / run_identity(config, read_manifest(tokens))
         record = config.model_dump(mode="json")
-        tasks.append(RunTask(f"run {number}", record, tokens, out, {"name": str(number)}, 1.0))
+        info = {"name": str(number), "shape": "tiny"}
+        tasks.append(RunTask(f"run {number}", record, tokens, out, info, 1.0))
     return tasks
 
 
@@ -64,7 +68,7 @@ def test_what_was_begun_keeps_its_grouping(tokens, tmp_path, monkeypatch):
     """Both a fleet, whatever size is asked for now, and a run that was begun alone."""
     tasks = tasks_in(tmp_path, tokens, RUNS[:3], 8)
 
-    class StopError(Exception):
+    class StopError(BaseException):  # As a kill: nothing is noted of it.
         pass
 
     def stop(*_: object) -> None:
@@ -94,7 +98,8 @@ def test_a_study_trains_fleets_and_tells_who_failed(tokens, tmp_path, monkeypatc
     monkeypatch.setattr(stage, "run_tasks", lambda _: tasks)
     monkeypatch.setattr(stage, "watching", _unwatched)
     with InlineExecutor() if executor == "inline" else ProcessExecutor(1) as pool:
-        context: Any = SimpleNamespace(executor=pool, reporter=SILENT)
+        layout = SimpleNamespace(groups=tmp_path / "groups.json")
+        context: Any = SimpleNamespace(executor=pool, reporter=SILENT, layout=layout)
         trained = train_runs(context)
         assert [name for name, _ in trained.failures] == ["run 1"]
         assert trained.done == (tasks[0].out, tasks[2].out)

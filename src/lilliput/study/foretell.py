@@ -11,7 +11,7 @@ _FLOAT_BYTES = 4
 # Weights, gradients, two moments, and the copies that evaluation and checkpoints make.
 _COPIES_IN_TRAINING = 5
 _WEIGHT_FILES_PER_RUN = 2  # The untrained and the trained weights are kept.
-_RESUME_COPIES = 3  # Weights and two moments, while the run goes on.
+_RESUME_COPIES = 3  # Weights and two moments: to go on from, or for branches.
 _OTHER_BYTES_PER_RUN = 200_000
 # A worker with torch loaded and nothing to do, measured with torch 2.13 for processors; a CUDA context
 # takes about as much again on the device.
@@ -60,10 +60,16 @@ def _floats_per_position(model: ModelConfig, seq_length: int) -> float:
     return 4 * model.embedding_size + model.num_hidden_layers * layer
 
 
-def foretell_disk(config: RunConfig) -> Estimate:
-    """Bytes that the finished run takes; the upper end counts the checkpoints of one still under way."""
+def foretell_disk(config: RunConfig, kept_states: int = 0) -> Estimate:
+    """Bytes that the finished run takes; the upper end counts the checkpoints of one still under way.
+
+    Args:
+        config: The run.
+        kept_states: Whole states that it keeps for shorter runs to start from.
+    """
     weights = count_parameters(config.built_model()).total * _FLOAT_BYTES
     kept = weights * (_WEIGHT_FILES_PER_RUN + len(config.training.save_steps))
+    kept += weights * _RESUME_COPIES * kept_states
     resume = weights * _RESUME_COPIES * config.training.save_total_limit
     value = kept + _OTHER_BYTES_PER_RUN
     return Estimate(value, kept / _DISK_SPREAD, value * _DISK_SPREAD + resume)

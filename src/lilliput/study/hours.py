@@ -33,8 +33,8 @@ class WaitingRun(Protocol):
         ...
 
     @property
-    def tokens(self) -> float | None:
-        """Its budget in input tokens."""
+    def trained_tokens(self) -> float | None:
+        """Input tokens that are read for it."""
         ...
 
     @property
@@ -60,7 +60,7 @@ def foretell_hours(
     workers: int,
 ) -> tuple[Estimate | None, str]:
     """Wall-clock hours for the waiting runs, and in words what they rest on."""
-    if any(run.tokens is None for run in waiting):
+    if any(run.trained_tokens is None for run in waiting):
         return None, "the token stores are not built yet, and budgets are in epochs"
     done = [record for record in records if record["state"] == "done"]
     rates = {str(r["shape"]): float(r["tokens_per_s"]) for r in done}
@@ -83,7 +83,7 @@ def _basis(shapes: int, probes: int) -> str:
 def _seconds(
     run: WaitingRun, rates: Mapping[str, float], probe: Measured | None, efforts: Sequence[float]
 ) -> tuple[float, float, float]:
-    tokens = run.tokens or 0.0
+    tokens = run.trained_tokens or 0.0
     if run.shape in rates:
         return _around(tokens / rates[run.shape], _MEASURED_SPREAD)
     if probe:

@@ -60,12 +60,17 @@ class StudyLayout:
         """All runs, a folder each."""
         return self.root / "runs"
 
+    @property
+    def groups(self) -> Path:
+        """Which runs are trained as one: the study's part of the execution plan."""
+        return self.root / "groups.json"
+
     def run(self, run_id: str) -> Path:
         """One trained model with its curve."""
         return self.runs / run_id
 
     def evaluation(self, run_id: str, suite: str) -> Path:
-        """Scores of one run on one suite of tasks (probes, glue)."""
+        """Scores of one run on one suite of tasks (probes, glue, pairs)."""
         return self.root / "evaluations" / run_id / suite
 
     @property
@@ -92,3 +97,8 @@ class SearchLayout(StudyLayout):
     def runs(self) -> Path:
         """The short runs, a folder each."""
         return self.search / "runs"
+
+    @property
+    def groups(self) -> Path:
+        """Which short runs are trained as one."""
+        return self.search / "groups.json"

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lilliput.architecture import FLOPS_CONVENTIONS, training_flops
-from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.architecture import FLOPS_CONVENTIONS
+from lilliput.core.artefacts import is_artefact
 from lilliput.core.progress import SILENT, Reporter
-from lilliput.study.expand import PlannedRun, assumed_vocab_size, planned_runs
+from lilliput.study.estimates import RunEstimate, estimate_runs
+from lilliput.study.expand import planned_runs
 from lilliput.study.foretell import Estimate, foretell_disk, foretell_memory
 from lilliput.study.hours import foretell_hours, measure_or_recall
 from lilliput.study.layout import StudyLayout
 from lilliput.study.packing import Packing, pack_runs
-from lilliput.study.probe import cached_probe
+from lilliput.study.probe import Measured, cached_probe, probe_key
 from lilliput.study.recipe import Recipe
 from lilliput.study.search import is_searched, sweep_recipe, with_found_rates
+from lilliput.study.stacking import Stack, best_stack, make_missing_trials
 from lilliput.training.config import RunConfig
+from lilliput.training.fleet import fleet_key
 
 _PROBE_SPREAD = 1.25  # Of memory, from a second's run to a whole one.
 
@@ -42,6 +44,8 @@ class StudyPlan:
         basis: What the hours rest on, in words.
         search_runs: Short runs of the learning-rate search, which come on top; 0 when it is done.
         packing: How many runs share a device; None unless asked for.
+        branches: Runs that start from the state of a longer one; only their decay is trained.
+        stacks: Of each shape that trials found to pay as a stack, how many runs one holds at most.
     """
 
     runs: int
@@ -56,32 +60,14 @@ class StudyPlan:
     basis: str = ""
     search_runs: int = 0
     packing: Packing | None = None
+    branches: int = 0
+    stacks: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def as_record(self) -> dict[str, Any]:
         """The keys of the command line's JSON contract."""
         record = asdict(self)
         flops = record.pop("flops")
         return record | {"disk_bytes": round(self.disk.value)} | flops
-
-
-@dataclass(frozen=True)
-class RunEstimate:
-    """One run with what it will cost."""
-
-    run: PlannedRun
-    config: RunConfig
-    tokens: float | None
-    flops: Mapping[str, float]
-
-    @property
-    def shape(self) -> str:
-        """E/H/I/A/L."""
-        return self.run.shape
-
-    @property
-    def work(self) -> float:
-        """Executed FLOPs; 0 while they are not known."""
-        return self.flops.get("flops_executed_masked", 0.0)
 
 
 def plan_study(
@@ -106,11 +92,14 @@ def plan_study(
     layout = StudyLayout(out)
     search_runs = _search_runs(recipe, layout)
     recipe = with_found_rates(recipe, layout)
-    estimates = [estimate_run(run, recipe, layout) for run in planned_runs(recipe)]
+    estimates = estimate_runs(recipe, layout)
     records = _records(layout)
     states = {str(record["name"]): record["state"] for record in records}
     waiting = [one for one in estimates if states.get(one.run.name) != "done"]
     measured = measure_or_recall(waiting, workers, reporter if probe else None)
+    stacks = _stacks(waiting, workers, reporter if probe else None)
+    for config, stack in stacks.values():
+        measured[probe_key(config, workers)] = stack.as_measured()
     hours, basis = foretell_hours(waiting, records, measured, workers)
     families: dict[str, int] = defaultdict(int)
     for one in estimates:
@@ -121,14 +110,37 @@ def plan_study(
         failed=sum(states.get(one.run.name) == "failed" for one in waiting),
         tokens=_total([one.tokens for one in estimates]),
         hours=hours,
-        disk=_summed(foretell_disk(one.config) for one in estimates),
-        memory=_largest_memory(estimates, workers),
+        disk=_summed(foretell_disk(one.config, one.kept_states) for one in estimates),
+        memory=_largest_memory(estimates, measured, workers),
         flops=_summed_flops(estimates),
         by_family=dict(families),
         basis=basis,
         search_runs=search_runs,
         packing=pack_runs([one.config for one in estimates], workers) if pack else None,
+        branches=sum(one.trained_share < 1 for one in estimates),
+        stacks={shape: stack.size for shape, (_, stack) in stacks.items()},
     )
+
+
+def _stacks(
+    waiting: Sequence[RunEstimate], workers: int, reporter: Reporter | None
+) -> dict[str, tuple[RunConfig, Stack]]:
+    """Shape to one of its runs and the stack that pays, from trials in the cache or, with a reporter, made now."""
+    by_key: dict[tuple[str, str], list[RunEstimate]] = defaultdict(list)
+    for one in waiting:
+        key = fleet_key(one.config) if one.config.training.fleet_size == "auto" else None
+        if key is not None and not one.is_in_trunk:
+            by_key[one.run.language, key].append(one)
+    if reporter is not None:
+        make_missing_trials(
+            [(members[0].config, len(members)) for members in by_key.values()], workers, reporter
+        )
+    found: dict[str, tuple[RunConfig, Stack]] = {}
+    for members in by_key.values():
+        stack = best_stack(members[0].config, len(members), workers)
+        if stack:
+            found[members[0].shape] = members[0].config, stack
+    return found
 
 
 def _records(layout: StudyLayout) -> list[dict[str, Any]]:
@@ -146,11 +158,13 @@ def _search_runs(recipe: Recipe, layout: StudyLayout) -> int:
     return len(planned_runs(sweep_recipe(recipe)))
 
 
-def _largest_memory(estimates: Sequence[RunEstimate], workers: int) -> Estimate:
-    """What the hungriest run takes, as measured where it was."""
+def _largest_memory(
+    estimates: Sequence[RunEstimate], measured: Mapping[str, Measured], workers: int
+) -> Estimate:
+    """What the hungriest run or stack takes, as measured where it was."""
     found: list[Estimate] = []
     for config in {one.run.shape: one.config for one in estimates}.values():
-        probe = cached_probe(config, workers)
+        probe = measured.get(probe_key(config, workers)) or cached_probe(config, workers)
         found.append(
             Estimate.within(probe.memory_bytes, _PROBE_SPREAD) if probe else foretell_memory(config)
         )
@@ -160,46 +174,6 @@ def _largest_memory(estimates: Sequence[RunEstimate], workers: int) -> Estimate:
 def _summed(estimates: Iterable[Estimate]) -> Estimate:
     columns = zip(*((e.value, e.low, e.high) for e in estimates), strict=True)
     return Estimate(*map(sum, columns))
-
-
-def estimate_run(run: PlannedRun, recipe: Recipe, layout: StudyLayout) -> RunEstimate:
-    """The cost of one run, from its token store when there is one, else from its budget in tokens."""
-    store = layout.tokens(run.language)
-    facts = read_manifest(store, "tokens").facts if is_artefact(store) else {}
-    config = run.config(int(facts.get("vocab_size", assumed_vocab_size(recipe))))
-    tokens = run_tokens(config, facts)
-    flops = {} if tokens is None else run_flops(config, tokens)
-    return RunEstimate(run, config, tokens, flops)
-
-
-def run_tokens(config: RunConfig, facts: Mapping[str, Any]) -> float | None:
-    """Input tokens of a run; None when that depends on a token store that is not there yet."""
-    training = config.training
-    if training.max_tokens is not None:
-        return float(training.max_tokens)
-    if not facts:
-        if training.max_steps is None:
-            return None
-        # Before the texts are known: full sequences, which is the most that it can be.
-        return float(training.max_steps * training.global_batch_size * training.max_seq_length)
-    split = facts["splits"]["train"]
-    text, documents = float(split["tokens"]), float(split["documents"])
-    # Documents longer than a sequence are cut; each piece gets its own <s> and </s>.
-    sequences = documents * math.ceil(text / documents / (training.max_seq_length - 2))
-    tokens = text + 2 * sequences
-    if training.max_steps is not None:
-        return tokens / sequences * training.global_batch_size * training.max_steps
-    return tokens * (training.num_train_epochs or 1.0)
-
-
-def run_flops(config: RunConfig, tokens: float) -> dict[str, float]:
-    """Training FLOPs under each convention for sequences of full length."""
-    return training_flops(
-        config.model,
-        seq_length=config.training.max_seq_length,
-        tokens=tokens,
-        mlm_probability=config.training.mlm_probability,
-    )
 
 
 def _total(values: Sequence[float | None]) -> float | None:

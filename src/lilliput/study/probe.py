@@ -11,14 +11,14 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.seeding import generator
 from lilliput.core.settings import parse_settings
 from lilliput.training.config import RunConfig
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _SCHEMA = 1
 _WARM_UP_STEPS = 4
@@ -76,7 +79,7 @@ def probe_key(config: RunConfig, workers: int) -> str:
 
 def cached_probe(config: RunConfig, workers: int) -> Measured | None:
     """The measurement made of this shape before, if there is one."""
-    path = _cache_folder() / f"{probe_key(config, workers)}.json"
+    path = cache_folder("probes") / f"{probe_key(config, workers)}.json"
     return Measured(**read_json(path)) if path.is_file() else None
 
 
@@ -93,7 +96,24 @@ def probe_shapes(
     by_key = {probe_key(config, workers): config for config in configs}
     known = {key: found for key, c in by_key.items() if (found := cached_probe(c, workers))}
     missing = [key for key in by_key if key not in known]
-    # A fresh process each: the most memory that a process ever held never falls again.
+    dumps = [by_key[key].model_dump(mode="json") for key in missing]
+    with reporter.task("probe", total=len(missing), unit="shapes") as task:
+        for position, record in map_in_fresh_processes(measure_run, dumps, workers):
+            key = missing[position]
+            write_json(cache_folder("probes") / f"{key}.json", record)
+            known[key] = Measured(**record)
+            task.advance(note=f"{known[key].tokens_per_s:,.0f} tokens a second")
+    return known
+
+
+def map_in_fresh_processes(
+    function: Callable[[T], R], items: Sequence[T], workers: int
+) -> Iterator[tuple[int, R]]:
+    """Position and result of each item, a process each: the most memory that one ever held never falls again.
+
+    Raises:
+        WorkerLostError: A process was killed.
+    """
     pool = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
@@ -101,19 +121,14 @@ def probe_shapes(
         initializer=limit_threads,
         initargs=(max(1, available_cpus() // workers),),
     )
-    dumps = [by_key[key].model_dump(mode="json") for key in missing]
     try:
-        with pool, reporter.task("probe", total=len(missing), unit="shapes") as task:
-            for key, record in zip(missing, pool.map(measure_run, dumps), strict=True):
-                write_json(_cache_folder() / f"{key}.json", record)
-                known[key] = Measured(**record)
-                task.advance(note=f"{known[key].tokens_per_s:,.0f} tokens a second")
+        with pool:
+            yield from enumerate(pool.map(function, items))
     except BrokenProcessPool:
         raise WorkerLostError(
             "a probe must live to its end", got=f"one of {workers} at once that was killed",
             remedy="The system may have killed it for memory: use fewer workers.",
         ) from None  # fmt: skip
-    return known
 
 
 def measure_run(dump: Mapping[str, Any]) -> dict[str, float]:
@@ -122,15 +137,16 @@ def measure_run(dump: Mapping[str, Any]) -> dict[str, float]:
 
     config = parse_settings(RunConfig, dump)
     with tempfile.TemporaryDirectory(prefix="lilliput-probe-") as folder:
-        store = _invented_store(Path(folder) / "tokens", config)
-        first = train(_short(config, _WARM_UP_STEPS), store, Path(folder) / "first")
+        store = invented_store(Path(folder) / "tokens", config)
+        first = train(shortened(config, _WARM_UP_STEPS), store, Path(folder) / "first")
         per_step = first.tokens_seen / first.tokens_per_s / _WARM_UP_STEPS
         steps = min(_MOST_STEPS, max(_WARM_UP_STEPS + 1, round(_PROBE_S / per_step)))
-        second = train(_short(config, steps), store, Path(folder) / "second")
-    return asdict(Measured(second.tokens_per_s, _peak_memory(), _peak_on_device()))
+        second = train(shortened(config, steps), store, Path(folder) / "second")
+    return asdict(Measured(second.tokens_per_s, peak_memory(), peak_on_device()))
 
 
-def _short(config: RunConfig, steps: int) -> RunConfig:
+def shortened(config: RunConfig, steps: int) -> RunConfig:
+    """The run with so many updates and as little evaluation as there can be."""
     budget = {
         "max_steps": steps, "max_tokens": None, "num_train_epochs": None, "warmup_steps": None,
         "eval_points_per_decade": 0, "eval_steps": (), "eval_sequences": 4, "save_steps": (),
@@ -138,7 +154,7 @@ def _short(config: RunConfig, steps: int) -> RunConfig:
     return config.model_copy(update={"training": config.training.model_copy(update=budget)})
 
 
-def _invented_store(folder: Path, config: RunConfig) -> Path:
+def invented_store(folder: Path, config: RunConfig) -> Path:
     """A token store of random ids, in documents of about a sequence, in the layout that `encode` writes."""
     from lilliput.tokenization.store import KIND, SCHEMA, offsets_file, token_dtype, tokens_file
 
@@ -159,7 +175,8 @@ def _invented_store(folder: Path, config: RunConfig) -> Path:
     return folder
 
 
-def _peak_memory() -> float:
+def peak_memory() -> float:
+    """The most bytes that this process ever held."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux hands `ru_maxrss` down from the process that started this one.
         return _KIB * float(status.read_text().split("VmHWM:")[1].split()[0])
@@ -169,15 +186,17 @@ def _peak_memory() -> float:
     return peak if sys.platform == "darwin" else peak * _KIB
 
 
-def _peak_on_device() -> float:
+def peak_on_device() -> float:
+    """The most bytes that this process ever held on a GPU; 0 without one."""
     import torch
 
     return float(torch.cuda.max_memory_reserved()) if torch.cuda.is_available() else 0.0
 
 
-def _cache_folder() -> Path:
+def cache_folder(kind: str) -> Path:
+    """Where measurements of one kind are kept."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "lilliput" / "probes"
+    return Path(base) / "lilliput" / kind
 
 
 @cache

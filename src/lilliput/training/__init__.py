@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from lilliput.core.extras import require
 from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, TrainingConfig, run_identity
 from lilliput.training.switches import Profile, Switches, SwitchRow, profile_values, switch_table
+from lilliput.training.trunks import branch_configs, group_trunks
 
 if TYPE_CHECKING:
-    from lilliput.training.branches import branch_configs, train_branches
+    from lilliput.training.branches import train_branches
     from lilliput.training.recipe import RunRecipe, read_recipe
     from lilliput.training.run import RunResult, load_model, read_run_config, train
 
 _LATER = {
-    "branch_configs": "branches",
     "train_branches": "branches",
     "RunRecipe": "recipe",
     "read_recipe": "recipe",
@@ -41,6 +41,7 @@ __all__ = [
     "Switches",
     "TrainingConfig",
     "branch_configs",
+    "group_trunks",
     "load_model",
     "profile_values",
     "read_recipe",

@@ -1,79 +1,81 @@
 """Many budgets from one trunk: warm-up, stable rate, and a decay that ends at each budget.
 
-Batches and masks are functions of (seed, step) and the rate is constant between warm-up and decay, so
-runs of different lengths are the same run until the shorter one's decay begins. The trunk is trained once
-and leaves its whole state at those updates; each branch starts there and ends bitwise where it would have
-ended from scratch.
+The longest run is the trunk. It is trained once and leaves its whole state at the updates where shorter
+ones begin to decay (see `trunks`); each branch starts there and ends bitwise where it would have ended
+from scratch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from lilliput.core.errors import ConfigurationError
+from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.core.errors import LilliputError
+from lilliput.core.files import write_json
 from lilliput.core.progress import SILENT, Reporter
-from lilliput.training.budget import plan_schedule
-from lilliput.training.config import RunConfig
-from lilliput.training.run import RunResult, train
-
-
-def branch_configs(config: RunConfig, budgets: Iterable[int]) -> list[RunConfig]:
-    """The runs of `config` at each budget in updates, shortest first.
-
-    Raises:
-        ConfigurationError: The schedule is not warmup_stable_decay with `warmup_steps`, or a budget is
-            too short for warm-up and decay.
-    """
-    training = config.training
-    if training.lr_scheduler_type != "warmup_stable_decay" or training.warmup_steps is None:
-        raise ConfigurationError(
-            "branches need lr_scheduler_type = 'warmup_stable_decay' and warmup_steps",
-            got=f"{training.lr_scheduler_type!r} and {training.warmup_steps}",
-            remedy="A warm-up given as a ratio would differ between budgets.",
-        )
-    return [_with_budget(config, budget) for budget in sorted(set(budgets))]
-
-
-def _with_budget(config: RunConfig, max_steps: int) -> RunConfig:
-    values: dict[str, Any] = config.training.model_dump()
-    values |= {"max_steps": max_steps, "num_train_epochs": None, "max_tokens": None}
-    branch = RunConfig(
-        model=config.model,
-        training=values,  # pyright: ignore[reportArgumentType]
-        seed=config.seed,
-        initial_weights=config.initial_weights,
-    )
-    schedule = plan_schedule(branch.training, max_steps)
-    if schedule.decay_start <= schedule.warmup_steps:
-        raise ConfigurationError(
-            f"a budget must be longer than {schedule.warmup_steps} updates of warm-up and its decay",
-            got=max_steps,
-        )
-    return branch
+from lilliput.training.config import PLAN, RunConfig
+from lilliput.training.plan import read_plan
+from lilliput.training.run import RunResult, claim_run, train
+from lilliput.training.trunks import branch_start
 
 
 def train_branches(
-    configs: Sequence[RunConfig], tokens: Path, outs: Sequence[Path], *, reporter: Reporter = SILENT
-) -> list[RunResult]:
-    """Train the runs of `branch_configs`; all but the longest start from its states.
+    configs: Sequence[RunConfig],
+    tokens: Path,
+    outs: Sequence[Path],
+    *,
+    infos: Sequence[Mapping[str, Any]] | None = None,
+    reporter: Reporter = SILENT,
+) -> list[RunResult | LilliputError]:
+    """Train the runs of `branch_configs`, or go on with them; all but the longest start from its states.
+
+    A branch whose state is not there is trained from scratch: that costs time and changes nothing.
 
     Args:
         configs: Shortest first, as `branch_configs` gives them.
         tokens: Token store.
         outs: Folder of each run.
+        infos: More to record in each `run.json`.
         reporter: Where progress goes.
 
     Returns:
-        One result per run, equal to that of `train` alone.
+        Of each run its result, equal to that of `train` alone, or the error that stopped it; one that
+        diverges does not stop the others.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM; a checkpoint was written first.
     """
-    starts = [plan_schedule(c.training, c.training.max_steps or 0).decay_start for c in configs]
-    trunk = train(configs[-1], tokens, outs[-1], reporter=reporter, keep_states_at=starts[:-1])
-    states = [outs[-1] / "checkpoints" / f"state-{start}" for start in starts[:-1]]
-    pieces = zip(configs[:-1], outs[:-1], states, strict=True)
-    branches = [
-        train(config, tokens, out, reporter=reporter, start_from=state)
-        for config, out, state in pieces
-    ]
-    return [*branches, trunk]
+    infos = infos or [{} for _ in configs]
+    starts = [branch_start(config) for config in configs]
+    trunk = outs[-1]
+
+    def attempt(position: int, **more: Any) -> RunResult | LilliputError:
+        out, info = outs[position], infos[position]
+        try:
+            return train(configs[position], tokens, out, info=info, reporter=reporter, **more)
+        except LilliputError as error:
+            return error
+
+    results = [attempt(len(configs) - 1, keep_states_at=frozenset(starts[:-1]))]
+    for position in reversed(range(len(configs) - 1)):
+        try:
+            _take_plan(configs[position], tokens, outs[position], infos[position], trunk)
+        except LilliputError as error:
+            results.append(error)
+            continue
+        state = trunk / "checkpoints" / f"state-{starts[position]}"
+        results.append(attempt(position, start_from=state))
+    return results[::-1]
+
+
+def _take_plan(
+    config: RunConfig, tokens: Path, out: Path, info: Mapping[str, Any], trunk: Path
+) -> None:
+    """Have a branch that is not begun obey its trunk's execution plan: bits agree within one plan."""
+    if is_artefact(out) or (out / PLAN).is_file() or not (trunk / PLAN).is_file():
+        return
+    claim_run(config, read_manifest(tokens, "tokens"), out, info)
+    write_json(out / PLAN, asdict(replace(read_plan(trunk / PLAN), fleet=())))

@@ -127,9 +127,9 @@ class TrainingConfig(Settings):
         "auto", description="Of the matrix products; auto takes bfloat16 where it is faster.",
         json_schema_extra=_EXECUTION,
     )  # fmt: skip
-    fleet_size: PositiveInt = Field(
-        1, description="Runs of one shape that a study trains as one stacked computation at most; 1 "
-        "trains each alone.", json_schema_extra=_EXECUTION,
+    fleet_size: PositiveInt | Literal["auto"] = Field(
+        "auto", description="Runs of one shape that a study trains as one stacked computation at most; 1 "
+        "trains each alone, auto takes what short trials found fastest.", json_schema_extra=_EXECUTION,
     )  # fmt: skip
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where to train; auto takes a GPU when there is one.",

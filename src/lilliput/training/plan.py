@@ -109,10 +109,7 @@ def load_or_make_plan(path: Path, make: Callable[[], ExecutionPlan]) -> Executio
         plan = make()
         write_json(path, asdict(plan))
         return plan
-    try:
-        plan = _read_plan(path)
-    except TypeError as error:
-        raise ArtefactError(f"{path} must be an execution plan", got=error, remedy=_ANEW) from None
+    plan = read_plan(path)
     if plan.device == "cuda" and not torch.cuda.is_available():
         raise ConfigurationError(
             f"a run begun on a GPU goes on there, as {path} says", got="no GPU", remedy=_ANEW
@@ -120,9 +117,17 @@ def load_or_make_plan(path: Path, make: Callable[[], ExecutionPlan]) -> Executio
     return plan
 
 
-def _read_plan(path: Path) -> ExecutionPlan:
+def read_plan(path: Path) -> ExecutionPlan:
+    """The plan written at `path`.
+
+    Raises:
+        ArtefactError: The file is not a plan of this version.
+    """
     record = read_json(path)
-    return ExecutionPlan(**record | {"fleet": tuple(record.get("fleet", ()))})
+    try:
+        return ExecutionPlan(**record | {"fleet": tuple(record.get("fleet", ()))})
+    except TypeError as error:
+        raise ArtefactError(f"{path} must be an execution plan", got=error, remedy=_ANEW) from None
 
 
 _ANEW = "Delete the file to plan anew: the run then agrees to rounding, not bitwise."

@@ -2,50 +2,41 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import LilliputError
-from lilliput.core.files import read_json, write_json
-from lilliput.core.settings import parse_settings
+from lilliput.core.files import write_json
 from lilliput.study.context import StudyContext
+from lilliput.study.estimates import run_flops, run_tokens
 from lilliput.study.expand import planned_runs
-from lilliput.study.plan import run_flops, run_tokens
 from lilliput.study.runs import FAILURE
+from lilliput.study.stacking import best_stack, make_trials, missing_trials
+from lilliput.study.stages.groups import (
+    RunTask,
+    StackKey,
+    TaskGroup,
+    read_groups,
+    task_groups,
+    write_groups,
+)
 from lilliput.study.watch import watching
 from lilliput.tokenization import open_store
-from lilliput.training import RunConfig, run_identity
-from lilliput.training.config import PLAN
-from lilliput.training.fleet import group_fleets
+from lilliput.training import run_identity
+
+# Executed FLOP/s of one worker, about; and how long a shape's runs must take at that rate, one after
+# another, for trials of a few seconds to be worth their time.
+_USUAL_FLOPS_PER_S = 2e10
+_WORTH_TRIALS_S = 120.0
 
 
-@dataclass(frozen=True)
-class RunTask:
-    """One run as its worker needs it: plain data and paths.
+class RunRaisedError(LilliputError):
+    """A run stopped with an error that nobody foresaw."""
 
-    Attributes:
-        name: What people call the run.
-        config: The resolved configuration.
-        tokens: Folder of the token store.
-        out: Folder of the run.
-        info: What stands beside the configuration.
-        flops: Executed FLOPs that the run will take, for foretelling the time left.
-    """
-
-    name: str
-    config: Mapping[str, Any]
-    tokens: Path
-    out: Path
-    info: Mapping[str, Any]
-    flops: float
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the finished run lies there."""
-        return is_artefact(self.out)
+    code = "run_raised"
 
 
 @dataclass(frozen=True)
@@ -61,12 +52,10 @@ def train_runs(context: StudyContext) -> TrainedRuns:
     """Train every run of the grid that is not done yet; a failing run does not stop the others."""
     tasks = run_tasks(context)
     waiting = [task for task in tasks if not task.is_done]
-    groups = [
-        group for group in task_groups(tasks) if not all(task.is_done for task in group.tasks)
-    ]
+    failures: list[tuple[str, str]] = []
+    groups = [group for group in _planned_groups(context, tasks) if not group.is_done]
     # The largest first, so that no worker is left alone with one at the end.
     groups.sort(key=lambda group: -group.flops)
-    failures: list[tuple[str, str]] = []
     with watching(context.reporter, waiting):
         for _, failed in context.executor.map(train_group, groups):
             for name, message in failed:
@@ -76,86 +65,87 @@ def train_runs(context: StudyContext) -> TrainedRuns:
     return TrainedRuns(done, len(tasks) - len(waiting), tuple(failures))
 
 
-@dataclass(frozen=True)
-class TaskGroup:
-    """Runs that one worker trains as one: a fleet, or a single run."""
-
-    tasks: tuple[RunTask, ...]
-
-    @property
-    def flops(self) -> float:
-        """Executed FLOPs of the runs that are not done."""
-        return sum(task.flops for task in self.tasks if not task.is_done)
-
-
-def task_groups(tasks: Sequence[RunTask]) -> list[TaskGroup]:
-    """The runs as workers take them; those begun as a fleet stay the fleet that their plan names.
-
-    New fleets hold at most `training.fleet_size` runs of one shape on one token store.
-    """
-    by_id = {task.out.name: task for task in tasks}
-    groups: list[TaskGroup] = []
-    free: dict[tuple[Path, int], list[RunTask]] = {}
-    taken: set[str] = set()
-    for name, task in by_id.items():
-        fleet = _begun_fleet(task)
-        if name in taken:
-            continue
-        if fleet and all(member in by_id for member in fleet):
-            taken.update(fleet)
-            groups.append(TaskGroup(tuple(by_id[member] for member in fleet)))
-        else:
-            # What was begun alone stays alone.
-            size = 1 if fleet is not None else int(task.config["training"]["fleet_size"])
-            free.setdefault((task.tokens, size), []).append(task)
-    for (_, size), members in free.items():
-        rest = [task for task in members if task.out.name not in taken]
-        configs = [parse_settings(RunConfig, task.config) for task in rest]
-        groups += [TaskGroup(tuple(rest[i] for i in part)) for part in group_fleets(configs, size)]
+def _planned_groups(context: StudyContext, tasks: Sequence[RunTask]) -> list[TaskGroup]:
+    """The groups as the first start wrote them down, with those of runs that came since."""
+    path = context.layout.groups
+    recorded = read_groups(path)
+    known = {name for group in recorded for name in group}
+    fresh = [task for task in tasks if task.out.name not in known]
+    groups = task_groups(tasks, _stack_sizes(context, fresh), recorded)
+    write_groups(path, groups)
     return groups
 
 
-def _begun_fleet(task: RunTask) -> tuple[str, ...] | None:
-    """The fleet in the plan beside the run, empty for one begun alone; None where it has no plan."""
-    path = task.out / PLAN
-    return tuple(read_json(path).get("fleet", ())) if path.is_file() else None
+def _stack_sizes(context: StudyContext, tasks: Sequence[RunTask]) -> dict[StackKey, int]:
+    """How many runs of each shape a stack should hold, by trials made before or, where it is worth it, now."""
+    workers = context.executor.workers
+    by_key: dict[StackKey, list[RunTask]] = {}
+    for group in task_groups(tasks):
+        task = group.tasks[0]
+        is_free = len(group.tasks) == 1 and not task.out.exists()
+        if is_free and task.run_config.training.fleet_size == "auto" and (key := task.stack_key):
+            by_key.setdefault(key, []).append(task)
+    trials = [
+        trial
+        for members in by_key.values()
+        if sum(task.flops for task in members) > _USUAL_FLOPS_PER_S * _WORTH_TRIALS_S
+        for trial in missing_trials(members[0].run_config, len(members), workers)
+    ]
+    if trials:
+        with context.reporter.task("trials of stacks", total=len(trials)):
+            make_trials(trials, workers, context.executor.map)
+    sizes: dict[StackKey, int] = {}
+    for key, members in by_key.items():
+        stack = best_stack(members[0].run_config, len(members), workers)
+        if stack:
+            sizes[key] = stack.size
+            context.reporter.say(
+                f"runs of {members[0].info['shape']} are trained as stacks of up to {stack.size}: "
+                f"{stack.speedup:.1f} times as fast in a trial"
+            )
+    return sizes
 
 
 def train_group(group: TaskGroup) -> list[tuple[str, str]]:
     """Train a group in this process; name and message of each run that failed."""
     for task in group.tasks:
         (task.out / FAILURE).unlink(missing_ok=True)
-    failed = _train_alone(group.tasks[0]) if len(group.tasks) == 1 else _train_together(group.tasks)
+    try:
+        failed = _train(group)
+    except Exception as error:
+        ours = error if isinstance(error, LilliputError) else _unforeseen(error)
+        failed = [(task, ours) for task in group.tasks if not task.is_done]
     for task, error in failed:
         write_json(task.out / FAILURE, error.as_record())
     return [(task.name, str(error)) for task, error in failed]
 
 
-def _train_alone(task: RunTask) -> list[tuple[RunTask, LilliputError]]:
-    from lilliput.training import train
-
-    try:
-        train(parse_settings(RunConfig, task.config), task.tokens, task.out, info=task.info)
-    except LilliputError as error:
-        return [(task, error)]
-    return []
-
-
-def _train_together(tasks: Sequence[RunTask]) -> list[tuple[RunTask, LilliputError]]:
+def _train(group: TaskGroup) -> list[tuple[RunTask, LilliputError]]:
+    """Train a group; the runs that failed by an error of ours."""
+    from lilliput.training import train, train_branches
     from lilliput.training.fleet import FleetMember, train_fleet
 
-    members = [
-        FleetMember(parse_settings(RunConfig, task.config), task.out, task.info) for task in tasks
-    ]
-    try:
-        results = train_fleet(members, tasks[0].tokens)
-    except LilliputError as error:
-        return [(task, error) for task in tasks if not task.is_done]
-    return [
-        (task, result)
-        for task, result in zip(tasks, results, strict=True)
-        if isinstance(result, LilliputError)
-    ]
+    tasks, tokens = group.tasks, group.tasks[0].tokens
+    if len(tasks) == 1:
+        train(tasks[0].run_config, tokens, tasks[0].out, info=tasks[0].info)
+        return []
+    if group.is_trunk:
+        configs, outs = [t.run_config for t in tasks], [t.out for t in tasks]
+        results = train_branches(configs, tokens, outs, infos=[task.info for task in tasks])
+    else:
+        results = train_fleet([FleetMember(t.run_config, t.out, t.info) for t in tasks], tokens)
+    pairs = zip(tasks, results, strict=True)
+    return [(task, result) for task, result in pairs if isinstance(result, LilliputError)]
+
+
+def _unforeseen(error: Exception) -> LilliputError:
+    """An error of Python or torch, with the place where it was raised, so that the other runs go on."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return RunRaisedError(
+        "a run must not raise",
+        got=f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})",
+        remedy="Take it again with: lilliput study retry RECIPE",
+    )
 
 
 def run_tasks(context: StudyContext) -> list[RunTask]:
@@ -163,7 +153,9 @@ def run_tasks(context: StudyContext) -> list[RunTask]:
     runs = planned_runs(context.recipe)
     stores = {run.language: context.layout.tokens(run.language) for run in runs}
     manifests = {language: read_manifest(store, "tokens") for language, store in stores.items()}
-    vocab_sizes = {language: open_store(store).vocab_size for language, store in stores.items()}
+    vocab_sizes: Mapping[str, int] = {
+        language: open_store(store).vocab_size for language, store in stores.items()
+    }
     tasks: list[RunTask] = []
     for run in runs:
         config = run.config(vocab_sizes[run.language])
