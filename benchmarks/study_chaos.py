@@ -1,8 +1,9 @@
 """A study whose workers and drivers are killed at random, against an undisturbed one.
 
     python benchmarks/study_chaos.py --runs 40 --minutes 60 [--executor ray]
+    python benchmarks/study_chaos.py --runs 8 --minutes 5 --workers 1
 
-For so many minutes something is killed every few seconds: a worker (kill -9), the driver (kill -9), or the
+It takes about one and a half times the minutes given. For so many minutes something is killed every few seconds: a worker (kill -9), the driver (kill -9), or the
 driver is asked to end (SIGTERM); after the last two the same command is given again. In the end all runs must
 be done, and every file but those that hold times must equal the undisturbed study's, byte for byte.
 """
@@ -32,6 +33,9 @@ from lilliput.study.probe import probe_key, probe_shapes
 PARTS = ("vocabulary", "corpora", "tokenizers", "tokens", "runs", "evaluations")
 TIMED = {"result.json", "metrics.jsonl", "plan.json", "manifest.json"}
 BLOWS = {"worker": 0.8, "driver": 0.1, "sigterm": 0.1}
+# Most blows wait until the study has moved since the last one: where a start takes longer than the time between
+# blows, none would ever fall on a run.
+PATIENT = 0.75
 
 
 def contents(study: Path) -> dict[str, str]:
@@ -44,12 +48,13 @@ def contents(study: Path) -> dict[str, str]:
     }
 
 
-def start(recipe: Path, out: Path, executor: str) -> subprocess.Popen[bytes]:
+def start(recipe: Path, out: Path, given: argparse.Namespace) -> subprocess.Popen[bytes]:
     line = [sys.executable, "-m", "lilliput", "study", "run", str(recipe), "--out", str(out)]
-    return subprocess.Popen(
-        [*line, "--executor", executor, "--workers", "2"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
+    with (out.parent / f"{out.name}.log").open("ab") as log:
+        return subprocess.Popen(
+            [*line, "--executor", given.executor, "--workers", str(given.workers)],
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
 
 
 def workers_of(pid: int) -> list[int]:
@@ -94,35 +99,61 @@ def strike(process: subprocess.Popen[bytes], rng: random.Random) -> str:
     return blow
 
 
-def disturb(recipe: Path, out: Path, executor: str, seconds: float, seed: int) -> Counter[str]:
-    """Run the study to its end, killing for so many seconds; how often each blow fell."""
-    rng = random.Random(seed)
+def disturb(recipe: Path, out: Path, given: argparse.Namespace) -> Counter[str]:
+    """Run the study to its end, killing for so many minutes; how often each blow fell."""
+    rng = random.Random(given.seed)
     blows: Counter[str] = Counter()
-    until = time.monotonic() + seconds
-    process = start(recipe, out, executor)
+    until = time.monotonic() + given.minutes * 60
+    process = start(recipe, out, given)
     while time.monotonic() < until:
-        time.sleep(rng.uniform(2, 12))
+        if rng.random() < PATIENT:
+            wait_for_progress(process, out, until)
+        time.sleep(rng.uniform(1, 10))
         if process.poll() is not None and process.returncode == 0:
             return blows
         if process.poll() is None:
             blows[strike(process, rng)] += 1
         if process.poll() is not None:
-            process = start(recipe, out, executor)
-    process.wait()
-    while process.returncode != 0:
-        process = start(recipe, out, executor)
-        process.wait()
+            process = start(recipe, out, given)
+    if process.wait() != 0:  # The last blow ended the driver.
+        require_end(start(recipe, out, given), out)
     return blows
 
 
-def steps_for(recipe: Path, seconds: float) -> int:
-    """Updates a run that keep two workers busy for about so many seconds, by a probe."""
+def wait_for_progress(process: subprocess.Popen[bytes], out: Path, until: float) -> None:
+    """Wait until the study has written something, or has ended."""
+    since = time.time()
+    while process.poll() is None and time.monotonic() < until and newest(out) < since:
+        time.sleep(0.2)
+
+
+def newest(out: Path) -> float:
+    """When a file of the study was last written; 0 before the first."""
+    times = [0.0]
+    for path in out.rglob("*"):
+        try:
+            times.append(path.stat().st_mtime)
+        except FileNotFoundError:  # Renamed while we looked.
+            continue
+    return max(times)
+
+
+def require_end(process: subprocess.Popen[bytes], out: Path) -> None:
+    """Wait for a study that nothing disturbs any more."""
+    if process.wait() != 0:
+        log = (out.parent / f"{out.name}.log").read_text(errors="replace")
+        raise SystemExit(f"the study {out.name} did not end well:\n{log[-2000:]}")
+
+
+def steps_for(recipe: Path, workers: int, seconds: float) -> int:
+    """Updates a run that keep the workers busy for about so many seconds, by a probe."""
     runs = planned_runs(load_recipe(str(recipe)))
     configs = [run.config(1000) for run in runs]
-    measured = probe_shapes(configs, 2)
+    measured = probe_shapes(configs, workers)
     training = configs[0].training
     per_update = training.global_batch_size * training.max_seq_length
-    one_update_each = sum(per_update / measured[probe_key(c, 2)].tokens_per_s for c in configs) / 2
+    rates = [measured[probe_key(config, workers)].tokens_per_s for config in configs]
+    one_update_each = sum(per_update / rate for rate in rates) / workers
     return max(100, round(seconds / one_update_each))
 
 
@@ -130,24 +161,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--executor", choices=["process", "ray"], default="process")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lilliput-chaos-") as name:
         folder = Path(name)
         # Kills cost restarts, so that about half of the time is left for work.
-        steps = steps_for(write_recipe(folder, runs=given.runs, steps=100), given.minutes * 30)
+        probed = write_recipe(folder, runs=given.runs, steps=100)
+        steps = steps_for(probed, given.workers, given.minutes * 30)
         recipe = write_recipe(folder, runs=given.runs, steps=steps)
-        blows = disturb(recipe, folder / "killed", given.executor, given.minutes * 60, given.seed)
+        blows = disturb(recipe, folder / "killed", given)
         started = time.monotonic()
-        if start(recipe, folder / "calm", given.executor).wait() != 0:
-            raise SystemExit("the undisturbed study failed")
+        require_end(start(recipe, folder / "calm", given), folder / "calm")
         calm_s = time.monotonic() - started
         killed, calm = contents(folder / "killed"), contents(folder / "calm")
         done = len(list((folder / "killed" / "runs").glob("*/manifest.json")))
         report = {
             "runs": given.runs, "done": done, "steps": steps, "executor": given.executor,
-            "blows": {k: v for k, v in blows.items() if k}, "calm_s": round(calm_s, 1),
+            "workers": given.workers, "blows": {k: v for k, v in blows.items() if k}, "calm_s": round(calm_s, 1),
             "files": len(calm), "different": sorted(k for k in calm.keys() | killed.keys() if calm.get(k) != killed.get(k)),
             "mismatches": list(verify(folder / "killed").mismatches),
         }  # fmt: skip
