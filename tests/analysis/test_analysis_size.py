@@ -85,3 +85,20 @@ def test_a_law_of_size_is_no_law_of_loss(paper):
     ):
         with pytest.raises(InputError, match="isoflop"):
             analyse(paper, options=FitOptions(law="isoflop"))
+
+
+def test_a_law_of_size_returns_what_every_law_does(csv_file):
+    record = run_json("fit", str(grid_table(csv_file)), "--law", "isoflop", "--resamples", "20")
+    assert len(record["points"]) == 35
+    assert record["refused"] == {}
+    assert record["covariance_of"] == ["ln coefficient", "exponent"]
+    # A steeper law through the same sizes starts lower.
+    assert record["covariance"][0][1] < 0
+    assert np.sqrt(record["covariance"][1][1]) == pytest.approx(isoflop_se(csv_file), rel=1e-6)
+    assert record["diagnostics"]["residual_sd"] > 0
+    assert record["aicc"] > record["bic"]  # Five budgets leave little room for three parameters.
+
+
+def isoflop_se(csv_file) -> float:
+    options = FitOptions(law="isoflop", resamples=0)
+    return analyse_size(read_table(grid_table(csv_file)), options=options).allocation.se

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.analysis.candidates import SIZE_LAWS
-from lilliput.analysis.curves import plain_number
+from lilliput.analysis.curves import CurveFit, covariance_of, plain_number
+from lilliput.analysis.diagnostics import residual_diagnostics
 from lilliput.analysis.fit_options import FitOptions
 from lilliput.analysis.isoflop import (
     Allocation,
@@ -39,9 +40,13 @@ class SizeLaw:
         parameters: `coefficient` (parameters) and `exponent`.
         r2: Share of the variance of ln N_opt explained.
         bic: n ln(RSS/n) + k ln n.
+        aicc: Akaike's criterion corrected for few budgets.
         n: Budgets.
         warnings: One sentence each.
-        facts: Columns, runs, draws.
+        covariance: Model-based covariance of ln coefficient and exponent, budgets taken as independent;
+            None with two budgets.
+        diagnostics: Residual checks of the line through the best sizes.
+        facts: Columns, points used and refused, runs, draws.
     """
 
     law: str
@@ -49,8 +54,11 @@ class SizeLaw:
     parameters: dict[str, Estimate]
     r2: float
     bic: float
+    aicc: float
     n: int
     warnings: tuple[str, ...]
+    covariance: FloatArray | None
+    diagnostics: dict[str, float | None]
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def as_record(self) -> dict[str, Any]:
@@ -61,10 +69,14 @@ class SizeLaw:
             "parameters": {name: value.as_record() for name, value in self.parameters.items()},
             "r2": plain_number(self.r2),
             "bic": plain_number(self.bic),
+            "aicc": plain_number(self.aicc),
             "n": self.n,
             "breaks": [],
             "candidates": [],
             "warnings": list(self.warnings),
+            "covariance": None if self.covariance is None else self.covariance.tolist(),
+            "covariance_of": ["ln coefficient", "exponent"],
+            "diagnostics": self.diagnostics,
             "best_sizes": [{"flops": float(c), "num_parameters": float(n)} for c, n in best],
             **self.facts,
         }
@@ -102,10 +114,9 @@ def analyse_size(
         rows = rows[data.is_final[rows]]
     found = _allocation(options.law, data, sizes, rows)
     line = fit_power(found.budgets, found.num_parameters)
-    runs = data.run[rows]
-    draws = np.array([_draw(options, data, sizes, rows[d]) for d in _drawn(runs, options)])
-    draws = draws.reshape(-1, 2)
-    n_runs = int(np.unique(runs).size)
+    drawn = _drawn(data.select(rows), options)
+    draws = np.array([_draw(options, data, sizes, rows[d]) for d in drawn]).reshape(-1, 2)
+    n_runs = int(np.unique(data.run[rows]).size)
     low, high = expanded_bounds(draws, n_runs, options.level)
     bounds = zip((found.coefficient, found.exponent), low, high, spread(draws), strict=True)
     estimates = [Estimate(value, _known(a), _known(b), _known(c)) for value, a, b, c in bounds]
@@ -115,21 +126,55 @@ def analyse_size(
         parameters=dict(zip(("coefficient", "exponent"), estimates, strict=True)),
         r2=line.r2,
         bic=line.bic,
+        aicc=line.aicc,
         n=line.n,
         warnings=(*data.warnings, *found.warnings),
-        facts={
-            "flops_column": data.flops_column,
-            "loss_column": data.loss_column,
-            "n_runs": n_runs,
-            "resamples": options.resamples,
-        },
+        covariance=_covariance(line),
+        diagnostics=residual_diagnostics(
+            line, np.log(found.budgets), np.log(found.num_parameters), np.arange(line.n)
+        ),
+        facts=_facts(data, sizes, rows, options),
     )
 
 
-def _drawn(runs: Rows, options: FitOptions) -> list[Rows]:
-    if np.unique(runs).size < 2:
+def _covariance(line: CurveFit) -> FloatArray | None:
+    """Of ln coefficient and exponent; a law of size counts the exponent upwards."""
+    covariance = covariance_of(line)
+    return None if covariance is None else covariance * [[1.0, -1.0], [-1.0, 1.0]]
+
+
+def _facts(
+    data: Measurements, sizes: FloatArray, rows: Rows, options: FitOptions
+) -> dict[str, Any]:
+    names = [data.run_names[code] for code in data.run[rows].tolist()]
+    used = zip(names, data.flops[rows].tolist(), sizes[rows].tolist(), strict=True)
+    missing = len(data) - rows.size
+    return {
+        "flops_column": data.flops_column,
+        "loss_column": data.loss_column,
+        "n_runs": int(np.unique(data.run[rows]).size),
+        "n_measurements": len(data),
+        "points": [{"run": r, "flops": c, "num_parameters": n} for r, c, n in used],
+        "refused": {**data.refused, **({"no size or unfinished": missing} if missing else {})},
+        "after_step": options.after_step,
+        "resamples": options.resamples,
+        "resample": options.resample,
+        "level": options.level,
+        "seed": options.seed,
+    }
+
+
+def _drawn(data: Measurements, options: FitOptions) -> list[Rows]:
+    if np.unique(data.run).size < 2:
         return []
-    return list(cluster_draws(runs, resamples=options.resamples, seed=options.seed))
+    draws = cluster_draws(
+        data.run,
+        resamples=options.resamples,
+        seed=options.seed,
+        way=options.resample,
+        groups=data.group,
+    )
+    return list(draws)
 
 
 def _draw(
