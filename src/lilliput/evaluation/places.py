@@ -9,7 +9,7 @@ from typing import get_args
 
 from lilliput.core.artefacts import Manifest, is_artefact, read_manifest
 from lilliput.core.errors import ConfigurationError, InputError
-from lilliput.evaluation.settings import PairSettings, WordRule
+from lilliput.evaluation.settings import PairSettings, WordRule, plain_pair_settings
 from lilliput.training import read_run_config
 
 
@@ -77,8 +77,7 @@ def _artefacts(folder: Path, pattern: str) -> Iterator[Path]:
 
 def default_pair_settings(run: Path) -> PairSettings:
     """The plain method of the run's kind of model, masked or causal."""
-    is_causal = read_run_config(run).model.is_causal
-    return PairSettings(method="causal" if is_causal else "plain")
+    return plain_pair_settings(read_run_config(run).model.is_causal)
 
 
 def word_rule_named(name: str) -> WordRule:

@@ -22,6 +22,7 @@ EVALUATION_KIND = "evaluation"
 EVALUATION_SCHEMA = 1
 SCORES_FILE = "scores.json"
 PREDICTIONS_FILE = "predictions.parquet"
+MEAN = "mean"  # Task name of the unweighted mean over the paradigms of minimal pairs.
 
 
 @dataclass(frozen=True)

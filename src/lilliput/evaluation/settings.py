@@ -192,6 +192,10 @@ class PairSettings(Settings):
         default=6,
         description="With masked_once: passes a sentence; token i is masked in pass i mod parts.",
     )
+    max_pairs: PositiveInt | None = Field(
+        default=None,
+        description="Most pairs of a paradigm that are scored, drawn by chance and the same for every run; absent, all.",
+    )
     normalise: bool = Field(default=False, description="Divide each score by its number of tokens.")
     batch_tokens: PositiveInt = Field(
         default=2048,
@@ -204,3 +208,8 @@ class PairSettings(Settings):
     resamples: PositiveInt = Field(
         default=1000, description="Bootstrap draws behind each interval."
     )
+
+
+def plain_pair_settings(is_causal: bool) -> PairSettings:
+    """The plain method of a kind of model, causal or masked."""
+    return PairSettings(method="causal" if is_causal else "plain")

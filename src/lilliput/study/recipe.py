@@ -12,7 +12,7 @@ from lilliput.core.errors import ConfigurationError, OccupiedFolderError
 from lilliput.core.files import write_text
 from lilliput.core.settings import Settings, parse_settings
 from lilliput.core.toml import parse_assignment, parse_toml, read_toml, with_overrides
-from lilliput.evaluation.settings import FineTuningSettings, ProbeSettings, WordRule
+from lilliput.evaluation.settings import FineTuningSettings, PairSettings, ProbeSettings, WordRule
 from lilliput.language.corpus.settings import CorpusSettings
 from lilliput.language.reading.documents import TextUnit
 from lilliput.recipes import recipe_text
@@ -104,6 +104,23 @@ class GlueRecipe(Settings):
     )
 
 
+class PairsRecipe(Settings):
+    """Minimal pairs, BLiMP or others, filtered by the vocabulary."""
+
+    data: str = Field(..., description="A file of pairs, or a folder of them, one a paradigm.")
+    name: str = Field(
+        default="blimp",
+        pattern=r"^[a-z0-9][a-z0-9_]*$",
+        description="What the mean over the paradigms is called in tables and on the page.",
+    )
+    rule: WordRule = Field(
+        default="corrected", description="Which words are checked: paper, or every one of them."
+    )
+    scoring: PairSettings | None = Field(
+        default=None, description="The method; absent, the plain one of the models' kind."
+    )
+
+
 class SearchRecipe(Settings):
     """The short sweep that finds each shape's learning rate, for blocks that say "search"."""
 
@@ -167,6 +184,9 @@ class Recipe(Settings):
         default=None, description="Probe tasks from held-out text."
     )
     glue: GlueRecipe | None = Field(default=None, description="GLUE tasks under the vocabulary.")
+    pairs: PairsRecipe | None = Field(
+        default=None, description="Minimal pairs under the vocabulary."
+    )
     analysis: AnalysisRecipe = AnalysisRecipe()
     checkpoint_quota_gb: float | None = Field(
         default=None,

@@ -11,6 +11,7 @@ import pyarrow.csv as pacsv
 
 from lilliput.core.artefacts import building
 from lilliput.core.files import atomic_path, read_json
+from lilliput.evaluation.scores import MEAN
 from lilliput.study.layout import StudyLayout
 from lilliput.study.runs import RunRecord
 
@@ -24,17 +25,24 @@ _SIZES = (
 )
 
 
-def write_tables(layout: StudyLayout, runs: Sequence[RunRecord], suites: Sequence[str]) -> Path:
+def write_tables(
+    layout: StudyLayout,
+    runs: Sequence[RunRecord],
+    suites: Sequence[str],
+    means: Mapping[str, str],
+) -> Path:
     """Write `measurements.csv` and `scores.csv` of the finished runs; their folder.
 
     Args:
         layout: Of the study.
         runs: Finished runs.
-        suites: Names of the evaluation suites (probes, glue) that each run was scored on.
+        suites: Names of the evaluation suites (probes, glue, pairs) that each run was scored on.
+        means: Suites of which the mean over its parts alone goes into the tables, to what it is called;
+            the parts stay in the evaluation.
     """
     # A study may grow or be retried, so that its tables are one artefact with changing content.
     with building(layout.tables, "tables", _SCHEMA, {"suites": list(suites)}) as build:
-        scores = {run.run_id: _scores(layout, run, suites) for run in runs}
+        scores = {run.run_id: list(_scores(layout, run, suites, means)) for run in runs}
         rows = (row for run in runs for row in _measurements(run, scores[run.run_id]))
         _write_csv(build.path("measurements.csv"), rows)
         _write_csv(
@@ -43,9 +51,17 @@ def write_tables(layout: StudyLayout, runs: Sequence[RunRecord], suites: Sequenc
     return layout.tables
 
 
-def _scores(layout: StudyLayout, run: RunRecord, suites: Sequence[str]) -> list[dict[str, Any]]:
-    files = [layout.evaluation(run.run_id, suite) / "scores.json" for suite in suites]
-    return [score for file in files if file.exists() for score in read_json(file)]
+def _scores(
+    layout: StudyLayout, run: RunRecord, suites: Sequence[str], means: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    for suite in suites:
+        file = layout.evaluation(run.run_id, suite) / "scores.json"
+        found: list[dict[str, Any]] = read_json(file) if file.exists() else []
+        if suite in means:
+            # A single part has no mean beside it.
+            whole = [score for score in found if score["task"] == MEAN] or found
+            found = [score | {"task": means[suite]} for score in whole]
+        yield from found
 
 
 def _measurements(run: RunRecord, scores: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -22,7 +22,7 @@ from lilliput.evaluation.scores import (
     is_finished,
     read_scores,
 )
-from lilliput.evaluation.settings import PairSettings, WordRule
+from lilliput.evaluation.settings import PairSettings, WordRule, plain_pair_settings
 from lilliput.evaluation.starts import Start, check_vocabulary, load_starts
 from lilliput.tokenization import load_tokenizer
 
@@ -68,7 +68,7 @@ def evaluate_pairs(
     """
     files = find_paradigms(data, paradigms)
     starts = load_starts(run, checkpoint)
-    settings = settings or _plain_settings(starts[0])
+    settings = settings or plain_pair_settings(starts[0].model.config.is_causal)
     admits, words = admission(vocabulary, rule) if vocabulary else (None, "")
     made_from: dict[str, Any] = {
         "pairs": settings.model_dump(mode="json"),
@@ -78,17 +78,13 @@ def evaluate_pairs(
     }
     inputs = _inputs(run, tokenizer, files)
     if not is_finished(out, made_from, inputs):
-        kept = _kept_paradigms(files, admits)
+        kept = _kept_paradigms(files, admits, settings.max_pairs)
         encoder = TextEncoder.load(tokenizer)
         check_vocabulary(run, starts[0].model, encoder)
         with building(out, EVALUATION_KIND, EVALUATION_SCHEMA, made_from, inputs) as build:
             scored = _score_all(kept, starts, encoder, settings, device, reporter)
             write_scored(build, scored, settings, starts)
     return read_scores(out)
-
-
-def _plain_settings(start: Start) -> PairSettings:
-    return PairSettings(method="causal" if start.model.config.is_causal else "plain")
 
 
 def _score_all(
@@ -115,7 +111,9 @@ def _inputs(run: Path, tokenizer: Path, files: Sequence[Path]) -> dict[str, str]
     return origins | {f"pairs/{path.stem}": file_hash(path) for path in files}
 
 
-def _kept_paradigms(files: Sequence[Path], admits: Admits | None) -> list[Paradigm]:
+def _kept_paradigms(
+    files: Sequence[Path], admits: Admits | None, most: int | None
+) -> list[Paradigm]:
     """The paradigms with a pair left."""
     found = [read_paradigm(path) for path in files]
     kept = [paradigm.admitted(admits) if admits else paradigm for paradigm in found]
@@ -125,7 +123,8 @@ def _kept_paradigms(files: Sequence[Path], admits: Admits | None) -> list[Paradi
             got=f"0 of {sum(paradigm.total for paradigm in found)} pairs",
             remedy="Use a larger vocabulary, or score the pairs unfiltered.",
         )
-    return [paradigm for paradigm in kept if paradigm.pairs]
+    full = [paradigm for paradigm in kept if paradigm.pairs]
+    return full if most is None else [paradigm.sampled(most) for paradigm in full]
 
 
 def _score(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lilliput.core.errors import InputError
+from lilliput.core.seeding import generator
 from lilliput.evaluation.glue.words import Admits
 
 
@@ -44,8 +45,19 @@ class Paradigm:
             for pair, number in zip(self.pairs, self.numbers, strict=True)
             if admits([pair.good]) and admits([pair.bad])
         ]
+        return self._only(kept)
+
+    def sampled(self, size: int) -> Paradigm:
+        """At most `size` of the pairs, drawn without replacement; the same ones every time."""
+        count = len(self.pairs)
+        if size >= count:
+            return self
+        drawn = generator(0, "pairs", self.name).choice(count, size, replace=False)
+        return self._only([(self.pairs[i], self.numbers[i]) for i in sorted(drawn)])
+
+    def _only(self, kept: Sequence[tuple[Pair, int]]) -> Paradigm:
         pairs, numbers = tuple(p for p, _ in kept), tuple(n for _, n in kept)
-        return Paradigm(self.name, pairs, numbers, self.identical, self.total)
+        return replace(self, pairs=pairs, numbers=numbers)
 
 
 def find_paradigms(data: Path, names: Sequence[str] = ()) -> list[Path]:

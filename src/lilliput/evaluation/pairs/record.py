@@ -14,11 +14,9 @@ from lilliput.evaluation.examples import Table
 from lilliput.evaluation.pairs.likelihood import FloatArray
 from lilliput.evaluation.pairs.reading import Paradigm
 from lilliput.evaluation.pairs.scoring import hits, mean_over_paradigms, paradigm_scores
-from lilliput.evaluation.scores import PREDICTIONS_FILE, SCORES_FILE, Score
+from lilliput.evaluation.scores import MEAN, PREDICTIONS_FILE, SCORES_FILE, Score
 from lilliput.evaluation.settings import PairSettings
 from lilliput.evaluation.starts import Start
-
-_MEAN = "mean"
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def _table(scored: Sequence[ScoredParadigm]) -> Table:
 def _scores(scored: Sequence[ScoredParadigm], resamples: int) -> list[Score]:
     scores = [score for one in scored for score in _paradigm(one, resamples)]
     if len(scored) > 1:
-        scores += mean_over_paradigms(_MEAN, [one.hits for one in scored], resamples=resamples)
+        scores += mean_over_paradigms(MEAN, [one.hits for one in scored], resamples=resamples)
     return scores
 
 

@@ -27,7 +27,7 @@ from lilliput.report.findings import (
 )
 from lilliput.study.context import StudyContext
 from lilliput.study.runs import read_run
-from lilliput.study.stages.scoring import GLUE, PROBES
+from lilliput.study.stages.scoring import GLUE, PAIRS, PROBES
 from lilliput.study.tables import write_tables
 
 
@@ -35,7 +35,8 @@ def analyse_study(context: StudyContext, runs: Sequence[Path]) -> None:
     """Write the tables of the finished runs and what follows from them."""
     layout, settings = context.layout, context.recipe.analysis
     records = sorted(map(read_run, runs), key=lambda run: run.name)
-    write_tables(layout, records, [PROBES, GLUE])
+    pairs = context.recipe.pairs
+    write_tables(layout, records, [PROBES, GLUE, PAIRS], {PAIRS: pairs.name} if pairs else {})
     tables = read_manifest(layout.tables, "tables")
     made_with = settings.model_dump(mode="json")
     inputs = {"tables": tables.content}

@@ -1,33 +1,49 @@
-"""Stage: every finished run on the probes of its language, and on GLUE where the recipe asks."""
+"""Stage: every finished run on the probes of its language, and on GLUE and pairs where the recipe asks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.errors import LilliputError
+from lilliput.core.hashing import file_hash
 from lilliput.evaluation import build_probes, filter_task
-from lilliput.evaluation.settings import FineTuningSettings
+from lilliput.evaluation.pairs.reading import find_paradigms
+from lilliput.evaluation.settings import (
+    FineTuningSettings,
+    PairSettings,
+    WordRule,
+    plain_pair_settings,
+)
 from lilliput.study.context import StudyContext
 from lilliput.study.runs import RunRecord, read_run
 
 PROBES = "probes"
 GLUE = "glue"
+PAIRS = "pairs"
 
 
 @dataclass(frozen=True)
-class ScoringTask:
-    """One run on one suite of tasks, as a worker needs it."""
+class ScoringTask(ABC):
+    """One run on one suite of tasks, as a worker needs it.
+
+    Attributes:
+        name: Of the run.
+        run: Its folder.
+        tokenizer: The run's.
+        out: Where the scores go.
+        origins: Ids and hashes of what is scored.
+    """
 
     name: str
-    suite: str
     run: Path
-    tasks: tuple[Path, ...]
     tokenizer: Path
     out: Path
-    settings: FineTuningSettings
+    origins: tuple[str, ...]
 
     @property
     def is_done(self) -> bool:
@@ -35,9 +51,72 @@ class ScoringTask:
         if not is_artefact(self.out):
             return False
         manifest = read_manifest(self.out)
-        origins = {read_manifest(self.run).id, *(read_manifest(task).id for task in self.tasks)}
-        made_with = manifest.settings.get("fine_tuning") == self.settings.model_dump(mode="json")
-        return made_with and origins <= set(manifest.inputs.values())
+        origins = {read_manifest(self.run).id, *self.origins}
+        return origins <= set(manifest.inputs.values()) and self.made(manifest.settings)
+
+    @abstractmethod
+    def made(self, recorded: Mapping[str, Any]) -> bool:
+        """Whether scores with these recorded settings are this task's."""
+
+    @abstractmethod
+    def score(self) -> None:
+        """Score the run, in this process."""
+
+
+@dataclass(frozen=True)
+class LearnedTasks(ScoringTask):
+    """Tasks that are learned by fine-tuning: the probes in one folder, or GLUE tasks in one each."""
+
+    suite: str
+    tasks: tuple[Path, ...]
+    settings: FineTuningSettings
+
+    def made(self, recorded: Mapping[str, Any]) -> bool:
+        """Whether the models were fine-tuned in the same way."""
+        return recorded.get("fine_tuning") == self.settings.model_dump(mode="json")
+
+    def score(self) -> None:
+        """Fine-tune both starts and score them."""
+        from lilliput.evaluation import evaluate_glue, evaluate_probes
+
+        if self.suite == PROBES:
+            evaluate_probes(
+                self.run, self.tasks[0], self.tokenizer, self.out, settings=self.settings
+            )
+        else:
+            evaluate_glue(self.run, self.tasks, self.tokenizer, self.out, settings=self.settings)
+
+
+@dataclass(frozen=True)
+class MinimalPairs(ScoringTask):
+    """Pairs that are scored without learning."""
+
+    data: Path
+    vocabulary: Path
+    rule: WordRule
+    settings: PairSettings
+
+    def made(self, recorded: Mapping[str, Any]) -> bool:
+        """Whether the same pairs were chosen and scored in the same way."""
+        settings = self.settings.model_dump(mode="json")
+        return recorded.get("pairs") == settings and recorded.get("rule") == self.rule
+
+    def score(self) -> None:
+        """Score both starts."""
+        from lilliput.evaluation import evaluate_pairs
+
+        evaluate_pairs(
+            self.run,
+            self.data,
+            self.tokenizer,
+            self.out,
+            vocabulary=self.vocabulary,
+            rule=self.rule,
+            settings=self.settings,
+        )
+
+
+_Suite = Callable[[RunRecord], ScoringTask]
 
 
 def build_probe_tasks(context: StudyContext) -> None:
@@ -77,7 +156,7 @@ def score_runs(context: StudyContext, runs: Sequence[Path]) -> list[tuple[str, s
     failures: list[tuple[str, str]] = []
     if not waiting:
         return failures
-    with context.reporter.task("fine-tuning", total=len(waiting), unit="runs") as progress:
+    with context.reporter.task("scoring", total=len(waiting), unit="runs") as progress:
         for position, message in context.executor.map(score_one, waiting):
             progress.advance(note=waiting[position].name)
             if message:
@@ -89,44 +168,74 @@ def score_runs(context: StudyContext, runs: Sequence[Path]) -> list[tuple[str, s
 def score_one(task: ScoringTask) -> str:
     """Score one run in this process; the message of its failure, or an empty string."""
     try:
-        if task.suite == PROBES:
-            from lilliput.evaluation import evaluate_probes
-
-            evaluate_probes(
-                task.run, task.tasks[0], task.tokenizer, task.out, settings=task.settings
-            )
-        else:
-            from lilliput.evaluation import evaluate_glue
-
-            evaluate_glue(task.run, task.tasks, task.tokenizer, task.out, settings=task.settings)
+        task.score()
     except LilliputError as error:
         return str(error)
     return ""
 
 
 def _tasks(context: StudyContext, records: Sequence[RunRecord]) -> Iterator[ScoringTask]:
-    recipe, layout = context.recipe, context.layout
     # The largest first, so that no worker is left alone with one at the end.
-    for record in sorted(records, key=lambda r: -r.result["num_parameters"]):
-        language = str(record.info["language"])
-        tokenizer = layout.tokenizer(language, recipe.tokenizers.train_with)
-        if recipe.probes is not None:
-            yield ScoringTask(
-                record.name,
-                PROBES,
-                record.folder,
-                (layout.probes(language),),
-                tokenizer,
-                layout.evaluation(record.run_id, PROBES),
-                recipe.probes.fine_tuning,
-            )
-        if recipe.glue is not None:
-            yield ScoringTask(
-                record.name,
-                GLUE,
-                record.folder,
-                tuple(layout.glue(task) for task in recipe.glue.tasks),
-                tokenizer,
-                layout.evaluation(record.run_id, GLUE),
-                recipe.glue.fine_tuning,
-            )
+    by_size = sorted(records, key=lambda r: -r.result["num_parameters"])
+    for suite in filter(None, (_probes(context), _glue(context), _pairs(context))):
+        yield from map(suite, by_size)
+
+
+def _place(
+    context: StudyContext, record: RunRecord, suite: str, origins: Sequence[str]
+) -> dict[str, Any]:
+    layout = context.layout
+    language = str(record.info["language"])
+    return {
+        "name": record.name,
+        "run": record.folder,
+        "tokenizer": layout.tokenizer(language, context.recipe.tokenizers.train_with),
+        "out": layout.evaluation(record.run_id, suite),
+        "origins": tuple(origins),
+    }
+
+
+def _probes(context: StudyContext) -> _Suite | None:
+    probes = context.recipe.probes
+    if probes is None:
+        return None
+
+    def suite(record: RunRecord) -> ScoringTask:
+        folder = context.layout.probes(str(record.info["language"]))
+        place = _place(context, record, PROBES, [read_manifest(folder).id])
+        return LearnedTasks(**place, suite=PROBES, tasks=(folder,), settings=probes.fine_tuning)
+
+    return suite
+
+
+def _glue(context: StudyContext) -> _Suite | None:
+    glue = context.recipe.glue
+    if glue is None:
+        return None
+    tasks = tuple(map(context.layout.glue, glue.tasks))
+    ids = [read_manifest(task).id for task in tasks]
+
+    def suite(record: RunRecord) -> ScoringTask:
+        place = _place(context, record, GLUE, ids)
+        return LearnedTasks(**place, suite=GLUE, tasks=tasks, settings=glue.fine_tuning)
+
+    return suite
+
+
+def _pairs(context: StudyContext) -> _Suite | None:
+    pairs = context.recipe.pairs
+    if pairs is None:
+        return None
+    data = Path(context.recipe.resolve(pairs.data))
+    hashes = [file_hash(path) for path in find_paradigms(data)]
+
+    def suite(record: RunRecord) -> ScoringTask:
+        return MinimalPairs(
+            **_place(context, record, PAIRS, hashes),
+            data=data,
+            vocabulary=context.layout.vocabulary,
+            rule=pairs.rule,
+            settings=pairs.scoring or plain_pair_settings(bool(record.model["is_causal"])),
+        )
+
+    return suite
