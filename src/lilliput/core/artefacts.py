@@ -185,6 +185,16 @@ def claim_folder(folder: Path, identity: str, kind: str) -> None:
     write_json(folder / BUILDING, {"kind": kind, "id": identity})
 
 
+def reclaim_folder(folder: Path, identity: str, kind: str) -> None:
+    """Mark `folder`, which holds what `identity` grows out of, as the place where that is being built.
+
+    A folder that holds no artefact, done or half done, is left alone.
+    """
+    if is_artefact(folder) or (folder / BUILDING).is_file():
+        write_json(folder / BUILDING, {"kind": kind, "id": identity})
+        (folder / MANIFEST).unlink(missing_ok=True)
+
+
 def folder_holds(folder: Path) -> str | None:
     """The id of what lies or is being built in `folder`; None when it is empty or absent."""
     for name in (MANIFEST, BUILDING):

@@ -94,8 +94,13 @@ def planned_runs(recipe: Recipe) -> list[PlannedRun]:
     """
     runs: dict[str, PlannedRun] = {}
     for run in _expand(recipe):
-        run.config(assumed_vocab_size(recipe))
-        runs.setdefault(run.name, run)
+        config = run.config(assumed_vocab_size(recipe))
+        twin = runs.setdefault(run.name, run)
+        if twin is not run and twin.config(assumed_vocab_size(recipe)) != config:
+            raise ConfigurationError(
+                "runs of the grid that differ must differ in name", got=f"two called {run.name!r}",
+                remedy="Name the variant of one of their blocks.",
+            )  # fmt: skip
     if not runs:
         raise ConfigurationError("the grid must have at least one run", got="none")
     return list(runs.values())

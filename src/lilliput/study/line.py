@@ -9,13 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lilliput.core.artefacts import artefact_id, building, claim_folder
+from lilliput.core.artefacts import (
+    Build,
+    artefact_id,
+    building,
+    claim_folder,
+    folder_holds,
+    reclaim_folder,
+)
 from lilliput.core.errors import OccupiedFolderError, RunsFailedError
 from lilliput.core.executors import make_executor
-from lilliput.core.files import write_json
+from lilliput.core.files import read_json, write_json
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.settings import parse_settings
 from lilliput.study.context import StudyContext
 from lilliput.study.expand import planned_runs
+from lilliput.study.growth import Growth, growth_of
 from lilliput.study.layout import StudyLayout
 from lilliput.study.packing import gpu_share
 from lilliput.study.plan import StudyPlan, plan_study
@@ -74,7 +83,7 @@ def run_study(
     command: str = "",
     reporter: Reporter = SILENT,
 ) -> StudyResult:
-    """Run the study in the folder `out`, or go on with it.
+    """Run the study in the folder `out`, or go on with it, or add to it what the recipe has gained.
 
     Args:
         recipe: Checked recipe.
@@ -86,17 +95,15 @@ def run_study(
         reporter: Where progress goes.
 
     Raises:
-        OccupiedFolderError: `out` holds another study, or another process is at work in it.
+        OccupiedFolderError: `out` holds another study, or one of which this recipe changes or drops
+            something, or another process is at work in it.
         RunsFailedError: Some runs failed; the others are whole and in the report.
     """
     started = time.monotonic()
     planned_runs(recipe)  # A wrong shape is refused before anything is built.
     layout = StudyLayout(out)
-    settings = recipe.model_dump(mode="json", exclude={"paths", "checkpoint_quota_gb"})
-    claim_folder(out, artefact_id(_KIND, _SCHEMA, settings, {}), _KIND)
     share = gpu_share(recipe, workers) if executor == "ray" else 0.0
-    with _only_driver(out), building(out, _KIND, _SCHEMA, settings) as build:
-        write_json(layout.recipe, recipe.model_dump(mode="json"))
+    with _building_study(recipe, layout, reporter) as build:
         with make_executor(executor, workers, address) as pool:
             context = StudyContext(recipe, layout, pool, reporter)
             build_languages(context)
@@ -115,6 +122,33 @@ def run_study(
         _raise_failures(failures, layout)
     seconds = time.monotonic() - started
     return StudyResult(layout.report, plan_study(recipe, out), trained.skipped, seconds)
+
+
+@contextmanager
+def _building_study(recipe: Recipe, layout: StudyLayout, reporter: Reporter) -> Generator[Build]:
+    """The folder of a study, held by this process alone, while it is built, anew or larger than before."""
+    out = layout.root
+    settings = recipe.model_dump(mode="json", exclude={"paths", "checkpoint_quota_gb"})
+    identity = artefact_id(_KIND, _SCHEMA, settings, {})
+    growth = _admit(recipe, layout, identity)
+    with _only_driver(out):
+        # The recipe first: a kill after it finds a study that has nothing more to gain.
+        write_json(layout.recipe, recipe.model_dump(mode="json"))
+        if growth is not None:
+            reclaim_folder(out, identity, _KIND)
+            reporter.say(growth.sentence())
+        with building(out, _KIND, _SCHEMA, settings) as build:
+            yield build
+
+
+def _admit(recipe: Recipe, layout: StudyLayout, identity: str) -> Growth | None:
+    """What the recipe adds to the study in the folder; None where it is this very study, or a new one."""
+    out = layout.root
+    if folder_holds(out) in (None, identity) or not layout.recipe.is_file():
+        claim_folder(out, identity, _KIND)
+        return None
+    before = parse_settings(Recipe, read_json(layout.recipe), where=str(layout.recipe))
+    return growth_of(out, before, recipe)
 
 
 def _raise_failures(failures: Sequence[tuple[str, str]], layout: StudyLayout) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.architecture import FLOPS_CONVENTIONS
-from lilliput.core.artefacts import is_artefact
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.study.estimates import RunEstimate, estimate_runs
 from lilliput.study.expand import planned_runs
@@ -19,7 +18,13 @@ from lilliput.study.layout import StudyLayout
 from lilliput.study.packing import Packing, pack_runs
 from lilliput.study.probe import Measured, cached_probe, probe_key
 from lilliput.study.recipe import Recipe
-from lilliput.study.search import is_searched, sweep_recipe, with_found_rates
+from lilliput.study.search import (
+    is_searched,
+    key_of,
+    read_rates,
+    sweep_recipe,
+    with_found_rates,
+)
 from lilliput.study.stacking import Stack, best_stack, make_missing_trials
 from lilliput.training.config import RunConfig
 from lilliput.training.fleet import fleet_key
@@ -153,9 +158,10 @@ def _records(layout: StudyLayout) -> list[dict[str, Any]]:
 
 
 def _search_runs(recipe: Recipe, layout: StudyLayout) -> int:
-    if not is_searched(recipe) or is_artefact(layout.search):
+    if not is_searched(recipe):
         return 0
-    return len(planned_runs(sweep_recipe(recipe)))
+    found = read_rates(layout)
+    return sum(key_of(run) not in found for run in planned_runs(sweep_recipe(recipe)))
 
 
 def _largest_memory(

@@ -98,6 +98,17 @@ def sweep_recipe(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"grid": blocks, "search": None})
 
 
+def searched_runs(recipe: Recipe) -> list[PlannedRun]:
+    """The runs whose learning rate is searched."""
+    blocks = tuple(_searched(recipe))
+    return planned_runs(recipe.model_copy(update={"grid": blocks})) if blocks else []
+
+
+def is_found(recipe: Recipe, layout: StudyLayout) -> bool:
+    """Whether the rate of every shape that asks for the search lies in the study."""
+    return {key_of(run) for run in searched_runs(recipe)} <= read_rates(layout).keys()
+
+
 def find_rates(trials: Sequence[Trial]) -> list[FoundRate]:
     """The best rate of every shape among the trials, in their order."""
     by_key: dict[tuple[str, ...], list[Trial]] = {}
@@ -175,14 +186,21 @@ def _drift(family: tuple[str, ...], members: Sequence[FoundRate]) -> dict[str, A
     return record | {"slope": float(np.polyfit(width, rate, 1)[0]), "low": low, "high": high}
 
 
-def with_found_rates(recipe: Recipe, layout: StudyLayout) -> Recipe:
-    """The recipe with each searched block at the rates found; as it is while there are none."""
-    if recipe.search is None or not is_artefact(layout.search):
-        return recipe
+def read_rates(layout: StudyLayout) -> dict[tuple[str, ...], float]:
+    """The rate found for each language, profile, variant and shape; none before the search is done."""
+    if not is_artefact(layout.search):
+        return {}
     records: list[Mapping[str, Any]] = read_json(layout.search / FOUND)["rates"]
-    rates = {
+    return {
         (r["language"], r["profile"], r["variant"], r["shape"]): r["learning_rate"] for r in records
     }
+
+
+def with_found_rates(recipe: Recipe, layout: StudyLayout) -> Recipe:
+    """The recipe with each searched block at the rates found; where there is none yet, as it is."""
+    rates = read_rates(layout)
+    if not rates:
+        return recipe
     blocks = [part for block in recipe.grid for part in _resolved(recipe, block, rates)]
     return recipe.model_copy(update={"grid": tuple(blocks)})
 
@@ -197,10 +215,11 @@ def _resolved(
     runs = planned_runs(recipe.model_copy(update={"grid": (block,)}))
     for key in dict.fromkeys(key_of(run) for run in runs):
         language, profile, _, shape = key
+        found = (rates[key],) if key in rates else "search"
         yield block.model_copy(
             update={
                 "shapes": (shape,), "factorial": {}, "around": "", "vary": {}, "iso": None,
-                "languages": (language,), "profiles": (profile,), "learning_rates": (rates[key],),
+                "languages": (language,), "profiles": (profile,), "learning_rates": found,
             }
         )  # fmt: skip
 

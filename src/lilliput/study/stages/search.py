@@ -6,7 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lilliput.core.artefacts import building, is_artefact, read_manifest
+from lilliput.core.artefacts import (
+    artefact_id,
+    building,
+    read_manifest,
+    reclaim_folder,
+)
 from lilliput.core.errors import ConfigurationError, NonFiniteLossError, RunsFailedError
 from lilliput.core.files import write_json
 from lilliput.study.context import StudyContext
@@ -21,6 +26,7 @@ from lilliput.study.search import (
     Trial,
     drift_with_width,
     find_rates,
+    is_found,
     is_searched,
     key_of,
     sweep_recipe,
@@ -39,7 +45,7 @@ def search_learning_rates(context: StudyContext) -> Recipe:
     recipe, layout = context.recipe, context.layout
     if not is_searched(recipe):
         return recipe
-    if not is_artefact(layout.search):
+    if not is_found(recipe, layout):
         _sweep(context, sweep_recipe(recipe))
     return with_found_rates(recipe, layout)
 
@@ -47,17 +53,16 @@ def search_learning_rates(context: StudyContext) -> Recipe:
 def _sweep(context: StudyContext, sweep: Recipe) -> None:
     layout = SearchLayout(context.layout.root)
     inputs = {run.language: layout.tokens(run.language) for run in planned_runs(sweep)}
-    with building(
-        layout.search,
-        SEARCH_KIND,
-        SEARCH_SCHEMA,
-        {
-            "grid": [block.model_dump(mode="json") for block in sweep.grid],
-            "model": dict(sweep.model),
-            "training": sweep.training.model_dump(mode="json"),
-        },
-        {language: read_manifest(store, "tokens").id for language, store in inputs.items()},
-    ) as build:
+    settings = {
+        "grid": [block.model_dump(mode="json") for block in sweep.grid],
+        "model": dict(sweep.model),
+        "training": sweep.training.model_dump(mode="json"),
+    }
+    stores = {language: read_manifest(store, "tokens").id for language, store in inputs.items()}
+    # Where the study has grown: trials that are done are recognised, and their rates stay.
+    identity = artefact_id(SEARCH_KIND, SEARCH_SCHEMA, settings, stores)
+    reclaim_folder(layout.search, identity, SEARCH_KIND)
+    with building(layout.search, SEARCH_KIND, SEARCH_SCHEMA, settings, stores) as build:
         train_runs(replace(context, recipe=sweep, layout=layout))
         trials = _trials(sweep, read_runs(layout.runs))
         found = find_rates(trials)
