@@ -7,14 +7,11 @@ import pytest
 from scipy.optimize import minimize
 
 from lilliput.analysis import (
-    MUENNIGHOFF,
     FitOptions,
-    RepeatedDataLaw,
     analyse_fit,
     analyse_plan,
     fit_likelihood,
     fit_parametric,
-    fit_repetition,
     isoflop_allocation,
     isoflop_profiles,
     likelihood_ratio_p,
@@ -169,41 +166,6 @@ def test_a_table_without_sizes_is_refused(csv_file):
     path = csv_file({"flops_x": [1e14, 2e14, 4e14], "loss": [3, 2.5, 2]})
     with pytest.raises(InputError, match="num_parameters"):
         analyse_fit(read_table(path), options=FitOptions(law="parametric"))
-
-
-def test_repeated_data_golden_numbers():
-    # Derived from the constants of arXiv 2305.16264, appendix A, with a billion unique tokens.
-    law = MUENNIGHOFF
-    assert law.effective_tokens(4e9, 1e9) == pytest.approx(3.725673e9, rel=1e-6)
-    assert law.effective_tokens(16e9, 1e9) == pytest.approx(1.0582457e10, rel=1e-6)
-    assert law.effective_parameters(1e9, 1e9) == pytest.approx(3.135810e8, rel=1e-6)
-    assert law.matched_parameters(1e9) / 1e9 == pytest.approx(0.050987, rel=1e-4)
-    assert law.predict(1e7, 1e9, 1e9) == pytest.approx(4.636301, abs=1e-6)
-    assert law.predict(1e7, 4e9, 1e9) == pytest.approx(4.266377, abs=1e-6)
-    assert law.predict(1e9, 16e9, 1e9) == pytest.approx(2.828165, abs=1e-6)
-
-
-def test_fresh_tokens_are_worth_themselves_and_repeats_saturate():
-    law = MUENNIGHOFF
-    assert law.effective_tokens(5e8, 1e9) == 5e8
-    worth = law.effective_tokens(np.geomspace(1e9, 1e13, 30), 1e9)
-    assert (np.diff(worth) >= 0).all()
-    assert worth[-1] == pytest.approx(1e9 * (1 + law.repeat_tokens))
-
-
-def test_repetition_rates_are_recovered():
-    truth = RepeatedDataLaw(1.8, 500, 1500, 0.35, 0.35, repeat_tokens=25, repeat_parameters=8)
-    n, d, u = (
-        v.reshape(-1)
-        for v in np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 6), [5e8, 1e9, 3e9])
-    )
-    u = np.minimum(u, d)
-    start = RepeatedDataLaw(1.8, 500, 1500, 0.35, 0.35, repeat_tokens=1, repeat_parameters=1)
-    found = fit_repetition(start, n, d, u, truth.predict(n, d, u))
-    assert found.repeat_tokens == pytest.approx(25, rel=1e-3)
-    assert found.repeat_parameters == pytest.approx(8, rel=1e-3)
-    with pytest.raises(InputError, match="0 with repeated data"):
-        fit_repetition(start, n, d, d, truth.predict(n, d, d))
 
 
 def test_isoflop_parabolas_find_the_allocation():

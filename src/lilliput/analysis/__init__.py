@@ -47,7 +47,8 @@ from lilliput.analysis.isoflop import (
 from lilliput.analysis.measurements import Measurements, measurements_of
 from lilliput.analysis.parametric import ParametricFit, fit_parametric, optimum
 from lilliput.analysis.planning import Plan, analyse_plan
-from lilliput.analysis.repeated import MUENNIGHOFF, RepeatedDataLaw, fit_repetition
+from lilliput.analysis.repeated import MUENNIGHOFF, RepeatedDataLaw
+from lilliput.analysis.repeated_fit import fit_repeated, fit_repetition
 from lilliput.analysis.resampling import RESAMPLE_WAYS, cluster_draws
 from lilliput.analysis.results import BreakEstimate, Candidate, Estimate, LawFit
 from lilliput.analysis.schema import SCHEMA, Column
@@ -107,6 +108,7 @@ __all__ = [
     "fit_likelihood",
     "fit_measurements",
     "fit_parametric",
+    "fit_repeated",
     "fit_repetition",
     "frontier",
     "frontier_rows",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,9 @@ from lilliput.analysis.curves import CurveFit, covariance_of
 from lilliput.analysis.diagnostics import residual_diagnostics
 from lilliput.analysis.fit_options import FitOptions, Rows
 from lilliput.analysis.measurements import Measurements
-from lilliput.analysis.resampling import expanded_bounds, spread
-from lilliput.analysis.results import BreakEstimate, Candidate, Estimate, LawFit
+from lilliput.analysis.results import BreakEstimate, Candidate, LawFit, estimates_of
 
 FloatArray = NDArray[np.float64]
-_Row = tuple[float, float | None, float | None, float | None]
 
 
 def assemble(
@@ -47,7 +44,7 @@ def assemble(
     log_flops, log_loss = np.log(flops), np.log(loss)
     clusters = data.group if options.resample == "both" else data.run
     behind = _clusters_behind(chosen, flops, clusters[rows], int(np.unique(clusters).size))
-    numbers = _with_intervals(chosen, draws, behind, options.level)
+    found = estimates_of(chosen.parameter_vector().tolist(), draws, behind, options.level)
     count = chosen.values.size
     profiles = [
         _profile(log_flops, log_loss, chosen, i, options.level) for i in range(chosen.breaks.size)
@@ -58,12 +55,10 @@ def assemble(
     )
     return LawFit(
         law=chosen.law,
-        parameters={
-            name: Estimate(*row) for name, row in zip(chosen.names, numbers[:count], strict=True)
-        },
+        parameters=dict(zip(chosen.names, found[:count], strict=True)),
         breaks=tuple(
-            BreakEstimate(*row, *profile)
-            for row, profile in zip(numbers[count:], profiles, strict=True)
+            BreakEstimate(place.value, place.low, place.high, place.se, *profile)
+            for place, profile in zip(found[count:], profiles, strict=True)
         ),
         r2=chosen.r2,
         bic=chosen.bic,
@@ -116,19 +111,6 @@ def _facts(data: Measurements, rows: Rows, options: FitOptions) -> dict[str, Any
         "level": options.level,
         "seed": options.seed,
     }
-
-
-def _with_intervals(
-    fit: CurveFit, draws: FloatArray, behind: list[int], level: float
-) -> list[_Row]:
-    """Value, bounds and standard error of each parameter and break; None where draws give none."""
-    low, high = expanded_bounds(draws, behind, level)
-    rows = zip(fit.parameter_vector().tolist(), low, high, spread(draws), strict=True)
-    return [(value, _known(a), _known(b), _known(c)) for value, a, b, c in rows]
-
-
-def _known(number: float) -> float | None:
-    return None if math.isnan(number) else float(number)
 
 
 def _profile(

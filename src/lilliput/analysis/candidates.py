@@ -30,6 +30,7 @@ Law = Literal[
     "segmented_jumps",
     "bnsl",
     "parametric",
+    "repeated",
     SizeLawName,
 ]
 SIZE_LAWS: tuple[SizeLawName, ...] = get_args(SizeLawName)
@@ -74,7 +75,7 @@ def forms_for(law: Law, breaks: int | None, n_points: int) -> list[Form]:
     Raises:
         InputError: `breaks` does not fit the law, or the points are fewer than the parameters.
     """
-    _check_breaks(law, breaks)
+    check_breaks(law, breaks)
     most = n_points // POINTS_PER_BREAK
     numbers = range(1, min(MAX_BREAKS, max(most, 0 if law == "auto" else 1)) + 1)
     if breaks is not None:
@@ -100,18 +101,27 @@ def forms_for(law: Law, breaks: int | None, n_points: int) -> list[Form]:
     return possible
 
 
-def _check_breaks(law: Law, breaks: int | None) -> None:
+_BROKEN = ("auto", "segmented", "segmented_jumps", "bnsl")
+
+
+def check_breaks(law: Law, breaks: int | None) -> None:
+    """Raise where a law cannot have that many breaks.
+
+    Raises:
+        InputError: It cannot.
+    """
     if breaks is None:
         return
+    if law not in _BROKEN:
+        raise InputError(
+            f"law {law} has no breaks",
+            got=breaks,
+            remedy=f"Leave --breaks out, or take one of {', '.join(_BROKEN)}.",
+        )
     most = BNSL_BREAKS if law == "bnsl" else MAX_BREAKS
     least = 0 if law == "auto" else 1
-    if law in ("power", "power_offset") or not least <= breaks <= most:
-        raise InputError(
-            f"law {law} takes {least} to {most} breaks"
-            if "power" not in law
-            else f"law {law} has no breaks",
-            got=breaks,
-        )
+    if not least <= breaks <= most:
+        raise InputError(f"law {law} takes {least} to {most} breaks", got=breaks)
 
 
 def fit_form(

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lilliput.analysis.repeated import CONSTANTS, best_split, repeated_loss
+
 FloatArray = NDArray[np.float64]
 # A relative error of 1e-8 in a loss is below any measurement: without this floor, the rounding noise
 # of perfect data would decide between laws.
@@ -21,7 +23,7 @@ class CurveFit:
     """A law fitted to points by least squares in log loss.
 
     Attributes:
-        law: "power", "power_offset", "segmented", "segmented_jumps", "bnsl" or "parametric".
+        law: "power", "power_offset", "segmented", "segmented_jumps", "bnsl", "parametric" or "repeated".
         names: Parameter names.
         values: Parameter values in natural units, shape (parameters,).
         breaks: Break locations in units of the cost, ascending, shape (breaks,).
@@ -136,6 +138,14 @@ def _log_parametric(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -
     return np.log(p["E"] + terms)
 
 
+def _log_repeated(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
+    """Log loss of the best split of a cost over a corpus of `unique_tokens`."""
+    del breaks
+    values, unique = np.array([p[name] for name in CONSTANTS]), p["unique_tokens"]
+    size, tokens = best_split(values, np.exp(x), unique, p["flops_per_parameter_token"])
+    return np.log(repeated_loss(values, size, tokens, unique))
+
+
 _LogCurve = Callable[[FloatArray, Mapping[str, float], FloatArray], FloatArray]
 _LOG_CURVES: dict[str, _LogCurve] = {
     "power": _log_power,
@@ -144,6 +154,7 @@ _LOG_CURVES: dict[str, _LogCurve] = {
     "segmented_jumps": _log_segmented,
     "bnsl": _log_bnsl,
     "parametric": _log_parametric,
+    "repeated": _log_repeated,
 }
 
 

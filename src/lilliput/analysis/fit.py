@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from lilliput.analysis._assembly import assemble
 from lilliput.analysis._choice import check_asked_breaks, choose_law
-from lilliput.analysis.candidates import SIZE_LAWS, fit_form, forms_for
+from lilliput.analysis.candidates import SIZE_LAWS, check_breaks, fit_form, forms_for
 from lilliput.analysis.fit_draws import draw_parameters
 from lilliput.analysis.fit_options import FitOptions, pick_points
 from lilliput.analysis.measurements import Measurements, measurements_of
 from lilliput.analysis.parametric_law import fit_parametric_law
+from lilliput.analysis.repeated_law import fit_repeated_law
 from lilliput.analysis.results import LawFit
 from lilliput.analysis.table import Table
 from lilliput.core.errors import InputError
@@ -41,6 +42,7 @@ def analyse_fit(
         InputError: The table has no usable columns, or too few points for the law.
     """
     options = options or FitOptions()
+    check_breaks(options.law, options.breaks)
     if options.law in SIZE_LAWS:
         raise InputError(
             "a law of loss is needed here",
@@ -48,24 +50,17 @@ def analyse_fit(
             remedy="Take --law auto, or lilliput analyse fit --law isoflop.",
         )
     data = measurements_of(table, flops=flops, loss=loss, after_step=options.after_step)
-    if options.law != "parametric":
-        return fit_measurements(data, options, reporter=reporter)
-    return fit_parametric_law(
-        table,
-        data,
-        points=options.points,
-        resamples=options.resamples,
-        resample=options.resample,
-        level=options.level,
-        seed=options.seed,
-        reporter=reporter,
-    )
+    if options.law == "parametric":
+        return fit_parametric_law(table, data, options, reporter=reporter)
+    if options.law == "repeated":
+        return fit_repeated_law(table, data, options, reporter=reporter)
+    return fit_measurements(data, options, reporter=reporter)
 
 
 def fit_measurements(
     data: Measurements, options: FitOptions, *, reporter: Reporter = SILENT
 ) -> LawFit:
-    """The law of loss against cost in measurements (every law but "parametric", which needs sizes).
+    """The law of loss against cost in measurements (not "parametric" and "repeated", which need sizes).
 
     Raises:
         InputError: Too few points or costs for the law.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lilliput.analysis.curves import CurveFit, plain, plain_number
+from lilliput.analysis.resampling import expanded_bounds, spread
 
 FloatArray = NDArray[np.float64]
 
@@ -26,6 +28,25 @@ class Estimate:
     def as_record(self) -> dict[str, float | None]:
         """Plain data for JSON."""
         return {name: plain_number(getattr(self, name)) for name in ("value", "low", "high", "se")}
+
+
+def estimates_of(
+    values: Iterable[float], draws: FloatArray, n_clusters: ArrayLike, level: float
+) -> list[Estimate]:
+    """Each value with bounds and standard error from its bootstrap draws.
+
+    Args:
+        values: One a column of the draws.
+        draws: Shape (draws, values); there may be none.
+        n_clusters: Independent clusters behind each value, or one number for all.
+        level: Coverage of the bounds.
+    """
+    rows = zip(values, *expanded_bounds(draws, n_clusters, level), spread(draws), strict=True)
+    return [Estimate(value, *map(_known, numbers)) for value, *numbers in rows]
+
+
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else float(number)
 
 
 @dataclass(frozen=True)

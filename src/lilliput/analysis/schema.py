@@ -49,6 +49,7 @@ SCHEMA: tuple[Column, ...] = (
     Column("warmup_steps", "count", "Updates of the run's warm-up."),
     Column("learning_rate", "number", "Learning rate at the measurement."),
     Column("tokens_seen", "count", "Real input tokens read so far.", positive=True),
+    Column("unique_tokens", "count", "Tokens there were to read; more are repeats.", positive=True),
     Column("positions_seen", "count", "Input positions so far, padding included.", positive=True),
     Column("is_final", "flag", "Whether this is the last measurement of a finished run."),
     Column("loss", "number", "Nats per predicted token.", positive=True),

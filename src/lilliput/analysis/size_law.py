@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.analysis.candidates import SIZE_LAWS
+from lilliput.analysis.candidates import SIZE_LAWS, check_breaks
 from lilliput.analysis.curves import CurveFit, covariance_of, plain_number
 from lilliput.analysis.diagnostics import residual_diagnostics
 from lilliput.analysis.fit_options import FitOptions
@@ -21,8 +21,9 @@ from lilliput.analysis.isoflop import (
 )
 from lilliput.analysis.measurements import Measurements, measurements_of
 from lilliput.analysis.power import fit_power
-from lilliput.analysis.resampling import cluster_draws, expanded_bounds, spread
-from lilliput.analysis.results import Estimate
+from lilliput.analysis.resampling import cluster_draws
+from lilliput.analysis.results import Estimate, estimates_of
+from lilliput.analysis.sized import require_column
 from lilliput.analysis.table import Table
 from lilliput.core.errors import InputError
 
@@ -101,13 +102,9 @@ def analyse_size(
     Raises:
         InputError: There are no sizes, or too few budgets.
     """
+    check_breaks(options.law, options.breaks)
     data = measurements_of(table, flops=flops, loss=loss, after_step=options.after_step)
-    if "num_parameters" not in table:
-        raise InputError(
-            f"{table.source} must have a column num_parameters for the law {options.law}",
-            got=", ".join(table.columns),
-            remedy="Name the column that holds it: --column num_parameters=HEADER",
-        )
+    require_column(table, "num_parameters", f"the law {options.law}")
     sizes = table.number("num_parameters")[np.searchsorted(table.lines, data.lines)]
     rows = np.flatnonzero(sizes > 0)
     if options.law == "isoflop" and options.points != "all":
@@ -117,9 +114,7 @@ def analyse_size(
     drawn = _drawn(data.select(rows), options)
     draws = np.array([_draw(options, data, sizes, rows[d]) for d in drawn]).reshape(-1, 2)
     n_runs = int(np.unique(data.run[rows]).size)
-    low, high = expanded_bounds(draws, n_runs, options.level)
-    bounds = zip((found.coefficient, found.exponent), low, high, spread(draws), strict=True)
-    estimates = [Estimate(value, _known(a), _known(b), _known(c)) for value, a, b, c in bounds]
+    estimates = estimates_of((found.coefficient, found.exponent), draws, n_runs, options.level)
     return SizeLaw(
         law=options.law,
         allocation=found,
@@ -194,7 +189,3 @@ def _allocation(law: str, data: Measurements, sizes: FloatArray, rows: Rows) -> 
     if law == "isoflop":
         return isoflop_allocation(isoflop_profiles(flops, sizes[rows], loss))
     return minimum_over_curves(data.run[rows], flops, sizes[rows], loss)
-
-
-def _known(number: float) -> float | None:
-    return None if math.isnan(number) else float(number)

@@ -30,8 +30,8 @@ LawOption = Annotated[
     str,
     typer.Option(
         "--law",
-        help="auto, power, power_offset, segmented, segmented_jumps, bnsl, parametric; of the best "
-        "size: isoflop, minimum.",
+        help="auto, power, power_offset, segmented, segmented_jumps, bnsl; of size and tokens: "
+        "parametric, repeated; of the best size: isoflop, minimum.",
     ),
 ]
 BreaksOption = Annotated[int | None, typer.Option("--breaks", help="Fixed number of breaks.")]
