@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lilliput.analysis.allocation import split_budget
 from lilliput.analysis.curves import predict
 from lilliput.analysis.fit import analyse_fit
-from lilliput.analysis.fit_draws import draw_parameters
-from lilliput.analysis.fit_options import FitOptions, pick_points
-from lilliput.analysis.measurements import Measurements, measurements_of
-from lilliput.analysis.parametric import optimum
-from lilliput.analysis.power import fit_power
-from lilliput.analysis.resampling import cluster_draws, expanded_bounds, spread
-from lilliput.analysis.results import Estimate, LawFit
+from lilliput.analysis.fit_options import FitOptions
+from lilliput.analysis.measurements import measurements_of
+from lilliput.analysis.more_runs import runs_to_halve
+from lilliput.analysis.results import Estimate, LawFit, estimates_of
 from lilliput.analysis.table import Table
 from lilliput.core.errors import InputError
 from lilliput.core.progress import SILENT, Reporter
@@ -27,9 +25,6 @@ FloatArray = NDArray[np.float64]
 _REACH = 1e6
 _BISECTIONS = 60
 _FAR = 10.0
-_NEAR_SHAPE = 1.5
-_RATE_DRAWS = 200
-_SLOWEST_RATE, _FASTEST_RATE = 0.25, 1.0
 
 
 @dataclass(frozen=True)
@@ -110,19 +105,17 @@ def analyse_plan(
         required = _required_flops(fit, target_loss, n_runs, options.level)
         budget = required.value
     assert budget is not None
-    size, tokens, size_warnings = _best_split(table, data, fit, budget, options)
-    shape, shape_warnings = _nearest_shape(table, size)
-    warnings = (*fit.warnings, *_distance_warning(fit, budget), *size_warnings, *shape_warnings)
+    split = split_budget(table, data, fit, budget, options)
     return Plan(
         fit=fit,
         budget=budget,
         predicted_loss=_predicted_loss(fit, budget, n_runs, options.level),
         required_flops=required,
-        num_parameters=size,
-        tokens=tokens,
-        shape=shape,
-        more_runs_to_halve=_more_runs(data, fit, options),
-        warnings=warnings,
+        num_parameters=split.num_parameters,
+        tokens=split.tokens,
+        shape=split.shape,
+        more_runs_to_halve=runs_to_halve(data, fit, options),
+        warnings=(*fit.warnings, *_distance_warning(fit, budget), *split.warnings),
     )
 
 
@@ -141,7 +134,7 @@ def _check_question(budget: float | None, target_loss: float | None) -> None:
 def _predicted_loss(fit: LawFit, budget: float, n_runs: int, level: float) -> Estimate:
     names = fit.curve.names
     draws = np.array([[_at(fit, names, draw, budget)] for draw in fit.draws]).reshape(-1, 1)
-    return _estimate(float(fit.curve.predict(budget)), draws, n_runs, level)
+    return estimates_of([float(fit.curve.predict(budget))], draws, n_runs, level)[0]
 
 
 def _at(fit: LawFit, names: tuple[str, ...], draw: FloatArray, budget: float) -> float:
@@ -161,7 +154,7 @@ def _required_flops(fit: LawFit, target: float, n_runs: int, level: float) -> Es
             remedy=f"On the points used the loss runs from {fit.loss.min():.4g} to {fit.loss.max():.4g}.",
         )
     draws = np.array([[_invert(fit, draw, target, reach)] for draw in fit.draws]).reshape(-1, 1)
-    return _estimate(value, draws, n_runs, level)
+    return estimates_of([value], draws, n_runs, level)[0]
 
 
 def _invert(fit: LawFit, vector: FloatArray, target: float, reach: tuple[float, float]) -> float:
@@ -183,125 +176,6 @@ def _invert(fit: LawFit, vector: FloatArray, target: float, reach: tuple[float, 
         else:
             low = middle
     return high
-
-
-def _best_split(
-    table: Table, data: Measurements, fit: LawFit, budget: float, options: FitOptions
-) -> tuple[Estimate | None, Estimate | None, tuple[str, ...]]:
-    """Parameters and tokens for the budget: those of L(N, D), else those of the frontier."""
-    if fit.law != "parametric":
-        return _optimal_size(table, data, budget, options)
-    n_runs = int(np.unique(data.run).size)
-    return *_parametric_optimum(fit, budget, n_runs, options.level), ()
-
-
-def _parametric_optimum(
-    fit: LawFit, budget: float, n_runs: int, level: float
-) -> tuple[Estimate, Estimate]:
-    """Parameters and tokens of the best split of the budget under L(N, D)."""
-    draws = np.array([_split(draw, budget) for draw in fit.draws]).reshape(-1, 2)
-    size, tokens = _split(fit.curve.values, budget)
-    return (
-        _estimate(size, draws[:, :1], n_runs, level),
-        _estimate(tokens, draws[:, 1:], n_runs, level),
-    )
-
-
-def _split(values: FloatArray, budget: float) -> tuple[float, float]:
-    """Best parameters and tokens; NaN where the constants allow no best split."""
-    if not np.isfinite(values).all() or (values[3:5] <= 0).any():
-        return math.nan, math.nan
-    return optimum(values[:5], budget, float(values[5]))
-
-
-def _optimal_size(
-    table: Table, data: Measurements, budget: float, options: FitOptions
-) -> tuple[Estimate | None, Estimate | None, tuple[str, ...]]:
-    """Parameters and tokens on the frontier as power laws of the cost."""
-    if "num_parameters" not in table:
-        return None, None, ("The table has no num_parameters: no size can be planned.",)
-    rows = np.searchsorted(table.lines, data.lines)
-    size = _along_frontier(data, table.number("num_parameters")[rows], budget, options)
-    token_column = next((c for c in ("tokens_seen", "positions_seen") if c in table), None)
-    if token_column is None:
-        return size, None, ("The table has no tokens_seen: no tokens can be planned.",)
-    tokens = _along_frontier(data, table.number(token_column)[rows], budget, options)
-    padded = token_column == "positions_seen"
-    return size, tokens, ("Tokens are input positions, padding included.",) if padded else ()
-
-
-def _nearest_shape(table: Table, size: Estimate | None) -> tuple[str | None, tuple[str, ...]]:
-    """The shape of the table that comes nearest to a size, with a warning where that is far."""
-    if size is None or "shape" not in table or "num_parameters" not in table:
-        return None, ()
-    distance = np.abs(np.log(table.number("num_parameters")) - math.log(size.value))
-    if not np.isfinite(distance).any():
-        return None, ()
-    nearest = int(np.nanargmin(distance))
-    shape = str(table.text("shape")[nearest])
-    if distance[nearest] <= math.log(_NEAR_SHAPE):
-        return shape, ()
-    return shape, (
-        f"No shape of the table comes near {size.value:.3g} parameters: {shape} is "
-        f"{math.exp(distance[nearest]):.1f} times off.",
-    )
-
-
-def _along_frontier(
-    data: Measurements, values: FloatArray, budget: float, options: FitOptions
-) -> Estimate | None:
-    """A quantity of the compute-optimal runs, extrapolated to the budget by a power law."""
-
-    def at_budget(rows: NDArray[np.intp]) -> float:
-        chosen = pick_points(data, rows, options)
-        chosen = chosen[values[chosen] > 0]
-        if np.unique(data.flops[chosen]).size < 2:
-            return math.nan
-        return float(fit_power(data.flops[chosen], values[chosen]).predict(budget))
-
-    value = at_budget(np.arange(len(data)))
-    if not math.isfinite(value):
-        return None
-    n_runs = int(np.unique(data.run).size)
-    drawn = cluster_draws(data.run, resamples=options.resamples, seed=options.seed)
-    draws = np.array([[at_budget(rows)] for rows in drawn]).reshape(-1, 1)
-    return _estimate(value, draws, n_runs, options.level)
-
-
-def _estimate(value: float, draws: FloatArray, n_runs: int, level: float) -> Estimate:
-    if draws.shape[0] == 0:
-        return Estimate(value)
-    low, high = expanded_bounds(draws, n_runs, level)
-    numbers = [None if math.isnan(x[0]) else float(x[0]) for x in (low, high, spread(draws))]
-    return Estimate(value, *numbers)
-
-
-def _more_runs(data: Measurements, fit: LawFit, options: FitOptions) -> int | None:
-    """Runs to add so that the interval of the last exponent is half as wide.
-
-    The rate at which it shrinks is measured, by drawing half as many runs; a mean would shrink with
-    the square root, a frontier need not.
-    """
-    n_runs = int(np.unique(data.run).size)
-    column = max((i for i, name in enumerate(fit.curve.names) if "exponent" in name), default=None)
-    if fit.law == "parametric" or column is None or n_runs < 4 or fit.draws.shape[0] < 2:
-        return None
-    few = replace(options, resamples=min(_RATE_DRAWS, options.resamples))
-    half = _width(draw_parameters(data, fit.curve, few, share=0.5)[:, column])
-    full = _width(fit.draws[:, column])
-    if not (half > 0 and full > 0):
-        return None
-    rate = min(max(math.log2(half / full), _SLOWEST_RATE), _FASTEST_RATE)
-    return math.ceil(n_runs * (2 ** (1 / rate) - 1))
-
-
-def _width(draws: FloatArray) -> float:
-    """Interquartile range, which single wild draws do not move."""
-    finite = draws[np.isfinite(draws)]
-    if finite.size < 2:
-        return math.nan
-    low, high = np.quantile(finite, [0.25, 0.75])
-    return float(high - low)
 
 
 def _distance_warning(fit: LawFit, budget: float) -> tuple[str, ...]:

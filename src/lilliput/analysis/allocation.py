@@ -1,0 +1,128 @@
+"""How a budget is best split between size and tokens: by L(N, D), else along the frontier."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.analysis.fit_options import FitOptions, Rows, pick_points
+from lilliput.analysis.measurements import Measurements
+from lilliput.analysis.parametric import PARAMETER_NAMES, optimum
+from lilliput.analysis.power import fit_power
+from lilliput.analysis.repeated import CONSTANTS, best_split
+from lilliput.analysis.resampling import cluster_draws
+from lilliput.analysis.results import Estimate, LawFit, estimates_of
+from lilliput.analysis.table import Table
+
+FloatArray = NDArray[np.float64]
+_NEAR_SHAPE = 1.5
+
+
+@dataclass(frozen=True)
+class Split:
+    """Compute-optimal parameters and tokens at a budget; None where the table cannot tell."""
+
+    num_parameters: Estimate | None
+    tokens: Estimate | None
+    shape: str | None
+    warnings: tuple[str, ...]
+
+
+def split_budget(
+    table: Table, data: Measurements, fit: LawFit, budget: float, options: FitOptions
+) -> Split:
+    """The best size and tokens for a budget, and the shape of the table that comes nearest."""
+    if fit.law in _BY_LAW:
+        (size, tokens), warnings = _by_law(fit, budget, data, options), ()
+    else:
+        size, tokens, warnings = _by_frontier(table, data, budget, options)
+    shape, shape_warnings = _nearest_shape(table, size)
+    return Split(size, tokens, shape, (*warnings, *shape_warnings))
+
+
+def _by_law(
+    fit: LawFit, budget: float, data: Measurements, options: FitOptions
+) -> tuple[Estimate, Estimate]:
+    """Parameters and tokens of the best split of the budget under a law of both."""
+    split = _BY_LAW[fit.law]
+    draws = np.array([split(draw, budget) for draw in fit.draws]).reshape(-1, 2)
+    n_runs = int(np.unique(data.run).size)
+    size, tokens = estimates_of(split(fit.curve.values, budget), draws, n_runs, options.level)
+    return size, tokens
+
+
+def _parametric(values: FloatArray, budget: float) -> tuple[float, float]:
+    """Best parameters and tokens; NaN where the constants allow no best split."""
+    count = len(PARAMETER_NAMES)
+    if not np.isfinite(values).all() or (values[3:count] <= 0).any():
+        return math.nan, math.nan
+    return optimum(values[:count], budget, float(values[count]))
+
+
+def _repeated(values: FloatArray, budget: float) -> tuple[float, float]:
+    count = len(CONSTANTS)
+    if not np.isfinite(values).all() or (values[3:5] <= 0).any():
+        return math.nan, math.nan
+    cost, unique = values[count:].tolist()
+    size, tokens = best_split(values[:count], budget, unique, cost)
+    return float(size), float(tokens)
+
+
+_BY_LAW = {"parametric": _parametric, "repeated": _repeated}
+
+
+def _by_frontier(
+    table: Table, data: Measurements, budget: float, options: FitOptions
+) -> tuple[Estimate | None, Estimate | None, tuple[str, ...]]:
+    """Parameters and tokens on the frontier as power laws of the cost."""
+    if "num_parameters" not in table:
+        return None, None, ("The table has no num_parameters: no size can be planned.",)
+    rows = np.searchsorted(table.lines, data.lines)
+    size = _along_frontier(data, table.number("num_parameters")[rows], budget, options)
+    token_column = next((c for c in ("tokens_seen", "positions_seen") if c in table), None)
+    if token_column is None:
+        return size, None, ("The table has no tokens_seen: no tokens can be planned.",)
+    tokens = _along_frontier(data, table.number(token_column)[rows], budget, options)
+    padded = token_column == "positions_seen"
+    return size, tokens, ("Tokens are input positions, padding included.",) if padded else ()
+
+
+def _along_frontier(
+    data: Measurements, values: FloatArray, budget: float, options: FitOptions
+) -> Estimate | None:
+    """A quantity of the compute-optimal runs, extrapolated to the budget by a power law."""
+
+    def at_budget(rows: Rows) -> float:
+        chosen = pick_points(data, rows, options)
+        chosen = chosen[values[chosen] > 0]
+        if np.unique(data.flops[chosen]).size < 2:
+            return math.nan
+        return float(fit_power(data.flops[chosen], values[chosen]).predict(budget))
+
+    value = at_budget(np.arange(len(data)))
+    if not math.isfinite(value):
+        return None
+    n_runs = int(np.unique(data.run).size)
+    drawn = cluster_draws(data.run, resamples=options.resamples, seed=options.seed)
+    draws = np.array([[at_budget(rows)] for rows in drawn]).reshape(-1, 1)
+    return estimates_of([value], draws, n_runs, options.level)[0]
+
+
+def _nearest_shape(table: Table, size: Estimate | None) -> tuple[str | None, tuple[str, ...]]:
+    """The shape of the table that comes nearest to a size, with a warning where that is far."""
+    if size is None or "shape" not in table or "num_parameters" not in table:
+        return None, ()
+    distance = np.abs(np.log(table.number("num_parameters")) - math.log(size.value))
+    if not np.isfinite(distance).any():
+        return None, ()
+    nearest = int(np.nanargmin(distance))
+    shape = str(table.text("shape")[nearest])
+    if distance[nearest] <= math.log(_NEAR_SHAPE):
+        return shape, ()
+    return shape, (
+        f"No shape of the table comes near {size.value:.3g} parameters: {shape} is "
+        f"{math.exp(distance[nearest]):.1f} times off.",
+    )

@@ -1,0 +1,47 @@
+"""How many more runs would make an interval half as wide."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.analysis.fit_draws import draw_parameters
+from lilliput.analysis.fit_options import FitOptions
+from lilliput.analysis.measurements import Measurements
+from lilliput.analysis.results import LawFit
+
+FloatArray = NDArray[np.float64]
+_FEWEST_RUNS = 4
+_RATE_DRAWS = 200
+_SLOWEST_RATE, _FASTEST_RATE = 0.25, 1.0
+
+
+def runs_to_halve(data: Measurements, fit: LawFit, options: FitOptions) -> int | None:
+    """Runs to add so that the interval of the last exponent is half as wide; None where it has none.
+
+    The rate at which it shrinks is measured, by drawing half as many runs; a mean would shrink with
+    the square root, a frontier need not.
+    """
+    n_runs = int(np.unique(data.run).size)
+    column = max((i for i, name in enumerate(fit.curve.names) if "exponent" in name), default=None)
+    if column is None or n_runs < _FEWEST_RUNS or fit.draws.shape[0] < 2:
+        return None
+    few = replace(options, resamples=min(_RATE_DRAWS, options.resamples))
+    half = _width(draw_parameters(data, fit.curve, few, share=0.5)[:, column])
+    full = _width(fit.draws[:, column])
+    if not (half > 0 and full > 0):
+        return None
+    rate = min(max(math.log2(half / full), _SLOWEST_RATE), _FASTEST_RATE)
+    return math.ceil(n_runs * (2 ** (1 / rate) - 1))
+
+
+def _width(draws: FloatArray) -> float:
+    """Interquartile range, which single wild draws do not move."""
+    finite = draws[np.isfinite(draws)]
+    if finite.size < 2:
+        return math.nan
+    low, high = np.quantile(finite, [0.25, 0.75])
+    return float(high - low)
