@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.study.conftest import StudyCommand
 
+from lilliput.cli import study as study_verbs
+from lilliput.core.errors import RunsFailedError
 from lilliput.core.files import read_json
 from lilliput.study import load_recipe, plan_study
 from lilliput.study.expand import planned_runs
@@ -107,3 +110,31 @@ def test_a_sparkline_falls_as_the_loss_does() -> None:
     assert sparkline([]) == ""
     assert len(sparkline([float(i) for i in range(1000)])) == 12
     assert sparkline([2.0, float("inf"), 2.0]) == "▁▁"
+
+
+def test_a_plan_names_the_command_that_runs_it(
+    recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_run = "grid=[{languages=['invented'],shapes=['8/8/16/1/1']}]"
+    out = tmp_path / "a study"
+    study_verbs.plan(str(recipe_file), out, [one_run, "training.max_steps=7"], workers=1)
+    printed = capsys.readouterr().out
+    assert "1 run, 0 done, 0 failed" in printed
+    command = printed.splitlines()[-1].removeprefix("Next: ")
+    assert shlex.split(command) == [
+        "lilliput", "study", "run", str(recipe_file), "--out", str(out), "--set", one_run,
+        "--set", "training.max_steps=7", "--workers", "1",
+    ]  # fmt: skip
+
+
+def test_a_failed_study_names_the_command_that_takes_it_again(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    wild = [
+        "training.learning_rate=1e30",
+        "training.switches.max_grad_norm=0",
+        "training.max_steps=20",
+    ]
+    with pytest.raises(RunsFailedError) as caught:
+        study_verbs.run(str(recipe_file), tmp_path / "study", wild, "inline", as_json=True)
+    assert f"lilliput study retry {recipe_file} --set {wild[0]}" in caught.value.remedy

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from lilliput.core.artefacts import is_artefact, verify
+from lilliput.core.artefacts import is_artefact, read_manifest, verify
 from lilliput.core.errors import ConfigurationError, NonFiniteLossError
 from lilliput.core.files import read_json, read_json_lines
 from lilliput.training import RunConfig, RunResult, train
@@ -299,6 +299,15 @@ def test_the_plan_names_the_fleet_and_another_grouping_is_refused(
     assert plans[0]["fleet"] == [read_json(m.out / "run.json")["run_id"] for m in members]
     with pytest.raises(ConfigurationError, match=r"2 members, where it names 3"):
         train_fleet(members[:2], tokens)
+
+
+def test_a_members_manifest_tells_how_long_the_fleet_took(make_config, tokens, tmp_path):
+    members = members_in(tmp_path, [make_config(seed=seed) for seed in (0, 1)])
+    results = train_fleet(members, tokens)
+    for member, result in zip(members, results, strict=True):
+        assert isinstance(result, RunResult)
+        wall = read_manifest(member.out).environment["wall_time_s"]
+        assert wall >= result.wall_time_s > 0
 
 
 def test_a_finished_fleet_is_recognised(make_config, tokens, tmp_path, monkeypatch):

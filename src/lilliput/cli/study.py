@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from lilliput.study import Recipe, StudyPlan
     from lilliput.study.foretell import Estimate
 
+_PROCESS = "process"
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")
 ]
@@ -36,7 +39,14 @@ def register(app: typer.Typer) -> None:
     study.command()(plan)
     study.command()(run)
     study.command()(status)
-    study.command()(retry)
+    # What is done is recognised: to take the failed runs again is to run the study again.
+    study.command("retry", help=_RETRY)(run)
+
+
+_RETRY = """Take the failed runs again, and whatever else is not done.
+
+Example: lilliput study retry mystudy.toml
+"""
 
 
 def plan(
@@ -44,7 +54,7 @@ def plan(
     out: OutOption = None,
     assignments: SetOption = None,
     workers: WorkersOption = None,
-    executor: ExecutorOption = "process",
+    executor: ExecutorOption = _PROCESS,
     probe: Annotated[
         bool, typer.Option("--probe", help="Measure each shape for about a second first.")
     ] = False,
@@ -70,7 +80,7 @@ def plan(
 
     def show() -> None:
         _show_plan(found)
-        suggest(f"lilliput study run {recipe}")
+        suggest(_command(recipe, assignments, out, workers, executor))
 
     deliver(found.as_record(), as_json, show)
 
@@ -79,7 +89,7 @@ def run(
     recipe: RecipeArgument,
     out: OutOption = None,
     assignments: SetOption = None,
-    executor: ExecutorOption = "process",
+    executor: ExecutorOption = _PROCESS,
     workers: WorkersOption = None,
     address: AddressOption = None,
     as_json: JsonOption = False,
@@ -92,14 +102,13 @@ def run(
     from lilliput.study import load_recipe, run_study
 
     checked = load_recipe(recipe, assignments or ())
-    settings = "".join(f" --set {text}" for text in assignments or ())
     result = run_study(
         checked,
         _folder(checked, out),
         executor=executor,
         workers=workers,
         address=address,
-        command=f"lilliput study run {recipe}{settings}",
+        command=_command(recipe, assignments),
         reporter=reporter_for_terminal(),
     )
 
@@ -139,25 +148,25 @@ def status(
             loss = f"loss {losses[-1]:.3f} {sparkline(losses[:-1])}" if losses else ""
             rule = record.get("error", {}).get("rule", "")
             echo(f"{record['state']:<8} {record['name']:<44} {loss} {rule}".rstrip())
-        echo(f"{found.done} of {found.runs} runs done, {found.failed} failed.")
+        echo(f"{found.done} of {_runs(found.runs)} done, {found.failed} failed.")
 
     deliver(found.as_record(), as_json, show)
 
 
-def retry(
-    recipe: RecipeArgument,
-    out: OutOption = None,
-    assignments: SetOption = None,
-    executor: ExecutorOption = "process",
-    workers: WorkersOption = None,
-    address: AddressOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Take the failed runs again, and whatever else is not done.
-
-    Example: lilliput study retry mystudy.toml
-    """
-    run(recipe, out, assignments, executor, workers, address, as_json)
+def _command(
+    recipe: str,
+    assignments: Sequence[str] | None,
+    out: Path | None = None,
+    workers: int | None = None,
+    executor: str = _PROCESS,
+) -> str:
+    """The command that runs the study with these options; those left at their defaults are left out."""
+    words = ["lilliput", "study", "run", recipe]
+    words += ["--out", str(out)] if out else []
+    words += [word for text in assignments or () for word in ("--set", text)]
+    words += ["--executor", executor] if executor != _PROCESS else []
+    words += ["--workers", str(workers)] if workers else []
+    return shlex.join(words)
 
 
 def _folder(recipe: Recipe, out: Path | None) -> Path:
@@ -168,18 +177,26 @@ def _megabytes(size: Estimate) -> str:
     return f"{size.value / 1e6:,.0f} MB ({size.low / 1e6:,.0f} to {size.high / 1e6:,.0f})"
 
 
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count:,} runs"
+
+
 def _show_plan(found: StudyPlan) -> None:
     for family, count in found.by_family.items():
-        echo(f"{family:<32} {count} runs")
-    echo(f"{found.runs} runs, {found.done} done, {found.failed} failed")
+        echo(f"{family:<32} {_runs(count)}")
+    echo(f"{_runs(found.runs)}, {found.done} done, {found.failed} failed")
     if found.tokens is not None:
         echo(f"{found.tokens:,.0f} tokens")
     if found.search_runs:
-        echo(f"{found.search_runs} short runs of the learning-rate search come on top")
+        echo(f"on top, short ones of the learning-rate search: {_runs(found.search_runs)}")
+    if found.branches:
+        echo(f"from the trunk of a longer one: {_runs(found.branches)}")
+    for shape, size in found.stacks.items():
+        echo(f"{shape:<26} in stacks of up to {_runs(size)}")
     echo(f"disk of the runs          {_megabytes(found.disk)}")
     echo(f"memory of a worker        {_megabytes(found.memory)}")
     if found.packing:
-        share = f"{found.packing.runs_per_device} runs at once"
+        share = f"{_runs(found.packing.runs_per_device)} at once"
         echo(f"on each {found.packing.device:<17} {share}")
     for name, value in found.flops.items():
         echo(f"{name:<26} {value:.3g}")

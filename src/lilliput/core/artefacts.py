@@ -129,6 +129,7 @@ def building(
     inputs: Mapping[str, str] | None = None,
     *,
     known_hashes: Mapping[str, str] | None = None,
+    started: float | None = None,
 ) -> Generator[Build]:
     """Build an artefact in `folder`; the manifest is written when the block ends well.
 
@@ -141,6 +142,7 @@ def building(
         settings: The settings that affect the result.
         inputs: Name of each input to its id.
         known_hashes: Hashes of files already computed while they were written.
+        started: When the work began, by `time.monotonic`, where that was before this block.
 
     Raises:
         OccupiedFolderError: The folder holds another artefact, or another half-done build.
@@ -149,7 +151,7 @@ def building(
     inputs = dict(inputs or {})
     identity = artefact_id(kind, schema, settings, inputs)
     claim_folder(folder, identity, kind)
-    started = time.monotonic()
+    started = time.monotonic() if started is None else started
     build = Build(folder, identity)
     yield build
     remove_partial(folder)

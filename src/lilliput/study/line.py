@@ -67,8 +67,9 @@ class StudyResult:
 
     def summary(self) -> str:
         """One line for people."""
+        runs = "1 run" if self.plan.done == 1 else f"{self.plan.done} runs"
         return (
-            f"{self.plan.done} runs done, {self.skipped} of them recognised, "
+            f"{runs} done, {self.skipped} of them recognised, "
             f"in {self.wall_time_s:.0f} s. Report: {self.report}"
         )
 
@@ -116,10 +117,11 @@ def run_study(
             failures = trained.failures + tuple(score_runs(context, trained.done))
         if recipe.checkpoint_quota_gb is not None:
             prune_runs(out, quota_bytes=round(recipe.checkpoint_quota_gb * 1e9))
-        analyse_study(context, trained.done)
-        report_study(context, command)
+        if trained.done:
+            analyse_study(context, trained.done)
+            report_study(context, command)
         build.facts["runs"] = len(trained.done)
-        _raise_failures(failures, layout)
+        _raise_failures(failures, layout.report if trained.done else None, command)
     seconds = time.monotonic() - started
     return StudyResult(layout.report, plan_study(recipe, out), trained.skipped, seconds)
 
@@ -151,14 +153,17 @@ def _admit(recipe: Recipe, layout: StudyLayout, identity: str) -> Growth | None:
     return growth_of(out, before, recipe)
 
 
-def _raise_failures(failures: Sequence[tuple[str, str]], layout: StudyLayout) -> None:
+def _raise_failures(failures: Sequence[tuple[str, str]], report: Path | None, command: str) -> None:
+    """Raise RunsFailedError where a run failed; `report` has the others, None where there are none."""
     if failures:
+        retry = command.replace("study run", "study retry", 1) or "lilliput study retry RECIPE"
         name, message = failures[0]
         raise RunsFailedError(
             "every run must finish",
             got=f"{len(failures)} that failed, the first: {name}: {message}",
-            remedy=f"The others are whole and in {layout.report}. "
-            "Take the failed ones again with: lilliput study retry RECIPE",
+            remedy=f"The others are whole and in {report}. Take the failed ones again with: {retry}"
+            if report
+            else f"Once the cause is mended, take them again with: {retry}",
         )
 
 

@@ -138,15 +138,23 @@ def train(
 
 @contextmanager
 def building_run(
-    config: RunConfig, tokens: Manifest, out: Path, info: Mapping[str, Any] | None = None
+    config: RunConfig,
+    tokens: Manifest,
+    out: Path,
+    info: Mapping[str, Any] | None = None,
+    *,
+    started: float | None = None,
 ) -> Generator[Build]:
     """The folder of a run while it is built: `run.json` is there, and the manifest comes at the end.
+
+    `started` says when the run began, by `time.monotonic`, where that was before this block.
 
     Raises:
         OccupiedFolderError: `out` holds something else.
     """
     inputs = {"tokens": tokens.id}
-    with building(out, RUN_KIND, RUN_SCHEMA, config.identity_settings(), inputs) as build:
+    settings = config.identity_settings()
+    with building(out, RUN_KIND, RUN_SCHEMA, settings, inputs, started=started) as build:
         claim_run(config, tokens, build.folder, info)
         yield build
 

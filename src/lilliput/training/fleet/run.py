@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,6 +82,7 @@ def _train(
     reporter: Reporter,
 ) -> dict[int, LilliputError]:
     """Train the members at the places `waiting`; the errors of those that failed."""
+    started = time.monotonic()
     for position in waiting:
         member = members[position]
         claim_run(member.config, manifest, member.out, member.info)
@@ -95,8 +97,9 @@ def _train(
     for position, book in loop.books.items():
         if position not in loop.failures:
             member = members[position]
-            with building_run(member.config, manifest, member.out, member.info) as build:
-                finish_run(build, member.config, data, book)
+            config, out, info = member.config, member.out, member.info
+            with building_run(config, manifest, out, info, started=started) as build:
+                finish_run(build, config, data, book)
     return loop.failures
 
 
