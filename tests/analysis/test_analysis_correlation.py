@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lilliput.analysis import analyse_correlation, partial_correlation, read_table
-from lilliput.analysis.correlation import kendall, pearson, reliability, spearman
+from lilliput.analysis.coefficients import kendall, pearson, reliability, spearman
 from lilliput.core.errors import InputError
 
 

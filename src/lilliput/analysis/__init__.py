@@ -12,11 +12,11 @@ from lilliput.analysis.break_test import BreakTest, bootstrap_break_test
 from lilliput.analysis.breaks import davies_p, exponent_against_cut, profile_interval
 from lilliput.analysis.builtin import BUILTIN_TABLES, load_table, paper_table
 from lilliput.analysis.candidates import LAWS, SIZE_LAWS, Form, fit_form
+from lilliput.analysis.coefficients import partial_correlation
 from lilliput.analysis.correlation import (
     Correlation,
     CorrelationResult,
     analyse_correlation,
-    partial_correlation,
 )
 from lilliput.analysis.cost_effectiveness import FACTORS, analyse_factors, analyse_icer
 from lilliput.analysis.curves import CurveFit, predict
