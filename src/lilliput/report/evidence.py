@@ -13,6 +13,7 @@ from lilliput.core.files import read_json
 from lilliput.report.provenance import Artefact, read_artefacts
 from lilliput.report.runs import Run, read_failures, runs_of
 from lilliput.report.scores import TaskScore, read_scores, scores_of
+from lilliput.report.searches import RateSearch, read_search
 from lilliput.report.texts import Language, Vocabulary, read_languages, read_vocabulary
 from lilliput.report.vocabularies import Comparison, read_comparisons
 
@@ -37,6 +38,7 @@ class Evidence:
         failures: Run to the sentence that says why it failed.
         scores: Downstream scores, all runs.
         artefacts: Every manifest of the study.
+        search: Of learning rates; None where there was none.
         folder: Of the study; None for a table.
     """
 
@@ -51,6 +53,7 @@ class Evidence:
     failures: Mapping[str, str] = field(default_factory=dict[str, str])
     scores: tuple[TaskScore, ...] = ()
     artefacts: tuple[Artefact, ...] = ()
+    search: RateSearch | None = None
     folder: Path | None = None
 
 
@@ -105,5 +108,6 @@ def _read_study(folder: Path) -> Evidence:
         failures=read_failures(folder / "runs"),
         scores=read_scores(folder / "evaluations") or scores_of(runs),
         artefacts=artefacts,
+        search=read_search(folder),
         folder=folder,
     )

@@ -11,6 +11,7 @@ from lilliput.analysis import paper_table
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, DataTable, Figure, Layer
 from lilliput.report.pages import shared
+from lilliput.report.pages.rates import rate_figures, rate_tables
 from lilliput.report.parts import (
     Column,
     Missing,
@@ -41,6 +42,7 @@ def build_training(evidence: Evidence) -> Page:
         "paper": _paper_data(),
         "unigrams": _unigram_rules(evidence),
         "escapes": _escapes_data(evidence),
+        **rate_tables(evidence.search),
     }
     controls = shared.known(
         shared.progress_control(evidence),
@@ -55,6 +57,7 @@ def build_training(evidence: Evidence) -> Page:
         figures.append(_curves_figure(evidence))
     if {"parameters", "loss"} <= names:
         figures.append(_size_figure(evidence))
+    figures += rate_figures(evidence.search)
     content = {
         "missing": None,
         "sentence": learning_sentence(evidence),

@@ -1,0 +1,80 @@
+"""The learning-rate search of a study, read from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lilliput.core.files import read_json
+
+SEARCH_FILE = "search/found.json"
+
+
+@dataclass(frozen=True)
+class BestRate:
+    """The best learning rate of one shape.
+
+    Attributes:
+        family: Language, profile and variant.
+        shape: E/H/I/A/L.
+        width: Its hidden size.
+        learning_rate: Where the final loss was lowest.
+        low: Lower bound: over seeds, or with one seed the tried rate below.
+        high: Upper bound likewise.
+        seeds: Seeds a rate.
+        is_at_edge: Whether it lies at the edge of what was tried.
+    """
+
+    family: str
+    shape: str
+    width: float
+    learning_rate: float
+    low: float
+    high: float
+    seeds: int
+    is_at_edge: bool
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The power of width that the best rates of a family follow; None where widths are too few."""
+
+    family: str
+    n: int
+    slope: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class RateSearch:
+    """What the search found."""
+
+    rates: tuple[BestRate, ...]
+    drifts: tuple[Drift, ...]
+
+
+def read_search(folder: Path) -> RateSearch | None:
+    """The search of the study in `folder`; None where there is none or it is not done."""
+    path = folder / SEARCH_FILE
+    if not path.is_file():
+        return None
+    record = read_json(path)
+    drifts = tuple(Drift(**drift) for drift in record["drift_with_width"])
+    return RateSearch(tuple(map(_best_rate, record["rates"])), drifts)
+
+
+def _best_rate(record: Mapping[str, Any]) -> BestRate:
+    names = (record["language"], record["profile"], record["variant"])
+    return BestRate(
+        family=" ".join(filter(None, names)),
+        shape=record["shape"],
+        width=float(record["shape"].split("/")[1]),
+        learning_rate=record["learning_rate"],
+        low=record["low"],
+        high=record["high"],
+        seeds=record["seeds"],
+        is_at_edge=record["is_at_edge"],
+    )
