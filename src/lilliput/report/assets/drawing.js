@@ -215,6 +215,14 @@ function drawnLayers(figure, page) {
     .filter(({ layer }) => layer.name === '' || isHidden(page, 'layer', layer.name) === layer.hidden);
 }
 
+// All that a trace shows along an axis: its points and the ends of their intervals.
+function reachOf(trace, axis) {
+  const [places, bounds] = [trace[axis], trace[`error_${axis}`]];
+  if (!bounds) return places;
+  const ends = (offsets, sign) => places.map((place, index) => (typeof place === 'number' ? place + sign * offsets[index] : null));
+  return [...places, ...ends(bounds.array, 1), ...ends(bounds.arrayminus, -1)];
+}
+
 function drawingOf(figure, page, width) {
   const drawn = drawnLayers(figure, page);
   const isShape = ({ layer }) => layer.mark === 'rule' || layer.mark === 'span';
@@ -224,8 +232,8 @@ function drawingOf(figure, page, width) {
   return {
     traces,
     layout: {
-      xaxis: axisLayout(figure.x, traces.flatMap((trace) => trace.x), width),
-      yaxis: axisLayout(figure.y, [...traces.flatMap((trace) => trace.y), ...shapes.filter((s) => s.type === 'line').map((s) => s.y0)], width),
+      xaxis: axisLayout(figure.x, traces.flatMap((trace) => reachOf(trace, 'x')), width),
+      yaxis: axisLayout(figure.y, [...traces.flatMap((trace) => reachOf(trace, 'y')), ...shapes.filter((s) => s.type === 'line').map((s) => s.y0)], width),
       ...(figure.layers.some((layer) => layer.horizontal) ? { yaxis: namedAxis(figure.y, traces.flatMap((trace) => trace.y), width) } : {}),
       shapes,
       showlegend: false,
