@@ -103,7 +103,7 @@ def run_study(
     started = time.monotonic()
     planned_runs(recipe)  # A wrong shape is refused before anything is built.
     layout = StudyLayout(out)
-    share = gpu_share(recipe, workers) if executor == "ray" else 0.0
+    share = gpu_share(recipe, workers) if executor != "inline" else 0.0
     with _building_study(recipe, layout, reporter) as build:
         with make_executor(executor, workers, address) as pool:
             context = StudyContext(recipe, layout, pool, reporter)

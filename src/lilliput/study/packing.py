@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lilliput.core.devices import list_gpus
 from lilliput.core.executors.process import available_cpus
 from lilliput.study.expand import assumed_vocab_size, planned_runs
 from lilliput.study.foretell import foretell_memory
@@ -20,7 +19,6 @@ _USABLE_SHARE = 0.9
 _PROBE_MARGIN = 1.25
 # Beyond this many processes a device only swaps between them.
 _MOST_RUNS = 16
-_ANSWER_S = 20
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,9 @@ def pack_runs(configs: Sequence[RunConfig], workers: int) -> Packing:
 
 
 def gpu_share(recipe: Recipe, workers: int | None) -> float:
-    """The share of a GPU that each run of the study reserves on a cluster; 0 when it trains on processors.
+    """The share of a GPU that each run of the study reserves; 0 when it trains on processors.
 
-    Where the driver sees no GPU of its own, a run gets a whole one wherever the cluster has them.
+    Where the driver sees no GPU of its own, a run gets a whole one wherever a cluster has them.
     """
     configs = [run.config(assumed_vocab_size(recipe)) for run in planned_runs(recipe)]
     if all(config.training.device == "cpu" for config in configs):
@@ -80,19 +78,8 @@ def _device_bytes(config: RunConfig, workers: int) -> float:
 
 
 def _gpus() -> list[tuple[float, str]]:
-    """Memory in bytes and name of each NVIDIA GPU of this machine; asked of its driver, not of torch."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    question = ["--query-gpu=memory.total,name", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(
-            [tool, *question], capture_output=True, text=True, timeout=_ANSWER_S, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    rows = (line.split(",", 1) for line in answer.stdout.splitlines() if "," in line)
-    return [(float(mib) * 2**20, name.strip()) for mib, name in rows if mib.strip().isdigit()]
+    """Memory in bytes and name of each GPU of this machine."""
+    return [(gpu.memory_bytes, gpu.name) for gpu in list_gpus()]
 
 
 def _machine_bytes() -> float:

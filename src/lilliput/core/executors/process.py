@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.queues import SimpleQueue
 from types import FrameType
 from typing import Any, TypeVar
 
+from lilliput.core.devices import is_shared_by_mps, list_gpus, show_gpu
 from lilliput.core.errors import LilliputError
 from lilliput.core.executors.base import ClosingExecutor
 
@@ -38,14 +40,35 @@ class WorkerLostError(LilliputError):
 
 
 class ProcessExecutor(ClosingExecutor):
-    """A pool of spawned processes; work whose process died is tried again while anything gets done."""
+    """A pool of spawned processes; work whose process died is tried again while anything gets done.
+
+    Args:
+        workers: Processes at once; one per processor when None.
+    """
 
     def __init__(self, workers: int | None = None) -> None:
+        self._asked = workers
         self.workers = workers or available_cpus()
+        self._gpus: tuple[str, ...] = ()
         self._running: set[Future[Any]] = set()
         self._pool = self._new_pool()
 
     def __enter__(self) -> ProcessExecutor:
+        return self
+
+    def reserving(self, num_gpus: float) -> ProcessExecutor:
+        """From here on one worker a GPU, each seeing its own alone; the same workers where there is none.
+
+        Where NVIDIA's MPS runs, as many a GPU as shares of this size fit on it. A number of workers that was
+        asked for stays, dealt over the GPUs.
+        """
+        gpus = [gpu.index for gpu in list_gpus()] if num_gpus else []
+        if gpus:
+            each = max(1, round(1 / num_gpus)) if is_shared_by_mps() else 1
+            self.close()
+            self._gpus = tuple(gpus)
+            self.workers = self._asked or each * len(gpus)
+            self._pool = self._new_pool()
         return self
 
     def submit(self, function: Callable[..., R], /, *arguments: Any) -> Future[R]:
@@ -94,11 +117,16 @@ class ProcessExecutor(ClosingExecutor):
 
     def _new_pool(self) -> ProcessPoolExecutor:
         threads = max(1, available_cpus() // self.workers)
+        context = multiprocessing.get_context("spawn")
+        gpus = context.SimpleQueue() if self._gpus else None
+        if gpus:
+            for place in range(self.workers):
+                gpus.put(self._gpus[place % len(self._gpus)])
         return ProcessPoolExecutor(
             self.workers,
-            mp_context=multiprocessing.get_context("spawn"),
+            mp_context=context,
             initializer=_start_worker,
-            initargs=(threads,),
+            initargs=(threads, gpus),
         )
 
 
@@ -148,9 +176,11 @@ def _work(function: Callable[..., R], *arguments: Any) -> R:
         _Worker.is_working = False
 
 
-def _start_worker(threads: int) -> None:
-    """Limit the threads of a fresh worker, leave Ctrl-C to the parent, and end when it does."""
+def _start_worker(threads: int, gpus: SimpleQueue[str] | None) -> None:
+    """Limit the threads of a fresh worker, give it its GPU, leave Ctrl-C to the parent, and end when it does."""
     limit_threads(threads)
+    if gpus:
+        show_gpu(gpus.get())
     threading.Thread(target=_follow_parent, args=(os.getppid(),), daemon=True).start()
     signal.signal(signal.SIGTERM, _Worker.on_signal)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
