@@ -117,3 +117,48 @@ def test_bad_input_is_named(csv_file, paper):
         analyse_correlation(
             table_of(csv_file, [-1, 2, 3], [2, 1, 5], "abc"), x="x", y="y", log=("x",)
         )
+
+
+def curves_csv(csv_file):
+    """Six runs of four measurements each; only the last of a run says what it came to."""
+    rng = np.random.default_rng(5)
+    sizes = np.repeat(np.geomspace(1e6, 1e7, 6), 4)
+    done = np.tile([0.25, 0.5, 0.75, 1.0], 6)
+    loss = 9 * (sizes * done) ** -0.1 * np.exp(0.02 * rng.normal(size=24))
+    columns = {"run": np.repeat(range(6), 4), "flops_x": sizes * done * 1e9}
+    columns |= {"num_parameters": sizes.round(), "loss": loss}
+    return csv_file({name: list(values) for name, values in columns.items()})
+
+
+def test_the_last_row_of_a_run_is_told_without_a_mark(csv_file):
+    table = read_table(curves_csv(csv_file))
+    assert analyse_correlation(table, resamples=5).pearson.n == 6
+    assert analyse_correlation(table, points="all", resamples=5).pearson.n == 24
+    order = np.random.default_rng(0).permutation(24)
+    assert analyse_correlation(table.select(order), resamples=5).pearson.n == 6
+
+
+def test_every_row_counts_where_nothing_tells_the_last(csv_file):
+    found = analyse_correlation(
+        table_of(csv_file, [1, 2, 3, 5], [4, 3, 2, 2], "aabb"), x="x", y="y", resamples=5
+    )
+    assert found.pearson.n == 4
+    assert any("how far along" in w for w in found.warnings)
+
+
+def test_columns_must_differ_and_be_used(csv_file):
+    table = read_table(curves_csv(csv_file))
+    with pytest.raises(InputError, match="num_parameters twice"):
+        analyse_correlation(table, given=("num_parameters",))
+    with pytest.raises(InputError, match="los"):
+        analyse_correlation(table, log=("los",))
+    with pytest.raises(InputError, match="-1"):
+        analyse_correlation(table, noise_sd=-1.0)
+
+
+def test_nothing_left_to_correlate_is_said(csv_file):
+    x = [1.0, 2, 4, 7, 11, 16]
+    table = table_of(csv_file, x, [3, 1, 4, 1, 5, 9], "abcdef", z=[2 * v for v in x])
+    found = analyse_correlation(table, x="x", y="y", given=("z",), resamples=20)
+    assert np.isnan(found.partial["pearson"].value)
+    assert any("nothing is left" in w for w in found.warnings)

@@ -176,3 +176,25 @@ def test_bad_input_is_named(csv_file):
         analyse_icer(
             read_table(csv_file({"name": ["x"], "cost": [1], "effect": [3]})), cost="nowhere"
         )
+
+
+def test_measurements_along_a_run_are_no_replicates(csv_file):
+    """Without `is_final` the costliest row of each run stands for it; equal costs are repetitions."""
+    rows = {"run": list("aaabbb"), "flops_x": [1e9, 2e9, 4e9, 2e9, 4e9, 8e9]}
+    curves = read_table(csv_file(rows | {"loss": [5, 4, 3.5, 4, 3, 2.5]}))
+    found = analyse_icer(curves)
+    assert [(s.name, s.cost, s.effect) for s in found.strategies] == [
+        ("a", 4e9, 3.5),
+        ("b", 8e9, 2.5),
+    ]
+    assert any("one measurement" in w for w in found.warnings)
+    same = {"run": list("aabb"), "flops_x": [1e9, 1e9, 2e9, 2e9], "loss": [4, 4.2, 3, 3.1]}
+    assert [s.replicates for s in analyse_icer(read_table(csv_file(same))).strategies] == [2, 2]
+
+
+def test_one_cost_and_swapped_columns_are_told(csv_file):
+    one = {"run": list("ab"), "flops_x": [1e12, 1e12], "loss": [3, 2]}
+    assert any("same flops_x" in w for w in analyse_icer(read_table(csv_file(one))).warnings)
+    swapped = {"run": list("ab"), "flops_x": [3, 2], "loss": [1e12, 2e12]}
+    with pytest.raises(InputError, match="swapped"):
+        analyse_icer(read_table(csv_file(swapped)))

@@ -17,6 +17,7 @@ from lilliput.analysis.coefficients import (
     spearman,
 )
 from lilliput.analysis.curves import plain_number
+from lilliput.analysis.finals import final_rows
 from lilliput.analysis.resampling import cluster_draws, expanded_bounds
 from lilliput.analysis.table import Table
 from lilliput.core.errors import InputError
@@ -100,7 +101,7 @@ def analyse_correlation(
         log: Columns to take the logarithm of first.
         noise_sd: Standard deviation of y's measurement noise (task size, seeds), for the correction
             of attenuation.
-        points: "final" (finished runs) or "all".
+        points: "final" (the last row of each run: see `final_rows`) or "all".
         resamples: Draws of whole runs.
         level: Coverage.
         seed: Of the draws.
@@ -108,8 +109,12 @@ def analyse_correlation(
     Raises:
         InputError: A column is missing or constant, or fewer than three rows have all of them.
     """
-    rows = _rows_of(table, points)
+    if noise_sd is not None and not noise_sd >= 0:
+        raise InputError("the noise of a measurement cannot be below zero", got=noise_sd)
+    finals, said = final_rows(table)
+    rows, said = (table.select(finals), said) if points == "final" else (table, ())
     names = (x or _default_x(rows), y or _default_y(rows), *given)
+    _check_names(names, log)
     values = np.column_stack([_column(rows, name, log) for name in names])
     usable = np.asarray(np.isfinite(values).all(axis=1))
     values = values[usable]
@@ -126,7 +131,7 @@ def analyse_correlation(
         partial={"pearson": found[3], "spearman": found[4]} if given else {},
         given=given,
         disattenuated=found[5] if noise_sd is not None else None,
-        warnings=(*table.warnings, *_warnings(rows, usable, n_runs, found, given)),
+        warnings=(*table.warnings, *said, *_warnings(rows, usable, n_runs, found, given)),
         facts={"n_runs": n_runs, "level": level, "log": list(log)},
     )
 
@@ -165,13 +170,6 @@ def _statistics(values: FloatArray, noise_sd: float | None) -> FloatArray:
     return np.array([r, spearman(x, y), kendall(x, y), *partial, corrected])
 
 
-def _rows_of(table: Table, points: str) -> Table:
-    """Finished runs where only those were asked for and the table marks them; else every row."""
-    if points != "final" or "is_final" not in table or not table.columns["is_final"].any():
-        return table
-    return table.select(table.columns["is_final"].astype(bool))
-
-
 def _default_x(table: Table) -> str:
     for name in ("loss", "loss_reference", "perplexity"):
         if name in table:
@@ -208,6 +206,23 @@ def _column(table: Table, name: str, log: tuple[str, ...]) -> FloatArray:
     return np.log(values)
 
 
+def _check_names(names: tuple[str, ...], log: tuple[str, ...]) -> None:
+    """Each column has one part to play, and only those that do can have their logarithm taken."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(
+            "the two columns and those held fixed must all be different",
+            got=f"{', '.join(repeated)} twice",
+        )
+    unused = sorted(set(log) - set(names))
+    if unused:
+        raise InputError(
+            "logarithms can be taken of the columns in use only",
+            got=", ".join(unused),
+            remedy=f"They are: {', '.join(names)}.",
+        )
+
+
 def _check(values: FloatArray, names: tuple[str, ...], source: str) -> None:
     if values.shape[0] < _LEAST_POINTS + max(0, values.shape[1] - 2):
         raise InputError(
@@ -241,6 +256,10 @@ def _warnings(
     if n_runs < 10:
         sentences.append(f"There are {n_runs} runs only: the intervals are rough.")
     partial = found[3]
+    if given and math.isnan(partial.value):
+        sentences.append(
+            f"A column is told wholly by {', '.join(given)}: nothing is left to correlate."
+        )
     includes_zero = (partial.low or 0) <= 0 <= (partial.high or 0)
     if given and partial.low is not None and includes_zero:
         sentences.append(

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lilliput.analysis.columns import choose_flops, choose_loss, refuse_swapped
+from lilliput.analysis.finals import final_rows
 from lilliput.analysis.icer import (
     DEFAULT_RESAMPLES,
     Direction,
     IcerResult,
     icer_with_seeds,
 )
-from lilliput.analysis.measurements import choose_flops, choose_loss
 from lilliput.analysis.table import Table
 from lilliput.core.errors import InputError
 
@@ -44,7 +45,7 @@ def analyse_icer(
 
     Args:
         table: One row a strategy, or one row a seed of a strategy, or one row a measurement of a run
-            (then only final rows count).
+            (then only final rows count: see `final_rows`).
         name: Column that names strategies; by default `name`, else `shape` where several seeds share
             one, else `run`.
         cost: Cost column; by default `cost`, else the table's FLOPs.
@@ -60,7 +61,9 @@ def analyse_icer(
     cost_column = cost or _default(table, "cost", choose_flops, warnings)
     effect_column = effect or _default(table, "effect", choose_loss, warnings)
     name_column = name or _name_column(table)
-    rows = table.select(table.columns["is_final"].astype(bool)) if "is_final" in table else table
+    finals, said = final_rows(table)
+    warnings.extend(said)
+    rows = table.select(finals)
     costs, effects = rows.number(cost_column), rows.number(effect_column)
     usable = np.isfinite(costs) & np.isfinite(effects)
     if not usable.any():
@@ -69,6 +72,12 @@ def analyse_icer(
         )
     if not usable.all():
         warnings.append(f"{int((~usable).sum())} rows lack a cost or an effect and were left out.")
+    if cost_column.startswith("flops") and effect_column.startswith("loss"):
+        refuse_swapped(costs[usable], effects[usable], cost_column, effect_column)
+    if usable.sum() > 1 and np.ptp(costs[usable]) == 0:
+        warnings.append(
+            f"Every strategy has the same {cost_column}: the best effect is all there is."
+        )
     better = direction or _direction_of(effect_column)
     strategies, uncertain = icer_with_seeds(
         rows.text(name_column)[usable].tolist(),
@@ -117,7 +126,7 @@ def analyse_factors(
     present = [factor for factor in FACTORS if factor in table]
     if not present:
         raise InputError(f"{table.source} must have size columns", got=", ".join(table.columns))
-    rows = table.select(table.columns["is_final"].astype(bool)) if "is_final" in table else table
+    rows = table.select(final_rows(table)[0])
     held = {factor: _most_common(rows.number(factor)) for factor in present} | dict(base or {})
     ladders: dict[str, IcerResult] = {}
     for factor in present:

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from lilliput.analysis.columns import choose_flops, choose_loss, refuse_swapped
+from lilliput.analysis.finals import furthest
 from lilliput.analysis.start_up import up_to_step, usual_start, warm_up_of
 from lilliput.analysis.table import Table
 from lilliput.core.errors import InputError
 
 FloatArray = NDArray[np.float64]
-# Losses are nats and FLOPs are counted in billions and more, whatever the study.
-_LOSS_CEILING, _FLOPS_FLOOR = 1e3, 1e3
 _WARM_UP = "in the warm-up"
 
 
@@ -98,7 +98,7 @@ def measurements_of(
             got="none",
         )
     x, y = x[usable], y[usable]
-    _refuse_swapped(x, y, flops_column, loss_column)
+    refuse_swapped(x, y, flops_column, loss_column)
     kept = table.select(usable)
     run_names, run, run_warnings = _runs(kept)
     is_final = _final_rows(kept, run, x)
@@ -123,6 +123,7 @@ def measurements_of(
             *flops_warnings,
             *loss_warnings,
             *run_warnings,
+            *_one_cost_warning(x, flops_column),
             *_rising_warning(x, y, flops_column, loss_column),
         ),
     )
@@ -148,66 +149,6 @@ def _without(data: Measurements, left_out: NDArray[np.bool_], reason: str) -> Me
         data.select(~left_out),
         refused={**data.refused, reason: count},
         warnings=(*data.warnings, warning),
-    )
-
-
-def choose_flops(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
-    """The cost column and what to warn about.
-
-    Raises:
-        InputError: The one asked for, or any at all, is missing.
-    """
-    present = table.starting_with("flops_")
-    if asked is not None:
-        for name in (asked, f"flops_{asked}"):
-            if name in table:
-                return name, ()
-        raise InputError(
-            f"{table.source} must have the FLOPs column that was asked for",
-            got=asked,
-            remedy=f"It has: {', '.join(present) or 'none'}.",
-        )
-    if not present:
-        if "flops" in table:
-            return "flops", ("Column flops does not say by which convention it was counted.",)
-        raise InputError(
-            f"{table.source} must have a column flops_<convention>",
-            got=", ".join(table.columns),
-            remedy="Name the column that holds it: --column flops_hoffmann=HEADER",
-        )
-    chosen = "flops_reference" if "flops_reference" in present else present[0]
-    if len(present) == 1:
-        return chosen, ()
-    others = ", ".join(name for name in present if name != chosen)
-    return chosen, (f"FLOPs are those of {chosen}; --flops chooses among {others} too.",)
-
-
-def choose_loss(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
-    """The loss column and what to warn about.
-
-    Raises:
-        InputError: The one asked for, or any at all, is missing.
-    """
-    if asked is not None:
-        for name in (asked, f"loss_{asked}"):
-            if name in table:
-                return name, ()
-        raise InputError(
-            f"{table.source} must have the loss column that was asked for",
-            got=asked,
-            remedy=f"It has: {', '.join(table.starting_with('loss')) or 'none'}.",
-        )
-    if "loss" in table and not bool(np.isnan(table.number("loss")).all()):
-        return "loss", ()
-    if "loss_reference" in table:
-        return "loss_reference", (
-            "The table has loss_reference only: it is diluted by padding and is not nats per "
-            "masked token.",
-        )
-    raise InputError(
-        f"{table.source} must have a column loss",
-        got=", ".join(table.columns),
-        remedy="Name the column that holds it: --column loss=HEADER",
     )
 
 
@@ -240,23 +181,13 @@ def _groups(table: Table, run: NDArray[np.intp]) -> NDArray[np.intp]:
 
 def _final_rows(table: Table, run: NDArray[np.intp], flops: FloatArray) -> NDArray[np.bool_]:
     """The column `is_final`; without one, the costliest row of each run."""
-    if "is_final" in table:
-        return table.columns["is_final"].astype(bool)
-    order = np.lexsort((flops, run))
-    last = np.ones(order.size, dtype=bool)
-    last[:-1] = np.diff(run[order]) > 0
-    final = np.zeros(order.size, dtype=bool)
-    final[order[last]] = True
-    return final
+    return table.columns["is_final"].astype(bool) if "is_final" in table else furthest(run, flops)
 
 
-def _refuse_swapped(x: FloatArray, y: FloatArray, flops: str, loss: str) -> None:
-    if float(np.median(y)) > _LOSS_CEILING and float(np.median(x)) < _FLOPS_FLOOR:
-        raise InputError(
-            f"{loss} must hold a loss and {flops} a number of FLOPs; they look swapped",
-            got=f"median {loss} {np.median(y):.3g} and median {flops} {np.median(x):.3g}",
-            remedy="Exchange the two columns.",
-        )
+def _one_cost_warning(x: FloatArray, flops: str) -> tuple[str, ...]:
+    if x.size < 2 or np.ptp(x) > 0:
+        return ()
+    return (f"Every measurement has the same {flops}, {x[0]:.6g}: nothing depends on it.",)
 
 
 def _rising_warning(x: FloatArray, y: FloatArray, flops: str, loss: str) -> tuple[str, ...]:

@@ -9,6 +9,9 @@ from lilliput.cli._frame import echo
 
 
 def interval(record: Mapping[str, Any]) -> str:
+    """A value with its bounds, as far as there are any."""
+    if record["value"] is None:
+        return "undefined"
     if record["low"] is None:
         return f"{record['value']:.4g} (no interval)"
     return f"{record['value']:.4g} ({record['low']:.4g} to {record['high']:.4g})"
