@@ -27,6 +27,11 @@ class Reporter(Protocol):
         """Show the work called `name` until the block ends."""
         ...
 
+    @contextmanager
+    def detail(self, name: str, total: float) -> Generator[Task]:
+        """Show a part of the work at hand on a line of its own, where the display is live; elsewhere nothing."""
+        ...
+
     def say(self, text: str) -> None:
         """Print one line above the live display."""
         ...
@@ -44,6 +49,12 @@ class SilentReporter:
     def task(self, name: str, total: float | None = None, unit: str = "") -> Generator[Task]:
         """Show nothing."""
         del name, total, unit
+        yield _SilentTask()
+
+    @contextmanager
+    def detail(self, name: str, total: float) -> Generator[Task]:
+        """Show nothing."""
+        del name, total
         yield _SilentTask()
 
     def say(self, text: str) -> None:
@@ -112,6 +123,12 @@ class PlainReporter:
         yield _PlainTask(name, total, unit)
         self.say(f"{name}: done in {_duration(time.monotonic() - started)}")
 
+    @contextmanager
+    def detail(self, name: str, total: float) -> Generator[Task]:
+        """Print nothing: a log has room for the whole alone."""
+        del name, total
+        yield _SilentTask()
+
     def say(self, text: str) -> None:
         """Print one line."""
         _print_line(text)
@@ -175,6 +192,12 @@ class LiveReporter:
             self._depth -= 1
             if self._depth == 0:
                 self._progress.stop()
+
+    @contextmanager
+    def detail(self, name: str, total: float) -> Generator[Task]:
+        """Show a bar beneath the others until the block ends."""
+        with self.task(name, total) as task:
+            yield task
 
     def say(self, text: str) -> None:
         """Print one line above the bars."""

@@ -1,4 +1,7 @@
-"""Live progress of runs that other processes train, read from their curves on disk."""
+"""Live progress of runs that other processes train, read from their curves on disk.
+
+A live display has a line for the whole and one for each run under way, with its losses; a log has the whole alone.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,19 @@ import math
 import threading
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
+from lilliput.core.artefacts import is_artefact
 from lilliput.core.files import read_json_lines
 from lilliput.core.progress import Reporter, Task
+from lilliput.study.runs import FAILURE
 
 _INTERVAL_S = 1.0
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _PER_CENT = 100.0
+_MOST_LINES = 12  # A fleet of 64 would fill the screen.
 
 
 class WatchedRun(Protocol):
@@ -45,7 +51,7 @@ def watching(reporter: Reporter, runs: Sequence[WatchedRun]) -> Generator[None]:
         return
     stop = threading.Event()
     with reporter.task("training", total=_PER_CENT, unit="%") as task:
-        watcher = threading.Thread(target=_watch, args=(task, runs, stop), daemon=True)
+        watcher = threading.Thread(target=_watch, args=(task, reporter, runs, stop), daemon=True)
         watcher.start()
         try:
             yield
@@ -65,13 +71,25 @@ def sparkline(losses: Sequence[float], width: int = 12) -> str:
     return "".join(_BLOCKS[round((loss - low) / span * (len(_BLOCKS) - 1))] for loss in shown)
 
 
-def _watch(task: Task, runs: Sequence[WatchedRun], stop: threading.Event) -> None:
+def _watch(
+    task: Task, reporter: Reporter, runs: Sequence[WatchedRun], stop: threading.Event
+) -> None:
+    with _Lines(reporter) as lines:
+        _watch_lines(task, lines, runs, stop)
+
+
+def _watch_lines(
+    task: Task, lines: _Lines, runs: Sequence[WatchedRun], stop: threading.Event
+) -> None:
     total = sum(run.flops for run in runs) or 1.0
     curves = {run.out: _Curve(run.out / "metrics.jsonl") for run in runs}
     started, shown = time.monotonic(), 0.0
     before: int | None = None
     while not stop.wait(_INTERVAL_S):
         moved = [run for run in runs if curves[run.out].has_moved()]
+        for run in moved:
+            lines.show(run, curves[run.out])
+        lines.drop_finished()
         points = [curve.points[-1] for curve in curves.values() if curve.points]
         tokens = sum(point["tokens_seen"] for point in points)
         before = tokens if before is None else before  # What an earlier call did is not our speed.
@@ -81,6 +99,48 @@ def _watch(task: Task, runs: Sequence[WatchedRun], stop: threading.Event) -> Non
         share = min(_PER_CENT, _PER_CENT * done / total)
         task.advance(max(0.0, share - shown), note=note and f"{len(points)}/{len(runs)} {note}")
         shown = max(shown, share)
+
+
+class _Lines:
+    """A line of the display for each run under way."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._open: dict[Path, tuple[ExitStack, Task]] = {}
+        self._shown: dict[Path, float] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for run in list(self._open):
+            self._close(run)
+
+    def show(self, run: WatchedRun, curve: _Curve) -> None:
+        """Bring the run's line up to its last evaluation point; a new one if there is room."""
+        if run.out not in self._open:
+            if len(self._open) == _MOST_LINES:
+                return
+            stack = ExitStack()
+            line = stack.enter_context(self._reporter.detail(run.name, _PER_CENT))
+            self._open[run.out] = stack, line
+        share = _PER_CENT * curve.points[-1]["flops_executed_masked"] / (run.flops or 1.0)
+        losses = curve.losses()
+        before = self._shown.get(run.out, 0.0)
+        note = f"{sparkline(losses)} {losses[-1]:.2f}"
+        self._open[run.out][1].advance(max(0.0, min(_PER_CENT, share) - before), note=note)
+        self._shown[run.out] = max(before, min(_PER_CENT, share))
+
+    def drop_finished(self) -> None:
+        """Take away the lines of runs that are done or failed."""
+        for run in list(self._open):
+            if is_artefact(run) or (run / FAILURE).exists():
+                self._close(run)
+
+    def _close(self, run: Path) -> None:
+        stack, _ = self._open.pop(run)
+        stack.close()
+        self._shown.pop(run, None)
 
 
 def _note(name: str, losses: Sequence[float], tokens_per_s: float) -> str:

@@ -1,0 +1,130 @@
+"""The live view: the whole, and a line for each run under way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from lilliput.core.files import write_json, write_json_lines
+from lilliput.core.progress import LiveReporter, PlainReporter, Task
+from lilliput.study import watch
+from lilliput.study.runs import FAILURE
+
+
+@dataclass
+class Line:
+    """What stands on one line of the display."""
+
+    done: float = 0.0
+    note: str = ""
+
+    def advance(self, amount: float = 1.0, note: str = "") -> None:
+        self.done += amount
+        self.note = note or self.note
+
+
+@dataclass
+class Screen:
+    """A display that remembers which lines stand on it."""
+
+    lines: dict[str, Line] = field(default_factory=dict)
+
+    @contextmanager
+    def task(self, name: str, total: float | None = None, unit: str = "") -> Generator[Task]:
+        del total, unit
+        self.lines[name] = Line()
+        try:
+            yield self.lines[name]
+        finally:
+            del self.lines[name]
+
+    @contextmanager
+    def detail(self, name: str, total: float) -> Generator[Task]:
+        with self.task(name, total) as task:
+            yield task
+
+    def say(self, text: str) -> None:
+        del text
+
+
+@dataclass(frozen=True)
+class Run:
+    name: str
+    out: Path
+    flops: float = 1000.0
+
+    def reach(self, *losses: float) -> None:
+        """Leave an evaluation point for each loss, a tenth of the run apart."""
+        points = [
+            {"loss": loss, "tokens_seen": 10 * i, "flops_executed_masked": 100.0 * i}
+            for i, loss in enumerate(losses)
+        ]
+        write_json_lines(self.out / "metrics.jsonl", points)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    monkeypatch.setattr(watch, "_INTERVAL_S", 0.005)
+    return [Run(f"run {i}", tmp_path / str(i)) for i in range(20)]
+
+
+def soon(holds: Callable[[], object]) -> None:
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def test_each_run_under_way_has_a_line_with_its_losses(runs: list[Run]) -> None:
+    screen = Screen()
+    with watch.watching(screen, runs[:3]):
+        runs[0].reach(6.0, 5.0, 4.0)
+        runs[1].reach(6.0)
+        soon(lambda: {"training", "run 0", "run 1"} <= screen.lines.keys())
+        soon(lambda: screen.lines["run 0"].note == "█▅▁ 4.00")
+        assert screen.lines["run 0"].done == pytest.approx(20.0)
+        runs[0].reach(6.0, 5.0, 4.0, 3.0)
+        soon(lambda: screen.lines["run 0"].done == pytest.approx(30.0))
+        write_json(runs[0].out / "manifest.json", {})
+        write_json(runs[1].out / FAILURE, {})
+        soon(lambda: screen.lines.keys() == {"training"})
+    assert screen.lines == {}
+
+
+def test_there_are_never_more_lines_than_a_screen_has_room_for(runs: list[Run]) -> None:
+    screen = Screen()
+    with watch.watching(screen, runs):
+        for run in runs:
+            run.reach(6.0)
+        soon(lambda: "20/20" in screen.lines["training"].note)
+        assert len(screen.lines) == 1 + watch._MOST_LINES
+
+
+def test_a_log_has_the_whole_alone(runs: list[Run], capsys: pytest.CaptureFixture[str]) -> None:
+    with watch.watching(PlainReporter(), runs[:1]):
+        runs[0].reach(6.0, 5.0)
+        time.sleep(0.05)
+    assert capsys.readouterr().err == "training: done in 0 s\n"
+
+
+def test_the_terminals_display_takes_lines_from_another_thread() -> None:
+    reporter = LiveReporter()
+    with reporter.task("whole", 1.0):
+
+        def part() -> None:
+            with reporter.detail("part", 1.0) as task:
+                task.advance(1.0, note="half")
+                shown.append([one.description for one in reporter._progress.tasks])
+
+        shown: list[list[str]] = []
+        thread = threading.Thread(target=part)
+        thread.start()
+        thread.join()
+        assert shown == [["whole", "part"]]
+        assert [one.description for one in reporter._progress.tasks] == ["whole"]
