@@ -108,6 +108,8 @@ def test_check_lists_faults_by_line_and_leaves_with_two(csv_file):
         (["plan", "paper"], "neither"),
         (["fit", "nowhere.csv"], "nowhere.csv"),
         (["fit", "paper", "--column", "loss"], "loss"),
+        (["fit", "x.csv", "--column", "loss=a", "--column", "loss=b"], "loss twice"),
+        (["fit", "paper", "--law", "parametric", "--breaks", "1"], "parametric has no breaks"),
     ],
 )
 def test_errors_hold_the_offending_value(arguments, said):
@@ -123,3 +125,23 @@ def test_help_and_analysis_leave_torch_alone():
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_next_command_keeps_the_choice_of_columns(csv_file):
+    path = str(csv_file({"C": [1e14, 2e14, 4e14, 8e14], "val loss": [5, 4, 3.5, 3]}))
+    mapping = ["--column", "flops=C", "--column", "loss=val loss"]
+    result = CliRunner().invoke(build_app(), ["analyse", "frontier", path, *mapping])
+    assert result.exit_code == 0
+    assert result.stdout.endswith(
+        f"Next: lilliput analyse fit {path} --column flops=C --column 'loss=val loss'\n"
+    )
+
+
+def test_undefined_correlations_are_shown(csv_file):
+    """Size and FLOPs of runs of one length are one thing: nothing is left given the other."""
+    columns = {"run": "abcd", "flops_x": [1e9, 2e9, 4e9, 8e9], "num_parameters": [1, 2, 4, 8]}
+    path = str(csv_file(columns | {"loss": [5, 4, 3.5, 3]}))
+    words = ["analyse", "correlate", path, "--y", "flops_x", "--given", "num_parameters"]
+    result = CliRunner().invoke(build_app(), words)
+    assert result.exit_code == 0, result.exception
+    assert "pearson given num_parameters: undefined" in result.stdout

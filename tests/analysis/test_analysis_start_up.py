@@ -46,7 +46,7 @@ def test_points_before_the_highest_learning_rate_are_left_out(csv_file):
     assert data.step.min() == STEPS[STEPS < WARM_UP].max() or data.step.min() > WARM_UP
     dropped = 12 * int((data.step.min() > STEPS).sum())
     assert data.refused == {"in the warm-up": dropped}
-    assert any(f"{dropped} measurements in the warm-up" in w for w in data.warnings)
+    assert any(f"left out: {dropped} in the warm-up" in w for w in data.warnings)
     assert not data.is_early.any()
 
 

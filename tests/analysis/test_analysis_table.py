@@ -10,6 +10,7 @@ from lilliput.analysis import (
     SCHEMA,
     analyse_fit,
     check_table,
+    header_of,
     load_table,
     measurements_of,
     read_table,
@@ -150,14 +151,14 @@ def test_repeated_rows_are_left_out_with_a_warning(csv_file):
     columns = {name: [*cells, cells[1]] for name, cells in GOOD.items()}
     table = read_table(csv_file(columns))
     assert len(table) == 6
-    assert any("1 rows repeat" in w and "lines 8" in w for w in table.warnings)
+    assert any("in every cell: 1, at line 8." in w for w in table.warnings)
 
 
 def test_conflicting_rows_of_one_step_are_told(csv_file):
     columns = {name: [*cells, cells[1]] for name, cells in GOOD.items()}
     columns["loss"][-1] = 9.0
     warnings = measurements_of(read_table(csv_file(columns))).warnings
-    assert any("1 rows repeat run and step" in w for w in warnings)
+    assert any("with other values: 1." in w for w in warnings)
 
 
 def test_swapped_columns_are_refused(csv_file):
@@ -213,3 +214,52 @@ def test_seeds_of_one_shape_form_a_group(csv_file):
 def test_every_column_of_the_schema_is_described():
     assert all(column.meaning.endswith(".") for column in SCHEMA)
     assert len({column.name for column in SCHEMA}) == len(SCHEMA)
+
+
+@pytest.mark.parametrize("mark", [";", "\t", ","])
+def test_a_table_may_be_cut_by_semicolons_or_tabs(tmp_path: Path, mark):
+    rows = [["run", "flops_x", "loss"], ["a, b", "1e9", "3"], ["c", "2e9", "2.5"]]
+    quoted = [[f'"{cell}"' if "," in cell else cell for cell in row] for row in rows]
+    for name in ("table.csv", "TABLE.CSV", "table.tsv"):
+        (tmp_path / name).write_text("\n".join(mark.join(row) for row in quoted), "utf-8-sig")
+        table = read_table(tmp_path / name)
+        assert table.number("loss").tolist() == [3, 2.5]
+        assert table.text("run").tolist() == ["a, b", "c"]
+
+
+@pytest.mark.parametrize("cell", ["3,91", "1,234.5"])
+def test_commas_in_numbers_are_refused_in_words(tmp_path: Path, cell):
+    path = tmp_path / "excel.csv"
+    path.write_text(f"run;flops_x;loss\na;1e9;{cell}\n")
+    with pytest.raises(InputError, match=f"no commas: got '{cell}'"):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"Run": "ab", "FLOPs": [1e9, 2e9], "loss": [3, 2]}, "--column flops=FLOPs"),
+        ({"run": "ab", "flops_x": [1e9, 2e9], "eval/loss": [3, 2]}, "--column loss=eval/loss"),
+        ({"run": "ab", "flops_x": [1e9, 2e9], "my loss": [3, 2]}, "--column loss='my loss'"),
+        ({"run": "ab", "flops_x": [1e9, 2e9]}, "--column loss=HEADER"),
+    ],
+)
+def test_a_missing_column_is_guessed_from_the_headers(csv_file, headers, said):
+    with pytest.raises(InputError, match=said):
+        measurements_of(read_table(csv_file(headers)))
+
+
+def test_a_misspelt_name_of_the_schema_is_told(csv_file):
+    path = csv_file({"run": "ab", "flops_x": [1e9, 2e9], "val": [3, 2]})
+    assert any("schema has loss" in w for w in read_table(path, columns={"los": "val"}).warnings)
+    assert read_table(path, columns={"money_usd": "val"}).warnings == ()
+
+
+def test_a_builtin_table_takes_no_mapping():
+    with pytest.raises(InputError, match="loss=val"):
+        load_table("paper", columns={"loss": "val"})
+
+
+def test_known_and_carried_columns_are_told_apart(csv_file):
+    path = csv_file({"run": "ab", "flops_x": [1e9, 2e9], "val": [3, 2], "note": "xy"})
+    assert header_of(path, columns={"loss": "val"}) == (["loss", "run", "flops_x"], ["note"])

@@ -53,7 +53,7 @@ from lilliput.analysis.resampling import RESAMPLE_WAYS, cluster_draws
 from lilliput.analysis.results import BreakEstimate, Candidate, Estimate, LawFit
 from lilliput.analysis.schema import SCHEMA, Column
 from lilliput.analysis.size_law import SizeLaw, analyse_size
-from lilliput.analysis.table import Table, check_table, read_table, write_table
+from lilliput.analysis.table import Table, check_table, header_of, read_table, write_table
 
 __all__ = [
     "BUILTIN_TABLES",
@@ -112,6 +112,7 @@ __all__ = [
     "fit_repetition",
     "frontier",
     "frontier_rows",
+    "header_of",
     "icer",
     "icer_with_seeds",
     "isoflop_allocation",

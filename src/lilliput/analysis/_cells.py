@@ -18,7 +18,8 @@ from lilliput.core.files import require_file
 
 _EMPTY = {"", "na", "n/a", "null", "none"}
 _TRUE, _FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no", ""}
-_CSV_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+# The first cuts a header where several would alike.
+_DELIMITERS = {".csv": ",;\t", ".tsv": "\t,;"}
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,10 @@ def read_raw(path: Path) -> RawTable:
         InputError: No such file, an unknown ending, no rows, or a malformed line.
     """
     require_file(path, "the table")
-    if path.suffix in _CSV_DELIMITERS:
-        raw = _read_csv(path, _CSV_DELIMITERS[path.suffix])
-    elif path.suffix == ".parquet":
+    ending = path.suffix.lower()
+    if ending in _DELIMITERS:
+        raw = _read_csv(path, _DELIMITERS[ending])
+    elif ending == ".parquet":
         raw = _read_parquet(path)
     else:
         raise InputError("the table must be a .csv, .tsv or .parquet file", got=path.name)
@@ -62,11 +64,13 @@ def read_raw(path: Path) -> RawTable:
     return raw
 
 
-def _read_csv(path: Path, delimiter: str) -> RawTable:
+def _read_csv(path: Path, delimiters: str) -> RawTable:
     rows: list[list[str]] = []
     lines: list[int] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = _delimiter_of(file.readline(), delimiters)
+            file.seek(0)
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             headers = [cell.strip() for cell in next(reader, [])]
             for cells in reader:
@@ -83,6 +87,11 @@ def _read_csv(path: Path, delimiter: str) -> RawTable:
     return RawTable(path.name, columns, np.array(lines, dtype=np.int64))
 
 
+def _delimiter_of(header: str, delimiters: str) -> str:
+    """The one that cuts the header into the most cells."""
+    return max(delimiters, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+
+
 def _check_width(path: Path, line: int, headers: list[str], cells: list[str]) -> None:
     if len(cells) != len(headers):
         raise InputError(
@@ -92,11 +101,11 @@ def _check_width(path: Path, line: int, headers: list[str], cells: list[str]) ->
 
 
 def _check_headers(path: Path, headers: list[str]) -> None:
+    if not headers:
+        raise InputError(f"{path.name} must begin with the names of its columns", got="no header")
     repeated = sorted({name for name in headers if headers.count(name) > 1})
-    if repeated or not headers:
-        raise InputError(
-            f"{path.name} must name each column once", got=", ".join(repeated) or "no header"
-        )
+    if repeated:
+        raise InputError(f"{path.name} must name each column once", got=", ".join(repeated))
 
 
 def _read_parquet(path: Path) -> RawTable:
@@ -136,10 +145,13 @@ def _broken_rule(column: Column, cell: str) -> str:
         return "" if cell.lower() in _TRUE | _FALSE else "must be true or false"
     if cell.lower() in _EMPTY:
         return ""
-    return _broken_number_rule(column, _as_number(cell))
+    return _broken_number_rule(column, cell)
 
 
-def _broken_number_rule(column: Column, value: float | None) -> str:
+def _broken_number_rule(column: Column, cell: str) -> str:
+    value = _as_number(cell)
+    if value is None and _as_number(cell.replace(",", "")) is not None:
+        return "must be a number with a decimal point and no commas"
     if value is None:
         return "must be a number"
     if not math.isfinite(value):

@@ -40,6 +40,12 @@ def load_table(source: str | Path, *, columns: dict[str, str] | None = None) -> 
         InputError: There is no such file or built-in table, or a cell breaks the schema.
     """
     if str(source) in BUILTIN_TABLES and not Path(source).exists():
+        if columns:
+            raise InputError(
+                f"the built-in table {source} has the names of the schema",
+                got=", ".join(f"--column {name}={header}" for name, header in columns.items()),
+                remedy="Leave --column out; --loss and --flops choose among its columns.",
+            )
         return paper_table()
     path = Path(source)
     if not path.suffix and not path.exists():

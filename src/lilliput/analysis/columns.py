@@ -35,7 +35,7 @@ def choose_flops(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]
         raise InputError(
             f"{table.source} must have a column flops_<convention>",
             got=", ".join(table.columns),
-            remedy="Name the column that holds it: --column flops_hoffmann=HEADER",
+            remedy=table.how_to_name("flops", "flop", "compute"),
         )
     chosen = "flops_reference" if "flops_reference" in present else present[0]
     if len(present) == 1:
@@ -69,7 +69,7 @@ def choose_loss(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
     raise InputError(
         f"{table.source} must have a column loss",
         got=", ".join(table.columns),
-        remedy="Name the column that holds it: --column loss=HEADER",
+        remedy=table.how_to_name("loss"),
     )
 
 

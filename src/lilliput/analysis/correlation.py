@@ -174,7 +174,11 @@ def _default_x(table: Table) -> str:
     for name in ("loss", "loss_reference", "perplexity"):
         if name in table:
             return name
-    raise InputError(f"{table.source} must have a column loss", got=", ".join(table.columns))
+    raise InputError(
+        f"{table.source} must have a column loss",
+        got=", ".join(table.columns),
+        remedy="Choose two columns with --x and --y.",
+    )
 
 
 def _default_y(table: Table) -> str:

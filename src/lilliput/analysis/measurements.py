@@ -143,7 +143,7 @@ def _without(data: Measurements, left_out: NDArray[np.bool_], reason: str) -> Me
             got=f"all {count} {reason}",
             remedy="Leave out fewer updates with --after-step.",
         )
-    warning = f"{count} measurements {reason} were left out"
+    warning = f"Measurements left out: {count} {reason}"
     warning += "; --after-step 0 keeps them." if reason == _WARM_UP else "."
     return replace(
         data.select(~left_out),
@@ -165,7 +165,7 @@ def _runs(table: Table) -> tuple[tuple[str, ...], NDArray[np.intp], tuple[str, .
         pairs = pairs[np.isfinite(pairs[:, 1])]
         repeats = pairs.shape[0] - np.unique(pairs, axis=0).shape[0]
         if repeats:
-            warnings = (f"{repeats} rows repeat run and step of another row with other values.",)
+            warnings = (f"Rows that repeat run and step of another with other values: {repeats}.",)
     return tuple(names.tolist()), codes, warnings
 
 

@@ -82,7 +82,7 @@ def require_column(table: Table, name: str, what: str) -> None:
         raise InputError(
             f"{table.source} must have a column {name} for {what}",
             got=", ".join(table.columns),
-            remedy=f"Name the column that holds it: --column {name}=HEADER",
+            remedy=table.how_to_name(name),
         )
 
 

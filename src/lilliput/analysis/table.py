@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.analysis._cells import Problem, RawTable, checked_column, problems_of, read_raw
+from lilliput.analysis.schema import SCHEMA, describe
 from lilliput.core.errors import InputError
 from lilliput.core.files import atomic_path
 
 FloatArray = NDArray[np.float64]
 _SHOWN_LINES = 5
+_NEARLY = 0.8
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,19 @@ class Table:
         raise InputError(
             f"{self.source} must have a column {name}",
             got=", ".join(self.columns),
-            remedy=f"Name the column that holds it: --column {name}=HEADER",
+            remedy=self.how_to_name(name),
         )
+
+    def how_to_name(self, name: str, *words: str) -> str:
+        """What to write where the column `name` is missing, with the header that looks like it.
+
+        Args:
+            name: Of the schema.
+            words: Parts of a header that give such a column away; by default its name.
+        """
+        near = [h for h in self.columns if any(w in h.lower() for w in words or (name.lower(),))]
+        header = shlex.quote(near[0]) if near else "HEADER"
+        return f"Name the column that holds it: --column {name}={header}"
 
 
 def read_table(path: Path, *, columns: Mapping[str, str] | None = None) -> Table:
@@ -103,7 +118,17 @@ def read_table(path: Path, *, columns: Mapping[str, str] | None = None) -> Table
             remedy="Correct the cell, or leave it empty where nothing was measured.",
         )
     values = {name: checked_column(name, cells) for name, cells in raw.columns.items()}
-    return _without_duplicates(Table(raw.source, values, raw.lines))
+    said = tuple(filter(None, (_misspelt(name) for name in columns or {})))
+    return _without_duplicates(Table(raw.source, values, raw.lines, said))
+
+
+def _misspelt(name: str) -> str:
+    """A sentence about a name given to a column that is nearly one of the schema; else nothing."""
+    known = [column.name.rstrip("_*") for column in SCHEMA]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=_NEARLY)
+    if describe(name) or not near:
+        return ""
+    return f"No analysis looks for a column {name}: the schema has {near[0]}."
 
 
 def check_table(path: Path, *, columns: Mapping[str, str] | None = None) -> list[Problem]:
@@ -113,6 +138,19 @@ def check_table(path: Path, *, columns: Mapping[str, str] | None = None) -> list
         InputError: The file cannot be read at all.
     """
     return problems_of(_renamed(read_raw(path), columns or {}))
+
+
+def header_of(
+    path: Path, *, columns: Mapping[str, str] | None = None
+) -> tuple[list[str], list[str]]:
+    """Columns of a file that the schema knows, and those that are merely carried along.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    names = list(_renamed(read_raw(path), columns or {}).columns)
+    known = [name for name in names if describe(name)]
+    return known, [name for name in names if not describe(name)]
 
 
 def _renamed(raw: RawTable, columns: Mapping[str, str]) -> RawTable:
@@ -142,8 +180,8 @@ def _without_duplicates(table: Table) -> Table:
     lines = table.lines[~keep]
     shown = ", ".join(map(str, lines[:_SHOWN_LINES].tolist()))
     warning = (
-        f"{lines.size} rows repeat an earlier row in every cell and were left out "
-        f"(lines {shown}{', …' if lines.size > _SHOWN_LINES else ''})."
+        f"Rows left out for repeating an earlier one in every cell: {lines.size}, at line {shown}"
+        f"{', …' if lines.size > _SHOWN_LINES else ''}."
     )
     unique = table.select(keep)
     return Table(unique.source, unique.columns, unique.lines, (*unique.warnings, warning))

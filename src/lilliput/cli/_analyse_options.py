@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+import shlex
+from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -100,7 +101,23 @@ def column_mapping(column: ColumnOption = None) -> dict[str, str]:
                 got=repr(name + equals + header),
                 remedy="For example: --column loss=val_loss",
             )
+    names = [name.strip() for name, _, _ in pairs]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ConfigurationError(
+            "--column must name each column of the schema once", got=f"{', '.join(repeated)} twice"
+        )
     return {name.strip(): header.strip() for name, _, header in pairs}
+
+
+def asked_again(table: str, columns: Mapping[str, str], flops: str | None, loss: str | None) -> str:
+    """The table and how its columns were chosen, as the next command must be given them."""
+    words = [table]
+    for name, header in columns.items():
+        words += ["--column", f"{name}={header}"]
+    for option, value in (("--flops", flops), ("--loss", loss)):
+        words += [option, value] if value else []
+    return shlex.join(words)
 
 
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:

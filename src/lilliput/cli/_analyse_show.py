@@ -17,13 +17,23 @@ def interval(record: Mapping[str, Any]) -> str:
     return f"{record['value']:.4g} ({record['low']:.4g} to {record['high']:.4g})"
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things, such as "1 run" or "2 runs"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _show_values(rows: list[tuple[str, Mapping[str, Any]]]) -> None:
+    width = max((len(name) for name, _ in rows), default=0) + 2
+    for name, value in rows:
+        echo(f"  {name:{width}}{interval(value)}")
+
+
 def show_fit(found: Any, with_warnings: bool = True) -> None:
     record = found.as_record()
-    echo(f"{found.law}: R2 {found.r2:.4f}, BIC {found.bic:.1f}, {found.n} points")
-    for name, value in record["parameters"].items():
-        echo(f"  {name:15}{interval(value)}")
-    for value in record["breaks"]:
-        echo(f"  {'break at':15}{interval(value)}")
+    said = f"R2 {found.r2:.4f}, BIC {found.bic:.1f}, {counted(found.n, 'point')}"
+    echo(f"{found.law}: {said}")
+    breaks = [("break at", value) for value in record["breaks"]]
+    _show_values([*record["parameters"].items(), *breaks])
     echo("Laws compared (law, breaks, BIC):")
     for candidate in found.candidates:
         echo(f"  {candidate.law:17}{candidate.n_breaks}  {candidate.bic:9.1f}")
@@ -34,9 +44,8 @@ def show_fit(found: Any, with_warnings: bool = True) -> None:
 def show_size(found: Any) -> None:
     """The best size as a power law of the budget."""
     record = found.as_record()
-    echo(f"{found.law}: best parameters at {found.n} budgets, R2 {found.r2:.4f}")
-    for name, value in record["parameters"].items():
-        echo(f"  {name:15}{interval(value)}")
+    echo(f"{found.law}: best parameters at {counted(found.n, 'budget')}, R2 {found.r2:.4f}")
+    _show_values(list(record["parameters"].items()))
     show_warnings(found.warnings)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lilliput.cli._analyse_options import column_mapping, with_options
-from lilliput.cli._analyse_show import show_warnings
+from lilliput.cli._analyse_show import counted, show_warnings
 from lilliput.cli._frame import EXIT_USER, JsonOption, deliver, echo, suggest
 
 
@@ -23,16 +24,21 @@ def check(
 
     Example: lilliput analyse check runs.csv --column loss=val_loss
     """
-    from lilliput.analysis import check_table
+    from lilliput.analysis import check_table, header_of
 
     problems = check_table(table, columns=columns)
+    known, carried = header_of(table, columns=columns)
 
     def show() -> None:
         for problem in problems:
             echo(f"line {problem.line}, {problem.column}: {problem.rule}: got {problem.got!r}")
-        echo(f"{len(problems)} faults.")
+        echo(f"{counted(len(problems), 'fault')}.")
+        echo(f"Understood: {', '.join(known) or 'no column; name them with --column NAME=HEADER'}.")
+        if carried:
+            echo(f"Carried along: {', '.join(carried)}.")
 
-    deliver({"problems": [problem.as_record() for problem in problems]}, as_json, show)
+    record = {"problems": [problem.as_record() for problem in problems]}
+    deliver(record | {"known": known, "carried": carried}, as_json, show)
     if problems:
         raise typer.Exit(EXIT_USER)
 
@@ -56,8 +62,8 @@ def convert(
     record = {"rows": len(found), "columns": list(found.columns), "path": str(out)}
 
     def show() -> None:
-        echo(f"{len(found)} rows written to {out}.")
+        echo(f"{counted(len(found), 'row')} written to {out}.")
         show_warnings(found.warnings)
-        suggest(f"lilliput analyse fit {out}")
+        suggest(shlex.join(["lilliput", "analyse", "fit", str(out)]))
 
     deliver(record | {"warnings": list(found.warnings)}, as_json, show)

@@ -15,12 +15,20 @@ from lilliput.cli._analyse_options import (
     ResamplesOption,
     SeedOption,
     TableArgument,
+    asked_again,
     column_mapping,
     fit_options,
     one_of,
     with_options,
 )
-from lilliput.cli._analyse_show import interval, show_fit, show_size, show_strategies, show_warnings
+from lilliput.cli._analyse_show import (
+    counted,
+    interval,
+    show_fit,
+    show_size,
+    show_strategies,
+    show_warnings,
+)
 from lilliput.cli._analyse_tables import check, convert
 from lilliput.cli._frame import JsonOption, deliver, echo, suggest
 
@@ -71,7 +79,8 @@ def fit(
 
     def show() -> None:
         show_fit(found)
-        suggest(f"lilliput analyse plan {table} --budget {float(found.flops.max()) * 10:.0e}")
+        again = asked_again(table, columns, flops, loss)
+        suggest(f"lilliput analyse plan {again} --budget {float(found.flops.max()) * 10:.0e}")
 
     deliver(found.as_record(), as_json, show)
 
@@ -107,9 +116,10 @@ def frontier(
     def show() -> None:
         for point in found.points:
             echo(f"{point.flops:12.5g}  {point.loss:8.4f}  {point.run}")
-        echo(f"{len(found.points)} of {found.n_measurements} points, {len(found.runs)} runs.")
+        shown, every = len(found.points), counted(found.n_measurements, "point")
+        echo(f"{shown} of {every}, {counted(len(found.runs), 'run')}.")
         show_warnings(found.warnings)
-        suggest(f"lilliput analyse fit {table}")
+        suggest(f"lilliput analyse fit {asked_again(table, columns, flops, loss)}")
 
     deliver(found.as_record(), as_json, show)
 
@@ -210,7 +220,7 @@ def correlate(
     record = found.as_record()
 
     def show() -> None:
-        echo(f"{found.x} with {found.y}, {found.pearson.n} rows")
+        echo(f"{found.x} with {found.y}, {counted(found.pearson.n, 'row')}")
         for kind in ("pearson", "spearman", "kendall"):
             echo(f"  {kind:9}{interval(record[kind])}")
         for kind, value in found.partial.items():
@@ -263,7 +273,8 @@ def plan(
         if found.shape is not None:
             echo(f"  nearest shape     {found.shape}")
         if found.more_runs_to_halve is not None:
-            echo(f"{found.more_runs_to_halve} more runs would halve the last exponent's interval.")
+            more = counted(found.more_runs_to_halve, "more run")
+            echo(f"{more} would halve the last exponent's interval.")
         show_warnings(found.warnings)
 
     deliver(record, as_json, show)
