@@ -2,10 +2,12 @@
 
 The runs are seeds x learning rates of one shape on the text and the token store of `training.py`. All ways
 take turns in every round; workers are started and warm before the clock runs, and what is timed is the
-whole of each way: building, updates, the two evaluations, checkpoints. Ratios are those of medians.
+whole of each way: building, updates, the two evaluations, checkpoints. Ratios are those of medians. No round is begun
+that would not end within `--minutes` a batch size. On a GPU each way is run once more under torch's profiler, which tells
+for how much of the time no kernel ran: the device waited for launches and the host.
 
     python benchmarks/fleet.py
-    python benchmarks/fleet.py --members 16 --batch 16 64 --updates 6 --rounds 3 --json
+    python benchmarks/fleet.py --members 16 --batch 16 --updates 6 --rounds 3 --json
     python benchmarks/fleet.py --device cuda --members 64 --batch 256 16 --updates 200 --rounds 2 --json
 """
 
@@ -97,6 +99,21 @@ def ways_of(
     return {name: way for name, way in ways.items() if name in (options.ways or ways)}
 
 
+def idle_share(way: Callable[[], list[float]]) -> float:
+    """The share of a way's wall time in which no kernel or copy was on the GPU."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CUDA]) as found:
+        started = time.perf_counter()
+        way()
+        torch.cuda.synchronize()
+        wall = time.perf_counter() - started
+    events = found.events() or ()
+    busy = [e.time_range.elapsed_us() for e in events if e.device_type.name == "CUDA"]
+    return max(0.0, 1 - sum(busy) / 1e6 / wall)
+
+
 def measure(
     options: argparse.Namespace, batch: int, tokens: Path, pool: ProcessExecutor
 ) -> dict[str, Any]:
@@ -104,7 +121,11 @@ def measure(
     ways = ways_of(options, batch, tokens, pool)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     processor: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(options.rounds):
+    begun = time.perf_counter()
+    for turn in range(options.rounds):
+        spent = time.perf_counter() - begun
+        if turn and spent * (turn + 1) / turn > 60 * options.minutes:
+            break
         for name, way in ways.items():
             started = time.perf_counter()
             processor[name].append(sum(way()))
@@ -122,6 +143,10 @@ def measure(
         "device": options.device,
         "seconds": seconds,
         "processor_seconds": processor,
+        "rounds": len(seconds["sequential_1_thread"]),
+        "gpu_idle_share": {name: idle_share(way) for name, way in ways.items()}
+        if options.device == "cuda"
+        else {},
         "tokens_per_s": {name: read / value for name, value in median.items()},
         "ratio_to_sequential_1_thread": _ratios(median),
         "processor_ratio_to_sequential_1_thread": _ratios(
@@ -145,7 +170,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--members", type=int, default=16)
     parser.add_argument("--batch", type=int, nargs="+", default=[64], help="sequences per update")
     parser.add_argument("--updates", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--minutes", type=float, default=8.0, help="per batch size")
     parser.add_argument("--ways", nargs="+", default=None, help="names of the ways; all of them")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--dtype", choices=["auto", "float32", "bfloat16"], default="auto")
@@ -167,11 +193,19 @@ def main() -> None:
         print(json.dumps(rows))
         return
     for row in rows:
-        print(f"{row['members']} runs of {row['shape']}, {row['batch']} sequences an update")
+        print(
+            f"{row['members']} runs of {row['shape']}, {row['batch']} sequences an update, "
+            f"{row['updates']} updates, n={row['rounds']}"
+        )
         for name, ratio in row["ratio_to_sequential_1_thread"].items():
             low, high = min(row["seconds"][name]), max(row["seconds"][name])
             rate = row["tokens_per_s"][name]
-            print(f"  {name:22} {rate:10,.0f} tokens/s  {ratio:5.2f}x  ({low:.1f} to {high:.1f} s)")
+            busy = row["processor_ratio_to_sequential_1_thread"][name]
+            idle = row["gpu_idle_share"].get(name)
+            print(
+                f"  {name:22} {rate:10,.0f} tokens/s  {ratio:5.2f}x  ({low:.1f} to {high:.1f} s)  "
+                f"{busy:5.2f}x by processor time" + (f"  GPU idle {idle:.0%}" if idle else "")
+            )
 
 
 if __name__ == "__main__":

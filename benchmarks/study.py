@@ -1,8 +1,10 @@
 """What the study machinery costs: planning, listing, the overhead of a run, Ray against processes.
 
     python benchmarks/study.py planning listing overhead ray
+    python benchmarks/study.py overhead --runs 4 --steps 20 --rounds 1
 
-Ratios are of medians over rounds in which both sides took turns in this very call.
+Ratios are of medians over rounds in which both sides took turns in this very call. No round is begun that would not end
+within `--minutes` a part.
 """
 
 from __future__ import annotations
@@ -15,12 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from _study_recipe import write_recipe
 
-ROUNDS = 5
 # A worker trains one run at a time, as the plain calls here do.
 ONE_BY_ONE = ["training.fleet_size=1"]
 
@@ -29,13 +30,23 @@ def spread(seconds: list[float]) -> str:
     return f"{statistics.median(seconds):.3f} s ({min(seconds):.3f} to {max(seconds):.3f}, n={len(seconds)})"
 
 
+def rounds_of(given: argparse.Namespace) -> Iterator[int]:
+    """The numbers of the rounds, while there is time for another one."""
+    begun = time.perf_counter()
+    for turn in range(given.rounds):
+        spent = time.perf_counter() - begun
+        if turn and spent * (turn + 1) / turn > 60 * given.minutes:
+            return
+        yield turn
+
+
 def timed(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
 
 
-def planning(folder: Path) -> None:
+def planning(folder: Path, given: argparse.Namespace) -> None:
     """A fresh process that plans the paper's 252 runs, and one that imports the package."""
     importing = "import lilliput.study, lilliput.architecture, lilliput.training"
     plan = (
@@ -43,7 +54,7 @@ def planning(folder: Path) -> None:
         f"plan_study(load_recipe('paper'), Path({str(folder / 'none')!r}))"
     )
     sides: dict[str, list[float]] = {"import": [], "plan": []}
-    for _ in range(ROUNDS + 1):
+    for _ in range(given.rounds + 1):
         for name, code in (("import", importing), ("plan", plan)):
             command = [sys.executable, "-c", code]
             sides[name].append(timed(lambda c=command: subprocess.run(c, check=True)))
@@ -53,7 +64,7 @@ def planning(folder: Path) -> None:
     print(f"plan `paper`         {spread(warm['plan'])}, {ratio:.2f}x the import")
 
 
-def listing(folder: Path, runs: int = 10_000) -> None:
+def listing(folder: Path, given: argparse.Namespace, runs: int = 10_000) -> None:
     """The first and the second listing of 10,000 runs."""
     from lilliput.study import run_index
 
@@ -71,12 +82,12 @@ def listing(folder: Path, runs: int = 10_000) -> None:
         (run / "manifest.json").write_text("{}")
     time.sleep(4)  # Folders younger than the index trusts would be read again.
     first = timed(lambda: run_index(out))
-    later = [timed(lambda: run_index(out)) for _ in range(ROUNDS)]
+    later = [timed(lambda: run_index(out)) for _ in range(given.rounds)]
     print(f"{runs:,} runs: first listing {first:.2f} s, later ones {spread(later)}")
 
 
-def overhead(folder: Path) -> None:
-    """A 20-run study, against the same 20 runs trained by plain calls in one process."""
+def overhead(folder: Path, given: argparse.Namespace) -> None:
+    """A study's runs, against the same runs trained by plain calls in one process."""
     from lilliput.core.executors import InlineExecutor
     from lilliput.core.progress import SILENT
     from lilliput.core.settings import parse_settings
@@ -86,41 +97,36 @@ def overhead(folder: Path) -> None:
     from lilliput.study.stages.training import run_tasks
     from lilliput.training import RunConfig, train
 
-    recipe = load_recipe(str(write_recipe(folder, runs=20, steps=250)), ONE_BY_ONE)
-    out = folder / "study"
-    run_study(recipe, out, executor="inline")
-    tasks = run_tasks(StudyContext(recipe, StudyLayout(out), InlineExecutor(), SILENT))
-    sides: dict[str, list[float]] = {"study": [], "plain": [], "again": []}
-
-    def forget() -> None:
-        for part in ("runs", "tables", "analysis"):
-            shutil.rmtree(out / part)
-        (out / "manifest.json").unlink()
-        manifest = {"kind": "study", "id": claim}
-        (out / "building.json").write_text(json.dumps(manifest))
-
-    claim = json.loads((out / "manifest.json").read_text())["id"]
+    runs = given.runs or 20
+    recipe = load_recipe(str(write_recipe(folder, runs=runs, steps=given.steps or 150)), ONE_BY_ONE)
+    # The texts and the first import of everything, for one run of one update.
+    data = folder / "data"
+    run_study(
+        load_recipe(str(write_recipe(folder, runs=1, steps=1)), ONE_BY_ONE), data, executor="inline"
+    )
+    tasks = run_tasks(StudyContext(recipe, StudyLayout(data), InlineExecutor(), SILENT))
     configs = [parse_settings(RunConfig, task.config) for task in tasks]
-    for turn in range(3):
-        forget()
-        sides["study"].append(timed(lambda: _training_of(recipe, out)))
-        plain = folder / f"plain-{turn}"
+    sides: dict[str, list[float]] = {"study": [], "plain": []}
+    for turn in rounds_of(given):
+        out = folder / f"study-{turn}"
+        for part in ("vocabulary", "corpora", "tokenizers", "tokens"):
+            shutil.copytree(data / part, out / part)
+        sides["study"].append(timed(lambda place=out: _training_of(recipe, place)))
 
-        def train_all(place: Path = plain) -> None:
+        def train_all(place: Path = folder / f"plain-{turn}") -> None:
             for number, (config, task) in enumerate(zip(configs, tasks, strict=True)):
                 train(config, task.tokens, place / str(number))
 
         sides["plain"].append(timed(train_all))
-        run_study(recipe, out, executor="inline")
-        sides["again"].append(timed(lambda: run_study(recipe, out, executor="inline")))
-    study, plain_s = (statistics.median(sides[name]) for name in ("study", "plain"))
-    print(f"20 runs in a study        {spread(sides['study'])}")
-    print(f"20 runs by plain calls    {spread(sides['plain'])}")
+    study, plain = (statistics.median(sides[name]) for name in ("study", "plain"))
+    print(f"{len(tasks)} runs in a study        {spread(sides['study'])}")
+    print(f"{len(tasks)} runs by plain calls    {spread(sides['plain'])}")
+    extra = (study - plain) / len(tasks)
+    print(f"overhead                {(study - plain) / study:.2%}, {extra:.3f} s a run")
+    print("               of which machinery alone, a finished study again:")
+    again = [timed(lambda: _training_of(recipe, folder / "study-0")) for _ in range(3)]
     print(
-        f"overhead                  {(study - plain_s) / study:.2%}, {(study - plain_s) / 20:.3f} s a run"
-    )
-    print(
-        f"a finished study again    {spread(sides['again'])}, {statistics.median(sides['again']) / 20:.3f} s a run"
+        f"                        {spread(again)}, {statistics.median(again) / study:.2%}, {statistics.median(again) / len(tasks):.3f} s a run"
     )
 
 
@@ -140,7 +146,7 @@ def _training_of(recipe: object, out: Path) -> None:
     plan_study(recipe, out)  # pyright: ignore
 
 
-def ray(folder: Path) -> None:
+def ray(folder: Path, given: argparse.Namespace) -> None:
     """Corpus and a 12-run sweep with two workers: processes, and a Ray cluster already started."""
     import ray as ray_library
 
@@ -149,16 +155,18 @@ def ray(folder: Path) -> None:
     ray_library.init(
         num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, log_to_driver=False
     )
-    recipe = load_recipe(str(write_recipe(folder, runs=12, steps=400)), ONE_BY_ONE)
+    recipe = load_recipe(
+        str(write_recipe(folder, runs=given.runs or 12, steps=given.steps or 300)), ONE_BY_ONE
+    )
     sides: dict[str, list[float]] = {"process": [], "ray": []}
-    for turn in range(3):
+    for turn in rounds_of(given):
         for name, seconds in sides.items():
             out = folder / f"{name}-{turn}"
             seconds.append(timed(lambda n=name, o=out: run_study(recipe, o, executor=n, workers=2)))
     ray_library.shutdown()
     ratio = statistics.median(sides["process"]) / statistics.median(sides["ray"])
     for name, seconds in sides.items():
-        print(f"12 runs, {name:<8} {spread(seconds)}")
+        print(f"{given.runs or 12} runs, {name:<8} {spread(seconds)}")
     print(f"Ray reaches {ratio:.2f}x the speed of processes")
 
 
@@ -166,9 +174,14 @@ def main() -> None:
     parts = {"planning": planning, "listing": listing, "overhead": overhead, "ray": ray}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", default=list(parts), choices=list(parts))
-    for name in parser.parse_args().parts:
+    parser.add_argument("--runs", type=int, help="of a study; 20 for overhead, 12 for ray")
+    parser.add_argument("--steps", type=int, help="updates a run; 150 for overhead, 300 for ray")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--minutes", type=float, default=8.0, help="of the rounds of a part")
+    given = parser.parse_args()
+    for name in given.parts:
         with tempfile.TemporaryDirectory(prefix="lilliput-bench-") as folder:
-            parts[name](Path(folder))
+            parts[name](Path(folder), given)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,10 @@ def disturb(recipe: Path, out: Path, given: argparse.Namespace) -> Counter[str]:
         if process.poll() is not None and process.returncode == 0:
             return blows
         if process.poll() is None:
-            blows[strike(process, rng)] += 1
+            under_way = is_training(out)
+            blow = strike(process, rng)
+            blows[blow] += 1
+            blows["while_training"] += bool(blow) and under_way
         if process.poll() is not None:
             process = start(recipe, out, given)
     if process.wait() != 0:  # The last blow ended the driver.
@@ -136,6 +139,11 @@ def newest(out: Path) -> float:
         except FileNotFoundError:  # Renamed while we looked.
             continue
     return max(times)
+
+
+def is_training(out: Path) -> bool:
+    """Whether some run has begun and is not done."""
+    return any(not (p.parent / "manifest.json").exists() for p in out.glob("runs/*/run.json"))
 
 
 def require_end(process: subprocess.Popen[bytes], out: Path) -> None:
