@@ -5,8 +5,9 @@ padded to the longest of a batch; and that under bfloat16 autocast, where the pr
 same model, examples, epochs, batch size and seeds, in float32 and, where the processor has it, bfloat16.
 
 A side's time is that of training and of predicting the dev set, for both tasks and all seeds, in turns with the
-other sides, after one warm-up each. Loading and tokenising count for us and not for the peer. Speed is training
-examples per second, which needs no whole epoch of 5,000: --train takes the first examples of each task.
+other sides, after one warm-up each: seconds of processor time, which a busy machine moves less than those of the
+clock, printed beside them. Loading and tokenising count for us and not for the peer. Speed is training examples per
+second of processor time, which needs no whole epoch of 5,000: --train takes the first examples of each task.
 
     python benchmarks/evaluation_fine_tuning.py --data GLUE_FOLDER [--train 480] [--dev 160] [--repeats 3] [--json]
 """
@@ -75,6 +76,11 @@ def read_sets(data: Path, train: int, dev: int):
     return sets
 
 
+def now() -> np.ndarray:
+    """Seconds of processor time and of the clock."""
+    return np.array([time.process_time(), time.perf_counter()])
+
+
 def our_way(model, encoder, epochs, *, dtype: str):
     settings = FineTuningSettings(
         dtype=dtype,
@@ -83,13 +89,13 @@ def our_way(model, encoder, epochs, *, dtype: str):
     )  # fmt: skip
 
     def run(sets):
-        started = time.perf_counter()
+        started = now()
         for task, learned, scored in sets.values():
             texts = encode_examples(encoder, learned, MAX_SEQ_LENGTH)
             train = LabelledTexts(texts, learned.labels, False, encoder.special.pad)
             dev = {"dev": encode_examples(encoder, scored, MAX_SEQ_LENGTH)}
             fine_tune_seeds(model, task, train, dev, settings)
-        return time.perf_counter() - started
+        return now() - started
 
     return run
 
@@ -129,13 +135,13 @@ def peer_way(folder: Path, epochs: int, *, pads_to_max: bool, bf16: bool):
             model, arguments, train_dataset=train, eval_dataset=dev, data_collator=collator
         )
         trainer.remove_callback(PrinterCallback)
-        started = time.perf_counter()
+        started = now()
         trainer.train()
         trainer.predict(dev)
-        return time.perf_counter() - started
+        return now() - started
 
     def run(sets):
-        total = 0.0
+        total = np.zeros(2)
         for _, learned, scored in sets.values():
             train, dev = encode(learned), encode(scored)
             with tempfile.TemporaryDirectory() as scratch:
@@ -178,14 +184,19 @@ def main() -> None:
             ways["Trainer, dynamic padding, bf16"] = peer_way(
                 folder, epochs, pads_to_max=False, bf16=True
             )
-        ways = {name: way for name, way in ways.items() if options.only in name or "ours" in name}
+        ways = {
+            name: way
+            for name, way in ways.items()
+            if any(one in name for one in options.only.split(",")) or name.startswith("ours")
+        }
         for way in ways.values():
             way(short)
-        times: dict[str, list[float]] = {name: [] for name in ways}
+        times: dict[str, list[list[float]]] = {name: [] for name in ways}
         for _ in range(options.repeats):
             for name, way in ways.items():
-                times[name].append(way(sets))
-                print(f"{name}: {times[name][-1]:.1f} s", file=sys.stderr, flush=True)
+                times[name].append(way(sets).tolist())
+                spent, elapsed = times[name][-1]
+                print(f"{name}: {spent:.1f} s, clock {elapsed:.1f}", file=sys.stderr, flush=True)
     report(times, options, sum(len(learned) for _, learned, _ in sets.values()))
 
 
@@ -197,19 +208,19 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", default="", help="peers whose name holds this, such as dynamic")
+    parser.add_argument("--only", default="", help="peers whose name holds one of these, by commas")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 
-def report(times: dict[str, list[float]], options: argparse.Namespace, examples: int) -> None:
+def report(times: dict[str, list[list[float]]], options: argparse.Namespace, examples: int) -> None:
     seen = examples * options.epochs * len(SEEDS)
-    speeds = {name: sorted(seen / t for t in found) for name, found in times.items()}
+    speeds = {name: sorted(seen / spent for spent, _ in found) for name, found in times.items()}
     medians = {name: statistics.median(found) for name, found in speeds.items()}
     record = {
         "settings": {k: str(v) for k, v in vars(options).items() if k != "data"},
         "torch": torch.__version__,
-        "times_s": times,
+        "processor_and_clock_s": times,
         "examples_per_s": medians,
         "ratio": {
             name: {other: medians[name] / value for other, value in medians.items()}

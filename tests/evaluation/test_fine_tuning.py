@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.evaluation import plain_fine_tuning as plain
 
 from lilliput.architecture import ModelConfig
 from lilliput.core.errors import ConfigurationError, NonFiniteLossError
@@ -20,11 +21,12 @@ from lilliput.evaluation.encoding import lay_end_to_end
 from lilliput.evaluation.fine_tuning import (
     LabelledTexts,
     LinearSchedule,
-    forward,
+    Member,
     predict,
     train_epochs,
 )
 from lilliput.evaluation.seeds import fine_tune_seeds
+from lilliput.evaluation.stack import ClassifierStack
 from lilliput.models import build_model
 
 lengths = st.lists(st.integers(3, 40), min_size=1, max_size=200).map(np.array)
@@ -84,6 +86,11 @@ def _settings(**changes):
     return FineTuningSettings.model_validate(values | changes)
 
 
+def _stack(settings, seeds=(0,)):
+    models = [Classifier(_encoder(), 2, settings, seed) for seed in seeds]
+    return ClassifierStack(models, seeds, settings)
+
+
 def _data(count=160, seed=0, *, is_regression=False, top=40):
     """Sentences whose label is whether they hold the token 10 (or how often the token 11 occurs)."""
     rng = np.random.default_rng(seed)
@@ -125,8 +132,7 @@ def test_bfloat16_learns_the_same_and_rounds():
             _encoder(), load_task("sst2"), _data(320), {"dev": scored.texts}, settings
         )
         assert (found.predictions["dev"] == scored.labels).mean() > 0.9  # chance: 0.5 +- 0.025
-        model = Classifier(_encoder(), 2, settings, seed=0)
-        outputs.append(predict(model, scored.texts, settings, pad=1))
+        outputs.append(predict(_stack(settings), scored.texts, settings, pad=1))
     # Products of 8 bits of mantissa in three layers, on outputs near 0.1.
     np.testing.assert_allclose(outputs[1], outputs[0], atol=5e-3)
     assert not np.array_equal(outputs[1], outputs[0])
@@ -156,10 +162,9 @@ def test_leaving_out_words_a_task_never_sees_changes_no_prediction(layout):
     )
     for number, seed in enumerate(settings.seeds):
         whole = Classifier(copy.deepcopy(_encoder(layout)), 2, settings, seed)
-        order = fine_tune_rows(train)
-        for _ in train_epochs(whole, order, settings, learning_rate=5e-3, epochs=2, seed=seed):
-            pass
-        expected = predict(whole, scored.texts, settings, 1).argmax(1)
+        rows = fine_tune_rows(train)
+        plain.train(whole, rows, settings, learning_rate=5e-3, epochs=2, seed=seed)
+        expected = plain.predict(whole, scored.texts, 1).argmax(1)
         assert found.predictions["dev"][number].tolist() == expected.tolist()
 
 
@@ -176,20 +181,16 @@ def test_word_rows_outside_the_model_are_refused():
 
 
 def test_padding_changes_nothing_unless_it_is_attended_to():
-    data = _data(30)
-    rows = np.arange(30)
-    model = Classifier(_encoder(), 2, _settings(), 0).eval()
-    with torch.no_grad():
-        plain = forward(model, data.texts, rows, _settings(), 1)
-        padded = forward(model, data.texts, rows, _settings(pad_to_max=True), 1)
-        alone = torch.cat(
-            [forward(model, data.texts, rows[i : i + 1], _settings(), 1) for i in rows]
-        )
-        torch.testing.assert_close(padded, plain)
-        torch.testing.assert_close(alone, plain)
-        careless = _settings(pad_to_max=True, attend_to_padding=True)
-        seen = Classifier(_encoder(), 2, careless, 0).eval()
-        assert not torch.allclose(forward(seen, data.texts, rows, careless, 1), plain)
+    texts = _data(30).texts
+
+    def found(**changes):
+        settings = _settings(**changes)
+        return predict(_stack(settings), texts, settings, 1)
+
+    np.testing.assert_allclose(found(pad_to_max=True), found(), atol=1e-6)
+    np.testing.assert_allclose(found(eval_batch_tokens=1), found(), atol=1e-6)
+    careless = found(pad_to_max=True, attend_to_padding=True)
+    assert not np.allclose(careless, found(), atol=1e-6)
 
 
 @pytest.mark.parametrize("layout", ["roberta", "llama"])
@@ -210,10 +211,10 @@ def test_seeds_differ_and_repeat():
     data = _data(64)
 
     def outputs(seed):
-        model = Classifier(_encoder(), 2, settings, seed)
-        for _ in train_epochs(model, data, settings, learning_rate=5e-3, epochs=1, seed=seed):
+        stack = _stack(settings, (seed,))
+        for _ in train_epochs(stack, data, settings, [Member(5e-3, seed)], epochs=1):
             pass
-        return predict(model, data.texts, settings, 1)
+        return predict(stack, data.texts, settings, 1)
 
     before = torch.random.get_rng_state()
     first = outputs(0)

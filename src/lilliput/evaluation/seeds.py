@@ -13,13 +13,18 @@ from numpy.typing import NDArray
 from lilliput.core.seeding import generator
 from lilliput.evaluation.classifier import Classifier, keep_word_rows
 from lilliput.evaluation.encoding import EncodedTexts
-from lilliput.evaluation.fine_tuning import LabelledTexts, predict, train_epochs
+from lilliput.evaluation.fine_tuning import LabelledTexts, Member, predict, train_epochs
 from lilliput.evaluation.scores import seed_values
 from lilliput.evaluation.settings import FineTuningSettings
+from lilliput.evaluation.stack import ClassifierStack
 from lilliput.evaluation.tasks import TaskDefinition
 from lilliput.models import LanguageModel
+from lilliput.training.allocator import keep_freed_memory
 
 FloatArray = NDArray[np.float64]
+STACK_SIZE = 4
+"""Classifiers computed at once; on a processor more fall out of its caches."""
+STACK_SIZE_GPU = 32
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ def fine_tune_seeds(
         settings: Everything else.
         device: Where to compute.
     """
+    if device == "cpu":
+        keep_freed_memory()
     base, train, scored = _cut_to_task(start, train, scored)
     rows = _drawn_rows(len(train), settings.max_train_examples)
     held: NDArray[np.intp] = rows[:0]
@@ -74,29 +81,41 @@ def fine_tune_seeds(
         held, rows = rows[:cut], rows[cut:]
     fitted, scaling = _scaled(_part(train, rows), settings)
     sets = dict(scored) | {_HELD: _take(train.texts, held)} if len(held) else dict(scored)
-    results: list[tuple[float, int, dict[str, FloatArray]]] = []
     stops = _stops(settings)
-    for learning_rate in _rates(settings):
-        by_stop: dict[int, list[dict[str, FloatArray]]] = {stop: [] for stop in stops}
-        for seed in settings.seeds:
-            model = Classifier(copy.deepcopy(base), task.num_outputs, settings, seed).to(device)
-            epochs = train_epochs(
-                model, fitted, settings, learning_rate=learning_rate, epochs=max(stops), seed=seed
-            )
-            for epoch in epochs:
-                if epoch in by_stop:
-                    found = {
-                        name: _decide(predict(model, texts, settings, train.pad), task, scaling)
-                        for name, texts in sets.items()
+    # Rate and stop to the predictions of its seeds, in order.
+    found: dict[tuple[float, int], list[dict[str, FloatArray]]] = {}
+    for members in _stacks(settings, device):
+        models = [
+            Classifier(copy.deepcopy(base), task.num_outputs, settings, one.seed).to(device)
+            for one in members
+        ]
+        stack = ClassifierStack(models, [one.seed for one in members], settings)
+        for epoch in train_epochs(stack, fitted, settings, members, epochs=max(stops)):
+            if epoch in stops:
+                outputs = {
+                    name: predict(stack, texts, settings, train.pad) for name, texts in sets.items()
+                }
+                for number, one in enumerate(members):
+                    decided = {
+                        name: _decide(out_KNC[number], task, scaling)
+                        for name, out_KNC in outputs.items()
                     }
-                    by_stop[epoch].append(found)
-        for stop, found in by_stop.items():
-            stacked = {name: np.stack([one[name] for one in found]) for name in sets}
-            results.append((learning_rate, stop, stacked))
+                    found.setdefault((one.learning_rate, epoch), []).append(decided)
+    results = [
+        (rate, stop, {name: np.stack([one[name] for one in by_seed]) for name in sets})
+        for (rate, stop), by_seed in found.items()
+    ]
     return _choose(results, task, train.labels[held])
 
 
 _HELD = "\x00held-out"
+
+
+def _stacks(settings: FineTuningSettings, device: str) -> list[list[Member]]:
+    """Every rate under every seed, cut into stacks."""
+    members = [Member(rate, seed) for rate in _rates(settings) for seed in settings.seeds]
+    size = STACK_SIZE_GPU if device.startswith("cuda") else STACK_SIZE
+    return [members[i : i + size] for i in range(0, len(members), size)]
 
 
 def _rates(settings: FineTuningSettings) -> Sequence[float]:

@@ -68,7 +68,7 @@ class FineTuningSettings(Settings):
     )
     dtype: Literal["float32", "bfloat16"] = Field(
         default="float32",
-        description="Of the matrix products; bfloat16 is faster where the processor has it, and moves scores a little.",
+        description="Of matrix products and activations; weights, gradients' sums and moments stay float32. bfloat16 is faster where the processor has it, and moves scores a little.",
     )
     pad_to_max: bool = Field(default=False, description="Pad every input to max_seq_length.")
     attend_to_padding: bool = Field(default=False, description="Let padding be attended to.")
@@ -76,8 +76,8 @@ class FineTuningSettings(Settings):
         default=None, description="Train on at most this many examples, drawn once for all seeds."
     )
     eval_batch_tokens: PositiveInt = Field(
-        default=8192,
-        description="Tokens per forward pass in prediction; memory decides, results do not.",
+        default=4096,
+        description="Tokens of all stacked models per forward pass in prediction; speed and memory decide, results do not.",
     )
     resamples: PositiveInt = Field(
         default=1000, description="Bootstrap draws behind each interval."
