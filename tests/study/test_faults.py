@@ -266,7 +266,12 @@ def test_two_drivers_do_not_share_a_folder(command: StudyCommand, finished_study
     wait_for(is_training(command.out), process)
     os.kill(process.pid, signal.SIGSTOP)  # However slow this machine, the first is not done yet.
     code, record = command.finish("--executor", "inline")
+    seen, status = command.finish(verb="status")
+    finished = len(list(command.out.glob("runs/*/manifest.json")))
     os.kill(process.pid, signal.SIGCONT)
+    # From another terminal the status is what lies in the files.
+    assert (seen, status["runs"], status["done"], status["failed"]) == (0, 4, finished, 0)
+    assert finished < 4
     assert code == 2
     assert record["error"]["code"] == "occupied_folder"
     assert "study status" in record["error"]["try"]

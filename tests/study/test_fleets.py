@@ -19,6 +19,7 @@ from lilliput.study.stages import training as stage
 from lilliput.study.stages.groups import RunTask, task_groups
 from lilliput.study.stages.training import train_group, train_runs
 from lilliput.training import RunConfig, run_identity
+from lilliput.training.engine import Engine
 from lilliput.training.fleet.stack import Stack
 
 
@@ -82,6 +83,29 @@ def test_what_was_begun_keeps_its_grouping(tokens, tmp_path, monkeypatch):
     alone = tasks_in(tmp_path / "alone", tokens, RUNS[:3], 1)
     train_group(task_groups(alone[:1])[0])
     assert sizes(task_groups(tasks_in(tmp_path / "alone", tokens, RUNS[:3], 8))) == [1, 2]
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_run_that_raises_is_marked_and_told_where(tokens, tmp_path, monkeypatch, size):
+    """Alone or in a fleet; an error of torch or Python is not the end of the study."""
+    tasks = tasks_in(tmp_path, tokens, RUNS[:2], size)
+
+    def burst(*_: object) -> None:
+        raise RuntimeError("CUDA error: out of memory")
+
+    groups = task_groups(tasks)
+    with monkeypatch.context() as patch:
+        patch.setattr(Stack, "update", burst)
+        patch.setattr(Engine, "update", burst)
+        failed = [name for group in groups for name, _ in train_group(group)]
+    assert sorted(failed) == ["run 0", "run 1"]
+    record = read_json(tasks[0].out / FAILURE)
+    assert record["code"] == "run_raised"
+    assert record["got"].startswith(
+        "RuntimeError: CUDA error: out of memory (test_fleets.py, line "
+    )
+    assert [train_group(group) for group in groups] == [[]] * len(groups)
+    assert all(is_artefact(task.out) and not (task.out / FAILURE).exists() for task in tasks)
 
 
 @contextmanager

@@ -82,6 +82,8 @@ def test_a_study_finds_and_uses_a_rate_for_each_shape(recipe_file: Path, tmp_pat
         'shapes = ["8/8/16/1/1", "8/16/32/2/1"]',
         'shapes = ["8/8/16/1/1", "8/16/32/2/1"]\nlearning_rates = "search"',
     )
+    # The sweep of a shape is one fleet.
+    text = text.replace('dtype = "float32"', 'dtype = "float32"\nfleet_size = 3')
     text += "\n[search]\nlearning_rates = [1e-4, 1e-2, 1e30]\nmax_steps = 20\n"
     path = tmp_path / "search.toml"
     path.write_text(text)
@@ -98,6 +100,10 @@ def test_a_study_finds_and_uses_a_rate_for_each_shape(recipe_file: Path, tmp_pat
     }
     assert used == set(rates.items())
     assert [t["loss"] for t in found["trials"] if t["learning_rate"] == 1e30] == [None, None]
+    fleets = {
+        len(json.loads(p.read_text())["fleet"]) for p in study.out.glob("search/runs/*/plan.json")
+    }
+    assert fleets == {3}
     code, record = study.finish("--executor", "inline")
     assert (code, record["skipped"], record["search_runs"]) == (0, 4, 0)
 
