@@ -74,6 +74,9 @@ def test_a_study_killed_while_it_grows_goes_on(command: StudyCommand, finished_s
 )  # fmt: skip
 def test_what_leaves_all_that_is_there_alone_is_let_in(recipe_file, tmp_path, change, runs, scores):
     growth = growth_of(tmp_path, changed(recipe_file), changed(recipe_file, change))
+    assert growth.sentence().startswith(
+        "added to the study" if runs or scores else "the recipe has"
+    )
     assert (len(growth.runs), growth.scores) == (runs, scores)
 
 

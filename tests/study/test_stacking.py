@@ -11,6 +11,7 @@ import pytest
 from tests.study.test_fleets import _unwatched, sizes, tasks_in
 from tests.training.conftest import write_store
 
+from lilliput.core.errors import DiskFullError
 from lilliput.core.executors import InlineExecutor
 from lilliput.core.files import read_json, write_json
 from lilliput.core.progress import SILENT
@@ -121,6 +122,16 @@ def test_long_work_is_tried_first_and_short_work_is_not(tokens, tmp_path, monkey
     # Either way the runs are what they would be: the stage ends well.
     trained = stage.train_runs(context_of(tmp_path / "long"))
     assert (len(trained.done), trained.failures) == (2, ())
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(tokens, tmp_path, monkeypatch):
+    def refuse(path: Path, _: object) -> None:
+        raise DiskFullError(f"{path} must be writable")
+
+    monkeypatch.setattr(stacking, "_TRIAL_S", 0.01)
+    monkeypatch.setattr(stacking, "write_json", refuse)
+    tasks = [replace(t, flops=1e15) for t in tasks_in(tmp_path, tokens, SEEDS[:2], "auto")]
+    assert sizes(planned(tmp_path, tasks)) == [1, 1]
 
 
 def test_a_stack_that_does_not_fit_does_not_pay(tokens, tmp_path, monkeypatch):

@@ -40,7 +40,9 @@ class Growth:
             first, *others = self.runs
             parts.append(f"{1 + len(others)} runs ({first}, …)" if others else f"1 run ({first})")
         parts += [f"scores on {suite}" for suite in self.scores]
-        return f"added to the study: {' and '.join(parts) or 'no run'}"
+        if not parts:
+            return "the recipe has changed in what leaves the study's runs as they are"
+        return f"added to the study: {' and '.join(parts)}"
 
 
 def growth_of(out: Path, before: Recipe, after: Recipe) -> Growth:

@@ -92,8 +92,13 @@ def _stack_sizes(context: StudyContext, tasks: Sequence[RunTask]) -> dict[StackK
         for trial in missing_trials(members[0].run_config, len(members), workers)
     ]
     if trials:
-        with context.reporter.task("trials of stacks", total=len(trials)):
-            make_trials(trials, workers, context.executor.map)
+        try:
+            with context.reporter.task("trials of stacks", total=len(trials)):
+                make_trials(trials, workers, context.executor.map)
+        except (
+            LilliputError
+        ) as error:  # A home that may not be written is no reason to train nothing.
+            context.reporter.say(f"runs are not stacked beyond what was tried: {error}")
     sizes: dict[StackKey, int] = {}
     for key, members in by_key.items():
         stack = best_stack(members[0].run_config, len(members), workers)
