@@ -76,6 +76,10 @@ def test_four_runs_share_one_device(cluster: Any, tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 4
 
 
+def test_as_many_work_at_once_as_shares_of_the_device_allow(workers: RayExecutor) -> None:
+    assert [workers.reserving(share).workers for share in (0, 0.25, 0.5, 1)] == [2, 2, 2, 1]
+
+
 def sleep_and_save(folder: str) -> None:
     """Work that would take an hour, and takes two seconds to save when it is interrupted."""
     Path(folder, f"started-{os.getpid()}").touch()

@@ -98,10 +98,13 @@ class RayExecutor(ClosingExecutor):
         return self._ray.remote(**options)(_work)
 
     def reserving(self, num_gpus: float) -> RayExecutor:
-        """The same cluster, each task with that share of a GPU if the cluster has any."""
+        """The same cluster, each task with that share of a GPU if the cluster has any, and `workers` as that allows."""
         twin = copy(self)
         twin._owns_cluster = False
         twin._remote = self._make_remote(num_gpus)
+        gpus = self._ray.cluster_resources().get("GPU", 0)
+        if gpus and num_gpus:
+            twin.workers = max(1, min(self.workers, int(gpus / num_gpus)))
         return twin
 
     def __enter__(self) -> RayExecutor:
