@@ -108,7 +108,7 @@ def test_long_work_is_tried_first_and_short_work_is_not(tokens, tmp_path, monkey
     tasks = tasks_in(tmp_path, tokens, SEEDS[:2], "auto")
     monkeypatch.setattr(stage, "watching", _unwatched)
     monkeypatch.setattr(stage, "run_tasks", lambda _: tasks)
-    monkeypatch.setattr(stacking, "_TRIAL_S", 0.01)
+    monkeypatch.setattr(stacking, "_MOST_STEPS", 3)
     planned(tmp_path / "short", tasks)
     assert not (cache / "lilliput" / "stacks").exists()
     long = [replace(task, flops=1e15) for task in tasks]
@@ -128,7 +128,7 @@ def test_a_cache_that_cannot_be_written_stops_nothing(tokens, tmp_path, monkeypa
     def refuse(path: Path, _: object) -> None:
         raise DiskFullError(f"{path} must be writable")
 
-    monkeypatch.setattr(stacking, "_TRIAL_S", 0.01)
+    monkeypatch.setattr(stacking, "_MOST_STEPS", 3)
     monkeypatch.setattr(stacking, "write_json", refuse)
     tasks = [replace(t, flops=1e15) for t in tasks_in(tmp_path, tokens, SEEDS[:2], "auto")]
     assert sizes(planned(tmp_path, tasks)) == [1, 1]
@@ -141,9 +141,18 @@ def test_a_stack_that_does_not_fit_does_not_pay(tokens, tmp_path, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(fleet.run, "train_fleet", full)
-    monkeypatch.setattr(stacking, "_TRIAL_S", 0.01)
+    monkeypatch.setattr(stacking, "_MOST_STEPS", 3)
     config = tasks_in(tmp_path, tokens, SEEDS, "auto")[0].run_config
     assert Stack(**measure_stack((config.model_dump(mode="json"), 4))).speedup == 0.0
+
+
+def test_updates_longer_than_a_trial_are_not_stacked(tokens, tmp_path, monkeypatch):
+    from lilliput.training import fleet
+
+    monkeypatch.setattr(fleet.run, "train_fleet", None)
+    monkeypatch.setattr(stacking, "_TRIAL_S", 1e-9)
+    config = tasks_in(tmp_path, tokens, SEEDS, "auto")[0].run_config
+    assert Stack(**measure_stack((config.model_dump(mode="json"), 4))).speedup == 1.0
 
 
 def test_a_plan_foretells_the_stacks_and_their_hours(recipe_file: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ rounding and nothing else.
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lilliput.core.errors import LilliputError
 from lilliput.core.files import read_json, write_json
 from lilliput.core.hashing import content_id
 from lilliput.core.progress import Reporter
@@ -150,50 +152,70 @@ def _path(config: RunConfig, size: int, workers: int) -> Path:
 
 def measure_stack(trial: Trial) -> dict[str, Any]:
     """Train one run, and a stack of them, in turns in this process; the record of a `Stack`."""
-    from lilliput.training import train
-    from lilliput.training.fleet import FleetMember, train_fleet
-
     config, size = parse_settings(RunConfig, trial[0]), trial[1]
-    with tempfile.TemporaryDirectory(prefix="lilliput-trial-") as name:
-        folder = Path(name)
-        store = invented_store(folder / "tokens", config)
-
-        def alone(steps: int, turn: int) -> float:
-            return train(shortened(config, steps), store, folder / f"alone-{turn}").tokens_per_s
-
-        def stacked(steps: int, turn: int) -> float:
-            short = shortened(config, steps)
-            members = [
-                FleetMember(
-                    short.model_copy(update={"seed": seed}), folder / f"stack-{turn}-{seed}"
-                )
-                for seed in range(size)
-            ]
-            results = train_fleet(members, store)
-            for result in results:
-                if isinstance(result, Exception):
-                    raise result
-            # Members share the time of an update, so that the rate of each is that of all.
-            return statistics.median(
-                r.tokens_per_s for r in results if not isinstance(r, Exception)
-            )
-
-        seconds = _seconds_per_update(config, alone(_FEWEST_STEPS, -1))
-        steps = _within(_TRIAL_S / seconds)
-        rates: list[tuple[float, float]] = []
-        try:
-            stacked(_FEWEST_STEPS, -1)
-            for turn in range(_ROUNDS):
-                rates.append((stacked(_within(steps / size), turn), alone(steps, turn)))
-        except (MemoryError, RuntimeError):  # Torch's own for a full device among them.
-            rates = [(0.0, alone(steps, _ROUNDS))]
-    together, by_itself = (statistics.median(column) for column in zip(*rates, strict=True))
+    with tempfile.TemporaryDirectory(prefix="lilliput-trial-") as folder:
+        bench = _Bench(config, Path(folder))
+        together, by_itself = _rates(bench, size)
     return asdict(Stack(size, together, by_itself, peak_memory(), peak_on_device()))
 
 
-def _seconds_per_update(config: RunConfig, tokens_per_s: float) -> float:
-    return config.training.global_batch_size * config.training.max_seq_length / tokens_per_s
+def _rates(bench: _Bench, size: int) -> tuple[float, float]:
+    """Tokens a second of a stack and of a run alone: medians of rounds in turns."""
+    first = bench.alone(_FEWEST_STEPS)
+    seconds = bench.tokens_per_update / first
+    if seconds > _TRIAL_S:
+        # What a stack saves is the start of each operation: nothing, next to updates as long as these.
+        return first, first
+    steps = _within(_TRIAL_S / seconds)
+    rates: list[tuple[float, float]] = []
+    try:
+        bench.stacked(size, _FEWEST_STEPS)
+        for _ in range(_ROUNDS):
+            rates.append((bench.stacked(size, _within(steps / size)), bench.alone(steps)))
+    except (MemoryError, RuntimeError):  # Torch's own for a full device among them.
+        return 0.0, first
+    together, alone = zip(*rates, strict=True)
+    return statistics.median(together), statistics.median(alone)
 
 
 def _within(steps: float) -> int:
     return min(_MOST_STEPS, max(_FEWEST_STEPS, round(steps)))
+
+
+class _Bench:
+    """Trains short runs of one shape on invented tokens, each in a folder of its own."""
+
+    def __init__(self, config: RunConfig, folder: Path) -> None:
+        self._config, self._folder = config, folder
+        self._store = invented_store(folder / "tokens", config)
+        self._numbers = itertools.count()
+
+    @property
+    def tokens_per_update(self) -> float:
+        """At most, in sequences of full length."""
+        return self._config.training.global_batch_size * self._config.training.max_seq_length
+
+    def alone(self, steps: int) -> float:
+        """Tokens a second of one run."""
+        from lilliput.training import train
+
+        return train(shortened(self._config, steps), self._store, self._place()).tokens_per_s
+
+    def stacked(self, size: int, steps: int) -> float:
+        """Tokens a second of a stack: its members share the time of an update, so the rate of each is that of all."""
+        from lilliput.training.fleet import FleetMember, train_fleet
+
+        short = shortened(self._config, steps)
+        members = [
+            FleetMember(short.model_copy(update={"seed": seed}), self._place())
+            for seed in range(size)
+        ]
+        rates: list[float] = []
+        for result in train_fleet(members, self._store):
+            if isinstance(result, LilliputError):
+                raise result
+            rates.append(result.tokens_per_s)
+        return statistics.median(rates)
+
+    def _place(self) -> Path:
+        return self._folder / str(next(self._numbers))
