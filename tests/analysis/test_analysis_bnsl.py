@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lilliput.analysis import FitOptions, Form, analyse_fit, fit_form, read_table
-from lilliput.analysis.bnsl import _Problem
+from lilliput.analysis.bnsl import BnslProblem
 
 # arXiv 2210.14891, repository ethancaballero/broken_neural_scaling_laws: four-digit addition.
 A, B, C0, C1, D1, F1 = 0.413884, 2.277273, 0.0550773, 5.66290, 612.5836, 0.0591930
@@ -66,7 +66,7 @@ def test_points_up_to_390_fit_and_yet_do_not_tell(csv_file):
 def test_the_jacobian_is_the_derivative():
     rng = np.random.default_rng(0)
     x = np.sort(rng.uniform(-3, 3, 20))
-    problem = _Problem(x, np.log(1 + np.exp(-x)), 2)
+    problem = BnslProblem(x, np.log(1 + np.exp(-x)), 2)
     theta = np.array([[0.2, 0.1, 0.3, 0.5, -1.0, -1.2, -0.4, 0.8, -0.5]])
     _, jacobian = problem.residuals(theta)
     for i in range(theta.shape[1]):

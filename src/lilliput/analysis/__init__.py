@@ -9,7 +9,7 @@ nothing of training and never imports torch.
 from lilliput.analysis._cells import Problem
 from lilliput.analysis.acceptability import Acceptability, acceptability, net_benefit
 from lilliput.analysis.break_test import BreakTest, bootstrap_break_test
-from lilliput.analysis.breaks import davies_p, exponent_against_cut, profile_interval
+from lilliput.analysis.breaks import davies_p, exponent_against_cut
 from lilliput.analysis.builtin import BUILTIN_TABLES, load_table, paper_table
 from lilliput.analysis.candidates import LAWS, SIZE_LAWS, Form, fit_form
 from lilliput.analysis.coefficients import partial_correlation
@@ -47,6 +47,7 @@ from lilliput.analysis.isoflop import (
 from lilliput.analysis.measurements import Measurements, measurements_of
 from lilliput.analysis.parametric import ParametricFit, fit_parametric, optimum
 from lilliput.analysis.planning import Plan, analyse_plan
+from lilliput.analysis.profile import profile_interval
 from lilliput.analysis.repeated import MUENNIGHOFF, RepeatedDataLaw
 from lilliput.analysis.repeated_fit import fit_repeated, fit_repetition
 from lilliput.analysis.resampling import RESAMPLE_WAYS, cluster_draws

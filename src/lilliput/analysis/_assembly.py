@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from lilliput.analysis._verdicts import fit_warnings
 from lilliput.analysis.break_test import BreakTest
-from lilliput.analysis.breaks import davies_p, exponent_against_cut, profile_interval
+from lilliput.analysis.breaks import davies_p, exponent_against_cut
 from lilliput.analysis.curves import CurveFit, covariance_of
 from lilliput.analysis.diagnostics import residual_diagnostics
 from lilliput.analysis.fit_options import FitOptions, Rows
 from lilliput.analysis.measurements import Measurements
+from lilliput.analysis.profile import profile_interval
 from lilliput.analysis.results import BreakEstimate, Candidate, LawFit, estimates_of
 
 FloatArray = NDArray[np.float64]
@@ -116,6 +117,4 @@ def _facts(data: Measurements, rows: Rows, options: FitOptions) -> dict[str, Any
 def _profile(
     log_flops: FloatArray, log_loss: FloatArray, fit: CurveFit, index: int, level: float
 ) -> tuple[float | None, float | None]:
-    if fit.law != "segmented":
-        return None, None
     return profile_interval(log_flops, log_loss, fit, index, level)

@@ -29,6 +29,27 @@ def best_splits(data: Aggregated, breaks: int, min_points: int) -> NDArray[np.in
     return splits
 
 
+def rss_of_splits(data: Aggregated, breaks: int, index: int, min_points: int) -> FloatArray:
+    """Residual sum with one break in each gap and the others where they are best.
+
+    Args:
+        data: The points.
+        breaks: How many there are.
+        index: Which one is placed.
+        min_points: Distinct points that each piece must hold.
+
+    Returns:
+        Shape (points - 1,), infinite where a piece would hold too few points.
+    """
+    cost = line_costs(data, min_points)
+    below, above = cost[0], cost[:, -1]
+    for _ in range(index):
+        below = (below[:, None] + cost).min(axis=0)
+    for _ in range(breaks - 1 - index):
+        above = (cost + above[None, :]).min(axis=1)
+    return (below + above)[1:-1]
+
+
 def line_costs(data: Aggregated, min_points: int) -> FloatArray:
     """Residual sum of squares of a line through points i to j-1, shape (n + 1, n + 1).
 

@@ -52,7 +52,7 @@ def fit_bnsl(
     if np.unique(x).size < n_free:
         return None
     centre = float(x.mean())
-    problem = _Problem(x - centre, y, breaks)
+    problem = BnslProblem(x - centre, y, breaks)
     starts = problem.grid_starts() if start is None else problem.start_from(start, centre)
     theta, rss = problem.solve(starts) if start is None else problem.follow(starts)
     if not math.isfinite(rss):
@@ -88,7 +88,7 @@ def _natural(theta: FloatArray, breaks: int, centre: float) -> FloatArray:
     return np.array([theta[0], b, theta[2], *itertools.chain(*pairs)])
 
 
-class _Problem:
+class BnslProblem:
     """Residuals of ln loss with x = ln cost centred, over theta = (a, ln b, c0, {c, ln d, ln f})."""
 
     def __init__(self, x: FloatArray, y: FloatArray, breaks: int) -> None:
@@ -134,16 +134,17 @@ class _Problem:
         unbroken = fit_power_offset(np.exp(self.x), np.exp(self.y)).parameters["offset"]
         offsets = [*(share * self.floor for share in _OFFSET_SHARES), min(unbroken, self.floor)]
         starts = [
-            self._linear_start(offset, place, shape)
+            self.linear_start(offset, place, shape)
             for offset in offsets
             for place in places
             for shape in shapes
         ]
         return np.array(starts)
 
-    def _linear_start(
+    def linear_start(
         self, a: float, place: tuple[float, ...], shape: tuple[float, ...]
     ) -> list[float]:
+        """Theta with the offset, the locations and the sharpnesses given, the rest by least squares."""
         soft = [f * np.logaddexp(0, (self.x - d) / f) for d, f in zip(place, shape, strict=True)]
         design = np.stack([np.ones_like(self.x), -self.x, *(-s for s in soft)], axis=1)
         solution = np.linalg.lstsq(design, np.log(np.exp(self.y) - a), rcond=None)[0].tolist()
