@@ -8,7 +8,7 @@ import torch
 
 from lilliput.core.files import read_json_lines
 from lilliput.training import train
-from lilliput.training.batches import GlobalBatch, Grouping, make_batch
+from lilliput.training.batches import GlobalBatch, make_batch
 from lilliput.training.captured import CapturedUpdate
 from lilliput.training.data import load_data
 from lilliput.training.device_batches import DeviceSplit, device_batch, expected_counts
@@ -19,7 +19,7 @@ from lilliput.training.weights import build_run_model
 
 from .conftest import tiny_model
 
-PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, 100, False, torch.__version__)
+PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, False, torch.__version__)
 RECIPES = {
     "masked": {},
     "bert": {"mask_replace_prob": 0.8, "random_replace_prob": 0.1},
@@ -34,7 +34,7 @@ def both_gradients(config, tokens, rows=16):
     """Loss and gradient of one batch made on the host and made on the device."""
     data = load_data(config, tokens)
     chosen, key = np.arange(3, 19), MaskKey.of(0, "train", 7)
-    host = make_batch(data.train, chosen, key, data.objective, Grouping(16, 10**9))
+    host = make_batch(data.train, chosen, key, data.objective, 16)
     split = DeviceSplit.of(data.train, data.objective, "cpu")
     tensor_key = MaskKey(torch.tensor(key.select), torch.tensor(key.replace))
     passes = device_batch(split, torch.from_numpy(chosen), tensor_key, data.objective, rows)
@@ -89,7 +89,7 @@ def test_what_a_graph_would_record_is_an_update(make_config, tokens):
     data = load_data(config, tokens)
     chosen, key = np.arange(16), MaskKey.of(0, "train", 1)
     plain = Engine(build_run_model(config), config, PLAN)
-    batch = make_batch(data.train, chosen, key, data.objective, Grouping(16, 10**9))
+    batch = make_batch(data.train, chosen, key, data.objective, 16)
     plain.update(batch, 1e-3, 1)
     engine = Engine(build_run_model(config), config, PLAN)
     split = DeviceSplit.of(data.train, data.objective, "cpu")
@@ -122,7 +122,7 @@ def test_a_gpu_run_follows_the_processors(make_config, tokens, tmp_path):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_recording_leaves_the_weights_alone(make_config, tokens):
-    plan = ExecutionPlan("cuda", 1, "float32", "fused", 16, 100, False, torch.__version__)
+    plan = ExecutionPlan("cuda", 1, "float32", "fused", 16, False, torch.__version__)
     config = make_config()
     data = load_data(config, tokens)
     key = MaskKey.of(0, "train", 1)
@@ -134,7 +134,7 @@ def test_recording_leaves_the_weights_alone(make_config, tokens):
             update = CapturedUpdate(engine, split, data.objective, plan, 16)
             update(np.arange(16), key, 1e-3)
         else:
-            batch = make_batch(data.train, np.arange(16), key, data.objective, Grouping(16, 0))
+            batch = make_batch(data.train, np.arange(16), key, data.objective, 16)
             engine.update(batch, 1e-3, 1)
         weights.append(engine.optimizer.weights.cpu())
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-4, atol=1e-5)

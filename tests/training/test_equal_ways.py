@@ -10,40 +10,45 @@ import torch
 
 from lilliput.core.progress import SILENT
 from lilliput.models import build_model
-from lilliput.training.batches import Grouping, make_batch
+from lilliput.training.batches import make_batch
 from lilliput.training.book import Branching
 from lilliput.training.data import load_data
 from lilliput.training.engine import Engine, weighted_loss
 from lilliput.training.loop import TrainingLoop
 from lilliput.training.masking import MaskKey
 from lilliput.training.optimizer import FlatAdamW
+from lilliput.training.packing import one_a_row
 from lilliput.training.plan import ExecutionPlan
 from lilliput.training.weights import build_run_model
 
 from .conftest import VOCAB_SIZE, tiny_model
 
 LAYOUTS = ["mini-bert", "roberta", "electra", "modernbert", "llama"]
-PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, 100, False, torch.__version__)
+PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, False, torch.__version__)
 
 
-def gradient_of(config, tokens, grouping, count=16):
-    """Loss and flat gradient of one global batch cut as `grouping` says."""
+def gradient_of(config, tokens, max_rows, count=16, packing=None):
+    """Loss and flat gradient of one global batch in passes of at most `max_rows` rows."""
     data = load_data(config, tokens)
     key = MaskKey.of(0, "train", 1)
-    batch = make_batch(data.train, np.arange(count), key, data.objective, grouping)
+    batch = make_batch(data.train, np.arange(count), key, data.objective, max_rows, packing=packing)
     engine = Engine(build_run_model(config), config, PLAN)
     loss = engine.accumulate(batch)
     return loss.item(), engine.optimizer.gradients.clone(), batch
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_accumulation_and_buckets_change_neither_loss_nor_gradient(make_config, tokens, layout):
+def test_accumulation_and_packing_change_neither_loss_nor_gradient(make_config, tokens, layout):
     config = make_config(model=tiny_model(layout))
-    one = gradient_of(config, tokens, Grouping(16, 10**9))
+    alone = one_a_row(16, 32)
+    one = gradient_of(config, tokens, 16, packing=alone)
     assert len(one[2].micro_batches) == 1
-    for grouping in (Grouping(16, 0), Grouping(5, 10**9), Grouping(1, 0)):
-        loss, gradient, batch = gradient_of(config, tokens, grouping)
-        assert len(batch.micro_batches) > 1
+    for max_rows, packing in ((16, None), (5, None), (1, None), (3, alone), (1, alone)):
+        loss, gradient, batch = gradient_of(config, tokens, max_rows, packing=packing)
+        if packing is None:
+            rows = sum(len(micro.input_ids_BL) for micro in batch.micro_batches)
+            assert rows < 16
+            assert any(micro.position_ids_BL is not None for micro in batch.micro_batches)
         # The same float32 terms in another order: 60 to 2,000 terms, 1e-7 each.
         assert loss == pytest.approx(one[0], rel=2e-6)
         torch.testing.assert_close(gradient, one[1], rtol=1e-4, atol=2e-7)
@@ -52,12 +57,12 @@ def test_accumulation_and_buckets_change_neither_loss_nor_gradient(make_config, 
 def test_all_logits_at_all_positions_give_the_same_loss(make_config, tokens):
     """The textbook loop: logits everywhere, labels of -100 elsewhere."""
     config = make_config()
-    loss, gradient, batch = gradient_of(config, tokens, Grouping(16, 10**9))
+    loss, gradient, batch = gradient_of(config, tokens, 16, packing=one_a_row(16, 32))
     (micro,) = batch.micro_batches
     model = build_run_model(config)
     labels = torch.full(micro.input_ids_BL.shape, -100).flatten()
     labels[micro.positions_N] = micro.targets_N
-    hidden = model.encode(micro.input_ids_BL, micro.attention_mask_BL)
+    hidden = model.encode(micro.input_ids_BL, micro.attention_mask)
     expected = torch.nn.functional.cross_entropy(model.logits(hidden.flatten(0, 1)), labels)
     expected.backward()
     assert loss == pytest.approx(expected.item(), rel=1e-6)
@@ -70,7 +75,7 @@ def test_attention_kernels_agree_to_rounding(make_config, tokens, layout):
     config = make_config(model=tiny_model(layout), initializer_range=0.2)
     data = load_data(config, tokens)
     key = MaskKey.of(0, "train", 1)
-    batch = make_batch(data.train, np.arange(16), key, data.objective, Grouping(16, 500))
+    batch = make_batch(data.train, np.arange(16), key, data.objective, 16)
     results = []
     for kernel in ("plain", "fused"):
         engine = Engine(build_run_model(config, kernel), config, PLAN)
@@ -109,7 +114,7 @@ def test_the_flat_optimizer_is_adamw(make_config, tokens, decay_all):
     for step in range(1, 11):
         key = MaskKey.of(0, "train", step)
         chosen = np.arange(step, step + 16)
-        batch = make_batch(data.train, chosen, key, data.objective, Grouping(16, 10**9))
+        batch = make_batch(data.train, chosen, key, data.objective, 16)
         flat.zero_grad()
         adamw.zero_grad(set_to_none=False)
         for model in (ours, stock):
@@ -130,9 +135,7 @@ def test_every_layout_starts_at_ln_v_and_overfits_one_batch(make_config, tokens,
     config = make_config(model=model, initializer_range=0.1)
     fresh = make_config(model=model)
     data = load_data(config, tokens)
-    batch = make_batch(
-        data.train, np.arange(4), MaskKey.of(0, "train", 1), data.objective, Grouping(4, 10**9)
-    )
+    batch = make_batch(data.train, np.arange(4), MaskKey.of(0, "train", 1), data.objective, 4)
     first = Engine(build_run_model(fresh), fresh, PLAN).accumulate(batch).item()
     assert first == pytest.approx(log(VOCAB_SIZE), rel=0.02)
     engine = Engine(build_run_model(config), config, PLAN)
@@ -146,15 +149,16 @@ def test_every_layout_starts_at_ln_v_and_overfits_one_batch(make_config, tokens,
 def test_causal_targets_are_the_next_tokens(make_config, tokens):
     config = make_config(model=tiny_model("llama"))
     data = load_data(config, tokens)
-    batch = make_batch(
-        data.train, np.arange(8), MaskKey.of(0, "train", 1), data.objective, Grouping(8, 10**9)
-    )
-    (micro,) = batch.micro_batches
-    flat = micro.input_ids_BL.flatten()
-    assert micro.attention_mask_BL is None
-    assert torch.equal(flat[micro.positions_N + 1], micro.targets_N)
-    assert batch.scored == batch.tokens - 8
-    assert not (micro.targets_N == 1).any()
+    for packing in (one_a_row(8, 32), None):
+        batch = make_batch(
+            data.train, np.arange(8), MaskKey.of(0, "train", 1), data.objective, 8, packing=packing
+        )
+        (micro,) = batch.micro_batches
+        flat = micro.input_ids_BL.flatten()
+        assert (micro.attention_mask is None) == (packing is not None)
+        assert torch.equal(flat[micro.positions_N + 1], micro.targets_N)
+        assert batch.scored == batch.tokens - 8
+        assert not (micro.targets_N == 1).any()
 
 
 def test_the_masking_rate_of_a_run_is_within_sampling_error(make_config, tokens):
@@ -163,9 +167,7 @@ def test_the_masking_rate_of_a_run_is_within_sampling_error(make_config, tokens)
     scored = eligible = 0
     for step in range(1, 40):
         chosen = np.arange(16) + step
-        batch = make_batch(
-            data.train, chosen, MaskKey.of(0, "train", step), data.objective, Grouping(16, 0)
-        )
+        batch = make_batch(data.train, chosen, MaskKey.of(0, "train", step), data.objective, 16)
         scored += batch.scored
         eligible += batch.tokens - 2 * batch.sequences
     assert abs(scored / eligible - 0.15) < 5 * sqrt(0.15 * 0.85 / eligible)

@@ -17,11 +17,9 @@ from lilliput.training import plan as plan_module
 from lilliput.training.allocator import keep_freed_memory
 from lilliput.training.engine import Engine
 from lilliput.training.interrupts import Interrupts
-from lilliput.training.plan import ExecutionPlan, load_or_make_plan, make_plan, overhead_tokens
+from lilliput.training.plan import ExecutionPlan, load_or_make_plan, make_plan
 
-from .conftest import tiny_model
-
-PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, 100, True, torch.__version__)
+PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, True, torch.__version__)
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +56,15 @@ def test_a_resumed_run_obeys_the_plan_it_began_with(make_config, tokens, tmp_pat
     assert read_json(out / "plan.json") == before
 
 
+@pytest.mark.parametrize(
+    ("length", "allowed", "device", "rows"),
+    [(128, 64, "cpu", 32), (32, 64, "cpu", 64), (512, 64, "cpu", 8), (128, 4, "cpu", 4), (128, 256, "cuda", 256)],
+)  # fmt: skip
+def test_a_pass_stays_in_the_caches_of_a_processor(length, allowed, device, rows):
+    training = TrainingConfig(max_seq_length=length, per_device_train_batch_size=allowed)
+    assert plan_module.max_rows(training, device) == rows
+
+
 def test_the_probe_picks_the_faster_count_of_threads(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     clock = iter(range(10**6))
@@ -72,15 +79,15 @@ def test_the_probe_picks_the_faster_count_of_threads(monkeypatch):
         now[0] += slow_with[plan.threads]
 
     recipe = TrainingConfig(device="cpu", dtype="float32")
-    assert make_plan(tiny_model(), recipe, probe).threads == 1
+    assert make_plan(recipe, probe).threads == 1
     assert set(probed) == {1, 4}
     slow_with[4] = 1
-    assert make_plan(tiny_model(), recipe, probe).threads == 4
+    assert make_plan(recipe, probe).threads == 4
 
 
 def test_explicit_threads_are_not_probed():
     recipe = TrainingConfig(device="cpu", dtype="float32", threads=3)
-    assert make_plan(tiny_model(), recipe, lambda _: pytest.fail("probed")).threads == 3
+    assert make_plan(recipe, lambda _: pytest.fail("probed")).threads == 3
 
 
 def test_bfloat16_is_taken_only_where_the_processor_has_it(monkeypatch):
@@ -90,7 +97,7 @@ def test_bfloat16_is_taken_only_where_the_processor_has_it(monkeypatch):
         ("avx2", "float32", "fused"),
     ):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda flag=flag: {flag: True})
-        plan = make_plan(tiny_model(), TrainingConfig(device="cpu", threads=1), lambda _: None)
+        plan = make_plan(TrainingConfig(device="cpu", threads=1), lambda _: None)
         assert (plan.dtype, plan.attention_kernel) == (dtype, kernel)
         assert plan.torch_dtype is getattr(torch, dtype)
 
@@ -111,7 +118,7 @@ def test_bfloat16_products_keep_float32_weights_and_the_loss_to_its_rounding(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="needs an NVIDIA GPU"):
-        make_plan(tiny_model(), TrainingConfig(device="cuda"), lambda _: None)
+        make_plan(TrainingConfig(device="cuda"), lambda _: None)
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(asdict(replace(PLAN, device="cuda"))), encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"begun on a GPU.*got no GPU"):
@@ -123,13 +130,6 @@ def test_a_plan_of_another_version_is_refused(tmp_path):
     path.write_text('{"device": "cpu", "gears": 3}', encoding="utf-8")
     with pytest.raises(ArtefactError, match="gears"):
         load_or_make_plan(path, lambda: PLAN)
-
-
-def test_starting_a_pass_weighs_more_tokens_in_smaller_models():
-    training = TrainingConfig(max_seq_length=32)
-    small = overhead_tokens(tiny_model(), training)
-    large = overhead_tokens(tiny_model(hidden_size=64, intermediate_size=256), training)
-    assert small > large > 0
 
 
 def test_the_allocator_is_told_where_it_is_glibc(monkeypatch):

@@ -18,7 +18,6 @@ from lilliput.core.artefacts import is_artefact, read_manifest, verify
 from lilliput.core.errors import ConfigurationError, NonFiniteLossError
 from lilliput.core.files import read_json, read_json_lines
 from lilliput.training import RunConfig, RunResult, train
-from lilliput.training.batches import Grouping
 from lilliput.training.checkpoints import newest_resume_point
 from lilliput.training.course import Course
 from lilliput.training.data import load_data
@@ -34,7 +33,7 @@ from lilliput.training.weights import build_run_model
 from .conftest import tiny_model
 
 LAYOUTS = ["mini-bert", "roberta", "electra", "modernbert", "llama"]
-PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, 100, False, torch.__version__)
+PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, False, torch.__version__)
 TIMES = {"wall_time_s"}
 # Batched products and other widths sum the same float32 terms in another order: 6e-8 a sum, over a dozen
 # updates that each pass the difference on. Measured: 5e-9 in the loss, 2e-6 in a weight.
@@ -129,11 +128,11 @@ def test_losses_and_gradients_are_those_of_each_engine(make_config, tokens, seed
     data = load_data(configs[0], tokens)
     courses = [Course.of(config, data) for config in configs]
     stack = Stack([build_run_model(c) for c in configs], [c.training for c in configs], PLAN)
-    for grouping in (Grouping(16, 10**9), Grouping(5, 0)):
-        losses_K = stack.accumulate(stacked_batch(courses, 3, grouping).passes)
+    for max_rows in (16, 5):
+        losses_K = stack.accumulate(stacked_batch(courses, 3, max_rows).passes)
         for course, loss, optimizer in zip(courses, losses_K, stack.optimizers, strict=True):
             engine = Engine(build_run_model(course.config), course.config, PLAN)
-            expected = engine.accumulate(course.batch(3, grouping))
+            expected = engine.accumulate(course.batch(3, max_rows))
             assert loss.item() == pytest.approx(expected.item(), rel=2e-6)
             torch.testing.assert_close(
                 optimizer.gradients, engine.optimizer.gradients, rtol=1e-4, atol=2e-7
@@ -144,9 +143,9 @@ def test_members_that_share_their_data_share_one_copy(make_config, tokens):
     configs = [make_config(learning_rate=rate) for rate in (1e-3, 2e-3)]
     data = load_data(configs[0], tokens)
     courses = [Course.of(config, data) for config in configs]
-    batch = stacked_batch(courses, 1, Grouping(16, 0))
+    batch = stacked_batch(courses, 1, 16)
     assert all(one.is_shared for one in batch.passes)
-    alone = courses[0].batch(1, Grouping(16, 0))
+    alone = courses[0].batch(1, 16)
     for one, micro in zip(batch.passes, alone.micro_batches, strict=True):
         assert torch.equal(one.input_ids_KBL[0], micro.input_ids_BL)
 

@@ -23,9 +23,12 @@ from lilliput.training import (
     switch_table,
     train,
 )
+from lilliput.training.batches import make_batch
 from lilliput.training.book import Branching
 from lilliput.training.data import load_data
 from lilliput.training.loop import TrainingLoop
+from lilliput.training.masking import MaskKey
+from lilliput.training.packing import one_a_row
 from lilliput.training.sequences import SPECIAL_PER_SEQUENCE
 from lilliput.training.validation import Measurement
 from lilliput.training.weights import build_run_model
@@ -133,21 +136,25 @@ def test_attended_padding_gives_no_mask_and_moves_the_loss(loop_with):
     recipe = {"initializer_range": 0.2}
     plain = loop_with(training=recipe)
     attending = loop_with(training=recipe, attend_padding=True)
-    assert all(m.attention_mask_BL is None for m in batch_of(attending).micro_batches)
-    assert any(m.attention_mask_BL is not None for m in batch_of(plain).micro_batches)
+    assert all(m.attention_mask is None for m in batch_of(attending).micro_batches)
+    assert any(m.attention_mask is not None for m in batch_of(plain).micro_batches)
     assert batch_of(attending).scored == batch_of(plain).scored
     assert measure(attending).loss != pytest.approx(measure(plain).loss, rel=1e-4)
 
 
 def test_pads_change_nothing_when_they_are_masked(loop_with, monkeypatch):
-    """The same sequences padded to 32 columns or to their own length."""
+    """The same sequences packed, or one a row and padded to 32 columns."""
     loop = loop_with(model=tiny_model(hidden_dropout_prob=0.0))
-    narrow = measure(loop).loss
-    loop.book.validation._fixed = None
-    loop.book.validation._grouping = type(loop.book.validation._grouping)(1000, 10**9)
-    assert len(loop.book.validation._batch(0).micro_batches) == 1
+    validation = loop.book.validation
+    packed = measure(loop).loss
+    padded = make_batch(
+        loop.course.data.validation, validation._chosen, MaskKey.of(0, "evaluation"),
+        loop.course.data.objective, 16, packing=one_a_row(len(validation._chosen), 32),
+    )  # fmt: skip
+    assert len(padded.micro_batches) > len(validation._batch(0).micro_batches)
+    monkeypatch.setattr(validation, "_fixed", padded)
     # float32 sums in another order.
-    assert measure(loop).loss == pytest.approx(narrow, rel=1e-6)
+    assert measure(loop).loss == pytest.approx(packed, rel=1e-6)
 
 
 # B3, B6, B7, B33: the model
@@ -280,7 +287,9 @@ def _mean_of_batch_means(loop: TrainingLoop, size: int) -> float:
     (micro,) = _one_pass(loop)
     with torch.no_grad():
         logits = model.logits(
-            model.encode(micro.input_ids_BL, micro.attention_mask_BL).flatten(0, 1)
+            model.encode(micro.input_ids_BL, micro.attention_mask, micro.position_ids_BL).flatten(
+                0, 1
+            )
         )
     nats = -logits.log_softmax(1)[micro.positions_N, micro.targets_N]
     for start in range(0, 50, size):
@@ -291,7 +300,7 @@ def _mean_of_batch_means(loop: TrainingLoop, size: int) -> float:
 
 def _one_pass(loop: TrainingLoop):
     loop.book.validation._fixed = None
-    loop.book.validation._grouping = type(loop.book.validation._grouping)(1000, 10**9)
+    loop.book.validation._max_rows = 1000
     return loop.book.validation._batch(0).micro_batches
 
 

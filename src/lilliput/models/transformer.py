@@ -85,6 +85,7 @@ class Attending(NamedTuple):
     kernel: AttentionKernel
     is_causal: bool
     bias: Tensor | None  # (B, 1, L, L), axes 0 to 2 may be 1: 0 where a token may look
+    bias_PLL: Tensor | None  # The same for the pairs P of rows and heads, made once for all layers
     rotation: tuple[Tensor, Tensor] | None  # cosines and sines, (B, 1, L, W), axis 0 may be 1
 
 
@@ -288,12 +289,15 @@ class Transformer(nn.Module):
         rows_BL = self._position_rows(input_ids_BL, position_ids_BL)
         x_BLE = self.embeddings(input_ids_BL, rows_BL)
         x_NH = self.projection_norm(self.projection(x_BLE.view(batch * length, -1)))
+        bias = self._attention_bias(attention_mask_BL, length, x_NH)
+        is_plain = self.attention_kernel == "plain"
         shared = Attending(
             batch,
             length,
             self.attention_kernel,
             self.plan.is_causal,
-            self._attention_bias(attention_mask_BL, length, x_NH),
+            bias,
+            _bias_by_pair(bias, self.plan.num_built_heads) if is_plain else None,
             self._rotation(rows_BL, x_NH.dtype),
         )
         return x_NH, shared
@@ -342,7 +346,7 @@ def plain_attention(
     """
     batch, heads, length, width = k_BALW.shape
     q_PQW, k_PLW, v_PLW = (x.reshape(batch * heads, -1, width) for x in (q_BAQW, k_BALW, v_BALW))
-    bias = q_PQW.new_zeros(1, 1, 1) if shared.bias is None else _bias_by_pair(shared.bias, heads)
+    bias = q_PQW.new_zeros(1, 1, 1) if shared.bias_PLL is None else shared.bias_PLL
     scale = width**-0.5
     if length < _LANES:
         scores_PLQ = torch.baddbmm(bias.transpose(1, 2), k_PLW, q_PQW.transpose(1, 2), alpha=scale)
@@ -355,8 +359,10 @@ def plain_attention(
     return (weights_PQL @ v_PLW).view(batch, heads, -1, width)
 
 
-def _bias_by_pair(bias: Tensor, heads: int) -> Tensor:
+def _bias_by_pair(bias: Tensor | None, heads: int) -> Tensor | None:
     """The bias for all heads: (P, L, L), where axes 0 and 1 may be 1."""
+    if bias is None:
+        return None
     if bias.shape[0] == 1:
         return bias[0]
     return bias.expand(-1, heads, -1, -1).flatten(0, 1)

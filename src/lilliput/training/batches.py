@@ -1,6 +1,6 @@
-"""Global batches as a function of (seed, step): sequences, masks, buckets, and the weight of each target.
+"""Global batches as a function of (seed, step): sequences, masks, rows, and the weight of each target.
 
-Shapes: G sequences of the global batch, B of a micro-batch, L their width, N scored positions.
+Shapes: G sequences of the global batch, B rows of a micro-batch, L their width, N scored positions.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lilliput.tokenization import SpecialIds
-from lilliput.training.buckets import length_buckets
 from lilliput.training.masking import MaskingRule, MaskKey, corrupt, select_positions
+from lilliput.training.packing import Packing, one_a_row, pack, row_width
 from lilliput.training.sequences import SPECIAL_PER_SEQUENCE, Sequences, padded_ids
 
 
@@ -56,7 +56,9 @@ class MicroBatch:
 
     Attributes:
         input_ids_BL: Ids with pads, int64.
-        attention_mask_BL: True where a token may be attended to; None when all may.
+        attention_mask: True where a token may be attended to, (B, L), or who sees whom where a row holds
+            several sequences, (B, L, L); None when all may.
+        position_ids_BL: Place of each token in its sequence; None where each row holds one.
         positions_N: Scored positions as indices into the flattened (B * L) positions.
         targets_N: Their ids, int64.
         weights_N: Their weights, float32; over a global batch they sum to one.
@@ -64,7 +66,8 @@ class MicroBatch:
     """
 
     input_ids_BL: Tensor
-    attention_mask_BL: Tensor | None
+    attention_mask: Tensor | None
+    position_ids_BL: Tensor | None
     positions_N: Tensor
     targets_N: Tensor
     weights_N: Tensor
@@ -72,10 +75,11 @@ class MicroBatch:
 
     def to(self, device: torch.device) -> MicroBatch:
         """The same on another device."""
-        mask = self.attention_mask_BL
+        mask, places = self.attention_mask, self.position_ids_BL
         return MicroBatch(
             self.input_ids_BL.to(device),
             None if mask is None else mask.to(device),
+            None if places is None else places.to(device),
             self.positions_N.to(device),
             self.targets_N.to(device),
             self.weights_N.to(device),
@@ -103,19 +107,6 @@ class GlobalBatch:
 
 
 @dataclass(frozen=True)
-class Grouping:
-    """How a global batch is cut into forward passes; no loss depends on it.
-
-    Attributes:
-        max_rows: Sequences in one forward pass at most.
-        overhead_tokens: Fixed cost of a pass in tokens; large values give few, wide passes.
-    """
-
-    max_rows: int
-    overhead_tokens: int
-
-
-@dataclass(frozen=True)
 class Averaging:
     """Micro-batches whose means are averaged, instead of all scored positions (S:B5).
 
@@ -133,10 +124,10 @@ def make_batch(
     chosen_G: NDArray[np.int64],
     key: MaskKey,
     objective: Objective,
-    grouping: Grouping,
+    max_rows: int,
     *,
     averaging: Averaging | None = None,
-    groups: list[tuple[NDArray[np.int64], int]] | None = None,
+    packing: Packing | None = None,
 ) -> GlobalBatch:
     """The global batch of the sequences `chosen_G`.
 
@@ -145,30 +136,20 @@ def make_batch(
         chosen_G: Which sequences, in order.
         key: Of the masks.
         objective: What is predicted.
-        grouping: How forward passes are formed.
+        max_rows: Rows of one forward pass at most; no loss depends on it.
         averaging: Average micro-batches alone; None averages over all scored positions.
-        groups: Rows and width of each forward pass; None lets `grouping` choose them.
+        packing: Where each sequence lies; None: packed, or one a row where pads count.
     """
     lengths_G = sequences.lengths[chosen_G] + SPECIAL_PER_SEQUENCE
-    width = objective.max_seq_length if objective.pads_to_max else int(lengths_G.max())
-    if groups is None:
-        groups = pass_groups(lengths_G, width, objective, grouping)
-    ids_GL = padded_ids(sequences, chosen_G, max(w for _, w in groups), objective.special)
+    if packing is None:
+        packing = pack_sequences(lengths_G, objective)
+    ids_GL = padded_ids(sequences, chosen_G, packing.width, objective.special)
     seen_GL, targets_GL, scored_GL = _inputs_and_targets(ids_GL, key, objective)
+    rows = _Rows(packing, lengths_G, objective)
     weights_G = _row_weights(scored_GL.sum(1), averaging)
-    micro_batches = [
-        _micro_batch(
-            rows,
-            bucket,
-            objective,
-            lengths_G=lengths_G,
-            seen_GL=seen_GL,
-            targets_GL=targets_GL,
-            scored_GL=scored_GL,
-            weights_G=weights_G,
-        )
-        for rows, bucket in groups
-    ]
+    micro_batches = rows.passes(
+        rows.lay(seen_GL), rows.lay(targets_GL), rows.lay(scored_GL), weights_G, max_rows
+    )
     return GlobalBatch(
         micro_batches,
         sequences=len(chosen_G),
@@ -176,6 +157,13 @@ def make_batch(
         squared_lengths=int((lengths_G**2).sum()),
         scored=int(scored_GL.sum()),
     )
+
+
+def pack_sequences(lengths_G: NDArray[np.int64], objective: Objective) -> Packing:
+    """Rows for sequences of these lengths: packed, or one a row where pads count."""
+    if objective.pads_to_max:
+        return one_a_row(len(lengths_G), objective.max_seq_length)
+    return pack(lengths_G, row_width(int(lengths_G.max()), objective.max_seq_length))
 
 
 def _inputs_and_targets(
@@ -211,48 +199,75 @@ def _row_weights(counts_G: NDArray[Any], averaging: Averaging | None) -> NDArray
     return (1.0 / (totals * averaging.parts))[part_G].astype(np.float32)
 
 
-def pass_groups(
-    lengths_G: NDArray[np.int64], width: int, objective: Objective, grouping: Grouping
-) -> list[tuple[NDArray[np.int64], int]]:
-    """Rows and width of each forward pass over sequences of these lengths, none wider than `width`."""
-    if objective.pads_to_max:
-        parts = -(-len(lengths_G) // grouping.max_rows)
-        return [(rows, width) for rows in np.array_split(np.arange(len(lengths_G)), parts)]
-    return length_buckets(
-        lengths_G,
-        max_rows=grouping.max_rows,
-        max_width=width,
-        overhead_tokens=grouping.overhead_tokens,
-    )
+class _Rows:
+    """The rows of a global batch, P of them, filled as the packing says."""
 
+    def __init__(
+        self, packing: Packing, lengths_G: NDArray[np.int64], objective: Objective
+    ) -> None:
+        self._packing, self._objective = packing, objective
+        # Where pads count, a sequence brings its own.
+        filled_G = np.full_like(lengths_G, packing.width) if objective.pads_to_max else lengths_G
+        self._sequence_T = np.repeat(np.arange(len(lengths_G)), filled_G)
+        firsts_G = np.cumsum(filled_G) - filled_G
+        self._within_T = np.arange(len(self._sequence_T)) - firsts_G[self._sequence_T]
+        starts_G = packing.row_G * packing.width + packing.start_G
+        self._cell_T = starts_G[self._sequence_T] + self._within_T
+        is_token_T = self._within_T < lengths_G[self._sequence_T]
+        self._owner_PL = self._put(self._sequence_T, -1)
+        self._visible_PL = self._put(is_token_T, fill=False)
+        self._places_PL = self._put(self._within_T, 0)
+        self._company_P = np.bincount(packing.row_G, minlength=packing.rows) > 1
 
-def _micro_batch(
-    rows: NDArray[np.int64],
-    width: int,
-    objective: Objective,
-    *,
-    lengths_G: NDArray[np.int64],
-    seen_GL: NDArray[np.int64],
-    targets_GL: NDArray[np.int64],
-    scored_GL: NDArray[np.bool_],
-    weights_G: NDArray[np.float32],
-) -> MicroBatch:
-    positions_N = np.flatnonzero(scored_GL[rows, :width])
-    rows_N = rows[positions_N // width]
-    return MicroBatch(
-        torch.from_numpy(seen_GL[rows, :width]),
-        _attention_mask(lengths_G[rows], width, objective),
-        torch.from_numpy(positions_N),
-        torch.from_numpy(targets_GL[rows_N, positions_N % width]),
-        torch.from_numpy(weights_G[rows_N]),
-        rows_N,
-    )
+    def _put(self, values_T: NDArray[Any], fill: object) -> NDArray[Any]:
+        packing = self._packing
+        flat = np.full(packing.rows * packing.width, fill, dtype=values_T.dtype)
+        flat[self._cell_T] = values_T
+        return flat.reshape(packing.rows, packing.width)
 
+    def lay(self, array_GL: NDArray[Any]) -> NDArray[Any]:
+        """What each sequence has at each place, in the rows; pads where no sequence lies."""
+        fill = False if array_GL.dtype == np.bool_ else self._objective.special.pad
+        return self._put(array_GL[self._sequence_T, self._within_T], fill)
 
-def _attention_mask(
-    lengths_B: NDArray[np.int64], width: int, objective: Objective
-) -> Tensor | None:
-    # In a causal model pads stand behind all tokens, where no token looks.
-    if objective.attend_padding or objective.is_causal or int(lengths_B.min()) == width:
-        return None
-    return torch.from_numpy(np.arange(width) < lengths_B[:, None])
+    def passes(
+        self,
+        seen_PL: NDArray[np.int64],
+        targets_PL: NDArray[np.int64],
+        scored_PL: NDArray[np.bool_],
+        weights_G: NDArray[np.float32],
+        max_rows: int,
+    ) -> list[MicroBatch]:
+        """Equal parts of the rows, so that no forward pass is left with a few."""
+        parts = -(-self._packing.rows // max_rows)
+        micro_batches: list[MicroBatch] = []
+        for rows in np.array_split(np.arange(self._packing.rows), parts):
+            positions_N = np.flatnonzero(scored_PL[rows])
+            sequences_N = self._owner_PL[rows].reshape(-1)[positions_N]
+            mask, places_BL = self._who_sees_whom(rows)
+            micro_batches.append(
+                MicroBatch(
+                    torch.from_numpy(seen_PL[rows]),
+                    mask,
+                    places_BL,
+                    torch.from_numpy(positions_N),
+                    torch.from_numpy(targets_PL[rows].reshape(-1)[positions_N]),
+                    torch.from_numpy(weights_G[sequences_N]),
+                    sequences_N,
+                )
+            )
+        return micro_batches
+
+    def _who_sees_whom(self, rows: NDArray[np.int64]) -> tuple[Tensor | None, Tensor | None]:
+        """The attention mask of some rows, and the places of their tokens."""
+        if self._objective.attend_padding:
+            return None, None
+        if self._company_P[rows].any():
+            owner_BL = torch.from_numpy(self._owner_PL[rows])
+            mask_BLL = owner_BL[:, :, None] == owner_BL[:, None, :]
+            return mask_BLL, torch.from_numpy(self._places_PL[rows])
+        visible_BL = self._visible_PL[rows]
+        # In a causal model pads stand behind all tokens, where no token looks.
+        if self._objective.is_causal or visible_BL.all():
+            return None, None
+        return torch.from_numpy(visible_BL), None

@@ -17,7 +17,7 @@ from lilliput.core.errors import ArtefactError, NonFiniteLossError
 from lilliput.core.files import write_json_lines
 from lilliput.core.progress import Reporter
 from lilliput.models import LanguageModel
-from lilliput.training.batches import GlobalBatch, Grouping
+from lilliput.training.batches import GlobalBatch
 from lilliput.training.checkpoints import (
     Checkpoint,
     newest_resume_point,
@@ -82,7 +82,7 @@ class RunBook:
         self.validation = Validation(
             course.data.validation,
             course.data.objective,
-            Grouping(plan.max_rows, plan.overhead_tokens),
+            plan.max_rows,
             course.data.token_bytes,
             count=training.eval_sequences,
             batch_size=training.eval_batch_size,

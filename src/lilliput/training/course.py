@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.training.batches import Averaging, GlobalBatch, Grouping, make_batch
+from lilliput.training.batches import Averaging, GlobalBatch, make_batch
 from lilliput.training.budget import Stream, evaluation_steps, plan_schedule, plan_stream
 from lilliput.training.config import RunConfig
 from lilliput.training.data import RunData
 from lilliput.training.masking import MaskKey
 from lilliput.training.order import DataOrder
+from lilliput.training.packing import Packing
 from lilliput.training.schedule import Schedule
 
 
@@ -63,19 +64,14 @@ class Course:
         """The key of its masks."""
         return MaskKey.of(self.config.seed, "train", step)
 
-    def batch(
-        self,
-        step: int,
-        grouping: Grouping,
-        groups: list[tuple[NDArray[np.int64], int]] | None = None,
-    ) -> GlobalBatch:
-        """Its global batch, cut as `grouping` says, or into the given `groups` of rows and widths."""
+    def batch(self, step: int, max_rows: int, packing: Packing | None = None) -> GlobalBatch:
+        """Its global batch in passes of at most `max_rows` rows, laid out as `packing` says if given."""
         return make_batch(
             self.data.train,
             self.chosen(step),
             self.mask_key(step),
             self.data.objective,
-            grouping,
+            max_rows,
             averaging=self.averaging,
-            groups=groups,
+            packing=packing,
         )

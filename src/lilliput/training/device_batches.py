@@ -144,6 +144,7 @@ def _pass(
     return MicroBatch(
         seen_BL,
         mask_BL,
+        None,
         positions_N,
         targets_BL.flatten()[positions_N],
         is_used_N.to(torch.float32) * weight,

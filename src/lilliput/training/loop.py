@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from lilliput.core.progress import Reporter, Task
-from lilliput.training.batches import GlobalBatch, Grouping, make_batch
+from lilliput.training.batches import GlobalBatch, make_batch
 from lilliput.training.book import Branching, RunBook
 from lilliput.training.captured import captured_update
 from lilliput.training.config import PLAN, RunConfig
@@ -48,7 +48,6 @@ class TrainingLoop:
         self.course = Course.of(config, data)
         self.plan = load_or_make_plan(folder / PLAN, lambda: plan_for(self.course))
         self.plan.apply()
-        self._grouping = Grouping(self.plan.max_rows, self.plan.overhead_tokens)
         initial = folder / "checkpoints" / "initial"
         model = build_start(
             config, self.plan.attention_kernel, initial, weights_from, data.train.tokens
@@ -119,7 +118,7 @@ class TrainingLoop:
 
     def batch(self, step: int) -> GlobalBatch:
         """The global batch of update `step`, cut as the plan says."""
-        return self.course.batch(step, self._grouping)
+        return self.course.batch(step, self.plan.max_rows)
 
 
 def plan_for(course: Course) -> ExecutionPlan:
@@ -127,12 +126,11 @@ def plan_for(course: Course) -> ExecutionPlan:
     model = build_run_model(course.config)
 
     def probe(plan: ExecutionPlan) -> None:
-        grouping = Grouping(plan.max_rows, plan.overhead_tokens)
         data = course.data
         batch = make_batch(
-            data.train, course.chosen(1), course.mask_key(1), data.objective, grouping
+            data.train, course.chosen(1), course.mask_key(1), data.objective, plan.max_rows
         )
         model.attention_kernel = plan.attention_kernel
         weighted_loss(model, batch.micro_batches[-1], plan).backward()
 
-    return make_plan(course.config.built_model(), course.config.training, probe)
+    return make_plan(course.config.training, probe)

@@ -1,7 +1,7 @@
 """Which positions are predicted and what the model sees there, as a function of a key.
 
 The draw at (row, column) depends on the key, the row's place in the global batch and the column alone:
-buckets, micro-batches and devices do not change it. The functions use operators that NumPy arrays and
+rows, micro-batches and devices do not change it. The functions use operators that NumPy arrays and
 torch tensors share, so that masks drawn on an accelerator have the same bits.
 Shapes: B sequences, L their common width.
 """

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lilliput.core.errors import EmptyCorpusError
 from lilliput.models import LanguageModel
-from lilliput.training.batches import GlobalBatch, Grouping, Objective, make_batch
+from lilliput.training.batches import GlobalBatch, Objective, make_batch
 from lilliput.training.engine import scored_losses
 from lilliput.training.masking import MaskKey
 from lilliput.training.order import DataOrder
@@ -53,7 +53,7 @@ class Validation:
     Args:
         sequences: The validation split.
         objective: What is predicted.
-        grouping: How forward passes are formed.
+        max_rows: Rows of one forward pass at most.
         token_bytes: Bytes of text of each id, shape (vocab_size,).
         count: Sequences to score at most.
         batch_size: Sequences of a batch whose mean enters a mean of batch means.
@@ -65,7 +65,7 @@ class Validation:
         self,
         sequences: Sequences,
         objective: Objective,
-        grouping: Grouping,
+        max_rows: int,
         token_bytes: NDArray[Any],
         *,
         count: int,
@@ -73,7 +73,7 @@ class Validation:
         batch_averaged: bool,
         redraw_seed: int | None,
     ) -> None:
-        self._sequences, self._objective, self._grouping = sequences, objective, grouping
+        self._sequences, self._objective, self._max_rows = sequences, objective, max_rows
         self._token_bytes = token_bytes
         self._batch_size, self._batch_averaged = batch_size, batch_averaged
         self._redraw_seed = redraw_seed
@@ -116,7 +116,7 @@ class Validation:
         return self._fixed
 
     def _make(self, key: MaskKey) -> GlobalBatch:
-        return make_batch(self._sequences, self._chosen, key, self._objective, self._grouping)
+        return make_batch(self._sequences, self._chosen, key, self._objective, self._max_rows)
 
     def _reference(
         self, nats: NDArray[np.float64], rows: NDArray[np.int64], masked: NDArray[np.bool_]

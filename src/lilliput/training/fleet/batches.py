@@ -1,23 +1,24 @@
 """One pass of all members: their micro-batches side by side, in one shape.
 
-Members that read the same data in the same order share one copy. Others are aligned by length: the r-th
-shortest sequence of each stands in the same pass, so that a pass is as wide as the longest of its rank.
-Shapes: K members, S streams of data, G sequences of a global batch, B of a pass, L their width, N scored.
+Members that read the same data in the same order share one copy. The rows of others are as wide and as
+many as those of the member that needs most.
+Shapes: K members, S streams of data, G sequences of a global batch, B rows of a pass, L their width, N scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from lilliput.training.batches import GlobalBatch, Grouping, MicroBatch, pass_groups
+from lilliput.training.batches import GlobalBatch, MicroBatch, pack_sequences
 from lilliput.training.course import Course
+from lilliput.training.engine import HEAD_ROWS
+from lilliput.training.packing import Packing, pack
 from lilliput.training.sequences import SPECIAL_PER_SEQUENCE
 
 
@@ -27,7 +28,9 @@ class StackedPass:
 
     Attributes:
         input_ids_KBL: Ids with pads, int64.
-        attention_mask_KBL: True where a token may be attended to; None when all may.
+        attention_mask: True where a token may be attended to, (K, B, L), or who sees whom, (K, B, L, L);
+            None when all may.
+        position_ids_KBL: Place of each token in its sequence; None where each row holds one.
         positions_KN: Scored positions as indices into the flattened (B * L) positions; spare ones are 0.
         targets_KN: Their ids, int64.
         weights_KN: Their weights, float32; spare ones are 0.
@@ -35,7 +38,8 @@ class StackedPass:
     """
 
     input_ids_KBL: Tensor
-    attention_mask_KBL: Tensor | None
+    attention_mask: Tensor | None
+    position_ids_KBL: Tensor | None
     positions_KN: Tensor
     targets_KN: Tensor
     weights_KN: Tensor
@@ -48,10 +52,11 @@ class StackedPass:
 
     def to(self, device: torch.device) -> StackedPass:
         """The same on another device."""
-        mask = self.attention_mask_KBL
+        mask, places = self.attention_mask, self.position_ids_KBL
         return StackedPass(
             self.input_ids_KBL.to(device),
             None if mask is None else mask.to(device),
+            None if places is None else places.to(device),
             self.positions_KN.to(device),
             self.targets_KN.to(device),
             self.weights_KN.to(device),
@@ -75,12 +80,13 @@ def stream_of(course: Course) -> Stream:
     return course.config.seed, course.config.training.switches.shuffle
 
 
-def stacked_batch(members: Sequence[Course], step: int, grouping: Grouping) -> StackedBatch:
-    """Update `step` of all members of a fleet."""
+def stacked_batch(members: Sequence[Course], step: int, max_rows: int) -> StackedBatch:
+    """Update `step` of all members of a fleet, in passes of at most `max_rows` rows."""
     first_of = {stream_of(course): course for course in members}
-    groups = _aligned_groups(list(first_of.values()), step, grouping)
+    packings = _equal_packings(list(first_of.values()), step)
     batches = {
-        stream: course.batch(step, grouping, groups[stream]) for stream, course in first_of.items()
+        stream: course.batch(step, max_rows, packing)
+        for (stream, course), packing in zip(first_of.items(), packings, strict=True)
     }
     row = {stream: number for number, stream in enumerate(batches)}
     places = [row[stream_of(course)] for course in members]
@@ -91,37 +97,34 @@ def stacked_batch(members: Sequence[Course], step: int, grouping: Grouping) -> S
     )
 
 
-def _aligned_groups(
-    courses: Sequence[Course], step: int, grouping: Grouping
-) -> dict[Stream, list[tuple[NDArray[np.int64], int]] | None]:
-    """Rows and width of each pass, for each stream; None leaves the choice to the grouping."""
-    if len(courses) == 1:
-        return {stream_of(courses[0]): None}
-    train = courses[0].data.train
-    lengths_SG = np.stack([train.lengths[c.chosen(step)] for c in courses]) + SPECIAL_PER_SEQUENCE
-    ranked_SG = lengths_SG.argsort(1, kind="stable")
-    widest_G = np.take_along_axis(lengths_SG, ranked_SG, 1).max(0)
-    objective = courses[0].data.objective
-    width = objective.max_seq_length if objective.pads_to_max else int(widest_G.max())
-    groups = pass_groups(widest_G, width, objective, grouping)
-    return {
-        stream_of(course): [(np.sort(ranked_G[ranks]), bucket) for ranks, bucket in groups]
-        for course, ranked_G in zip(courses, ranked_SG, strict=True)
-    }
+def _equal_packings(courses: Sequence[Course], step: int) -> list[Packing]:
+    """The rows of each stream, all of one width and number."""
+    train, objective = courses[0].data.train, courses[0].data.objective
+    lengths = [train.lengths[c.chosen(step)] + SPECIAL_PER_SEQUENCE for c in courses]
+    packings = [pack_sequences(lengths_G, objective) for lengths_G in lengths]
+    if objective.pads_to_max or len(courses) == 1:
+        return packings
+    width = max(packing.width for packing in packings)
+    packings = [pack(lengths_G, width) for lengths_G in lengths]
+    rows = max(packing.rows for packing in packings)
+    return [replace(packing, rows=rows) for packing in packings]
 
 
 def _stack(micros: Sequence[MicroBatch], places: Sequence[int]) -> StackedPass:
     """The micro-batches of the streams, one row for each member."""
     counts = [len(micro.targets_N) for micro in micros]
+    spare = -max(counts) % HEAD_ROWS
     # One copy serves all where there is one stream.
     take = [0] if len(micros) == 1 else list(places)
 
     def rows(parts: Sequence[Tensor]) -> Tensor:
-        return pad_sequence(list(parts), batch_first=True)[take]
+        return functional.pad(pad_sequence(list(parts), batch_first=True), (0, spare))[take]
 
+    masks, position_ids = _masks(micros), _position_ids(micros)
     return StackedPass(
         torch.stack([micro.input_ids_BL for micro in micros])[take],
-        _masks(micros, take),
+        None if masks is None else masks[take],
+        None if position_ids is None else position_ids[take],
         rows([micro.positions_N for micro in micros]),
         rows([micro.targets_N for micro in micros]),
         rows([micro.weights_N for micro in micros]),
@@ -129,13 +132,31 @@ def _stack(micros: Sequence[MicroBatch], places: Sequence[int]) -> StackedPass:
     )
 
 
-def _masks(micros: Sequence[MicroBatch], take: list[int]) -> Tensor | None:
-    if all(micro.attention_mask_BL is None for micro in micros):
+def _masks(micros: Sequence[MicroBatch]) -> Tensor | None:
+    """The masks of all streams in the one form that serves them all."""
+    given = [micro.attention_mask for micro in micros]
+    if all(mask is None for mask in given):
         return None
-    masks = [
-        torch.ones_like(micro.input_ids_BL, dtype=torch.bool)
-        if micro.attention_mask_BL is None
-        else micro.attention_mask_BL
-        for micro in micros
+    tells_who = any(mask is not None and mask.dim() == 3 for mask in given)
+    return torch.stack([_mask(micro, tells_who=tells_who) for micro in micros])
+
+
+def _mask(micro: MicroBatch, *, tells_who: bool) -> Tensor:
+    mask = micro.attention_mask
+    if mask is None:
+        mask = torch.ones_like(micro.input_ids_BL, dtype=torch.bool)
+    if tells_who and mask.dim() == 2:
+        return mask[:, None, :].expand(-1, mask.shape[1], -1)
+    return mask
+
+
+def _position_ids(micros: Sequence[MicroBatch]) -> Tensor | None:
+    given = [micro.position_ids_BL for micro in micros]
+    if all(places is None for places in given):
+        return None
+    columns_L = torch.arange(micros[0].input_ids_BL.shape[1])
+    each = [
+        columns_L.expand_as(micro.input_ids_BL) if places is None else places
+        for micro, places in zip(micros, given, strict=True)
     ]
-    return torch.stack(masks)[take]
+    return torch.stack(each)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from lilliput.core.errors import LilliputError
 from lilliput.core.progress import Reporter, Task
-from lilliput.training.batches import Grouping
 from lilliput.training.book import Branching, RunBook
 from lilliput.training.course import Course
 from lilliput.training.fleet.batches import stacked_batch
@@ -42,7 +41,7 @@ class FleetLoop:
         reporter: Reporter,
     ) -> None:
         self._planned, self._reporter = planned, reporter
-        self._grouping = Grouping(plan.max_rows, plan.overhead_tokens)
+        self._max_rows = plan.max_rows
         models = [
             build_run_model(course.config, plan.attention_kernel).to(plan.device)
             for course in planned
@@ -101,7 +100,7 @@ class FleetLoop:
         """One update of the members `active`, with what falls due after it."""
         started = time.perf_counter()
         step = self.books[active[0]].step + 1
-        batch = stacked_batch(self._planned, step, self._grouping)
+        batch = stacked_batch(self._planned, step, self._max_rows)
         rates = {p: self._planned[p].schedule.learning_rate(step) for p in active}
         losses_K = self._stack.update(batch.passes, rates)
         # Each member's share of the time: rates add up to what the machine does.

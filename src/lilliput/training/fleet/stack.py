@@ -29,10 +29,14 @@ class _ScoredHidden(nn.Module):
         self.model = model
 
     def forward(
-        self, input_ids_BL: Tensor, attention_mask_BL: Tensor | None, positions_N: Tensor
+        self,
+        input_ids_BL: Tensor,
+        attention_mask: Tensor | None,
+        position_ids_BL: Tensor | None,
+        positions_N: Tensor,
     ) -> Tensor:
         """Decoder input z_ND."""
-        hidden_BLH = self.model.encode(input_ids_BL, attention_mask_BL)
+        hidden_BLH = self.model.encode(input_ids_BL, attention_mask, position_ids_BL)
         hidden_NH = hidden_BLH.flatten(0, 1).index_select(0, positions_N)
         return self.model.head_hidden(hidden_NH)
 
@@ -123,7 +127,12 @@ class Stack:
     def _head_inputs(self, one: StackedPass) -> Tensor:
         """Decoder inputs of all members, (K, N, D)."""
         named = {f"model.{name}": leaf for name, leaf in self._leaves.items()}
-        inputs = (one.input_ids_KBL, one.attention_mask_KBL, one.positions_KN)
+        inputs = (
+            one.input_ids_KBL,
+            one.attention_mask,
+            one.position_ids_KBL,
+            one.positions_KN,
+        )
         axis: int | None = 0
         if one.is_shared:
             axis, inputs = None, tuple(None if part is None else part[0] for part in inputs)
