@@ -43,7 +43,9 @@ def test_probes_of_a_study_need_no_further_paths(study, capsys):
     assert set(record["scores"]) == {"word_order", "coherence", "source"}
     assert all(set(score) >= KEYS for score in record["scores"].values())
     values = [score["value"] for score in record["scores"].values()]
-    assert record["average"]["value"] == pytest.approx(sum(values) / 3)
+    mean = record["average"]
+    assert mean["value"] == pytest.approx(sum(values) / 3)
+    assert mean["low"] < mean["value"] < mean["high"]
     assert _run(capsys, "evaluate", "probes", study, *QUICK) == record
 
 
@@ -60,7 +62,9 @@ def test_glue_under_a_vocabulary(study, capsys, tmp_path):
     assert set(record["scores"]["cola"]) >= KEYS
     assert record["scores"]["cola"]["n"] == 10
     assert "no conclusion" in record["scores"]["cola"]["note"]
+    assert record["scores"]["cola"]["kept"]["train"] == {"rows": 20, "kept": 10}
     assert "sst2" in record["average"]["missing"]
+    assert record["average"]["low"] is not None
 
 
 def test_minimal_pairs(study, capsys, tmp_path):

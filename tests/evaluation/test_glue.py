@@ -15,6 +15,8 @@ from lilliput.core.errors import EmptyCorpusError, InputError
 from lilliput.evaluation import (
     GLUE_TASKS,
     FineTuningSettings,
+    as_summary,
+    average_of_evaluation,
     average_of_scores,
     evaluate_glue,
     filter_task,
@@ -133,6 +135,13 @@ def test_nine_tasks_and_the_diagnostics_are_scored(line, glue, tmp_path):
     assert not any(s.is_conclusive for s in scores)
     average = average_of_scores(scores)
     assert average.missing == ()
+    assert set(as_summary(scores)) == expected
+    found = average_of_evaluation(tmp_path / "out")
+    assert (found.value, found.tasks) == (average.value, average.tasks)
+    # Nine tasks of 40 rows: an accuracy's standard error of 0.08 shrinks to a third.
+    assert found.bounds.low < found.value < found.bounds.high
+    assert found.bounds.high - found.bounds.low < 4 * 0.08 / 2
+    assert found.bounds_without_wnli.value == pytest.approx(average.value_without_wnli)
     both = [trained["mnli_matched"].value, trained["mnli_mismatched"].value]
     assert average.tasks["mnli"] == pytest.approx(np.mean(both))
 
@@ -168,6 +177,7 @@ def test_a_filtered_task_reports_what_it_kept(line, glue, tmp_path):
     assert score.n == kept
     assert score.details["kept"]["validation"] == {"rows": 40, "kept": kept}
     assert score.details["word_rule"] == "corrected"
+    assert as_summary([score])["sst2"]["kept"]["validation"] == {"rows": 40, "kept": kept}
 
 
 def test_filtering_twice_equals_filtering_once(glue, tmp_path):

@@ -112,9 +112,23 @@ def test_a_members_dropout_depends_on_no_other_member():
     data, encoder = _data(lengths=(12, 12)), _encoder("electra", dropout=0.1)
     together = _trained(encoder, data, settings, MEMBERS)
     alone = [_trained(encoder, data, settings, [one])[0] for one in MEMBERS]
-    without = _trained(_encoder("electra"), data, _settings(), MEMBERS)
+    without = _trained(encoder, data, _settings(encoder_dropout=0.0), MEMBERS)
     effect = np.abs(together - without).max()
     np.testing.assert_allclose(together, np.stack(alone), atol=2e-3 * effect)
+
+
+def test_the_encoders_dropout_is_pre_trainings_unless_set():
+    data = _data()
+    plain_one, dropping = _encoder("roberta"), _encoder("roberta", dropout=0.2)
+    as_trained = _trained(dropping, data, _settings(), MEMBERS)
+    np.testing.assert_array_equal(
+        _trained(plain_one, data, _settings(encoder_dropout=0.2), MEMBERS), as_trained
+    )
+    np.testing.assert_array_equal(
+        _trained(dropping, data, _settings(encoder_dropout=0.0), MEMBERS),
+        _trained(plain_one, data, _settings(), MEMBERS),
+    )
+    assert not np.allclose(as_trained, _trained(plain_one, data, _settings(), MEMBERS), atol=1e-3)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

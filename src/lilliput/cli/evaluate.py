@@ -126,7 +126,7 @@ def glue(
     ] = False,
 ) -> None:
     """Fine-tune on GLUE tasks (or any with a task.toml) and score their dev sets."""
-    from lilliput.evaluation import FineTuningSettings, average_of_scores, evaluate_glue
+    from lilliput.evaluation import FineTuningSettings, average_of_evaluation, evaluate_glue
     from lilliput.evaluation.glue.data import prepare_tasks
 
     place = shared.place(run, "glue")
@@ -136,7 +136,7 @@ def glue(
     scores = evaluate_glue(
         run, folders, place.tokenizer, place.out, settings=settings, **shared.how()
     )
-    average = average_of_scores(scores)
+    average = average_of_evaluation(place.out)
     _deliver(scores, place.out, shared.as_json, average=average.as_record() if average else None)
 
 
@@ -162,13 +162,14 @@ def pairs(
         settings=_overridden(default_pair_settings(run), shared.overrides),
         **shared.how(),
     )
-    trained = [score.value for score in scores if score.start == "trained"]
-    _deliver(scores, place.out, shared.as_json, average={"value": trained[-1]})
+    last = [score for score in scores if score.start == "trained"][-1]
+    mean = {"value": last.value, "low": last.low, "high": last.high}
+    _deliver(scores, place.out, shared.as_json, average=mean)
 
 
 def probes(run: Run, shared: Shared) -> None:
     """Fine-tune on the probes that were made from held-out text (DATA: the probes of a study)."""
-    from lilliput.evaluation import ProbeSettings, evaluate_probes
+    from lilliput.evaluation import ProbeSettings, average_interval, evaluate_probes
 
     place = shared.place(run, "probes")
     scores = evaluate_probes(
@@ -180,8 +181,10 @@ def probes(run: Run, shared: Shared) -> None:
         settings=_overridden(ProbeSettings().fine_tuning, shared.overrides),
         **shared.how(),
     )
-    values = [score.value for score in scores if score.start == "trained"]
-    _deliver(scores, place.out, shared.as_json, average={"value": sum(values) / len(values)})
+    names = [[score.task] for score in scores if score.start == "trained"]
+    found = average_interval(place.out, names)
+    mean = {"value": found.value, "low": found.low, "high": found.high}
+    _deliver(scores, place.out, shared.as_json, average=mean)
 
 
 def _require_data(data: Path | None) -> Path:
@@ -222,8 +225,12 @@ def _show(scores: Sequence[Score], out: Path, more: dict[str, Any]) -> None:
             echo(
                 f"    gain {score.gain:+.3f} [{score.gain_low:+.3f}, {score.gain_high:+.3f}]: {sign} zero"
             )
+        if isinstance(kept := score.details.get("kept"), dict):
+            rows = (f"{split} {n['kept']} of {n['rows']}" for split, n in kept.items())
+            echo(f"    kept: {', '.join(rows)}")
         if score.note:
             echo(f"    {score.note}")
-    if more["average"] is not None:
-        echo(f"average {more['average']['value']:.3f}")
+    if (mean := more["average"]) is not None:
+        bounds = "" if mean["low"] is None else f" [{mean['low']:.3f}, {mean['high']:.3f}]"
+        echo(f"average {mean['value']:.3f}{bounds}")
     suggest(f"lilliput runs show {out}")

@@ -149,17 +149,29 @@ def two_way_bootstrap_interval(
         level: Coverage.
         seed: Of the draws.
     """
-    rng = generator(seed, "two-way-bootstrap")
-    all_seeds, all_examples = np.arange(n_seeds), np.arange(n_examples)
-    value = float(statistic(all_seeds, all_examples))
-    draws = np.empty(resamples)
-    for i in range(resamples):
-        chosen = rng.integers(0, n_seeds, n_seeds) if n_seeds > 1 else all_seeds
-        draws[i] = statistic(chosen, rng.integers(0, n_examples, n_examples))
+    value = float(statistic(np.arange(n_seeds), np.arange(n_examples)))
+    draws = two_way_bootstrap_draws(statistic, n_seeds, n_examples, resamples=resamples, seed=seed)
     low, high = percentile_bounds(draws, level)
     return Interval(
         value, low, high, n_examples, level, "bootstrap over seeds and examples", "examples"
     )
+
+
+def two_way_bootstrap_draws(
+    statistic: Callable[[NDArray[np.intp], NDArray[np.intp]], float],
+    n_seeds: int,
+    n_examples: int,
+    *,
+    resamples: int,
+    seed: int = 0,
+) -> FloatArray:
+    """The statistic on `resamples` draws of seeds and of examples, shape (resamples,)."""
+    rng = generator(seed, "two-way-bootstrap")
+    draws = np.empty(resamples)
+    for i in range(resamples):
+        chosen = rng.integers(0, n_seeds, n_seeds) if n_seeds > 1 else np.arange(n_seeds)
+        draws[i] = statistic(chosen, rng.integers(0, n_examples, n_examples))
+    return draws
 
 
 def percentile_bounds(draws: ArrayLike, level: float) -> tuple[float | None, float | None]:

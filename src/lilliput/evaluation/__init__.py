@@ -14,12 +14,18 @@ from lilliput.core.extras import require
 from lilliput.evaluation.settings import FineTuningSettings, PairSettings, ProbeSettings
 
 if TYPE_CHECKING:
+    from lilliput.evaluation.averages import average_interval
     from lilliput.evaluation.comparison import Comparison, compare_evaluations
     from lilliput.evaluation.curve import CurvePoint, score_curve
     from lilliput.evaluation.exports.babylm import write_babylm_fine_tuning, write_babylm_pairs
     from lilliput.evaluation.exports.lm_eval import write_lm_eval_pairs, write_lm_eval_tasks
     from lilliput.evaluation.exports.lm_eval_run import run_lm_eval
-    from lilliput.evaluation.glue.average import GlueAverage, average_of_scores, glue_average
+    from lilliput.evaluation.glue.average import (
+        GlueAverage,
+        average_of_evaluation,
+        average_of_scores,
+        glue_average,
+    )
     from lilliput.evaluation.glue.evaluate import evaluate_glue
     from lilliput.evaluation.glue.filtering import filter_task
     from lilliput.evaluation.pairs.evaluate import evaluate_pairs
@@ -35,6 +41,8 @@ _LATER = {
     "Score": "scores",
     "TaskDefinition": "tasks",
     "as_summary": "scores",
+    "average_interval": "averages",
+    "average_of_evaluation": "glue.average",
     "average_of_scores": "glue.average",
     "build_probes": "probes.build",
     "filter_task": "glue.filtering",
@@ -70,6 +78,8 @@ __all__ = [
     "Score",
     "TaskDefinition",
     "as_summary",
+    "average_interval",
+    "average_of_evaluation",
     "average_of_scores",
     "build_probes",
     "compare_evaluations",

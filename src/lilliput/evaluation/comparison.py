@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from lilliput.core.seeding import generator
 from lilliput.evaluation.scores import (
     caution,
     gain_interval,
-    read_predictions,
+    prediction_sets,
     read_scores,
     seed_values,
 )
@@ -157,7 +157,7 @@ def _shared_sets(
     for folder in (first, second):
         read_manifest(folder, "evaluation")
     metrics = {s.task: s.metric for s in read_scores(first) if s.start == TRAINED}
-    ours, theirs = _prediction_sets(first), _prediction_sets(second)
+    ours, theirs = (prediction_sets(folder, TRAINED) for folder in (first, second))
     for name in ours:
         if name not in theirs or name not in metrics:
             continue
@@ -169,28 +169,3 @@ def _shared_sets(
                 got=f"{len(ids)} and {len(other_ids)} items, or other labels",
             )
         yield name, metrics[name], labels, one, other
-
-
-def _prediction_sets(
-    folder: Path,
-) -> dict[str, tuple[NDArray[np.int64], FloatArray, FloatArray]]:
-    """Name of each score to item numbers, labels, and predictions (seeds, items)."""
-    columns = read_predictions(folder, TRAINED)
-    is_pairs = "good" in columns
-    names = columns["task" if is_pairs else "score"]
-    read = _pair_set if is_pairs else _label_set
-    return {
-        str(name): read({key: column[names == name] for key, column in columns.items()})
-        for name in dict.fromkeys(names.tolist())
-    }
-
-
-def _pair_set(part: Mapping[str, Any]) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
-    hits = (part["good"] > part["bad"]).astype(np.float64)
-    return part["example"], np.ones(len(hits)), hits[None]
-
-
-def _label_set(part: Mapping[str, Any]) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
-    count = int((part["seed"] == part["seed"][0]).sum())
-    predictions = part["prediction"].reshape(-1, count)
-    return part["example"][:count], part["label"][:count], predictions

@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 from lilliput.core.artefacts import artefact_id, is_artefact, read_manifest
 from lilliput.core.files import read_json
-from lilliput.core.intervals import Interval, two_way_bootstrap_interval
+from lilliput.core.intervals import (
+    Interval,
+    two_way_bootstrap_draws,
+    two_way_bootstrap_interval,
+)
 from lilliput.evaluation.metrics import METRICS, majority_predictions
 from lilliput.evaluation.settings import MIN_ITEMS_TO_CONCLUDE
 
@@ -102,6 +106,31 @@ def read_predictions(folder: Path, start: str) -> dict[str, NDArray[Any]]:
     return {name: column[rows] for name, column in columns.items()}
 
 
+def prediction_sets(
+    folder: Path, start: str
+) -> dict[str, tuple[NDArray[np.int64], FloatArray, FloatArray]]:
+    """Name of each score to item numbers, labels, and predictions (seeds, items) of one start."""
+    columns = read_predictions(folder, start)
+    is_pairs = "good" in columns
+    names = columns["task" if is_pairs else "score"]
+    read = _pair_set if is_pairs else _label_set
+    return {
+        str(name): read({key: column[names == name] for key, column in columns.items()})
+        for name in dict.fromkeys(names.tolist())
+    }
+
+
+def _pair_set(part: Mapping[str, Any]) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
+    hits = (part["good"] > part["bad"]).astype(np.float64)
+    return part["example"], np.ones(len(hits)), hits[None]
+
+
+def _label_set(part: Mapping[str, Any]) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
+    count = int((part["seed"] == part["seed"][0]).sum())
+    predictions = part["prediction"].reshape(-1, count)
+    return part["example"][:count], part["label"][:count], predictions
+
+
 def task_value(metrics: Sequence[str], labels: FloatArray, predictions: FloatArray) -> float:
     """The unweighted mean of `metrics` on labels and predictions of shape (examples,)."""
     return float(np.mean([METRICS[metric](labels, predictions) for metric in metrics]))
@@ -120,6 +149,18 @@ def value_interval(
     """Mean value over seeds, with an interval over seeds and examples."""
     statistic = _Statistic(metrics, labels, predictions_SN)
     return two_way_bootstrap_interval(statistic, *predictions_SN.shape, resamples=resamples)
+
+
+def value_draws(
+    metrics: Sequence[str],
+    labels: FloatArray,
+    predictions_SN: FloatArray,
+    resamples: int,
+    seed: int,
+) -> FloatArray:
+    """The task's value on draws of seeds and examples, shape (resamples,); `seed` is of the draws."""
+    statistic = _Statistic(metrics, labels, predictions_SN)
+    return two_way_bootstrap_draws(statistic, *predictions_SN.shape, resamples=resamples, seed=seed)
 
 
 def gain_interval(
@@ -172,11 +213,14 @@ def caution(n: int) -> str:
 
 
 def as_summary(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
-    """Task to `value`, `low`, `high`, `n`, `seeds`, `baseline` and `gain` of its trained start."""
+    """Task to the figures of its trained start.
+
+    `kept` counts the rows (of pairs: the pairs) that a vocabulary left, by split; None without one.
+    """
     keys = ("value", "low", "high", "n", "seeds", "baseline", "gain", "gain_low", "gain_high")
     keys = (*keys, "metric", "chance", "note")
     return {
-        score.task: {key: getattr(score, key) for key in keys}
+        score.task: {key: getattr(score, key) for key in keys} | {"kept": score.details.get("kept")}
         for score in scores
         if score.start == "trained"
     }

@@ -49,6 +49,12 @@ class FineTuningSettings(Settings):
     classifier_dropout: float = Field(
         default=0.1, ge=0, lt=1, description="Dropout before the head."
     )
+    encoder_dropout: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="Dropout of the encoder's activations and attention weights; none: as in pre-training.",
+    )
     regression: Literal["linear", "relu"] = Field(
         default="linear",
         description="Output of a regression: as it is, or cut at zero (the reference code's way, whose gradient dies).",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lilliput.core.errors import InputError
-from lilliput.evaluation.scores import Score
+from lilliput.core.intervals import Interval
+from lilliput.evaluation.averages import average_interval
+from lilliput.evaluation.scores import Score, read_scores
 from lilliput.evaluation.tasks import GLUE_TASKS
 
 
@@ -24,18 +27,28 @@ class GlueAverage:
         tasks: Value of each task after its metrics, or its two sets, were averaged.
         missing: Tasks of GLUE that were not scored; while there are any, the value compares with no
             published average.
+        bounds: 95 % interval of `value` over seeds and examples; None without kept predictions.
+        bounds_without_wnli: That of `value_without_wnli`.
     """
 
     value: float
     value_without_wnli: float | None
     tasks: Mapping[str, float]
     missing: tuple[str, ...]
+    bounds: Interval | None = None
+    bounds_without_wnli: Interval | None = None
 
     def as_record(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
             "value": self.value,
+            "low": self.bounds.low if self.bounds else None,
+            "high": self.bounds.high if self.bounds else None,
             "value_without_wnli": self.value_without_wnli,
+            "low_without_wnli": self.bounds_without_wnli.low if self.bounds_without_wnli else None,
+            "high_without_wnli": self.bounds_without_wnli.high
+            if self.bounds_without_wnli
+            else None,
             "tasks": dict(self.tasks),
             "missing": list(self.missing),
         }
@@ -62,9 +75,37 @@ def glue_average(values: Mapping[str, Sequence[float]]) -> GlueAverage:
 
 def average_of_scores(scores: Sequence[Score], start: str = "trained") -> GlueAverage | None:
     """The average of one start's scores, MNLI's two sets as one task; None without a task of GLUE."""
-    values: dict[str, list[float]] = {}
+    values = {
+        task: [score.value for score in found] for task, found in _by_task(scores, start).items()
+    }
+    return glue_average(values) if values else None
+
+
+def average_of_evaluation(evaluation: Path, start: str = "trained") -> GlueAverage | None:
+    """The average of an evaluation with intervals, from its kept predictions.
+
+    Args:
+        evaluation: Artefact of `evaluate_glue`.
+        start: "trained" or "untrained".
+    """
+    scores = read_scores(evaluation)
+    average = average_of_scores(scores, start)
+    if average is None:
+        return None
+    groups = {task: [s.task for s in found] for task, found in _by_task(scores, start).items()}
+    others = [names for task, names in groups.items() if task != "wnli"]
+    return replace(
+        average,
+        bounds=average_interval(evaluation, list(groups.values()), start=start),
+        bounds_without_wnli=average_interval(evaluation, others, start=start) if others else None,
+    )
+
+
+def _by_task(scores: Sequence[Score], start: str) -> dict[str, list[Score]]:
+    """The scores of one start by the task of GLUE they belong to."""
+    found: dict[str, list[Score]] = {}
     for score in scores:
         task = score.task.split("_")[0]
         if score.start == start and task in GLUE_TASKS:
-            values.setdefault(task, []).append(score.value)
-    return glue_average(values) if values else None
+            found.setdefault(task, []).append(score)
+    return found

@@ -44,7 +44,7 @@ class ClassifierStack:
         self._settings = settings
         self._draws = Draws(tuple(seeds))
         self._model = copy.deepcopy(first)
-        stack_parts(self._model, self._draws)
+        stack_parts(self._model, self._draws, settings.encoder_dropout)
         self._weights_KP = torch.zeros(len(models), flat_size(first), device=device)
         self.gradients = torch.zeros_like(self._weights_KP)
         self._optimizers = [

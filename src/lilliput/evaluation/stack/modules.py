@@ -10,6 +10,7 @@ W width of a head.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,13 +29,24 @@ from lilliput.models.transformer import (
 )
 
 
-def stack_parts(model: Classifier, draws: Draws) -> None:
-    """Put the parts below in the place of the model's own; their weights are yet to be set."""
-    encoder = model.encoder
+def stack_parts(model: Classifier, draws: Draws, encoder_dropout: float | None) -> None:
+    """Put the parts below in the place of the model's own; their weights are yet to be set.
+
+    Args:
+        model: Changed in place.
+        draws: Masks of its dropout.
+        encoder_dropout: Share dropped inside the encoder; None leaves it as it is.
+    """
+    encoder, plan = model.encoder, model.encoder.plan
+    if encoder_dropout is not None:
+        plan = replace(
+            plan, hidden_dropout_prob=encoder_dropout, attention_probs_dropout_prob=encoder_dropout
+        )
+        encoder.embeddings.dropout.p = encoder_dropout
     with torch.device(
         "meta"
     ):  # Their own weights are never drawn, nor the caller's random numbers.
-        layers = [StackedLayer(encoder.plan, i, draws) for i in range(len(encoder.layers))]
+        layers = [StackedLayer(plan, i, draws) for i in range(len(encoder.layers))]
     encoder.layers = nn.ModuleList(layers)
     _stack_children(model, draws)
 
