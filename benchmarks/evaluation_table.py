@@ -4,9 +4,9 @@ Each run is fine-tuned and scored from its trained and from its untrained weight
 study, so that a second call, or one after an interruption, does only what is left.
 
     python benchmarks/evaluation_table.py STUDY --glue GLUE_FOLDER --pairs BLIMP_FOLDER [--seeds 3]
-        [--train 1000] [--minutes 6] [--threads 1]
+        [--train 1000] [--dtype bfloat16] [--minutes 6] [--threads 1] [--out TABLE.md]
 
---minutes: begin no further evaluation after so long, print what is there, and go on at the next call.
+--minutes: begin no further evaluation after so long, write what is there, and go on at the next call.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ def main() -> None:
     settings = FineTuningSettings(
         seeds=tuple(range(options.seeds)), max_train_examples=options.train,
         learning_rates=(options.learning_rate,), num_train_epochs=(options.epochs,),
+        dtype=options.dtype,
     )  # fmt: skip
     tasks = prepare_tasks(
         options.tasks.split(","), options.glue, vocabulary, "corrected", options.study / "filtered"
@@ -58,7 +59,10 @@ def main() -> None:
             score(run.folder, place.tokenizer, place.out)
             found |= {s.task: s for s in read_scores(place.out) if s.start == "trained"}
         rows.append((run, found))
-    show(rows, [*(task.name for task in tasks), "mean"])
+    lines = table(rows, [*(task.name for task in tasks), "mean"])
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
     if waiting:
         print(f"\n{waiting} evaluations are left: call again.")
 
@@ -75,7 +79,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--minutes", type=float, default=1e9)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="file for the Markdown table, beside the print")
     return parser.parse_args()
 
 
@@ -89,13 +95,14 @@ def pairs_scorer(data: Path, vocabulary: Path):
     )
 
 
-def show(rows, names: list[str]) -> None:
+def table(rows, names: list[str]) -> list[str]:
+    """The lines of the Markdown table, a row a run."""
     first = next((found for _, found in rows if set(names) <= set(found)), {})
-    print("| run | parameters | loss | " + " | ".join(map(title, names)) + " |")
-    print("|---|---|---|" + "---|" * len(names))
+    lines = ["| run | parameters | loss | " + " | ".join(map(title, names)) + " |"]
+    lines.append("|---|---|---|" + "---|" * len(names))
     if first:
-        print("| scored items | | | " + " | ".join(str(first[n].n) for n in names) + " |")
-        print("| chance | | | " + " | ".join(percent(first[n].chance) for n in names) + " |")
+        lines.append("| scored items | | | " + " | ".join(str(first[n].n) for n in names) + " |")
+        lines.append("| chance | | | " + " | ".join(percent(first[n].chance) for n in names) + " |")
     for run, found in rows:
         model = run.model
         keys = ("embedding", "hidden", "intermediate")
@@ -104,7 +111,8 @@ def show(rows, names: list[str]) -> None:
         cells = [cell(found.get(name)) for name in names]
         label = "/".join(map(str, shape))
         size, loss = run.result["num_parameters"], run.result["loss"]
-        print(f"| {label} | {size:,} | {loss:.3f} | " + " | ".join(cells) + " |")
+        lines.append(f"| {label} | {size:,} | {loss:.3f} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def title(name: str) -> str:
