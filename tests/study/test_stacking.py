@@ -41,7 +41,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tried(config: RunConfig, count: int, workers: int, **speedups: float) -> None:
     """Put trials into the cache: `of_4=2.0` says that four together are twice as fast."""
     for dump, size in missing_trials(config, count, workers):
-        stack = Stack(size, speedups[f"of_{size}"] * 1000.0, 1000.0, 5e8, 0.0)
+        stack = Stack(size, speedups[f"of_{size}"] * 1000.0, speedups[f"of_{size}"], 5e8, 0.0)
         run: RunConfig = RunConfig(**dump)
         write_json(stacking._path(run, size, workers), asdict(stack))
 
@@ -88,7 +88,7 @@ def test_what_a_first_start_decided_is_obeyed_whatever_later_trials_say(tokens, 
     ids = [[task.out.name for task in group.tasks] for group in first]
     assert read_json(tmp_path / "tried" / "groups.json") == {"groups": ids}
     stack = stacking._path(tasks[0].run_config, 4, 1)
-    write_json(stack, asdict(replace(Stack(**read_json(stack)), tokens_per_s=1.0)))
+    write_json(stack, asdict(replace(Stack(**read_json(stack)), speedup=0.5)))
     again = planned(tmp_path / "tried", tasks)
     assert [[task.out.name for task in group.tasks] for group in again] == ids
 
@@ -117,7 +117,7 @@ def test_long_work_is_tried_first_and_short_work_is_not(tokens, tmp_path, monkey
     found = Stack(**read_json(path))
     assert found.size == 2
     assert found.tokens_per_s > 0
-    assert found.alone_tokens_per_s > 0
+    assert found.speedup > 0
     assert found.memory_bytes > 1e8  # An interpreter with torch.
     # Either way the runs are what they would be: the stage ends well.
     trained = stage.train_runs(context_of(tmp_path / "long"))

@@ -31,9 +31,10 @@ from lilliput.study.probe import (
 )
 from lilliput.training.config import RunConfig
 
+_SCHEMA = 1
 # Beyond sixteen, stacks pay on a GPU alone; there up to this many.
 _SIZES = (4, 16, 64)
-_ROUNDS = 3
+_ROUNDS = 5
 _TRIAL_S = 0.4
 _FEWEST_STEPS, _MOST_STEPS = 3, 200
 # A trial of a second is not more exact than this.
@@ -47,21 +48,16 @@ class Stack:
     Attributes:
         size: Runs in the stack.
         tokens_per_s: Of all of them together, in updates; 0 where they did not fit in memory.
-        alone_tokens_per_s: Of one run trained alone.
+        speedup: How many times as fast as one after another: the median over rounds that both took in turns.
         memory_bytes: Most that the worker held, interpreter included.
         device_bytes: Most that it held on the GPU; 0 without one.
     """
 
     size: int
     tokens_per_s: float
-    alone_tokens_per_s: float
+    speedup: float
     memory_bytes: float
     device_bytes: float
-
-    @property
-    def speedup(self) -> float:
-        """How many times as fast as one after another."""
-        return self.tokens_per_s / self.alone_tokens_per_s
 
     def as_measured(self) -> Measured:
         """What it tells about one of its runs: its share of the time, and the memory of all."""
@@ -146,7 +142,7 @@ def make_missing_trials(
 
 
 def _path(config: RunConfig, size: int, workers: int) -> Path:
-    name = content_id({"probe": probe_key(config, workers), "stack": size})
+    name = content_id({"schema": _SCHEMA, "probe": probe_key(config, workers), "stack": size})
     return cache_folder("stacks") / f"{name}.json"
 
 
@@ -155,17 +151,17 @@ def measure_stack(trial: Trial) -> dict[str, Any]:
     config, size = parse_settings(RunConfig, trial[0]), trial[1]
     with tempfile.TemporaryDirectory(prefix="lilliput-trial-") as folder:
         bench = _Bench(config, Path(folder))
-        together, by_itself = _rates(bench, size)
-    return asdict(Stack(size, together, by_itself, peak_memory(), peak_on_device()))
+        rate, speedup = _compare(bench, size)
+    return asdict(Stack(size, rate, speedup, peak_memory(), peak_on_device()))
 
 
-def _rates(bench: _Bench, size: int) -> tuple[float, float]:
-    """Tokens a second of a stack and of a run alone: medians of rounds in turns."""
+def _compare(bench: _Bench, size: int) -> tuple[float, float]:
+    """Tokens a second of a stack, and how many times those of a run alone: medians over rounds in turns."""
     first = bench.alone(_FEWEST_STEPS)
     seconds = bench.tokens_per_update / first
     if seconds > _TRIAL_S:
         # What a stack saves is the start of each operation: nothing, next to updates as long as these.
-        return first, first
+        return first, 1.0
     steps = _within(_TRIAL_S / seconds)
     rates: list[tuple[float, float]] = []
     try:
@@ -173,9 +169,11 @@ def _rates(bench: _Bench, size: int) -> tuple[float, float]:
         for _ in range(_ROUNDS):
             rates.append((bench.stacked(size, _within(steps / size)), bench.alone(steps)))
     except (MemoryError, RuntimeError):  # Torch's own for a full device among them.
-        return 0.0, first
-    together, alone = zip(*rates, strict=True)
-    return statistics.median(together), statistics.median(alone)
+        return 0.0, 0.0
+    return (
+        statistics.median(together for together, _ in rates),
+        statistics.median(together / alone for together, alone in rates),
+    )
 
 
 def _within(steps: float) -> int:
