@@ -203,3 +203,12 @@ def test_minimum_over_curves_recovers_the_allocation():
     keep = (inside[0] > 1e16) & (inside[0] < 1e20)
     found = minimum_over_curves(run[keep], *(v[keep] for v in inside))
     assert found.exponent == pytest.approx(0.36 / 0.70, abs=0.01)
+
+
+def test_a_law_without_an_irreducible_loss_has_intervals_and_says_so(paper):
+    """On the published runs the best offset is zero to the last digit."""
+    for resamples in (0, 5):
+        found = analyse_fit(paper, options=FitOptions(law="parametric", resamples=resamples))
+        assert found.parameters["E"].value < 1e-3
+        assert any("not told from zero" in warning for warning in found.warnings)
+        assert (found.parameters["alpha"].low is None) == (resamples == 0)

@@ -168,3 +168,11 @@ def test_bad_tables_are_named(csv_file, paper):
         fit_repeated(n, d, d, loss)
     with pytest.raises(InputError, match="law repeated has no breaks: got 2"):
         analyse_fit(paper, options=FitOptions(law="repeated", breaks=2))
+
+
+def test_a_law_without_an_irreducible_loss_is_fitted():
+    n, d, u, _ = grid()
+    truth = RepeatedDataLaw(1e-12, *TRUTH.values[1:].tolist())
+    found = fit_repeated(n, d, u, truth.predict(n, d, u))
+    assert found.E < 0.02
+    np.testing.assert_allclose(found.predict(n, d, u), truth.predict(n, d, u), rtol=1e-3)

@@ -58,10 +58,9 @@ class ParametricFit:
 
     @property
     def theta(self) -> FloatArray:
-        """(ln A, ln B, ln E, alpha, beta)."""
-        return np.array(
-            [math.log(self.A), math.log(self.B), math.log(self.E), self.alpha, self.beta]
-        )
+        """(ln A, ln B, ln E, alpha, beta); an offset of zero is a tiny one."""
+        levels = np.log(np.maximum([self.A, self.B, self.E], np.finfo(np.float64).tiny))
+        return np.array([*levels, self.alpha, self.beta])
 
     @property
     def values(self) -> FloatArray:
@@ -158,8 +157,7 @@ def draw_parametric(
         Shape (draws, 5).
     """
     problem = Problem(parameters, tokens, loss)
-    start = problem.centred(parent.theta[None, :])
-    start[:, 2] = np.maximum(start[:, 2], math.log(_LEAST_OFFSET) + problem.log_loss.min())
+    start = problem.with_an_offset(problem.centred(parent.theta[None, :]))
     found: list[FloatArray] = []
     for i in range(0, counts.shape[0], _DRAWS_AT_ONCE):
         block = counts[i : i + _DRAWS_AT_ONCE]
@@ -213,6 +211,12 @@ class Problem:
         """The inverse of `centred`."""
         shift = np.stack([theta[..., 3] * self.mean_n, theta[..., 4] * self.mean_d], axis=-1)
         return np.concatenate([theta[..., :2] + shift, theta[..., 2:]], axis=-1)
+
+    def with_an_offset(self, theta: FloatArray) -> FloatArray:
+        """Starts with ln E where it has a slope: at a share of the lowest loss or above."""
+        raised = theta.copy()
+        raised[:, 2] = np.maximum(theta[:, 2], math.log(_LEAST_OFFSET) + self.log_loss.min())
+        return raised
 
     def thinned(self, most: int) -> Problem:
         """The problem on at most so many of its points, evenly spread over the losses."""

@@ -167,7 +167,8 @@ class RepeatedProblem:
     def theta_of(self, law: RepeatedDataLaw) -> FloatArray:
         """Shape (1, 7)."""
         e, a, b, alpha, beta, tokens_rate, size_rate = law.values
-        plain = np.array([np.log(a), np.log(b), np.log(e), alpha, beta])
+        levels = np.log(np.maximum([a, b, e], np.finfo(np.float64).tiny))
+        plain = np.array([*levels, alpha, beta])
         return np.append(self._plain.centred(plain), np.log([tokens_rate, size_rate]))[None, :]
 
     def values_of(self, theta: FloatArray) -> FloatArray:
@@ -186,7 +187,7 @@ class RepeatedProblem:
         """Theta and cost after some steps from each start; as `levenberg`."""
         return levenberg(
             self._residuals,
-            starts,
+            self._plain.with_an_offset(starts),
             iterations=iterations,
             lower=self._lower,
             upper=self._upper,
