@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -263,3 +264,11 @@ def test_a_builtin_table_takes_no_mapping():
 def test_known_and_carried_columns_are_told_apart(csv_file):
     path = csv_file({"run": "ab", "flops_x": [1e9, 2e9], "val": [3, 2], "note": "xy"})
     assert header_of(path, columns={"loss": "val"}) == (["loss", "run", "flops_x"], ["note"])
+
+
+def test_the_page_lists_every_column_of_the_schema():
+    page = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    listed = {name.split("<")[0] for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    missing = [c.name for c in SCHEMA if c.name.rstrip("*") not in listed]
+    assert missing == []

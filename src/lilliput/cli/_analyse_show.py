@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lilliput.cli._frame import echo
@@ -34,11 +34,24 @@ def show_fit(found: Any, with_warnings: bool = True) -> None:
     echo(f"{found.law}: {said}")
     breaks = [("break at", value) for value in record["breaks"]]
     _show_values([*record["parameters"].items(), *breaks])
+    _show_cuts(found.cut_sensitivity)
     echo("Laws compared (law, breaks, BIC):")
     for candidate in found.candidates:
         echo(f"  {candidate.law:17}{candidate.n_breaks}  {candidate.bic:9.1f}")
     if with_warnings:
         show_warnings(found.warnings)
+
+
+def _show_cuts(cuts: Sequence[Mapping[str, float | None]]) -> None:
+    """Between what the exponent of the points above a cut moves, over all cuts in the cheaper half."""
+    known = [(row["above_exponent"], row["cut"]) for row in cuts[: len(cuts) // 2]]
+    sides = sorted((x, cut) for x, cut in known if x is not None and cut is not None)
+    if sides:
+        (low, at_low), (high, at_high) = sides[0], sides[-1]
+        echo(
+            f"A power law above a cut has exponent {low:.4g} (cut at {at_low:.3g}) to {high:.4g} "
+            f"({at_high:.3g})"
+        )
 
 
 def show_size(found: Any) -> None:
