@@ -253,6 +253,24 @@ def test_files_of_all_forms_are_read_and_identical_pairs_are_counted(tmp_path):
     ]
 
 
+# Paradigms, pairs, and pairs whose sentences are the same, of the released files: BLiMP (Warstadt et al. 2020,
+# 67 x 1,000; counted: 2 in passive_1, 5 in principle_A_case_2), Zorro (Huebner et al. 2021, 23 x 2,000), and the
+# supplement of the BabyLM challenge of 2023.
+BENCHMARKS = {
+    "blimp": (67, 67_000, 7),
+    "zorro": (23, 46_000, 0),
+    "blimp_supplement": (5, 5_218, 0),
+}
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_pair_of_the_benchmarks_is_read(name, data_folder):
+    found = [read_paradigm(path) for path in find_paradigms(data_folder / "blimp" / name)]
+    totals = [sum(counts) for counts in zip(*((p.total, p.identical) for p in found), strict=True)]
+    assert (len(found), *totals) == BENCHMARKS[name]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "shown"),
     [

@@ -9,6 +9,7 @@ import pytest
 
 from lilliput.core.errors import ConfigurationError, InputError
 from lilliput.evaluation.examples import Examples, examples_of, read_examples
+from lilliput.evaluation.glue.filtering import present_splits
 from lilliput.evaluation.tasks import GLUE_TASKS, known_tasks, load_task
 
 # Official sizes, train / dev, of the nine tasks (Wang et al. 2018, and the released files).
@@ -139,3 +140,17 @@ def test_splits_are_read_from_parquet_and_json_lines(tmp_path):
     assert read_examples(task, tmp_path, "validation").labels.tolist() == [1.0]
     with pytest.raises(InputError, match=r"test\.parquet"):
         read_examples(task, tmp_path, "test")
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", [*GLUE_TASKS, "ax"])
+def test_the_released_tables_fit_their_definitions(name, data_folder):
+    task, folder = load_task(name), data_folder / "glue" / name
+    present = present_splits(task, folder)
+    assert present
+    for split in present:
+        examples = read_examples(task, folder, split)
+        # Of MNLI and QQP the folder holds a part.
+        assert len(examples) == task.rows[split] or name in {"mnli", "qqp"}
+        if split in (task.train, *task.dev) and name != "ax":
+            assert examples.has_labels
