@@ -159,7 +159,7 @@ class StackedLayer(Layer):
 
     def attend(self, x_NH: Tensor, shared: Attending, rows_B: Tensor | None = None) -> Tensor:
         """As `Layer.attend`; on a processor by `short_attention`."""
-        if not x_NH.is_cpu or shared.is_causal:
+        if not x_NH.is_cpu or (shared.is_causal and shared.bias is None):
             return super().attend(x_NH, shared, rows_B)
         qkv_BL3AW = self.qkv(x_NH).view(shared.batch, shared.length, 3, self.heads, -1)
         if shared.rotation is not None:
