@@ -41,7 +41,6 @@ from lilliput.analysis.break_test import SIGNIFICANCE
 from lilliput.analysis.fit_options import pick_points
 
 RESAMPLES = 200
-FRONTIER_SETS = 300
 SETS_WITH_A_BREAK = 60
 
 
