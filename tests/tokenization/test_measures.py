@@ -14,9 +14,9 @@ from lilliput.tokenization import KINDS, CompareSettings, compare_tokenizers, lo
 from lilliput.tokenization.measures import (
     Resampling,
     WordIds,
+    Words,
     fertility_by_band,
     ids_after_a_word,
-    ids_in_context,
     sizes_isolated,
     unigram_bits_per_byte,
 )
@@ -40,7 +40,7 @@ def test_words_joined_into_texts_have_the_ids_of_words_one_by_one(
     backend = load_tokenizer(tokenizers_folder / f"{kind}-330").backend
     characters = (chr(code) for code in range(0x21, 0x3400))
     words = [f"cook{c}{c}ing{c}" for c in characters if not c.isspace()] + ["a", "the,", "é"]
-    joined, single = ids_in_context(backend, words), ids_after_a_word(backend, words)
+    joined, single = Words(words).ids_in_context(backend), ids_after_a_word(backend, words)
     np.testing.assert_array_equal(joined.ids, single.ids)
     np.testing.assert_array_equal(joined.sizes, single.sizes)
 
@@ -51,7 +51,7 @@ FIVE = ["the", "them", "then", "a", "tan"]
 def test_word_split_ratio_of_five_words_by_hand(byte_level: Tokenizer) -> None:
     # alone: t he | t he m | t he n | a | t a n; in context: Ġthe | Ġthe m | Ġthe n | Ġ a | Ġt a n
     assert sizes_isolated(byte_level, FIVE).tolist() == [2, 3, 3, 1, 3]
-    assert ids_in_context(byte_level, FIVE).sizes.tolist() == [1, 2, 2, 2, 3]
+    assert Words(FIVE).ids_in_context(byte_level).sizes.tolist() == [1, 2, 2, 2, 3]
 
 
 def test_the_table_weighs_words_by_their_occurrences(
@@ -109,6 +109,7 @@ def test_more_ids_never_make_more_tokens(corpus: Path, tokenizers_folder: Path) 
     large = load_tokenizer(tokenizers_folder / "byte-bpe-330").backend
     trial = gather_trial(corpus, CompareSettings())
     total = [
-        int((ids_in_context(t, trial.words).sizes * trial.counts).sum()) for t in (small, large)
+        int((Words(trial.words).ids_in_context(t).sizes * trial.counts).sum())
+        for t in (small, large)
     ]
     assert total[1] <= total[0]

@@ -20,9 +20,9 @@ from lilliput.tokenization.folder import LoadedTokenizer, load_tokenizer
 from lilliput.tokenization.measures import (
     Resampling,
     WordIds,
+    Words,
     cuts_in_context,
     fertility_by_band,
-    ids_in_context,
     pieces_isolated,
     sizes_isolated,
     unigram_bits_per_byte,
@@ -252,14 +252,15 @@ class _Bench:
     ) -> None:
         options = {"resamples": settings.resamples, "seed": settings.seed}
         self._trial, self._gold, self._tasks = trial, gold, tasks
+        self._train_words, self._measured_words = Words(trial.train_words), Words(trial.words)
         self._gold_cuts = [boundaries(parts) for parts in gold.values()]
         self._documents = Resampling(trial.sampled_documents, "documents", **options)
         self._words = Resampling(len(gold), "words", **options)
 
     def measure(self, tokenizer: LoadedTokenizer) -> TokenizerRow:
         trial, backend = self._trial, tokenizer.backend
-        train = ids_in_context(backend, trial.train_words)
-        measured = ids_in_context(backend, trial.words)
+        train = self._train_words.ids_in_context(backend)
+        measured = self._measured_words.ids_in_context(backend)
         sampled = trial.per_document(np.ones_like(measured.sizes))
         isolated = self._documents.ratio(
             trial.per_document(sizes_isolated(backend, trial.words)), sampled

@@ -9,6 +9,7 @@ Both ways give the same ids.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -53,29 +54,43 @@ def _is_safe(part: dict[str, Any]) -> bool:
     return wanted is not None and all(part.get(key) == value for key, value in wanted.items())
 
 
-def encode_pieces(
-    backend: Tokenizer, pieces: Sequence[str], dtype: np.dtype[Any]
-) -> tuple[IdArray, IntArray]:
-    """The ids of distinct pieces in one array, and the number of ids of each, shape (pieces,).
+@dataclass(frozen=True)
+class JoinedPieces:
+    """Distinct pieces put together into longer texts, since a call of a tokenizer costs far more than a word.
 
-    A call of the tokenizer costs far more than a word. So pieces are joined into longer texts, at places
-    where no token can cross, and a token's piece is found by the character at which it begins.
+    They are joined at places where no token can cross, and a token's piece is found by the character at
+    which it begins. Many tokenizers may encode the same ones.
 
-    Args:
-        backend: A word-local tokenizer.
-        pieces: As cut by `WordTable.number_pieces`, or words with a space before them.
-        dtype: Of the ids.
+    Attributes:
+        texts: Runs of pieces.
+        bases: Where each text begins, in characters of all texts.
+        borders: Where each piece begins, and the end, shape (pieces + 1,).
     """
-    texts = list(_joined(pieces))
-    encodings = backend.encode_batch(texts, add_special_tokens=False)
-    ids = [np.array(encoding.ids, dtype) for encoding in encodings]
-    begins = [np.fromiter((begin for begin, _ in e.offsets), np.int64) for e in encodings]
-    bases = np.cumsum([0, *map(len, texts)])
-    places = [begin + base for begin, base in zip(begins, bases.tolist(), strict=False)]
-    borders = np.cumsum([0, *map(len, pieces)])
-    empty = np.zeros(0, np.int64)
-    ends = np.searchsorted(np.concatenate([empty, *places]), borders)
-    return np.concatenate([empty.astype(dtype), *ids]), np.diff(ends)
+
+    texts: list[str]
+    bases: IntArray
+    borders: IntArray
+
+    @classmethod
+    def of(cls, pieces: Sequence[str]) -> JoinedPieces:
+        """Join pieces as cut by `WordTable.number_pieces`, or words with a space before them."""
+        texts = list(_joined(pieces))
+        return cls(texts, np.cumsum([0, *map(len, texts)]), np.cumsum([0, *map(len, pieces)]))
+
+    def encode(self, backend: Tokenizer, dtype: np.dtype[Any]) -> tuple[IdArray, IntArray]:
+        """The ids of all pieces in one array, and the number of ids of each, shape (pieces,).
+
+        Args:
+            backend: A word-local tokenizer.
+            dtype: Of the ids.
+        """
+        encodings = backend.encode_batch(self.texts, add_special_tokens=False)
+        ids = [np.array(encoding.ids, dtype) for encoding in encodings]
+        begins = [np.fromiter((begin for begin, _ in e.offsets), np.int64) for e in encodings]
+        places = [begin + base for begin, base in zip(begins, self.bases.tolist(), strict=False)]
+        empty = np.zeros(0, np.int64)
+        ends = np.searchsorted(np.concatenate([empty, *places]), self.borders)
+        return np.concatenate([empty.astype(dtype), *ids]), np.diff(ends)
 
 
 def _joined(pieces: Sequence[str]) -> Iterator[str]:
@@ -139,6 +154,6 @@ class TextEncoder:
         """Tokenize the words that are new in the table."""
         words = self._words.words(first=len(self._ends) - 1)
         if words:
-            ids, sizes = encode_pieces(self._backend, words, self._dtype)
+            ids, sizes = JoinedPieces.of(words).encode(self._backend, self._dtype)
             self._ends = np.concatenate([self._ends, self._ends[-1] + np.cumsum(sizes)])
             self._ids = np.concatenate([self._ids, ids])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from tokenizers import Tokenizer
 
 from lilliput.core.intervals import Interval, percentile_bounds
 from lilliput.core.seeding import generator
-from lilliput.tokenization.encoder import encode_pieces, is_word_local
+from lilliput.tokenization.encoder import JoinedPieces, is_word_local
 
 IdArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -37,12 +38,21 @@ class WordIds:
     sizes: IdArray
 
 
-def ids_in_context(backend: Tokenizer, words: Sequence[str]) -> WordIds:
-    """The ids of each word as it follows another word and a space."""
-    if is_word_local(backend):
-        pieces = [f" {word}" for word in words]
-        return WordIds(*encode_pieces(backend, pieces, np.dtype(np.int64)))
-    return ids_after_a_word(backend, words)
+class Words:
+    """Distinct words, made ready once for all tokenizers that are measured on them."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = words
+
+    @cached_property
+    def _joined(self) -> JoinedPieces:
+        return JoinedPieces.of([f" {word}" for word in self.words])
+
+    def ids_in_context(self, backend: Tokenizer) -> WordIds:
+        """The ids of each word as it follows another word and a space."""
+        if is_word_local(backend):
+            return WordIds(*self._joined.encode(backend, np.dtype(np.int64)))
+        return ids_after_a_word(backend, self.words)
 
 
 def ids_after_a_word(backend: Tokenizer, words: Sequence[str]) -> WordIds:
