@@ -17,7 +17,7 @@ from lilliput.report.laws import GroupLaw, last_exponent
 from lilliput.report.pages import shared
 from lilliput.report.pages.cost import frontier_sentences, order_of_factors
 from lilliput.report.pages.scaling import break_sentence, main_laws
-from lilliput.report.pages.training import ESCAPE_NATS, learning_sentence
+from lilliput.report.pages.training import LEARNED_NATS, learning_sentence
 from lilliput.report.parts import Answer, Verdict
 from lilliput.report.quantities import (
     Quantity,
@@ -37,7 +37,7 @@ def answer_learning(evidence: Evidence) -> Answer:
     known = [r for r in evidence.runs if r.unigram_entropy is not None and "loss" in r.final]
     if not known:
         return Answer(question, "absent", learning_sentence(evidence), page="training")
-    learned = [r for r in known if (r.unigram_entropy or 0.0) - r.final["loss"] >= ESCAPE_NATS]
+    learned = [r for r in known if (r.unigram_entropy or 0.0) - r.final["loss"] >= LEARNED_NATS]
     verdict: Verdict = "yes" if learned else "no"
     return Answer(question, verdict, learning_sentence(evidence), page="training")
 

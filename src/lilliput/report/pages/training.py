@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lilliput.analysis import paper_table
+from lilliput.analysis.escape import ESCAPE_NATS, escape_index
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, DataTable, Figure, Layer
 from lilliput.report.pages import shared
@@ -25,10 +26,10 @@ from lilliput.report.parts import (
 from lilliput.report.quantities import Quantity, format_number, plural
 from lilliput.report.runs import Run
 
-# Half a plateau's width: below this distance to the unigram entropy a model uses context.
-ESCAPE_NATS = 0.3
+# Below this distance to the unigram entropy a model uses context.
+LEARNED_NATS = 0.3
 _PAPER_LAYER = "the paper's 42 runs"
-_ESCAPE_LAYER = "first 0.3 nat below the unigram entropy"
+_ESCAPE_LAYER = f"escape: {ESCAPE_NATS} nat below the unigram entropy, twice in a row"
 
 
 def build_training(evidence: Evidence) -> Page:
@@ -89,18 +90,18 @@ def learning_sentence(evidence: Evidence) -> str:
             "The entropy of the held-out tokens is not known here, so it cannot be said which runs "
             "learned more than how frequent each token is."
         )
-    learned = [run for run in known if _depth(run) >= ESCAPE_NATS]
+    learned = [run for run in known if _depth(run) >= LEARNED_NATS]
     shapes = {run.facets.get("shape", run.name) for run in known}
     deep = {run.facets.get("shape", run.name) for run in learned}
     if not learned:
         return (
-            f"None of {plural(len(known), 'run')} ended {ESCAPE_NATS} nat or more below the unigram "
+            f"None of {plural(len(known), 'run')} ended {LEARNED_NATS} nat or more below the unigram "
             "entropy of its held-out tokens: nothing but the frequency of tokens was learned."
         )
     best = max(known, key=_depth)
     return (
         f"{len(learned)} of {plural(len(known), 'run')} ({len(deep)} of {plural(len(shapes), 'shape')}) "
-        f"ended {ESCAPE_NATS} nat or more below the unigram entropy of their held-out tokens: they "
+        f"ended {LEARNED_NATS} nat or more below the unigram entropy of their held-out tokens: they "
         f"learned to use context. The lowest, {best.label}, ended {format_number(_depth(best))} nat below "
         "it (a single run)."
     )
@@ -215,17 +216,19 @@ def _unigram_rules(evidence: Evidence) -> DataTable:
 
 
 def _escapes_data(evidence: Evidence) -> DataTable:
-    """The first measurement of each run that is `ESCAPE_NATS` below its unigram entropy."""
-    entropy = {run.name: run.unigram_entropy for run in evidence.runs}
-    found: dict[str, Mapping[str, Cell]] = {}
+    """The measurement at which each run left the plateau of its unigram entropy (`escape_index`)."""
+    curves: dict[str, list[Mapping[str, Cell]]] = {}
     for row in shared.curves_table(evidence).rows():
-        name, loss = str(row["run"]), row.get("loss")
-        limit = entropy.get(name)
-        if name in found or limit is None or not isinstance(loss, float):
-            continue
-        if loss <= limit - ESCAPE_NATS:
-            found[name] = row
-    return DataTable.from_rows(found.values())
+        if isinstance(row.get("loss"), float):
+            curves.setdefault(str(row["run"]), []).append(row)
+    found: list[Mapping[str, Cell]] = []
+    for run in evidence.runs:
+        points = curves.get(run.name, [])
+        if run.unigram_entropy is not None:
+            losses = [float(str(point["loss"])) for point in points]
+            index = escape_index(losses, run.unigram_entropy)
+            found += [] if index is None else [points[index]]
+    return DataTable.from_rows(found)
 
 
 def _seeds_table(evidence: Evidence) -> TableView | None:
