@@ -7,7 +7,13 @@ import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from lilliput.architecture import LAYOUTS, ModelConfig, Workload, training_flops
+from lilliput.architecture import (
+    LAYOUTS,
+    ModelConfig,
+    Workload,
+    fine_tuning_flops,
+    training_flops,
+)
 from lilliput.architecture.flops import softmax_forward
 from lilliput.models import build_model
 
@@ -60,3 +66,18 @@ def test_the_one_hot_embedding_of_the_reference_formula_is_never_executed():
     one_hot = 3 * 2 * BATCH * LENGTH * 700 * 32
     executed = counted(config, BATCH * LENGTH)
     assert flops["flops_hoffmann"] - one_hot < executed < flops["flops_hoffmann"]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_fine_tuning_flops_are_those_torch_executes(layout: str):
+    """The trunk forwards and backwards; a classifier's head on one position is next to nothing."""
+    config = shape_of(layout)
+    tokens, squares = BATCH * LENGTH, BATCH * LENGTH**2
+    model = build_model(config, seed=0)
+    ids = torch.randint(5, 700, (BATCH, LENGTH), generator=torch.Generator().manual_seed(0))
+    with FlopCounterMode(display=False) as counter:
+        model.encode(ids)[:, 0].sum().backward()
+    work = Workload.of(seq_length=LENGTH, sequences=BATCH, predicted_share=0.0)
+    softmax = 3 * softmax_forward(config, work)
+    expected = fine_tuning_flops(config, tokens=tokens, squared_lengths=squares) - softmax
+    assert counter.get_total_flops() == pytest.approx(expected, rel=0.01)
