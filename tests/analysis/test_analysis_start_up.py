@@ -114,7 +114,7 @@ def test_the_published_first_break_is_called_start_up(paper):
     options = FitOptions(law="segmented", breaks=3, resamples=0)
     said = [w for w in analyse_fit(paper, options=options).warnings if "start-up" in w]
     assert len(said) == 1
-    assert "2 of the 2 points" in said[0]
+    assert "2 of the 2 points just below" in said[0]
     without = analyse_fit(
         paper, options=FitOptions(law="segmented", breaks=2, after_step=1773, resamples=0)
     )

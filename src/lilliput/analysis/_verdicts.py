@@ -121,14 +121,15 @@ def _breaks_outside(chosen: CurveFit, flops: FloatArray) -> list[str]:
 def _breaks_of_starts(
     chosen: CurveFit, flops: FloatArray, is_early: NDArray[np.bool_]
 ) -> list[str]:
-    """Breaks below which most points are from the start of a run."""
+    """Breaks at the end of a piece most of whose points are from the start of a run."""
     sentences: list[str] = []
-    for place in chosen.breaks.tolist():
-        below = is_early[flops <= place]
-        if below.sum() * 2 > below.size:
+    for low, place in itertools.pairwise([0.0, *chosen.breaks.tolist()]):
+        piece = is_early[(flops > low) & (flops <= place)]
+        if piece.sum() * 2 > piece.size:
             sentences.append(
-                f"{below.sum()} of the {below.size} points below the break at {place:.3g} are from the "
-                "start of a run: it may be start-up and not scale; --after-step leaves first updates out."
+                f"{piece.sum()} of the {piece.size} points just below the break at {place:.3g} are from "
+                "the start of a run: it may be start-up and not scale; --after-step leaves first updates "
+                "out."
             )
     return sentences
 
