@@ -14,7 +14,7 @@ from tests.evaluation import plain_fine_tuning as plain
 
 from lilliput.architecture import ModelConfig
 from lilliput.core.errors import ConfigurationError, NonFiniteLossError
-from lilliput.evaluation import FineTuningSettings, load_task
+from lilliput.evaluation import FineTuningSettings, load_task, seeds
 from lilliput.evaluation.batching import prediction_batches, training_batches
 from lilliput.evaluation.classifier import Classifier, keep_word_rows
 from lilliput.evaluation.encoding import lay_end_to_end
@@ -241,6 +241,24 @@ def test_choices_are_made_on_held_out_training_examples_alone():
     assert best["learning_rate"] == 5e-3
     # The scored labels were never given, and nothing of the held-out set is returned.
     assert set(found.predictions) == {"dev"}
+
+
+def test_how_members_are_cut_into_stacks_changes_nothing(monkeypatch):
+    settings = _settings(learning_rates=(1e-3, 5e-3), num_train_epochs=(1, 2), seeds=(0, 1, 2))
+    train, scored = _data(96), _data(60, seed=5)
+
+    def found():
+        return fine_tune_seeds(_encoder(), load_task("sst2"), train, {"d": scored.texts}, settings)
+
+    whole = found()
+    monkeypatch.setattr(seeds, "STACK_SIZE", 4)
+    cut = found()
+    assert (cut.learning_rate, cut.epochs, cut.choices) == (
+        whole.learning_rate,
+        whole.epochs,
+        whole.choices,
+    )
+    assert np.array_equal(cut.predictions["d"], whole.predictions["d"])
 
 
 def test_the_last_epoch_of_the_first_rate_is_taken_when_asked():
