@@ -26,6 +26,7 @@ from lilliput.report.quantities import Quantity
 FloatArray = NDArray[np.float64]
 _RESAMPLES = 500
 _RESAMPLES_ELSEWHERE = 100
+_SLOPE_STEP = 1e-4  # Relative, for slopes by differences.
 _GRID = 80
 _LEAST_DRAWS = 0.5
 LAW_NAMES = {
@@ -122,21 +123,27 @@ def law_label(law: str, n_breaks: int) -> str:
 
 
 def last_exponent(fit: LawFit) -> Quantity:
-    """The exponent with which loss falls at the largest computes, with its interval over runs."""
+    """The slope -d ln L / d ln C at the largest compute, with its interval over runs.
+
+    Of a power law it is the exponent of its last piece. A law with a floor or smooth breaks has another
+    slope everywhere, and its own exponent is that of a part: only slopes can be compared between laws.
+    """
     runs = int(fit.facts.get("n_runs", 0)) or None
     name = f"exponent_{len(fit.breaks) + 1}" if fit.breaks else "exponent"
-    if name in fit.parameters:
+    if fit.law != "power_offset" and name in fit.parameters:
         estimate = fit.parameters[name]
         return Quantity(estimate.value, estimate.low, estimate.high, runs, "runs")
-    return _smooth_exponent(fit, runs)
+    end = float(fit.flops.max())
+    grid = np.array([end * (1 - _SLOPE_STEP), end])
+    with np.errstate(invalid="ignore"):
+        slopes = np.array([_slope(_predict_draw(fit, draw, grid)) for draw in fit.draws])
+    low, high = _bounds(slopes)
+    return Quantity(_slope(fit.curve.predict(grid)), low, high, runs, "runs")
 
 
-def _smooth_exponent(fit: LawFit, runs: int | None) -> Quantity:
-    """Beyond its last break a smoothly broken law falls with the sum of its slopes."""
-    slopes = [i for i, name in enumerate(fit.curve.names) if name[0] == "c" and name[1:].isdigit()]
-    value = float(fit.curve.values[slopes].sum())
-    low, high = _bounds(fit.draws[:, slopes].sum(axis=1))
-    return Quantity(value, low, high, runs, "runs")
+def _slope(ends: FloatArray) -> float:
+    """-d ln L / d ln C between two neighbouring computes."""
+    return float(np.log(ends[0] / ends[1]) / -np.log1p(-_SLOPE_STEP))
 
 
 def _bounds(draws: FloatArray) -> tuple[float | None, float | None]:

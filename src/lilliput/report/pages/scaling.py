@@ -83,8 +83,8 @@ def law_sentence(law: GroupLaw) -> str:
     fit = law.fit
     sentence = (
         f"of the laws compared on {fit.n} compute-optimal points of {fit.facts.get('n_runs', '?')} "
-        f"runs, the {law_name(fit)} describes the frontier best; at its upper end the exponent of "
-        f"the falling loss is {last_exponent(fit).text}."
+        f"runs, the {law_name(fit)} describes the frontier best; at its upper end loss falls with "
+        f"the exponent {last_exponent(fit).text}."
     )
     return as_sentences([said_of(law.group, sentence), break_sentence(fit)])
 
