@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.study.conftest import StudyCommand
-from tests.study.test_faults import is_training, wait_for, wait_for_end
+from tests.study.test_faults import wait_for, wait_for_end
 from tests.study.test_line import contents
 
 from lilliput.core.artefacts import folder_holds, verify
@@ -52,7 +52,7 @@ def test_seeds_are_added_in_place(
 def test_a_study_killed_while_it_grows_goes_on(command: StudyCommand, finished_study: Path) -> None:
     shutil.copytree(finished_study, command.out)
     process = command.start("--set", ONE_MORE_SEED, "--executor", "inline")
-    wait_for(is_training(command.out), process)
+    wait_for(lambda: len(list(command.out.glob("runs/*/run.json"))) > 4, process)
     os.kill(process.pid, signal.SIGKILL)
     wait_for_end(process)
     code, record = command.finish("--set", ONE_MORE_SEED, "--executor", "inline")
