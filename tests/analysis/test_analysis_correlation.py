@@ -162,3 +162,18 @@ def test_nothing_left_to_correlate_is_said(csv_file):
     found = analyse_correlation(table, x="x", y="y", given=("z",), resamples=20)
     assert np.isnan(found.partial["pearson"].value)
     assert any("nothing is left" in w for w in found.warnings)
+
+
+@pytest.mark.parametrize(("runs", "is_told"), [(3, False), (4, False), (5, True)])
+def test_no_interval_where_even_a_perfect_order_is_chance(csv_file, runs, is_told):
+    """Two of the n! orders of n runs are perfect: 0.083 of them at four, 0.017 at five."""
+    columns = {
+        "run": [f"r{i}" for i in range(runs)],
+        "loss": [3 - 0.1 * i for i in range(runs)],
+        "score_sst2": [0.5 + 0.01 * i for i in range(runs)],
+    }
+    table = read_table(csv_file(columns))
+    found = analyse_correlation(table, resamples=200)
+    assert found.spearman.value == pytest.approx(-1)
+    assert (found.spearman.low is not None) == is_told
+    assert any("even a perfect order is chance" in w for w in found.warnings) != is_told

@@ -131,7 +131,7 @@ def analyse_correlation(
         partial={"pearson": found[3], "spearman": found[4]} if given else {},
         given=given,
         disattenuated=found[5] if noise_sd is not None else None,
-        warnings=(*table.warnings, *said, *_warnings(rows, usable, n_runs, found, given)),
+        warnings=(*table.warnings, *said, *_warnings(rows, usable, n_runs, found, given, level)),
         facts={"n_runs": n_runs, "level": level, "log": list(log)},
     )
 
@@ -149,11 +149,19 @@ def _with_intervals(
     found = _statistics(values, noise_sd)
     draws = np.array([_statistics(values[rows], noise_sd) for rows in drawn])
     draws = np.clip(draws.reshape(-1, found.size), -1, 1)
-    low, high = expanded_bounds(draws, np.unique(runs).size, level)
+    n_runs = np.unique(runs).size
+    low, high = expanded_bounds(draws, n_runs, level)
+    if _any_order_is_chance(n_runs, level):
+        low, high = np.full_like(low, math.nan), np.full_like(high, math.nan)
     return [
         Correlation(value, *_bounds(low[i], high[i]), values.shape[0])
         for i, value in enumerate(found.tolist())
     ]
+
+
+def _any_order_is_chance(n_runs: int, level: float) -> bool:
+    """Whether even the strictest order of so few runs comes about by chance too often: 2 of n! do."""
+    return 2 / math.factorial(min(n_runs, 20)) > 1 - level
 
 
 def _statistics(values: FloatArray, noise_sd: float | None) -> FloatArray:
@@ -251,13 +259,19 @@ def _warnings(
     n_runs: int,
     found: list[Correlation],
     given: tuple[str, ...],
+    level: float,
 ) -> list[str]:
     sentences: list[str] = []
     if not usable.all():
         sentences.append(f"{int((~usable).sum())} rows lack one of the columns and were left out.")
     if "run" not in rows:
         sentences.append("The table has no column run: every row counts as a run of its own.")
-    if n_runs < 10:
+    if _any_order_is_chance(n_runs, level):
+        share = 2 / math.factorial(n_runs)
+        sentences.append(
+            f"Of {n_runs} runs even a perfect order is chance in {share:.3f} of the cases: no interval is given."
+        )
+    elif n_runs < 10:
         sentences.append(f"There are {n_runs} runs only: the intervals are rough.")
     partial = found[3]
     if given and math.isnan(partial.value):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from lilliput.report.correlations import TaskCorrelation, as_quantity
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
@@ -34,7 +36,7 @@ def build_downstream(evidence: Evidence, found: tuple[TaskCorrelation, ...]) -> 
     }
     tasks = tasks_of(evidence.scores)
     controls = shared.known(
-        Control("task", "Task", tuple(Option(task, task_label(task)) for task in tasks)),
+        Control("task", "Task", _task_options(evidence.scores)),
         shared.parameters_control(evidence),
         shared.loss_control(evidence),
         shared.colour_control(evidence),
@@ -63,6 +65,13 @@ def _missing(evidence: Evidence) -> Missing:
 def tasks_of(scores: tuple[TaskScore, ...]) -> list[str]:
     """The tasks, in order of appearance."""
     return list(dict.fromkeys(score.task for score in scores))
+
+
+def _task_options(scores: tuple[TaskScore, ...]) -> tuple[Option, ...]:
+    """The tasks with most gains beyond their interval first: the one the figures open with."""
+    shown = Counter(score.task for score in scores if score.shows_gain)
+    by_gains = sorted(tasks_of(scores), key=lambda task: -shown[task])
+    return tuple(Option(task, task_label(task)) for task in by_gains)
 
 
 def task_label(task: str) -> str:
