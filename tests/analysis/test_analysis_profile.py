@@ -70,7 +70,7 @@ def jumping_points(seed: int):
 @pytest.mark.parametrize(
     ("form", "points", "studies"),
     [(Form("segmented_jumps", 1), jumping_points, 40), (Form("bnsl", 1), smooth_points, 8)],
-    ids=str,
+    ids=["jump", "smooth break"],
 )
 def test_the_profile_interval_holds_the_break(form, points, studies):
     held = 0
