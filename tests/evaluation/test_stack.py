@@ -180,9 +180,8 @@ def test_short_attention_is_attention_in_float64(length, is_one_query, has_paddi
     bias[1, ..., length // 2 :] = -30_000.0
     rows = torch.arange(batch) * length + torch.tensor([0, 1, 0, 2])
     keys = np.array([3, 9], dtype=np.uint32)
-    found = short_attention(
-        qkv, bias if has_padding else None, rows if is_one_query else None, keys, p
-    )
+    by_pair = bias.expand(-1, heads, -1, -1).flatten(0, 1) if has_padding else None
+    found = short_attention(qkv, by_pair, rows if is_one_query else None, keys, p)
 
     q, k, v = qkv.double().permute(2, 0, 3, 1, 4)
     weights = (q @ k.transpose(2, 3) * width**-0.5 + has_padding * bias).softmax(-1)

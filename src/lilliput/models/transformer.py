@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from functools import cached_property
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ AttentionKernel = Literal["plain", "fused"]
 # nothing (padding in a packed row) must not turn into not-a-number.
 _HIDDEN = -30_000.0
 # torch's softmax over the last axis is scalar below one vector of floats: ten times slower at length 12.
-_LANES = 16
+LANES = 16
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,26 @@ class Blueprint:
         return nn.LayerNorm(width, eps=self.layer_norm_eps, bias=self.norm_bias)
 
 
-class Attending(NamedTuple):
+@dataclass(frozen=True)
+class Attending:
     """What all layers of one forward pass share."""
 
     batch: int
     length: int
+    heads: int
     kernel: AttentionKernel
     is_causal: bool
     bias: Tensor | None  # (B, 1, L, L), axes 0 to 2 may be 1: 0 where a token may look
-    bias_PLL: Tensor | None  # The same for the pairs P of rows and heads, made once for all layers
     rotation: tuple[Tensor, Tensor] | None  # cosines and sines, (B, 1, L, W), axis 0 may be 1
+
+    @cached_property
+    def bias_by_pair(self) -> Tensor | None:
+        """The bias of the pairs P of texts and heads, axes 0 and 1 may be 1; made once for all layers."""
+        if self.bias is None:
+            return None
+        if self.bias.shape[0] == 1:
+            return self.bias[0]
+        return self.bias.expand(-1, self.heads, -1, -1).flatten(0, 1)
 
 
 class Embeddings(nn.Module):
@@ -289,15 +300,13 @@ class Transformer(nn.Module):
         rows_BL = self._position_rows(input_ids_BL, position_ids_BL)
         x_BLE = self.embeddings(input_ids_BL, rows_BL)
         x_NH = self.projection_norm(self.projection(x_BLE.view(batch * length, -1)))
-        bias = self._attention_bias(attention_mask_BL, length, x_NH)
-        is_plain = self.attention_kernel == "plain"
         shared = Attending(
             batch,
             length,
+            self.plan.num_built_heads,
             self.attention_kernel,
             self.plan.is_causal,
-            bias,
-            _bias_by_pair(bias, self.plan.num_built_heads) if is_plain else None,
+            self._attention_bias(attention_mask_BL, length, x_NH),
             self._rotation(rows_BL, x_NH.dtype),
         )
         return x_NH, shared
@@ -346,9 +355,9 @@ def plain_attention(
     """
     batch, heads, length, width = k_BALW.shape
     q_PQW, k_PLW, v_PLW = (x.reshape(batch * heads, -1, width) for x in (q_BAQW, k_BALW, v_BALW))
-    bias = q_PQW.new_zeros(1, 1, 1) if shared.bias_PLL is None else shared.bias_PLL
+    bias = q_PQW.new_zeros(1, 1, 1) if shared.bias_by_pair is None else shared.bias_by_pair
     scale = width**-0.5
-    if length < _LANES:
+    if length < LANES:
         scores_PLQ = torch.baddbmm(bias.transpose(1, 2), k_PLW, q_PQW.transpose(1, 2), alpha=scale)
         weights_PQL = scores_PLQ.softmax(1).transpose(1, 2)
     else:
@@ -357,15 +366,6 @@ def plain_attention(
     if dropout:
         weights_PQL = functional.dropout(weights_PQL, dropout)
     return (weights_PQL @ v_PLW).view(batch, heads, -1, width)
-
-
-def _bias_by_pair(bias: Tensor | None, heads: int) -> Tensor | None:
-    """The bias for all heads: (P, L, L), where axes 0 and 1 may be 1."""
-    if bias is None:
-        return None
-    if bias.shape[0] == 1:
-        return bias[0]
-    return bias.expand(-1, heads, -1, -1).flatten(0, 1)
 
 
 def fused_attention(

@@ -125,6 +125,23 @@ def _room(parameter: Tensor) -> int:
     return -(-parameter.numel() // _ALIGNMENT) * _ALIGNMENT
 
 
+def member_views(
+    buffer_KP: Tensor, model: nn.Module, places: Mapping[str, slice]
+) -> dict[str, Tensor]:
+    """Each parameter of all members of a stack, as views of their buffer.
+
+    Args:
+        buffer_KP: Weights or gradients, a row a member.
+        model: Any member, for the shapes.
+        places: Of a member's `FlatAdamW`.
+    """
+    members = len(buffer_KP)
+    return {
+        name: buffer_KP[:, places[name]].view(members, *parameter.shape).detach()
+        for name, parameter in model.named_parameters()
+    }
+
+
 def _leaf(weights: Tensor, gradients: Tensor) -> Tensor:
     leaf = weights.detach()
     leaf.requires_grad_(True)

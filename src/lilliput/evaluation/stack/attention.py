@@ -14,14 +14,12 @@ import torch
 from torch import Tensor
 
 from lilliput.evaluation.stack.dropout import Keys, drop
-
-LANES = 16
-"""Below this length torch's softmax over the last axis is scalar; the one before it is not."""
+from lilliput.models.transformer import LANES
 
 
 def short_attention(
     qkv_BL3AW: Tensor,
-    bias: Tensor | None,
+    bias_PLL: Tensor | None,
     rows_B: Tensor | None,
     keys: Keys | None,
     dropout: float,
@@ -30,26 +28,26 @@ def short_attention(
 
     Args:
         qkv_BL3AW: Queries, keys and values.
-        bias: Added to the scores, (B, 1, 1 or L, L), axis 0 may be 1.
+        bias_PLL: Added to the scores; axes 0 and 1 may be 1.
         rows_B: The one query of each text, as its row among the B * L; all when None.
         keys: Of the dropout of weights, see `drop`; None drops none.
         dropout: Share of the weights that is dropped.
     """
-    return _Attention.apply(qkv_BL3AW, bias, rows_B, keys, dropout)  # pyright: ignore[reportReturnType]
+    return _Attention.apply(qkv_BL3AW, bias_PLL, rows_B, keys, dropout)  # pyright: ignore[reportReturnType]
 
 
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        qkv_BL3AW, bias, rows_B, ctx.keys, ctx.dropout = inputs
-        batch, length, _, heads, width = ctx.shape = qkv_BL3AW.shape
+        qkv_BL3AW, bias_PLL, rows_B, ctx.keys, ctx.dropout = inputs
+        batch, length, _, _, width = ctx.shape = qkv_BL3AW.shape
         # Widened before they are moved: a copy that does both at once takes five times as long.
         q_BLAW, k_BLAW, v_BLAW = qkv_BL3AW.float().unbind(2)
         q_BQAW = q_BLAW if rows_B is None else q_BLAW.flatten(0, 1)[rows_B][:, None]
         q_PQW, k_PLW, v_PLW = map(_by_head, (q_BQAW, k_BLAW, v_BLAW))
         # Weights are kept with the keys on axis 1, (P, L, Q), where that makes the softmax fast.
         ctx.axis = 1 if length < LANES and rows_B is None else 2
-        bias = torch.zeros(1, 1, 1) if bias is None else _by_pair(bias, heads)
+        bias = torch.zeros(1, 1, 1) if bias_PLL is None else bias_PLL.float()
         a, b = (k_PLW, q_PQW) if ctx.axis == 1 else (q_PQW, k_PLW)
         bias = bias.transpose(1, 2) if ctx.axis == 1 else bias
         weights = torch.baddbmm(bias, a, b.transpose(1, 2), alpha=width**-0.5).softmax(ctx.axis)
@@ -100,9 +98,3 @@ def _dropped(ctx: Any, weights: Tensor) -> Tensor:
 
 def _queries_first(ctx: Any, weights: Tensor) -> Tensor:
     return weights.transpose(1, 2) if ctx.axis == 1 else weights
-
-
-def _by_pair(bias: Tensor, heads: int) -> Tensor:
-    """The bias for all heads, float32: (P, 1 or L, L), where axis 0 may be 1."""
-    bias = bias.float()
-    return bias[0] if bias.shape[0] == 1 else bias.expand(-1, heads, -1, -1).flatten(0, 1)

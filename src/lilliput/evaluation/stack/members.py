@@ -16,7 +16,7 @@ from lilliput.evaluation.classifier import Classifier
 from lilliput.evaluation.settings import FineTuningSettings
 from lilliput.evaluation.stack.dropout import Draws
 from lilliput.evaluation.stack.modules import stack_parts
-from lilliput.training.optimizer import FlatAdamW, flat_size
+from lilliput.training.optimizer import FlatAdamW, flat_size, member_views
 
 _BETAS = (0.9, 0.999)
 _EPSILON = 1e-8
@@ -60,8 +60,9 @@ class ClassifierStack:
             )
         ]
         dtype = torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32
-        self._weights = self._views(first, self._weights_KP)
-        self._gradients = self._views(first, self.gradients)
+        places = self._optimizers[0].places
+        self._weights = list(member_views(self._weights_KP, first, places).values())
+        self._gradients = list(member_views(self.gradients, first, places).values())
         # Batched products copy what lies apart, as the rows of a buffer do: they read these instead.
         self._leaves = [
             torch.empty(view.shape, dtype=dtype, device=device, requires_grad=True)
@@ -75,14 +76,6 @@ class ClassifierStack:
 
     def __len__(self) -> int:
         return len(self._optimizers)
-
-    def _views(self, model: Classifier, buffer_KP: Tensor) -> list[Tensor]:
-        """Each parameter of all members, as views of a buffer."""
-        places = self._optimizers[0].places
-        return [
-            buffer_KP[:, places[name]].view(len(self), *parameter.shape).detach()
-            for name, parameter in model.named_parameters()
-        ]
 
     @property
     def outputs(self) -> int:

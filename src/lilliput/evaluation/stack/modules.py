@@ -168,7 +168,9 @@ class StackedLayer(Layer):
             qkv_BL3AW = torch.stack([*turned, v_BALW], dim=2).permute(0, 3, 2, 1, 4)
         is_dropping = self.training and self.attention_dropout > 0
         keys = self.draws.keys() if is_dropping else None
-        y_BQAW = short_attention(qkv_BL3AW, shared.bias, rows_B, keys, self.attention_dropout)
+        y_BQAW = short_attention(
+            qkv_BL3AW, shared.bias_by_pair, rows_B, keys, self.attention_dropout
+        )
         return self.dropout(self.attention_out(y_BQAW.view(-1, x_NH.shape[1])))
 
 

@@ -17,7 +17,7 @@ from lilliput.training.config import TrainingConfig
 from lilliput.training.engine import make_optimizer, precision
 from lilliput.training.fleet.batches import StackedPass
 from lilliput.training.fleet.loss import stacked_cross_entropy
-from lilliput.training.optimizer import FlatAdamW, flat_size
+from lilliput.training.optimizer import FlatAdamW, flat_size, member_views
 from lilliput.training.plan import ExecutionPlan
 
 
@@ -70,18 +70,11 @@ class Stack:
             )
         ]
         self._scored = _ScoredHidden(models[0])
-        self._leaves = self._views(self._weights_KP, models[0])
+        places = self.optimizers[0].places
+        self._leaves = member_views(self._weights_KP, models[0], places)
         for leaf in self._leaves.values():
             leaf.requires_grad_()
-        self._gradients = list(self._views(self._gradients_KP, models[0]).values())
-
-    def _views(self, buffer_KP: Tensor, model: LanguageModel) -> dict[str, Tensor]:
-        """Each parameter of all members, as views of a buffer."""
-        places, members = self.optimizers[0].places, len(buffer_KP)
-        return {
-            name: buffer_KP[:, places[name]].view(members, *parameter.shape).detach()
-            for name, parameter in model.named_parameters()
-        }
+        self._gradients = list(member_views(self._gradients_KP, models[0], places).values())
 
     def update(self, passes: Sequence[StackedPass], learning_rates: Mapping[int, float]) -> Tensor:
         """Update the members that have a rate; all members' training losses in nats, (K,)."""
