@@ -142,7 +142,7 @@ def make_batch(
     """
     lengths_G = sequences.lengths[chosen_G] + SPECIAL_PER_SEQUENCE
     if packing is None:
-        packing = pack_sequences(lengths_G, objective)
+        packing = _pack_sequences(lengths_G, objective)
     ids_GL = padded_ids(sequences, chosen_G, packing.width, objective.special)
     seen_GL, targets_GL, scored_GL = _inputs_and_targets(ids_GL, key, objective)
     rows = _Rows(packing, lengths_G, objective)
@@ -159,7 +159,7 @@ def make_batch(
     )
 
 
-def pack_sequences(lengths_G: NDArray[np.int64], objective: Objective) -> Packing:
+def _pack_sequences(lengths_G: NDArray[np.int64], objective: Objective) -> Packing:
     """Rows for sequences of these lengths: packed, or one a row where pads count."""
     if objective.pads_to_max:
         return one_a_row(len(lengths_G), objective.max_seq_length)

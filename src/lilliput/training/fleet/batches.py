@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from lilliput.training.batches import GlobalBatch, MicroBatch, pack_sequences
+from lilliput.training.batches import GlobalBatch, MicroBatch
 from lilliput.training.course import Course
 from lilliput.training.engine import HEAD_ROWS
-from lilliput.training.packing import Packing, pack
+from lilliput.training.packing import Packing, pack, row_width
 from lilliput.training.sequences import SPECIAL_PER_SEQUENCE
 
 
@@ -97,14 +97,14 @@ def stacked_batch(members: Sequence[Course], step: int, max_rows: int) -> Stacke
     )
 
 
-def _equal_packings(courses: Sequence[Course], step: int) -> list[Packing]:
-    """The rows of each stream, all of one width and number."""
+def _equal_packings(courses: Sequence[Course], step: int) -> Sequence[Packing | None]:
+    """The rows of each stream, all of one width and number; None where a batch's own choice is that."""
     train, objective = courses[0].data.train, courses[0].data.objective
-    lengths = [train.lengths[c.chosen(step)] + SPECIAL_PER_SEQUENCE for c in courses]
-    packings = [pack_sequences(lengths_G, objective) for lengths_G in lengths]
     if objective.pads_to_max or len(courses) == 1:
-        return packings
-    width = max(packing.width for packing in packings)
+        return [None] * len(courses)
+    lengths = [train.lengths[c.chosen(step)] + SPECIAL_PER_SEQUENCE for c in courses]
+    longest = max(int(lengths_G.max()) for lengths_G in lengths)
+    width = row_width(longest, objective.max_seq_length)
     packings = [pack(lengths_G, width) for lengths_G in lengths]
     rows = max(packing.rows for packing in packings)
     return [replace(packing, rows=rows) for packing in packings]
