@@ -14,7 +14,7 @@ from lilliput.study.expand import PlannedRun, assumed_vocab_size, planned_runs
 from lilliput.study.layout import StudyLayout
 from lilliput.study.recipe import Recipe
 from lilliput.training.config import RunConfig
-from lilliput.training.trunks import branch_start, group_trunks
+from lilliput.training.trunks import decay_share, group_trunks
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,10 @@ def _with_trunks(estimates: Sequence[RunEstimate]) -> list[RunEstimate]:
         for group in group_trunks([estimates[position].config for position in positions]):
             for member in group:
                 one = replace(estimates[positions[member]], is_in_trunk=True)
-                share = 1 - branch_start(one.config) / (one.config.training.max_steps or 1)
                 found[positions[member]] = (
                     replace(one, kept_states=len(group) - 1)
                     if member == group[-1]
-                    else replace(one, trained_share=share)
+                    else replace(one, trained_share=decay_share(one.config))
                 )
     return found
 

@@ -23,7 +23,6 @@ from lilliput.core.files import read_json, write_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.settings import parse_settings
 from lilliput.models import LanguageModel
-from lilliput.training.allocator import return_freed_memory
 from lilliput.training.book import Branching, RunBook
 from lilliput.training.checkpoints import read_checkpoint, remove_resume_points
 from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, run_identity, run_lineage
@@ -134,8 +133,6 @@ def train(
         loop = TrainingLoop(config, data, build.folder, reporter, branching, weights_from)
         loop.run()
         finish_run(build, config, data, loop.book)
-        del loop, data
-    return_freed_memory()
     return RunResult.read(out)
 
 

@@ -56,6 +56,11 @@ def branch_start(config: RunConfig) -> int:
     return plan_schedule(config.training, config.training.max_steps or 0).decay_start
 
 
+def decay_share(config: RunConfig) -> float:
+    """Share of the updates of a run of `branch_configs` that come after it leaves the trunk."""
+    return 1.0 - branch_start(config) / (config.training.max_steps or 1)
+
+
 def group_trunks(configs: Sequence[RunConfig]) -> list[tuple[int, ...]]:
     """The positions of the runs that differ in budget alone and share a trunk, shortest first.
 

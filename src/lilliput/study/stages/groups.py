@@ -18,7 +18,7 @@ from lilliput.core.settings import parse_settings
 from lilliput.training import RunConfig
 from lilliput.training.config import PLAN
 from lilliput.training.fleet import fleet_key, group_fleets
-from lilliput.training.trunks import branch_start, group_trunks
+from lilliput.training.trunks import decay_share, group_trunks
 
 # Token store and `fleet_key`: runs with the same may share a stack.
 StackKey = tuple[Path, str]
@@ -81,7 +81,7 @@ class TaskGroup:
     def _share(self, task: RunTask) -> float:
         if not self.is_trunk or task is self.tasks[-1]:
             return 1.0
-        return 1.0 - branch_start(task.run_config) / (task.run_config.training.max_steps or 1)
+        return decay_share(task.run_config)
 
 
 def task_groups(

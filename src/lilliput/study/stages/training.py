@@ -26,6 +26,7 @@ from lilliput.study.stages.groups import (
 from lilliput.study.watch import watching
 from lilliput.tokenization import open_store
 from lilliput.training import run_identity
+from lilliput.training.allocator import return_freed_memory
 
 # Executed FLOP/s of one worker, about; and how long a shape's runs must take at that rate, one after
 # another, for trials of a few seconds to be worth their time.
@@ -120,6 +121,7 @@ def train_group(group: TaskGroup) -> list[tuple[str, str]]:
     except Exception as error:
         ours = error if isinstance(error, LilliputError) else _unforeseen(error)
         failed = [(task, ours) for task in group.tasks if not task.is_done]
+    return_freed_memory()
     for task, error in failed:
         write_json(task.out / FAILURE, error.as_record())
     return [(task.name, str(error)) for task, error in failed]
