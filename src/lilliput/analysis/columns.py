@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,14 +23,7 @@ def choose_flops(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]
     """
     present = table.starting_with("flops_")
     if asked is not None:
-        for name in (asked, f"flops_{asked}"):
-            if name in table:
-                return name, ()
-        raise InputError(
-            f"{table.source} must have the FLOPs column that was asked for",
-            got=asked,
-            remedy=f"It has: {', '.join(present) or 'none'}.",
-        )
+        return _asked_for(table, asked, "flops_", "FLOPs", present), ()
     if not present:
         if "flops" in table:
             return "flops", ("Column flops does not say by which convention it was counted.",)
@@ -51,14 +46,7 @@ def choose_loss(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
         InputError: The one asked for, or any at all, is missing.
     """
     if asked is not None:
-        for name in (asked, f"loss_{asked}"):
-            if name in table:
-                return name, ()
-        raise InputError(
-            f"{table.source} must have the loss column that was asked for",
-            got=asked,
-            remedy=f"It has: {', '.join(table.starting_with('loss')) or 'none'}.",
-        )
+        return _asked_for(table, asked, "loss_", "loss", table.starting_with("loss")), ()
     if "loss" in table and not bool(np.isnan(table.number("loss")).all()):
         return "loss", ()
     if "loss_reference" in table:
@@ -70,6 +58,18 @@ def choose_loss(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
         f"{table.source} must have a column loss",
         got=", ".join(table.columns),
         remedy=table.how_to_name("loss"),
+    )
+
+
+def _asked_for(table: Table, asked: str, prefix: str, what: str, present: Sequence[str]) -> str:
+    """The column called `asked`, or that with the prefix before it."""
+    for name in (asked, prefix + asked):
+        if name in table:
+            return name
+    raise InputError(
+        f"{table.source} must have the {what} column that was asked for",
+        got=asked,
+        remedy=f"It has: {', '.join(present) or 'none'}.",
     )
 
 

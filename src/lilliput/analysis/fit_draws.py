@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from lilliput.analysis.candidates import Form, fit_form
 from lilliput.analysis.curves import CurveFit
-from lilliput.analysis.fit_options import FitOptions, Rows, pick_points
+from lilliput.analysis.fit_options import FitOptions, Rows, drawn_rows, pick_points
 from lilliput.analysis.measurements import Measurements
-from lilliput.analysis.resampling import cluster_draws
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.seeding import generator
 
@@ -40,14 +39,7 @@ def draw_parameters(
     draws = np.full((options.resamples, parent.parameter_vector().size), np.nan)
     if np.unique(data.run).size < 2:
         return draws
-    every = cluster_draws(
-        data.run,
-        resamples=options.resamples,
-        seed=options.seed,
-        way=options.resample,
-        groups=data.group,
-        share=share,
-    )
+    every = drawn_rows(data, options, share=share)
     with reporter.task("resampling runs", options.resamples, "draws") as task:
         for i, rows in enumerate(every):
             draws[i] = _refit(data, rows, form, parent, options)

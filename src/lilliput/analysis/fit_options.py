@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from lilliput.analysis.candidates import Law
 from lilliput.analysis.frontier import FrontierMethod, frontier_rows
 from lilliput.analysis.measurements import Measurements
-from lilliput.analysis.resampling import Resample
+from lilliput.analysis.resampling import Resample, cluster_draws
 from lilliput.core.errors import InputError
 
 Rows = NDArray[np.intp]
@@ -48,6 +49,18 @@ class FitOptions:
     resample: Resample = "run"
     level: float = 0.95
     seed: int = 0
+
+
+def drawn_rows(data: Measurements, options: FitOptions, *, share: float = 1.0) -> Iterator[Rows]:
+    """Rows of each bootstrap draw of runs or seeds; `share` of the runs are in each."""
+    return cluster_draws(
+        data.run,
+        resamples=options.resamples,
+        seed=options.seed,
+        way=options.resample,
+        groups=data.group,
+        share=share,
+    )
 
 
 def pick_points(data: Measurements, rows: Rows, options: FitOptions) -> Rows:

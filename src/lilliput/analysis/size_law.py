@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lilliput.analysis.candidates import SIZE_LAWS, check_breaks
 from lilliput.analysis.curves import CurveFit, covariance_of, plain_number
 from lilliput.analysis.diagnostics import residual_diagnostics
-from lilliput.analysis.fit_options import FitOptions
+from lilliput.analysis.fit_options import FitOptions, drawn_rows
 from lilliput.analysis.isoflop import (
     Allocation,
     isoflop_allocation,
@@ -21,7 +21,6 @@ from lilliput.analysis.isoflop import (
 )
 from lilliput.analysis.measurements import Measurements, measurements_of
 from lilliput.analysis.power import fit_power
-from lilliput.analysis.resampling import cluster_draws
 from lilliput.analysis.results import Estimate, estimates_of
 from lilliput.analysis.sized import require_column
 from lilliput.analysis.table import Table
@@ -162,14 +161,7 @@ def _facts(
 def _drawn(data: Measurements, options: FitOptions) -> list[Rows]:
     if np.unique(data.run).size < 2:
         return []
-    draws = cluster_draws(
-        data.run,
-        resamples=options.resamples,
-        seed=options.seed,
-        way=options.resample,
-        groups=data.group,
-    )
-    return list(draws)
+    return list(drawn_rows(data, options))
 
 
 def _draw(

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from lilliput.analysis.curves import CurveFit, covariance_of
 from lilliput.analysis.diagnostics import residual_diagnostics
-from lilliput.analysis.fit_options import FitOptions
+from lilliput.analysis.fit_options import FitOptions, drawn_rows
 from lilliput.analysis.measurements import Measurements
-from lilliput.analysis.resampling import cluster_draws
 from lilliput.analysis.results import Candidate, Estimate, LawFit
 from lilliput.analysis.table import Table
 from lilliput.core.errors import InputError
@@ -108,13 +107,7 @@ def draw_counts(data: Measurements, options: FitOptions) -> FloatArray:
     """How often each point is in each draw of runs, shape (draws, points); no draws of a single run."""
     if options.resamples == 0 or np.unique(data.run).size < 2:
         return np.empty((0, len(data)))
-    every = cluster_draws(
-        data.run,
-        resamples=options.resamples,
-        seed=options.seed,
-        way=options.resample,
-        groups=data.group,
-    )
+    every = drawn_rows(data, options)
     return np.stack([np.bincount(rows, minlength=len(data)) for rows in every]).astype(np.float64)
 
 
