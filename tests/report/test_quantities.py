@@ -9,14 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lilliput.core.intervals import mean_interval
-from lilliput.report.quantities import (
-    UNKNOWN,
-    Quantity,
-    finite,
-    format_duration,
-    format_number,
-    listed,
-)
+from lilliput.core.wording import listed
+from lilliput.report.quantities import UNKNOWN, Quantity, finite, format_duration, format_number
 
 
 def test_digits_follow_the_interval():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lilliput.cli._frame import echo
+from lilliput.core.wording import plural
 
 
 def interval(record: Mapping[str, Any]) -> str:
@@ -17,11 +18,6 @@ def interval(record: Mapping[str, Any]) -> str:
     return f"{record['value']:.4g} ({record['low']:.4g} to {record['high']:.4g})"
 
 
-def counted(count: int, noun: str) -> str:
-    """A number of things, such as "1 run" or "2 runs"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _show_values(rows: list[tuple[str, Mapping[str, Any]]]) -> None:
     width = max((len(name) for name, _ in rows), default=0) + 2
     for name, value in rows:
@@ -30,7 +26,7 @@ def _show_values(rows: list[tuple[str, Mapping[str, Any]]]) -> None:
 
 def show_fit(found: Any, with_warnings: bool = True) -> None:
     record = found.as_record()
-    said = f"R2 {found.r2:.4f}, BIC {found.bic:.1f}, {counted(found.n, 'point')}"
+    said = f"R2 {found.r2:.4f}, BIC {found.bic:.1f}, {plural(found.n, 'point')}"
     echo(f"{found.law}: {said}")
     breaks = [("break at", value) for value in record["breaks"]]
     _show_values([*record["parameters"].items(), *breaks])
@@ -57,7 +53,7 @@ def _show_cuts(cuts: Sequence[Mapping[str, float | None]]) -> None:
 def show_size(found: Any) -> None:
     """The best size as a power law of the budget."""
     record = found.as_record()
-    echo(f"{found.law}: best parameters at {counted(found.n, 'budget')}, R2 {found.r2:.4f}")
+    echo(f"{found.law}: best parameters at {plural(found.n, 'budget')}, R2 {found.r2:.4f}")
     _show_values(list(record["parameters"].items()))
     show_warnings(found.warnings)
 

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from lilliput.cli._analyse_options import column_mapping, with_options
-from lilliput.cli._analyse_show import counted, show_warnings
+from lilliput.cli._analyse_show import show_warnings
 from lilliput.cli._frame import EXIT_USER, JsonOption, deliver, echo, suggest
+from lilliput.core.wording import plural
 
 
 @with_options(columns=column_mapping)
@@ -32,7 +33,7 @@ def check(
     def show() -> None:
         for problem in problems:
             echo(f"line {problem.line}, {problem.column}: {problem.rule}: got {problem.got!r}")
-        echo(f"{counted(len(problems), 'fault')}.")
+        echo(f"{plural(len(problems), 'fault')}.")
         echo(f"Understood: {', '.join(known) or 'no column; name them with --column NAME=HEADER'}.")
         if carried:
             echo(f"Carried along: {', '.join(carried)}.")
@@ -62,7 +63,7 @@ def convert(
     record = {"rows": len(found), "columns": list(found.columns), "path": str(out)}
 
     def show() -> None:
-        echo(f"{counted(len(found), 'row')} written to {out}.")
+        echo(f"{plural(len(found), 'row')} written to {out}.")
         show_warnings(found.warnings)
         suggest(shlex.join(["lilliput", "analyse", "fit", str(out)]))
 

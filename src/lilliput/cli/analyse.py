@@ -22,7 +22,6 @@ from lilliput.cli._analyse_options import (
     with_options,
 )
 from lilliput.cli._analyse_show import (
-    counted,
     interval,
     show_fit,
     show_size,
@@ -31,6 +30,7 @@ from lilliput.cli._analyse_show import (
 )
 from lilliput.cli._analyse_tables import check, convert
 from lilliput.cli._frame import JsonOption, deliver, echo, suggest
+from lilliput.core.wording import plural
 
 if TYPE_CHECKING:
     from lilliput.analysis import FitOptions
@@ -116,8 +116,8 @@ def frontier(
     def show() -> None:
         for point in found.points:
             echo(f"{point.flops:12.5g}  {point.loss:8.4f}  {point.run}")
-        shown, every = len(found.points), counted(found.n_measurements, "point")
-        echo(f"{shown} of {every}, {counted(len(found.runs), 'run')}.")
+        shown, every = len(found.points), plural(found.n_measurements, "point")
+        echo(f"{shown} of {every}, {plural(len(found.runs), 'run')}.")
         show_warnings(found.warnings)
         suggest(f"lilliput analyse fit {asked_again(table, columns, flops, loss)}")
 
@@ -220,7 +220,7 @@ def correlate(
     record = found.as_record()
 
     def show() -> None:
-        echo(f"{found.x} with {found.y}, {counted(found.pearson.n, 'row')}")
+        echo(f"{found.x} with {found.y}, {plural(found.pearson.n, 'row')}")
         for kind in ("pearson", "spearman", "kendall"):
             echo(f"  {kind:9}{interval(record[kind])}")
         for kind, value in found.partial.items():
@@ -273,7 +273,7 @@ def plan(
         if found.shape is not None:
             echo(f"  nearest shape     {found.shape}")
         if found.more_runs_to_halve is not None:
-            more = counted(found.more_runs_to_halve, "more run")
+            more = plural(found.more_runs_to_halve, "more run")
             echo(f"{more} would halve the last exponent's interval.")
         show_warnings(found.warnings)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
+from lilliput.core.wording import plural
 
 if TYPE_CHECKING:
     from lilliput.study import Recipe, StudyPlan
@@ -148,7 +149,7 @@ def status(
             loss = f"loss {losses[-1]:.3f} {sparkline(losses[:-1])}" if losses else ""
             rule = record.get("error", {}).get("rule", "")
             echo(f"{record['state']:<8} {record['name']:<44} {loss} {rule}".rstrip())
-        echo(f"{found.done} of {_runs(found.runs)} done, {found.failed} failed.")
+        echo(f"{found.done} of {plural(found.runs, 'run')} done, {found.failed} failed.")
 
     deliver(found.as_record(), as_json, show)
 
@@ -177,26 +178,22 @@ def _megabytes(size: Estimate) -> str:
     return f"{size.value / 1e6:,.0f} MB ({size.low / 1e6:,.0f} to {size.high / 1e6:,.0f})"
 
 
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count:,} runs"
-
-
 def _show_plan(found: StudyPlan) -> None:
     for family, count in found.by_family.items():
-        echo(f"{family:<32} {_runs(count)}")
-    echo(f"{_runs(found.runs)}, {found.done} done, {found.failed} failed")
+        echo(f"{family:<32} {plural(count, 'run')}")
+    echo(f"{plural(found.runs, 'run')}, {found.done} done, {found.failed} failed")
     if found.tokens is not None:
         echo(f"{found.tokens:,.0f} tokens")
     if found.search_runs:
-        echo(f"on top, short ones of the learning-rate search: {_runs(found.search_runs)}")
+        echo(f"on top, short ones of the learning-rate search: {plural(found.search_runs, 'run')}")
     if found.branches:
-        echo(f"from the trunk of a longer one: {_runs(found.branches)}")
+        echo(f"from the trunk of a longer one: {plural(found.branches, 'run')}")
     for shape, size in found.stacks.items():
-        echo(f"{shape:<26} in stacks of up to {_runs(size)}")
+        echo(f"{shape:<26} in stacks of up to {plural(size, 'run')}")
     echo(f"disk of the runs          {_megabytes(found.disk)}")
     echo(f"memory of a worker        {_megabytes(found.memory)}")
     if found.packing:
-        share = f"{_runs(found.packing.runs_per_device)} at once"
+        share = f"{plural(found.packing.runs_per_device, 'run')} at once"
         echo(f"on each {found.packing.device:<17} {share}")
     for name, value in found.flops.items():
         echo(f"{name:<26} {value:.3g}")

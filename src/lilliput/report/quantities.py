@@ -172,15 +172,3 @@ def format_duration(seconds: float | None) -> str:
     if seconds < 7200:
         return f"{seconds / 60:.1f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-def plural(count: int, noun: str) -> str:
-    """`count` with its noun: "1 run", "12 runs"."""
-    return f"{count:,} {noun if count == 1 else noun + 's'}"
-
-
-def listed(names: list[str], conjunction: str = "and") -> str:
-    """Names in a sentence: "a", "a and b", "a, b and c"."""
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} {conjunction} {names[-1]}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.core.errors import OccupiedFolderError
+from lilliput.core.wording import plural
 from lilliput.study.expand import assumed_vocab_size, planned_runs
 from lilliput.study.recipe import Recipe
 from lilliput.study.runs import flatten
@@ -38,7 +39,8 @@ class Growth:
         parts: list[str] = []
         if self.runs:
             first, *others = self.runs
-            parts.append(f"{1 + len(others)} runs ({first}, …)" if others else f"1 run ({first})")
+            more = ", …" if others else ""
+            parts.append(f"{plural(1 + len(others), 'run')} ({first}{more})")
         parts += [f"scores on {suite}" for suite in self.scores]
         if not parts:
             return "the recipe has changed in what leaves the study's runs as they are"

@@ -22,6 +22,7 @@ from lilliput.core.executors import make_executor
 from lilliput.core.files import read_json, write_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.settings import parse_settings
+from lilliput.core.wording import plural
 from lilliput.study.context import StudyContext
 from lilliput.study.expand import planned_runs
 from lilliput.study.growth import Growth, growth_of
@@ -67,7 +68,7 @@ class StudyResult:
 
     def summary(self) -> str:
         """One line for people."""
-        runs = "1 run" if self.plan.done == 1 else f"{self.plan.done} runs"
+        runs = plural(self.plan.done, "run")
         return (
             f"{runs} done, {self.skipped} of them recognised, "
             f"in {self.wall_time_s:.0f} s. Report: {self.report}"

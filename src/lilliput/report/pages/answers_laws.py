@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lilliput.core.intervals import bootstrap_interval
+from lilliput.core.wording import plural
 from lilliput.report.costs import Costs
 from lilliput.report.evidence import Evidence
 from lilliput.report.groups import said_of
@@ -19,12 +20,7 @@ from lilliput.report.pages.cost import frontier_sentences, order_of_factors
 from lilliput.report.pages.scaling import break_sentence, main_laws
 from lilliput.report.pages.training import LEARNED_NATS, learning_sentence
 from lilliput.report.parts import Answer, Verdict
-from lilliput.report.quantities import (
-    Quantity,
-    format_number,
-    format_share,
-    plural,
-)
+from lilliput.report.quantities import Quantity, format_number, format_share
 from lilliput.report.runs import Run
 
 _FEW_RUNS = 8

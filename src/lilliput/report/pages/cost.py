@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lilliput.core.wording import listed
 from lilliput.report.costs import Costs, FactorCost, GroupCost
 from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
 from lilliput.report.groups import said_of
@@ -18,7 +19,7 @@ from lilliput.report.parts import (
     number_cell,
     text_cell,
 )
-from lilliput.report.quantities import format_number, format_share, listed
+from lilliput.report.quantities import format_number, format_share
 
 _STATUS = {"ND": "on the frontier", "ED": "dominated by a mixture", "D": "dominated"}
 _COST_LABELS = {"wall_time_s": "Seconds of training"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from lilliput.core.wording import plural
 from lilliput.report.correlations import TaskCorrelation, as_quantity
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
@@ -20,7 +21,7 @@ from lilliput.report.parts import (
     quantity_cell,
     text_cell,
 )
-from lilliput.report.quantities import Quantity, plural
+from lilliput.report.quantities import Quantity
 from lilliput.report.scores import TaskScore
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from importlib.metadata import version
 
+from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.parts import Column, Missing, Page, TableRow, TableView, number_cell, text_cell
 from lilliput.report.provenance import Artefact
-from lilliput.report.quantities import format_duration, plural
+from lilliput.report.quantities import format_duration
 
 _CITATION = """@software{{lilliput,
   title   = {{Lilliput: a wind tunnel for language models}},

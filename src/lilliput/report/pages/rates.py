@@ -8,8 +8,9 @@ from dataclasses import asdict
 
 import numpy as np
 
+from lilliput.core.wording import plural
 from lilliput.report.figures import Axis, Cell, DataTable, Figure, Layer
-from lilliput.report.quantities import Quantity, plural
+from lilliput.report.quantities import Quantity
 from lilliput.report.searches import BestRate, Drift, RateSearch
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lilliput.analysis import LawFit
+from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
 from lilliput.report.groups import said_of
@@ -21,7 +22,7 @@ from lilliput.report.pages.scaling_tables import (
     parameters_table,
 )
 from lilliput.report.parts import Missing, Page, as_sentences
-from lilliput.report.quantities import Quantity, format_number, listed, plural
+from lilliput.report.quantities import Quantity, format_number
 
 # The published upper branch of arXiv 2305.17266, abstract: L = 3.82e2 C^-0.141 above 2.2e15 FLOPs.
 PUBLISHED_EXPONENT = 0.141

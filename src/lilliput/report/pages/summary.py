@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lilliput.core.wording import listed, plural
 from lilliput.report.correlations import TaskCorrelation
 from lilliput.report.costs import Costs
 from lilliput.report.evidence import Evidence
@@ -23,11 +24,7 @@ from lilliput.report.pages.answers_scores import (
 )
 from lilliput.report.pages.downstream import tasks_of
 from lilliput.report.parts import Fact, Page
-from lilliput.report.quantities import (
-    format_count,
-    listed,
-    plural,
-)
+from lilliput.report.quantities import format_count
 
 
 def build_summary(

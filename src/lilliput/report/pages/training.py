@@ -9,6 +9,7 @@ import numpy as np
 
 from lilliput.analysis import paper_table
 from lilliput.analysis.escape import ESCAPE_NATS, escape_index
+from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, DataTable, Figure, Layer
 from lilliput.report.pages import shared
@@ -23,7 +24,7 @@ from lilliput.report.parts import (
     quantity_cell,
     text_cell,
 )
-from lilliput.report.quantities import Quantity, format_number, plural
+from lilliput.report.quantities import Quantity, format_number
 from lilliput.report.runs import Run
 
 # Below this distance to the unigram entropy a model uses context.
@@ -37,12 +38,14 @@ def build_training(evidence: Evidence) -> Page:
     if not evidence.runs:
         content = {"missing": _missing(evidence), "failures": evidence.failures}
         return Page("training", "Training", content)
+    curves = shared.curves_table(evidence)
+    escapes = _escapes_data(evidence, curves)
     tables = {
         "runs": shared.runs_table(evidence),
-        "curves": shared.curves_table(evidence),
+        "curves": curves,
         "paper": _paper_data(),
         "unigrams": _unigram_rules(evidence),
-        "escapes": _escapes_data(evidence),
+        "escapes": escapes,
         **rate_tables(evidence.search),
     }
     controls = shared.known(
@@ -55,7 +58,7 @@ def build_training(evidence: Evidence) -> Page:
     names = {control.name for control in controls}
     figures: list[Figure] = []
     if shared.has_curves(evidence) and {"progress", "loss"} <= names:
-        figures.append(_curves_figure(evidence))
+        figures.append(_curves_figure(evidence, len(escapes)))
     if {"parameters", "loss"} <= names:
         figures.append(_size_figure(evidence))
     figures += rate_figures(evidence.search)
@@ -114,7 +117,7 @@ def _depth(run: Run) -> float:
     return run.unigram_entropy - loss
 
 
-def _curves_figure(evidence: Evidence) -> Figure:
+def _curves_figure(evidence: Evidence, escaped: int) -> Figure:
     hover = shared.hover_columns(evidence)
     layers = [
         Layer(
@@ -128,7 +131,7 @@ def _curves_figure(evidence: Evidence) -> Figure:
     return Figure(
         id="loss-curves",
         title="Loss while training",
-        text=_curves_text(evidence),
+        text=_curves_text(evidence, escaped),
         x=Axis("{progress}", log=True),
         y=Axis("{loss}", log=True),
         layers=tuple(layers),
@@ -139,14 +142,13 @@ def _curves_figure(evidence: Evidence) -> Figure:
     )
 
 
-def _curves_text(evidence: Evidence) -> str:
+def _curves_text(evidence: Evidence, escaped: int) -> str:
     losses = [loss for run in evidence.runs if (loss := _loss_of(run)) is not None]
     ends = (
         f"end between {format_number(min(losses))} and {format_number(max(losses))} nat"
         if losses
         else "end"
     )
-    escaped = len(_escapes_data(evidence))
     known = sum(run.unigram_entropy is not None for run in evidence.runs)
     left = (
         f"; {escaped} of {known} left the plateau of the unigram entropy on the way"
@@ -215,10 +217,10 @@ def _unigram_rules(evidence: Evidence) -> DataTable:
     return DataTable.from_rows(rows, ["name", "language", "loss", "perplexity"])
 
 
-def _escapes_data(evidence: Evidence) -> DataTable:
+def _escapes_data(evidence: Evidence, table: DataTable) -> DataTable:
     """The measurement at which each run left the plateau of its unigram entropy (`escape_index`)."""
     curves: dict[str, list[Mapping[str, Cell]]] = {}
-    for row in shared.curves_table(evidence).rows():
+    for row in table.rows():
         if isinstance(row.get("loss"), float):
             curves.setdefault(str(row["run"]), []).append(row)
     found: list[Mapping[str, Cell]] = []
