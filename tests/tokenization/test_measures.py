@@ -45,6 +45,19 @@ def test_words_joined_into_texts_have_the_ids_of_words_one_by_one(
     np.testing.assert_array_equal(joined.sizes, single.sizes)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_words_alone_have_the_sizes_of_words_encoded_alone(
+    tokenizers_folder: Path, kind: str
+) -> None:
+    backend = load_tokenizer(tokenizers_folder / f"{kind}-330").backend
+    characters = [chr(c) for c in range(0x21, 0x3400) if not chr(c).isspace()]
+    marked = [f"{c}cook{c}ing" for c in characters]
+    for texts in (marked, [word for word in marked if not word.startswith("▁")]):
+        words = Words(texts)
+        sizes = words.sizes_isolated(backend, words.ids_in_context(backend))
+        assert sizes.tolist() == sizes_isolated(backend, texts).tolist()
+
+
 FIVE = ["the", "them", "then", "a", "tan"]
 
 

@@ -24,7 +24,6 @@ from lilliput.tokenization.measures import (
     cuts_in_context,
     fertility_by_band,
     pieces_isolated,
-    sizes_isolated,
     unigram_bits_per_byte,
 )
 from lilliput.tokenization.morphology import (
@@ -261,10 +260,9 @@ class _Bench:
         trial, backend = self._trial, tokenizer.backend
         train = self._train_words.ids_in_context(backend)
         measured = self._measured_words.ids_in_context(backend)
+        alone = self._measured_words.sizes_isolated(backend, measured)
         sampled = trial.per_document(np.ones_like(measured.sizes))
-        isolated = self._documents.ratio(
-            trial.per_document(sizes_isolated(backend, trial.words)), sampled
-        )
+        isolated = self._documents.ratio(trial.per_document(alone), sampled)
         in_context = self._documents.ratio(trial.per_document(measured.sizes), sampled)
         pieces = pieces_isolated(backend, list(self._gold))
         matching = self._words.ratio(*match_counts(pieces, self._gold))

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 
 from lilliput.core.intervals import Interval, percentile_bounds
 from lilliput.core.seeding import generator
-from lilliput.tokenization.encoder import JoinedPieces, is_word_local
+from lilliput.tokenization.encoder import JoinedPieces, ignores_first_space, is_word_local
+from lilliput.tokenization.symbols import SPACE_MARK
 
 IdArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -48,11 +49,27 @@ class Words:
     def _joined(self) -> JoinedPieces:
         return JoinedPieces.of([f" {word}" for word in self.words])
 
+    @cached_property
+    def _begin_with_a_mark(self) -> bool:
+        """Whether any does; Metaspace puts no second mark before it where no space stands."""
+        return any(word.startswith(SPACE_MARK) for word in self.words)
+
     def ids_in_context(self, backend: Tokenizer) -> WordIds:
         """The ids of each word as it follows another word and a space."""
         if is_word_local(backend):
             return WordIds(*self._joined.encode(backend, np.dtype(np.int64)))
         return ids_after_a_word(backend, self.words)
+
+    def sizes_isolated(self, backend: Tokenizer, in_context: WordIds) -> IdArray:
+        """Tokens of each word when it stands alone, as the paper counted, shape (words,).
+
+        Args:
+            backend: A tokenizer.
+            in_context: What `ids_in_context` gave for it.
+        """
+        if ignores_first_space(backend) and not self._begin_with_a_mark:
+            return in_context.sizes
+        return sizes_isolated(backend, self.words)
 
 
 def ids_after_a_word(backend: Tokenizer, words: Sequence[str]) -> WordIds:
@@ -69,7 +86,7 @@ def ids_after_a_word(backend: Tokenizer, words: Sequence[str]) -> WordIds:
 
 
 def sizes_isolated(backend: Tokenizer, words: Sequence[str]) -> IdArray:
-    """Tokens of each word when it stands alone, as the paper counted, shape (words,)."""
+    """The same for any tokenizer: each word is encoded alone."""
     sizes: list[int] = []
     for start in range(0, len(words), _BATCH):
         batch = list(words[start : start + _BATCH])

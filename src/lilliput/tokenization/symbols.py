@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from lilliput.tokenization.folder import LoadedTokenizer
 
-_SPACE_MARK = "▁"
+SPACE_MARK = "▁"
 _BYTE_SPACE = "Ġ"
 # Code points that byte-level tokenizers write for the bytes of tab, line feed, return and space.
 _BYTE_WHITESPACE = ("ĉ", "Ċ", "č", _BYTE_SPACE)
@@ -69,7 +69,7 @@ def _bytes_of(token: str, scheme: str) -> int:
     if token.startswith("<0x") and len(token) == _BYTE_TOKEN_LENGTH:
         return 1
     if scheme == "spaces":
-        return len(token.replace(_SPACE_MARK, " ").encode())
+        return len(token.replace(SPACE_MARK, " ").encode())
     if scheme and token.startswith(scheme):
         return len(token.removeprefix(scheme).encode())
     return len(token.encode()) + token[:1].isalnum()
@@ -92,5 +92,5 @@ def _begins_word(token: str, scheme: str) -> bool:
     if scheme == "bytes":
         return token.startswith(_BYTE_WHITESPACE)
     if scheme == "spaces":
-        return token.startswith(_SPACE_MARK)
+        return token.startswith(SPACE_MARK)
     return not (scheme and token.startswith(scheme))
