@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from lilliput.tokenization.settings import CompareSettings
 from lilliput.tokenization.trial import Trial, gather_trial, read_task_texts
 
 _KIND, _SCHEMA = "tokenizer_comparison", 1
+_MEASURED_AT_ONCE = 2  # One encodes, outside the interpreter, while another one's ids are counted.
 COMPARISON = "comparison"  # Folder beside the tokenizers, by custom.
 COMPARISON_FILE = "comparison.json"
 
@@ -157,12 +159,14 @@ def compare_tokenizers(
     trial = gather_trial(corpus, settings, reporter=reporter)
     bench = _Bench(trial, _gold(morphology, trial, settings), _tasks(task_data), settings)
     rows: list[TokenizerRow] = []
-    speeds: dict[str, float] = {}
-    with reporter.task("compare tokenizers", total=len(loaded)) as task:
-        for tokenizer in loaded:
-            rows.append(bench.measure(tokenizer))
-            speeds[tokenizer.name] = _speed(tokenizer, trial.texts)
-            task.advance(note=tokenizer.name)
+    with (
+        reporter.task("compare tokenizers", total=len(loaded)) as task,
+        ThreadPoolExecutor(_MEASURED_AT_ONCE) as pool,
+    ):
+        for row in pool.map(bench.measure, loaded):
+            rows.append(row)
+            task.advance(note=row.name)
+    speeds = {tokenizer.name: _speed(tokenizer, trial.texts) for tokenizer in loaded}
     picked = pick_tokenizer(rows, settings.split_ratio_tolerance)
     comparison = Comparison(tuple(rows), picked, _folder_of(picked, loaded), speeds)
     if out is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,8 @@ from tokenizers import Tokenizer
 
 from lilliput.core.intervals import Interval, percentile_bounds
 from lilliput.core.seeding import generator
-from lilliput.tokenization.encoder import JoinedPieces, ignores_first_space, is_word_local
+from lilliput.tokenization.cut import CutWords
+from lilliput.tokenization.encoder import ignores_first_space, is_word_local
 from lilliput.tokenization.symbols import SPACE_MARK
 
 IdArray = NDArray[np.int64]
@@ -44,10 +47,16 @@ class Words:
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = words
+        self._cutting = threading.Lock()
+        self._cuts: dict[bytes, CutWords] = {}
 
-    @cached_property
-    def _joined(self) -> JoinedPieces:
-        return JoinedPieces.of([f" {word}" for word in self.words])
+    def _cut(self, pre_tokenizer: Any) -> CutWords:
+        """The words after a space, cut; tokenizers with equal pre-tokenizers share the work."""
+        key: bytes = pre_tokenizer.__getstate__()
+        with self._cutting:
+            if key not in self._cuts:
+                self._cuts[key] = CutWords.of([f" {word}" for word in self.words], pre_tokenizer)
+            return self._cuts[key]
 
     @cached_property
     def _begin_with_a_mark(self) -> bool:
@@ -57,7 +66,7 @@ class Words:
     def ids_in_context(self, backend: Tokenizer) -> WordIds:
         """The ids of each word as it follows another word and a space."""
         if is_word_local(backend):
-            return WordIds(*self._joined.encode(backend, np.dtype(np.int64)))
+            return WordIds(*self._cut(backend.pre_tokenizer).encode(backend))
         return ids_after_a_word(backend, self.words)
 
     def sizes_isolated(self, backend: Tokenizer, in_context: WordIds) -> IdArray:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from lilliput.core.errors import EmptyCorpusError
+from lilliput.tokenization.cut import CutWords
 from lilliput.tokenization.kinds import Kind
 from lilliput.tokenization.settings import TrainingTextSettings
 from lilliput.tokenization.words import WordCounts
@@ -61,8 +65,8 @@ def make_pieces(words: WordCounts, kind: Kind, settings: TrainingTextSettings) -
     else:
         alphabet = _covering_alphabet(raw, settings.character_coverage)
         allowed = set(alphabet)
-        raw = Counter({piece: n for piece, n in raw.items() if allowed.issuperset(piece)})
-    scale = min(1.0, settings.max_words / max(1, raw.total()))
+        raw = {piece: n for piece, n in raw.items() if allowed.issuperset(piece)}
+    scale = min(1.0, settings.max_words / max(1, sum(raw.values())))
     scaled = {piece: round(n * scale) for piece, n in raw.items()}
     counts = {p: n for p, n in sorted(scaled.items(), key=lambda item: (-item[1], item[0])) if n}
     if not counts:
@@ -70,13 +74,12 @@ def make_pieces(words: WordCounts, kind: Kind, settings: TrainingTextSettings) -
     return Pieces(counts, tuple(alphabet), scale)
 
 
-def _cut(words: WordCounts, pre_tokenizer: Any) -> Counter[str]:
-    pieces: Counter[str] = Counter()
-    for prefix, table in ((" ", words.inside), ("", words.initial)):
-        for word, count in table.items():
-            for piece, _ in pre_tokenizer.pre_tokenize_str(prefix + word):
-                pieces[piece] += count
-    return pieces
+def _cut(words: WordCounts, pre_tokenizer: Any) -> dict[str, int]:
+    cut = CutWords.of([*(f" {word}" for word in words.inside), *words.initial], pre_tokenizer)
+    occurrences = np.fromiter(chain(words.inside.values(), words.initial.values()), np.int64)
+    counts = np.zeros(len(cut.pieces), np.int64)
+    np.add.at(counts, cut.numbers, np.repeat(occurrences, cut.counts))
+    return dict(zip(cut.pieces, counts.tolist(), strict=True))
 
 
 def _covering_alphabet(pieces: Mapping[str, int], coverage: float) -> list[str]:
