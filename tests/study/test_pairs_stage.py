@@ -14,11 +14,25 @@ from lilliput.language import read_vocabulary
 from lilliput.study import load_recipe, run_study
 
 PARADIGMS, PAIRS = 3, 60
+# The first of these runs is one of the recipe's own, which are scored.
+UNSCORED = """
+[[grid]]
+languages = ["invented"]
+shapes = ["8/8/16/1/1"]
+scored = false
+
+[[grid]]
+languages = ["invented"]
+shapes = ["8/8/16/1/1"]
+variant = "quiet"
+model = { norm_position = "pre" }
+scored = false
+"""
 
 
 @pytest.fixture(scope="module")
 def with_pairs(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small recipe with three paradigms of sixty pairs over its words, and some foreign ones."""
+    """The small recipe with three paradigms of sixty pairs over its words, some foreign ones, and runs not scored."""
     folder = tmp_path_factory.mktemp("pairs")
     texts = [line["text"] for line in read_json_lines(recipe_file.with_name("text.jsonl"))]
     for paradigm in range(PARADIGMS):
@@ -34,7 +48,7 @@ def with_pairs(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         (folder / f"order_{paradigm}.jsonl").write_text(lines)
     recipe = folder / "small.toml"
     table = f'\n[pairs]\ndata = "{folder}"\nname = "order"\nscoring = {{ max_pairs = 40 }}\n'
-    recipe.write_text(recipe_file.read_text() + table)
+    recipe.write_text(recipe_file.read_text() + table + UNSCORED)
     return recipe
 
 
@@ -60,7 +74,10 @@ def test_a_study_scores_pairs_and_tabulates_their_mean(with_pairs, tmp_path):
         [row] = [r for r in table if r["run"] == run and r["start"] == "trained"]
         assert float(row["value"]) == pytest.approx(sum(p["value"] for p in parts) / PARADIGMS)
     measured = rows(out / "tables" / "measurements.csv")
-    assert all(row["score_order"] for row in measured if row["is_final"] == "true")
+    final = [row for row in measured if row["is_final"] == "true"]
+    assert len(final) == 5
+    for row in final:
+        assert bool(row["score_order"]) == (row["family"] != "invented corrected quiet")
 
     before = {path: path.stat().st_mtime_ns for path in (out / "evaluations").rglob("*")}
     run_study(recipe, out, executor="inline")

@@ -33,6 +33,7 @@ class PlannedRun:
         model: Fields of the model beside sizes and vocabulary.
         rate: Its learning rate in words, where its block has several.
         budget: Its budget in words, where its block has several.
+        scored: Whether it is fine-tuned and scored when it is trained.
     """
 
     language: str
@@ -45,6 +46,7 @@ class PlannedRun:
     model: Mapping[str, Any]
     rate: str = ""
     budget: str = ""
+    scored: bool = True
 
     @property
     def name(self) -> str:
@@ -101,6 +103,8 @@ def planned_runs(recipe: Recipe) -> list[PlannedRun]:
                 "runs of the grid that differ must differ in name", got=f"two called {run.name!r}",
                 remedy="Name the variant of one of their blocks.",
             )  # fmt: skip
+        if run.scored:
+            runs[run.name] = run
     if not runs:
         raise ConfigurationError("the grid must have at least one run", got="none")
     return list(runs.values())
@@ -130,7 +134,7 @@ def _expand_block(
             for seed in block.seeds:
                 yield PlannedRun(
                     language, profile, format_shape(sizes), sizes, seed, block.variant, training,
-                    model, rate, budget,
+                    model, rate, budget, block.scored,
                 )  # fmt: skip
 
 

@@ -75,6 +75,10 @@ class GridBlock(Settings):
         pattern=r"^[a-z0-9][a-zA-Z0-9 .+-]*$|^$",
         description="Name of what this block changes; its runs are a family of their own.",
     )
+    scored: bool = Field(
+        default=True,
+        description="Whether these runs are fine-tuned and scored too; false stops at their losses.",
+    )
     training: dict[str, Any] = Field(
         default_factory=dict, description="Keys of [training] that differ in this block."
     )

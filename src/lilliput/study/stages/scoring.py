@@ -20,6 +20,7 @@ from lilliput.evaluation.settings import (
     plain_pair_settings,
 )
 from lilliput.study.context import StudyContext
+from lilliput.study.expand import planned_runs
 from lilliput.study.runs import RunRecord, read_run
 
 PROBES = "probes"
@@ -150,8 +151,9 @@ def build_glue_tasks(context: StudyContext) -> None:
 
 
 def score_runs(context: StudyContext, runs: Sequence[Path]) -> list[tuple[str, str]]:
-    """Score the finished runs; name and message of those that could not be scored."""
-    records = [read_run(run) for run in runs]
+    """Score the finished runs whose block asks for it; name and message of those that could not be scored."""
+    scored = {run.name for run in planned_runs(context.recipe) if run.scored}
+    records = [record for record in map(read_run, runs) if record.name in scored]
     waiting = [task for task in _tasks(context, records) if not task.is_done]
     failures: list[tuple[str, str]] = []
     if not waiting:
