@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -34,13 +35,13 @@ class CutWords:
     counts: IntArray
 
     @classmethod
-    def of(cls, words: Sequence[str], pre_tokenizer: Any) -> CutWords:
+    def of(cls, words: Iterable[str], pre_tokenizer: Any) -> CutWords:
         """Cut words that hold no white space but a first space."""
         table = WordTable()
         cut = pre_tokenizer.pre_tokenize_str
         parts: list[Numbered] = []
-        for start in range(0, len(words), _BATCH):
-            batch = words[start : start + _BATCH]
+        rest = iter(words)
+        while batch := list(islice(rest, _BATCH)):
             texts = [" ".join([piece for piece, _ in cut(word)]) for word in batch]
             parts.append(table.number_words(pa.array(texts, pa.large_string())))
         numbers = np.concatenate([np.zeros(0, np.int32), *(part.numbers for part in parts)])

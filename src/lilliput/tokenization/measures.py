@@ -55,7 +55,7 @@ class Words:
         key: bytes = pre_tokenizer.__getstate__()
         with self._cutting:
             if key not in self._cuts:
-                self._cuts[key] = CutWords.of([f" {word}" for word in self.words], pre_tokenizer)
+                self._cuts[key] = CutWords.of((f" {word}" for word in self.words), pre_tokenizer)
             return self._cuts[key]
 
     @cached_property

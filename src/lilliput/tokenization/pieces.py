@@ -75,7 +75,8 @@ def make_pieces(words: WordCounts, kind: Kind, settings: TrainingTextSettings) -
 
 
 def _cut(words: WordCounts, pre_tokenizer: Any) -> dict[str, int]:
-    cut = CutWords.of([*(f" {word}" for word in words.inside), *words.initial], pre_tokenizer)
+    spaced = (f" {word}" for word in words.inside)
+    cut = CutWords.of(chain(spaced, words.initial), pre_tokenizer)
     occurrences = np.fromiter(chain(words.inside.values(), words.initial.values()), np.int64)
     counts = np.zeros(len(cut.pieces), np.int64)
     np.add.at(counts, cut.numbers, np.repeat(occurrences, cut.counts))
