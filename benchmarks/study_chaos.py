@@ -1,9 +1,11 @@
 """A study whose workers and drivers are killed at random, against an undisturbed one.
 
     python benchmarks/study_chaos.py --runs 40 --minutes 60 [--executor ray]
+    python benchmarks/study_chaos.py --runs 40 --minutes 60 --texts stories.parquet babylm_samples/*.parquet --vocabulary words.csv
     python benchmarks/study_chaos.py --runs 8 --minutes 5 --workers 1
 
-It takes about one and a half times the minutes given. For so many minutes something is killed every few seconds: a worker (kill -9), the driver (kill -9), or the
+The texts are filtered by the vocabulary; without them the text is invented. It takes about one and a half times the
+minutes given. For so many minutes something is killed every few seconds: a worker (kill -9), the driver (kill -9), or the
 driver is asked to end (SIGTERM); after the last two the same command is given again. In the end all runs must
 be done, and every file but those that hold times must equal the undisturbed study's, byte for byte.
 """
@@ -172,13 +174,21 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--executor", choices=["process", "ray"], default="process")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--texts", type=Path, nargs="+", default=[], help="tables of a real corpus")
+    parser.add_argument("--vocabulary", type=Path, help="the word list that filters them")
+    parser.add_argument("--fleet-size", type=int, default=1, help="runs trained as one stack")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lilliput-chaos-") as name:
         folder = Path(name)
+        given_text = {
+            "texts": given.texts,
+            "vocabulary": given.vocabulary,
+            "fleet_size": given.fleet_size,
+        }
         # Kills cost restarts, so that about half of the time is left for work.
-        probed = write_recipe(folder, runs=given.runs, steps=100)
+        probed = write_recipe(folder, runs=given.runs, steps=100, **given_text)
         steps = steps_for(probed, given.workers, given.minutes * 30)
-        recipe = write_recipe(folder, runs=given.runs, steps=steps)
+        recipe = write_recipe(folder, runs=given.runs, steps=steps, **given_text)
         blows = disturb(recipe, folder / "killed", given)
         started = time.monotonic()
         require_end(start(recipe, folder / "calm", given), folder / "calm")
