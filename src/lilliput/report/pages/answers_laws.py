@@ -218,7 +218,7 @@ def answer_parameters(evidence: Evidence) -> Answer:
     swaps = _swaps(sizes, losses)
     verdict: Verdict = "no" if swaps > 0 and not _is_perfect(rank) else "yes"
     sentence = (
-        f"Larger models end lower by rank, Spearman's {rank.text}; yet in {format_share(swaps)} of pairs of runs of "
+        f"Larger models end lower by rank, Spearman's ρ {rank.text}; yet in {format_share(swaps)} of pairs of runs of "
         "different size the larger one ended higher. Shape, language and profile matter beside size."
     )
     if rank.low is None or not rank.excludes(0.0):

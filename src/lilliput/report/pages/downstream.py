@@ -231,14 +231,14 @@ def _one_correlation(found: TaskCorrelation) -> str:
         return f"{where}: no correlation, {found.problem}"
     rank = found.rank
     if not rank.excludes(0.0):
-        return f"{where}: the data cannot tell whether loss and score go together, Spearman's {rank.text}."
+        return f"{where}: the data cannot tell whether loss and score go together, Spearman's ρ {rank.text}."
     falling = (rank.value or 0.0) < 0
     way = (
         "the lower the loss, the higher the score"
         if falling
         else "lower loss goes with lower scores"
     )
-    return f"{where}: {way}, Spearman's {rank.text}. {_beyond_size(found)}".rstrip()
+    return f"{where}: {way}, Spearman's ρ {rank.text}. {_beyond_size(found)}".rstrip()
 
 
 def _beyond_size(found: TaskCorrelation) -> str:

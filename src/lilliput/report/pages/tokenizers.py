@@ -24,10 +24,14 @@ _MEASURES = {
     "word_split_ratio_in_context": "Sub-tokens a word, in context",
     "word_split_ratio_isolated": "Sub-tokens a word, alone",
     "exact_match_score": "Exact match with word parts",
-    "boundary_f1": "F1 of word-part boundaries",
+    "boundary_f1": "Boundary F1 of word parts",
     "bits_per_byte_unigram": "Bits a byte under token frequencies",
     "kept_whole": "Share of words kept whole",
     "unknown_rate": "Share of unknown tokens",
+}
+_MEASURES_IN_PROSE = {
+    "word_split_ratio_in_context": "number of sub-tokens a word, in context,",
+    "boundary_f1": "boundary F1 of word parts",
 }
 _HOVER = ("name", "corpus", "picked")
 
@@ -111,7 +115,7 @@ def _picked_sentence(comparison: Comparison) -> str:
 
 def _reason(comparison: Comparison) -> str:
     """Which one was picked, by which rule, and which one the models use."""
-    rule = comparison.rule.rstrip(".")
+    rule = _in_words(comparison.rule.rstrip("."))
     used = comparison.trained_with
     return as_sentences(
         [
@@ -137,16 +141,16 @@ def _view(comparison: Comparison) -> TableView:
         columns=(
             Column("Tokenizer"),
             Column("Size", numeric=True),
-            *(Column(_MEASURES[m], numeric=True) for m in measures),
             Column("Verdict"),
+            *(Column(_MEASURES[m], numeric=True) for m in measures),
         ),
         rows=tuple(
             TableRow(
                 (
                     text_cell(candidate.name or candidate.kind),
                     number_cell(candidate.count("vocab_size")),
-                    *(quantity_cell(candidate.measure(m)) for m in measures),
                     _verdict(comparison, candidate),
+                    *(quantity_cell(candidate.measure(m)) for m in measures),
                 ),
                 picked=candidate.name == comparison.picked,
             )
@@ -158,4 +162,11 @@ def _view(comparison: Comparison) -> TableView:
 def _verdict(comparison: Comparison, candidate: Candidate) -> TableCell:
     if candidate.name == comparison.picked:
         return text_cell("picked")
-    return text_cell(comparison.lost.get(candidate.name))
+    return text_cell(_in_words(comparison.lost.get(candidate.name, "")))
+
+
+def _in_words(reason: str) -> str:
+    """A reason of the rule with its two measures in words."""
+    for name, words in _MEASURES_IN_PROSE.items():
+        reason = reason.replace(name, words)
+    return reason
