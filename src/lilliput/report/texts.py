@@ -139,7 +139,7 @@ def _dropped_samples(path: Path) -> tuple[Sample, ...]:
     by_reason: dict[str, list[Sample]] = {}
     for row in pq.read_table(path, columns=["text", "reason"]).to_pylist():
         reason = str(row["reason"])
-        by_reason.setdefault(reason, []).append(Sample(_cut(row["text"]), reason))
+        by_reason.setdefault(reason, []).append(Sample(_cut(row["text"]), reason.replace("_", " ")))
     return tuple(s for samples in by_reason.values() for s in samples[:2])[: 2 * _SAMPLES]
 
 
