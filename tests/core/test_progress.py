@@ -1,11 +1,14 @@
-"""Plain progress: what a log of long work says."""
+"""Progress: what a log of long work says, and what stands on a terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from rich.console import Console
 
 from lilliput.core import progress
-from lilliput.core.progress import PlainReporter
+from lilliput.core.progress import LiveReporter, PlainReporter
 
 
 @pytest.fixture
@@ -45,3 +48,65 @@ def test_nothing_new_is_not_said_again_and_long_work_speaks_less_often(
     lines = capsys.readouterr().err.splitlines()
     assert 150 < len(lines) < 500
     assert " h " in lines[-2]  # 3,600 steps took ten hours.
+
+
+@pytest.fixture
+def display(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[int], tuple[LiveReporter, Callable[[], list[str]]]]:
+    """A live reporter for a terminal of that width, and what stands on it."""
+
+    def make(width: int) -> tuple[LiveReporter, Callable[[], list[str]]]:
+        monkeypatch.setenv("COLUMNS", str(width))
+        reporter = LiveReporter()
+        reporter._progress.get_time = lambda: clock[0]
+        monkeypatch.setattr(reporter._progress, "start", lambda: None)
+        monkeypatch.setattr(reporter._progress, "stop", lambda: None)
+
+        def lines() -> list[str]:
+            console = Console(width=width)
+            with console.capture() as shown:
+                console.print(reporter._progress.get_renderable())
+            return [line.rstrip() for line in shown.get().splitlines() if line.strip()]
+
+        return reporter, lines
+
+    return make
+
+
+def test_a_bar_says_which_time_was_taken_and_which_is_left(
+    clock: list[float], display: Callable[[int], tuple[LiveReporter, Callable[[], list[str]]]]
+) -> None:
+    reporter, lines = display(80)
+    with reporter.task("count words", unit="documents") as task:
+        clock[0] += 30
+        task.advance(1200)
+        assert lines() == ["count words 1,200 documents  0:00:30"]
+    with reporter.task("scoring", total=15, unit="runs") as task:
+        clock[0] += 89
+        assert lines() == ["scoring 0 of 15 runs  0:01:29"]
+        for _ in range(5):
+            clock[0] += 10
+            task.advance()
+        assert lines() == ["scoring 5 of 15 runs  0:02:19, about 0:01:40 left"]
+
+
+def test_a_narrow_terminal_cuts_the_end_of_a_name_and_of_a_note_alone(
+    clock: list[float], display: Callable[[int], tuple[LiveReporter, Callable[[], list[str]]]]
+) -> None:
+    reporter, lines = display(80)
+    name = "128/128/384/4/2 seed 1 constrained corrected"
+    with (
+        reporter.task("training", total=100, unit="%") as whole,
+        reporter.detail(name, total=100, unit="%") as part,
+    ):
+        for _ in range(3):
+            clock[0] += 10
+            whole.advance(4, note=f"2 of 12 done, 9,000 tok/s, {name} loss 6.54 ████▂▁")
+            part.advance(10, note="loss 6.54 ████▂▁")
+        first, second = lines()
+    assert first.startswith("training")
+    assert "12 % 2 of 12 done, 9,000 to" in first
+    assert first.endswith("left")
+    assert second.startswith("128/128/384/4/2 seed 1")
+    assert "30 % loss 6.54 ████▂▁" in second

@@ -14,7 +14,8 @@ import pytest
 from lilliput.core.files import write_json, write_json_lines
 from lilliput.core.progress import LiveReporter, PlainReporter, Task
 from lilliput.study import watch
-from lilliput.study.runs import FAILURE
+from lilliput.study.runs import FAILURE, RUN_FILE
+from lilliput.study.stages.groups import RunTask
 
 
 @dataclass
@@ -45,8 +46,8 @@ class Screen:
             del self.lines[name]
 
     @contextmanager
-    def detail(self, name: str, total: float) -> Generator[Task]:
-        with self.task(name, total) as task:
+    def detail(self, name: str, total: float, unit: str = "") -> Generator[Task]:
+        with self.task(name, total, unit) as task:
             yield task
 
     def say(self, text: str) -> None:
@@ -58,6 +59,10 @@ class Run:
     name: str
     out: Path
     flops: float = 1000.0
+
+    @property
+    def label(self) -> str:
+        return self.name
 
     def reach(self, *losses: float) -> None:
         """Leave an evaluation point for each loss, a tenth of the run apart."""
@@ -87,11 +92,12 @@ def test_each_run_under_way_has_a_line_with_its_losses(runs: list[Run]) -> None:
         runs[0].reach(6.0, 5.0, 4.0)
         runs[1].reach(6.0)
         soon(lambda: {"training", "run 0", "run 1"} <= screen.lines.keys())
-        soon(lambda: screen.lines["run 0"].note == "█▅▁ 4.00")
+        soon(lambda: screen.lines["run 0"].note == "loss 4.00 █▅▁")
         assert screen.lines["run 0"].done == pytest.approx(20.0)
         runs[0].reach(6.0, 5.0, 4.0, 3.0)
         soon(lambda: screen.lines["run 0"].done == pytest.approx(30.0))
         write_json(runs[0].out / "manifest.json", {})
+        soon(lambda: "1 of 3 done" in screen.lines["training"].note)
         write_json(runs[1].out / FAILURE, {})
         soon(lambda: screen.lines.keys() == {"training"})
     assert screen.lines == {}
@@ -99,10 +105,12 @@ def test_each_run_under_way_has_a_line_with_its_losses(runs: list[Run]) -> None:
 
 def test_there_are_never_more_lines_than_a_screen_has_room_for(runs: list[Run]) -> None:
     screen = Screen()
-    with watch.watching(screen, runs):
+    with watch.watching(screen, runs, done_before=5):
         for run in runs:
             run.reach(6.0)
-        soon(lambda: "20/20" in screen.lines["training"].note)
+        soon(lambda: len(screen.lines) == 1 + watch._MOST_LINES)
+        # Runs that were begun are not counted as done; those of an earlier call are.
+        soon(lambda: "5 of 25 done" in screen.lines["training"].note)
         assert len(screen.lines) == 1 + watch._MOST_LINES
 
 
@@ -111,6 +119,28 @@ def test_a_log_has_the_whole_alone(runs: list[Run], capsys: pytest.CaptureFixtur
         runs[0].reach(6.0, 5.0)
         time.sleep(0.05)
     assert capsys.readouterr().err == "training: done in 0 s\n"
+
+
+def test_runs_begun_before_say_where_they_go_on(runs: list[Run]) -> None:
+    assert watch.going_on(runs) == ""
+    for run in runs[:2]:
+        write_json(run.out / RUN_FILE, {})
+    for name in ("resume-90", "resume-1200", "resume-1300.partial-7", "initial"):
+        (runs[1].out / "checkpoints" / name).mkdir(parents=True)
+    said = "2 runs go on: run 0 from its start, run 1 from update 1,200"
+    assert watch.going_on(runs) == said
+
+
+def test_a_line_that_is_cut_loses_the_family_first() -> None:
+    task = RunTask(
+        name="constrained corrected 128/128/384/4/2 seed 1",
+        config={},
+        tokens=Path(),
+        out=Path(),
+        info={"family": "constrained corrected"},
+        flops=1.0,
+    )
+    assert task.label == "128/128/384/4/2 seed 1 constrained corrected"
 
 
 def test_the_terminals_display_takes_lines_from_another_thread() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Protocol
 
 _PLAIN_INTERVAL_S = 5.0
+_WIDTH_FOR_BARS, _BAR_WIDTH = 100, 16  # In characters.
 
 
 class Task(Protocol):
@@ -28,7 +30,7 @@ class Reporter(Protocol):
         ...
 
     @contextmanager
-    def detail(self, name: str, total: float) -> Generator[Task]:
+    def detail(self, name: str, total: float, unit: str = "") -> Generator[Task]:
         """Show a part of the work at hand on a line of its own, where the display is live; elsewhere nothing."""
         ...
 
@@ -52,9 +54,9 @@ class SilentReporter:
         yield _SilentTask()
 
     @contextmanager
-    def detail(self, name: str, total: float) -> Generator[Task]:
+    def detail(self, name: str, total: float, unit: str = "") -> Generator[Task]:
         """Show nothing."""
-        del name, total
+        del name, total, unit
         yield _SilentTask()
 
     def say(self, text: str) -> None:
@@ -124,9 +126,9 @@ class PlainReporter:
         self.say(f"{name}: done in {_duration(time.monotonic() - started)}")
 
     @contextmanager
-    def detail(self, name: str, total: float) -> Generator[Task]:
+    def detail(self, name: str, total: float, unit: str = "") -> Generator[Task]:
         """Print nothing: a log has room for the whole alone."""
-        del name, total
+        del name, total, unit
         yield _SilentTask()
 
     def say(self, text: str) -> None:
@@ -149,42 +151,59 @@ class _Progress(Protocol):
     def update(self, task_id: object, **fields: object) -> None: ...
 
 
+def _count(done: float, total: float | None, unit: str) -> str:
+    """What is done, of how much where that is known."""
+    if unit == "%":
+        return f"{done:.0f} %"
+    count = f"{done:,.0f}" if total is None else f"{done:,.0f} of {total:,.0f}"
+    return f"{count} {unit}".rstrip()
+
+
+def _times(elapsed: float | None, left: float | None) -> str:
+    """The time taken and, where it is known, the time left; both in seconds."""
+    taken = str(timedelta(seconds=int(elapsed or 0)))
+    return f"{taken}, about {timedelta(seconds=int(left))} left" if left else taken
+
+
 class LiveReporter:
-    """Bars with time left, on a terminal (rich)."""
+    """Bars with the time taken and the time left, on a terminal (rich)."""
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, Progress, ProgressColumn
+        from rich.progress import Task as Shown
+        from rich.table import Column
+        from rich.text import Text
+
+        class Words(ProgressColumn):
+            """Text of a task; where the line is too narrow, what `is_whole` stays and the others share the rest."""
+
+            def __init__(self, words: Callable[[Shown], str], *, is_whole: bool) -> None:
+                super().__init__(Column(no_wrap=is_whole))
+                self._words = words
+
+            def render(self, task: Shown) -> Text:
+                return Text(self._words(task), no_wrap=True, overflow="ellipsis")
 
         self._console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
+        columns: list[ProgressColumn] = [
+            Words(lambda task: task.description, is_whole=False),
+            Words(lambda t: _count(t.completed, t.total, t.fields["unit"]), is_whole=True),
+            Words(lambda task: task.fields["note"], is_whole=False),
+            Words(lambda task: _times(task.elapsed, task.time_remaining), is_whole=True),
+        ]
+        if self._console.width >= _WIDTH_FOR_BARS:
+            columns.insert(1, BarColumn(_BAR_WIDTH, table_column=Column(no_wrap=True)))
+        self._progress = Progress(*columns, console=self._console, transient=True)
         self._depth = 0
 
     @contextmanager
     def task(self, name: str, total: float | None = None, unit: str = "") -> Generator[Task]:
         """Show a bar until the block ends; nested tasks share one display."""
-        del unit
         if self._depth == 0:
             self._progress.start()
         self._depth += 1
-        task_id = self._progress.add_task(name, total=total, note="")
+        task_id = self._progress.add_task(name, total=total, note="", unit=unit)
         try:
             yield _LiveTask(self._progress, task_id)  # pyright: ignore[reportArgumentType]
         finally:
@@ -194,9 +213,9 @@ class LiveReporter:
                 self._progress.stop()
 
     @contextmanager
-    def detail(self, name: str, total: float) -> Generator[Task]:
+    def detail(self, name: str, total: float, unit: str = "") -> Generator[Task]:
         """Show a bar beneath the others until the block ends."""
-        with self.task(name, total) as task:
+        with self.task(name, total, unit) as task:
             yield task
 
     def say(self, text: str) -> None:

@@ -68,10 +68,10 @@ class StudyResult:
 
     def summary(self) -> str:
         """One line for people."""
-        runs = plural(self.plan.done, "run")
+        earlier = f", {self.skipped} of them before this call" if self.skipped else ""
         return (
-            f"{runs} done, {self.skipped} of them recognised, "
-            f"in {self.wall_time_s:.0f} s. Report: {self.report}"
+            f"{plural(self.plan.done, 'run')} done{earlier}; "
+            f"this call took {self.wall_time_s:.0f} s. Report: {self.report}"
         )
 
 

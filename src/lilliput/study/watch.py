@@ -16,12 +16,14 @@ from typing import Any, Protocol, Self
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.files import read_json_lines
 from lilliput.core.progress import Reporter, Task
-from lilliput.study.runs import FAILURE
+from lilliput.core.wording import plural
+from lilliput.study.runs import FAILURE, RUN_FILE
 
 _INTERVAL_S = 1.0
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _PER_CENT = 100.0
 _MOST_LINES = 12  # A fleet of 64 would fill the screen.
+_MOST_NAMED = 4  # In a sentence.
 
 
 class WatchedRun(Protocol):
@@ -30,6 +32,11 @@ class WatchedRun(Protocol):
     @property
     def name(self) -> str:
         """What people call it."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """The same, with what tells it apart from its family in front."""
         ...
 
     @property
@@ -44,14 +51,23 @@ class WatchedRun(Protocol):
 
 
 @contextmanager
-def watching(reporter: Reporter, runs: Sequence[WatchedRun]) -> Generator[None]:
-    """Show the share of all work done, the run that moved last with its losses, the speed, the time left."""
+def watching(
+    reporter: Reporter, runs: Sequence[WatchedRun], done_before: int = 0
+) -> Generator[None]:
+    """Show the share of their work done, how many runs are done, the speed, the run that moved last, the time left.
+
+    Args:
+        reporter: Where it is shown.
+        runs: Those to be trained.
+        done_before: Runs of the study that are done already, which are counted and not watched.
+    """
     if not runs:
         yield
         return
     stop = threading.Event()
     with reporter.task("training", total=_PER_CENT, unit="%") as task:
-        watcher = threading.Thread(target=_watch, args=(task, reporter, runs, stop), daemon=True)
+        arguments = (task, reporter, runs, done_before, stop)
+        watcher = threading.Thread(target=_watch, args=arguments, daemon=True)
         watcher.start()
         try:
             yield
@@ -71,33 +87,63 @@ def sparkline(losses: Sequence[float], width: int = 12) -> str:
     return "".join(_BLOCKS[round((loss - low) / span * (len(_BLOCKS) - 1))] for loss in shown)
 
 
+def going_on(runs: Sequence[WatchedRun]) -> str:
+    """Where each run that was begun before goes on, in one line; empty where none was."""
+    begun = [run for run in runs if (run.out / RUN_FILE).is_file()]
+    places = [f"{run.name} from {_saved_update(run.out)}" for run in begun[:_MOST_NAMED]]
+    places += ["…"] if len(begun) > _MOST_NAMED else []
+    verb = "goes" if len(begun) == 1 else "go"
+    return f"{plural(len(begun), 'run')} {verb} on: {', '.join(places)}" if begun else ""
+
+
+def _saved_update(run: Path) -> str:
+    saved = [path.name.removeprefix("resume-") for path in run.glob("checkpoints/resume-*")]
+    steps = [int(step) for step in saved if step.isdigit()]
+    return f"update {max(steps):,}" if steps else "its start"
+
+
 def _watch(
-    task: Task, reporter: Reporter, runs: Sequence[WatchedRun], stop: threading.Event
+    task: Task,
+    reporter: Reporter,
+    runs: Sequence[WatchedRun],
+    done_before: int,
+    stop: threading.Event,
 ) -> None:
     with _Lines(reporter) as lines:
-        _watch_lines(task, lines, runs, stop)
+        _watch_lines(task, lines, runs, done_before, stop)
 
 
 def _watch_lines(
-    task: Task, lines: _Lines, runs: Sequence[WatchedRun], stop: threading.Event
+    task: Task,
+    lines: _Lines,
+    runs: Sequence[WatchedRun],
+    done_before: int,
+    stop: threading.Event,
 ) -> None:
     total = sum(run.flops for run in runs) or 1.0
     curves = {run.out: _Curve(run.out / "metrics.jsonl") for run in runs}
     started, shown = time.monotonic(), 0.0
     before: int | None = None
+    last = ""
+    waiting = list(runs)
     while not stop.wait(_INTERVAL_S):
         moved = [run for run in runs if curves[run.out].has_moved()]
         for run in moved:
             lines.show(run, curves[run.out])
         lines.drop_finished()
+        waiting = [run for run in waiting if not is_artefact(run.out)]
         points = [curve.points[-1] for curve in curves.values() if curve.points]
         tokens = sum(point["tokens_seen"] for point in points)
         before = tokens if before is None else before  # What an earlier call did is not our speed.
         rate = (tokens - before) / (time.monotonic() - started)
-        note = _note(moved[-1].name, curves[moved[-1].out].losses(), rate) if moved else ""
-        done = sum(point["flops_executed_masked"] for point in points)
-        share = min(_PER_CENT, _PER_CENT * done / total)
-        task.advance(max(0.0, share - shown), note=note and f"{len(points)}/{len(runs)} {note}")
+        if moved:
+            last = f", {moved[-1].label} {_course(curves[moved[-1].out].losses())}"
+        count = done_before + len(runs) - len(waiting)
+        note = f"{count} of {done_before + len(runs)} done, {rate:,.0f} tok/s{last}"
+        share = min(
+            _PER_CENT, _PER_CENT * sum(point["flops_executed_masked"] for point in points) / total
+        )
+        task.advance(max(0.0, share - shown), note=note if points else "")
         shown = max(shown, share)
 
 
@@ -122,13 +168,13 @@ class _Lines:
             if len(self._open) == _MOST_LINES:
                 return
             stack = ExitStack()
-            line = stack.enter_context(self._reporter.detail(run.name, _PER_CENT))
+            line = stack.enter_context(self._reporter.detail(run.label, _PER_CENT, "%"))
             self._open[run.out] = stack, line
         share = _PER_CENT * curve.points[-1]["flops_executed_masked"] / (run.flops or 1.0)
         losses = curve.losses()
         before = self._shown.get(run.out, 0.0)
-        note = f"{sparkline(losses)} {losses[-1]:.2f}"
-        self._open[run.out][1].advance(max(0.0, min(_PER_CENT, share) - before), note=note)
+        more = max(0.0, min(_PER_CENT, share) - before)
+        self._open[run.out][1].advance(more, note=_course(losses))
         self._shown[run.out] = max(before, min(_PER_CENT, share))
 
     def drop_finished(self) -> None:
@@ -143,9 +189,9 @@ class _Lines:
         self._shown.pop(run, None)
 
 
-def _note(name: str, losses: Sequence[float], tokens_per_s: float) -> str:
-    """The run that has a new evaluation point, its losses, and the speed of all runs together."""
-    return f"{name} {sparkline(losses)} {losses[-1]:.2f}  {tokens_per_s:,.0f} tok/s"
+def _course(losses: Sequence[float]) -> str:
+    """The last loss, and how it came there."""
+    return f"loss {losses[-1]:.2f} {sparkline(losses)}"
 
 
 class _Curve:

@@ -45,6 +45,12 @@ class RunTask:
     flops: float
 
     @property
+    def label(self) -> str:
+        """Its name with what tells runs of a family apart in front, for where the end may be cut."""
+        family = str(self.info.get("family", ""))
+        return f"{self.name.removeprefix(family)} {family}".strip()
+
+    @property
     def is_done(self) -> bool:
         """Whether the finished run lies there."""
         return is_artefact(self.out)

@@ -23,7 +23,7 @@ from lilliput.study.stages.groups import (
     task_groups,
     write_groups,
 )
-from lilliput.study.watch import watching
+from lilliput.study.watch import going_on, watching
 from lilliput.tokenization import open_store
 from lilliput.training import run_identity
 from lilliput.training.allocator import return_freed_memory
@@ -57,7 +57,9 @@ def train_runs(context: StudyContext) -> TrainedRuns:
     groups = [group for group in _planned_groups(context, tasks) if not group.is_done]
     # The largest first, so that no worker is left alone with one at the end.
     groups.sort(key=lambda group: -group.flops)
-    with watching(context.reporter, waiting):
+    if begun := going_on(waiting):
+        context.reporter.say(begun)
+    with watching(context.reporter, waiting, len(tasks) - len(waiting)):
         for _, failed in context.executor.map(train_group, groups):
             for name, message in failed:
                 failures.append((name, message))
