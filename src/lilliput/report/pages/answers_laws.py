@@ -15,10 +15,10 @@ from lilliput.report.costs import Costs
 from lilliput.report.evidence import Evidence
 from lilliput.report.groups import said_of
 from lilliput.report.laws import GroupLaw, last_exponent
+from lilliput.report.learning import learning_of, learning_sentences
 from lilliput.report.pages import shared
 from lilliput.report.pages.cost import frontier_sentences, order_of_factors
 from lilliput.report.pages.scaling import break_sentence, main_laws
-from lilliput.report.pages.training import LEARNED_NATS, learning_sentence
 from lilliput.report.parts import Answer, Verdict
 from lilliput.report.quantities import Quantity, format_number, format_share
 from lilliput.report.runs import Run
@@ -30,12 +30,9 @@ _DEPTH_PARTNERS = ("embedding_size", "hidden_size", "intermediate_size")
 def answer_learning(evidence: Evidence) -> Answer:
     """Did the models learn more than token frequencies?"""
     question = "Did the models learn more than how frequent each token is?"
-    known = [r for r in evidence.runs if r.unigram_entropy is not None and "loss" in r.final]
-    if not known:
-        return Answer(question, "absent", learning_sentence(evidence), page="training")
-    learned = [r for r in known if (r.unigram_entropy or 0.0) - r.final["loss"] >= LEARNED_NATS]
-    verdict: Verdict = "yes" if learned else "no"
-    return Answer(question, verdict, learning_sentence(evidence), page="training")
+    found = learning_of(evidence.runs)
+    verdict: Verdict = "yes" if found.learned else "no" if found.known else "absent"
+    return Answer(question, verdict, learning_sentences(evidence), page="training")
 
 
 def answer_break(laws: tuple[GroupLaw, ...]) -> Answer:

@@ -12,6 +12,7 @@ from lilliput.analysis.escape import ESCAPE_NATS, escape_index
 from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, DataTable, Figure, Layer
+from lilliput.report.learning import ESCAPE_RULE, learning_sentences
 from lilliput.report.pages import shared
 from lilliput.report.pages.rates import rate_figures, rate_tables
 from lilliput.report.parts import (
@@ -20,6 +21,7 @@ from lilliput.report.parts import (
     Page,
     TableRow,
     TableView,
+    as_sentences,
     number_cell,
     quantity_cell,
     text_cell,
@@ -27,8 +29,6 @@ from lilliput.report.parts import (
 from lilliput.report.quantities import Quantity, format_number
 from lilliput.report.runs import Run
 
-# Below this distance to the unigram entropy a model uses context.
-LEARNED_NATS = 0.3
 _PAPER_LAYER = "the paper's 42 runs"
 _ESCAPE_LAYER = f"escape: {ESCAPE_NATS} nat below the unigram entropy, twice in a row"
 
@@ -64,7 +64,7 @@ def build_training(evidence: Evidence) -> Page:
     figures += rate_figures(evidence.search)
     content = {
         "missing": None,
-        "sentence": learning_sentence(evidence),
+        "sentence": as_sentences(learning_sentences(evidence)),
         "no_curves": _no_curves(evidence),
         "seeds": _seeds_table(evidence),
         "failures": evidence.failures,
@@ -83,38 +83,6 @@ def _no_curves(evidence: Evidence) -> Missing | None:
     if shared.has_curves(evidence):
         return None
     return Missing("Each run was measured once, so there are no curves to draw.")
-
-
-def learning_sentence(evidence: Evidence) -> str:
-    """How many shapes learned to use context, in words."""
-    known = [run for run in evidence.runs if run.unigram_entropy is not None]
-    if not known:
-        return (
-            "The entropy of the held-out tokens is not known here, so it cannot be said which runs "
-            "learned more than how frequent each token is."
-        )
-    learned = [run for run in known if _depth(run) >= LEARNED_NATS]
-    shapes = {run.facets.get("shape", run.name) for run in known}
-    deep = {run.facets.get("shape", run.name) for run in learned}
-    if not learned:
-        return (
-            f"None of {plural(len(known), 'run')} ended {LEARNED_NATS} nat or more below the unigram "
-            "entropy of its held-out tokens: nothing but the frequency of tokens was learned."
-        )
-    best = max(known, key=_depth)
-    return (
-        f"{len(learned)} of {plural(len(known), 'run')} ({len(deep)} of {plural(len(shapes), 'shape')}) "
-        f"ended {LEARNED_NATS} nat or more below the unigram entropy of their held-out tokens: they "
-        f"learned to use context. The lowest, {best.label}, ended {format_number(_depth(best))} nat below "
-        "it (a single run)."
-    )
-
-
-def _depth(run: Run) -> float:
-    loss = run.final.get("loss")
-    if run.unigram_entropy is None or loss is None:
-        return -math.inf
-    return run.unigram_entropy - loss
 
 
 def _curves_figure(evidence: Evidence, escaped: int) -> Figure:
@@ -137,8 +105,8 @@ def _curves_figure(evidence: Evidence, escaped: int) -> Figure:
         layers=tuple(layers),
         note="Each curve is a single run on held-out text. The dotted line is the entropy of the "
         "held-out tokens: a model that only knows how frequent each token is stands there, on the "
-        "plateau; a mark shows where a run left it. The paper's curves count padding as the authors "
-        "did, so they appear under their loss, along updates or the authors' FLOPs.",
+        f"plateau. {ESCAPE_RULE} The paper's curves count padding as the authors did, so they can be "
+        "shown under their loss only, along updates or the authors' FLOPs.",
     )
 
 

@@ -1,0 +1,91 @@
+"""Answers where models learned no more than token frequencies."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.report.conftest import ENTROPY, StudyMaker
+
+from lilliput.report.document import build_pages
+from lilliput.report.evidence import Evidence, read_evidence
+from lilliput.report.learning import LEARNED_NATS, learning_of, unlearned_groups
+from lilliput.report.parts import Answer, Page
+
+
+def write_losses(study: Path, loss_of: Callable[[int, int], float]) -> None:
+    """Set the losses of a study: number of the run and of the measurement to loss."""
+    path = study / "tables" / "measurements.csv"
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    runs = list(dict.fromkeys(row["run"] for row in rows))
+    seen = dict.fromkeys(runs, 0)
+    for row in rows:
+        row["loss"] = str(loss_of(runs.index(row["run"]), seen[row["run"]]))
+        seen[row["run"]] += 1
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def on_the_plateau(run: int, point: int) -> float:
+    """Curves that fall all the way and end from 0.19 nat above the entropy to 0.1 below it."""
+    return ENTROPY + 0.21 - 0.015 * run + 0.5 / (1 + point) - 0.5 / 3
+
+
+@pytest.fixture
+def plateau(tmp_path: Path) -> Evidence:
+    folder = StudyMaker(tmp_path / "study").whole()
+    write_losses(folder, on_the_plateau)
+    return read_evidence(folder)
+
+
+def answer(pages: list[Page], question: str) -> Answer:
+    return next(a for a in pages[0].content["answers"] if question in a.question)
+
+
+def test_the_runs_are_told_apart_by_where_they_ended(plateau: Evidence):
+    found = learning_of(plateau.runs)
+    ends = [run.final["loss"] for run in plateau.runs]
+    assert not found.learned
+    assert len(found.above) == sum(loss > ENTROPY for loss in ends) > 0
+    assert len(found.between) == sum(ENTROPY - LEARNED_NATS < loss <= ENTROPY for loss in ends) > 0
+    assert found.is_nothing
+    assert unlearned_groups(plateau) == {"constrained", "unconstrained"}
+
+
+def test_the_first_answer_gives_the_numbers_and_a_next_step(plateau: Evidence):
+    found = learning_of(plateau.runs)
+    said = answer(build_pages(plateau, "make it"), "more than how frequent")
+    text = " ".join(said.paragraphs)
+    assert said.verdict == "no"
+    assert "6 nat for constrained" in text
+    assert f"{len(found.above)} ended above the entropy" in text
+    assert f"{len(found.between)} ended between it and 0.3 nat below" in text
+    lowest = min(run.final["loss"] for run in plateau.runs)
+    assert f"ended at {lowest:.3f} nat" in text
+    assert f"{len(plateau.runs)} of {len(plateau.runs)} curves still fell" in text
+    assert "Next: more tokens" in text
+
+
+def test_curves_that_stand_still_need_another_learning_rate(tmp_path: Path):
+    folder = StudyMaker(tmp_path / "study").whole()
+    write_losses(folder, lambda run, point: ENTROPY + 0.1 + 0.01 * (point % 2))
+    said = answer(build_pages(read_evidence(folder), "make it"), "more than how frequent")
+    assert "so most stand still. Next: a higher learning rate" in " ".join(said.paragraphs)
+
+
+def test_no_step_is_advised_where_something_was_learned(pages: list[Page]):
+    said = answer(pages, "more than how frequent")
+    assert said.verdict == "yes"
+    assert "Next:" not in " ".join(said.paragraphs)
+
+
+def test_both_thresholds_are_explained(pages: list[Page]):
+    figure = next(page for page in pages if page.id == "training").figure("loss-curves")
+    assert figure is not None
+    assert "two measurements in a row at least 0.5 nat below" in figure.note
+    assert "0.3 nat by which an end is judged" in figure.note
