@@ -9,7 +9,7 @@ from lilliput.analysis.escape import ESCAPE_NATS
 from lilliput.analysis.table import Table
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
-from lilliput.report.groups import group_names
+from lilliput.report.groups import group_names, said_of
 from lilliput.report.quantities import format_number
 from lilliput.report.runs import Run, rows_by_run
 
@@ -69,7 +69,19 @@ def unlearned_groups(evidence: Evidence) -> frozenset[str]:
     return frozenset(g for g, runs in members.items() if learning_of(runs).is_nothing)
 
 
-NOTHING_LEARNED = "None of these models learned more than how frequent each token is (first answer)"
+def unlearned_sentences(
+    groups: Iterable[str], unlearned: frozenset[str], consequence: str
+) -> list[str]:
+    """That groups learned no more than token frequencies, and what follows; one sentence where all did not."""
+    names = list(dict.fromkeys(groups))
+    bare = [name for name in names if name in unlearned]
+    sentence = (
+        "None of these models learned more than how frequent each token is (see the first answer of the "
+        f"Summary), {consequence}."
+    )
+    if len(bare) == len(names):
+        return [sentence] if bare else []
+    return [said_of(name, sentence) for name in bare]
 
 
 def learning_sentences(evidence: Evidence) -> list[str]:

@@ -11,11 +11,12 @@ from scipy import stats
 
 from lilliput.core.intervals import bootstrap_interval
 from lilliput.core.wording import plural
+from lilliput.report.cautions import coverage_caveat
 from lilliput.report.costs import Costs
 from lilliput.report.evidence import Evidence
 from lilliput.report.groups import said_of
 from lilliput.report.laws import GroupLaw, last_exponent
-from lilliput.report.learning import learning_of, learning_sentences
+from lilliput.report.learning import learning_of, learning_sentences, unlearned_sentences
 from lilliput.report.pages import shared
 from lilliput.report.pages.cost import frontier_sentences, order_of_factors
 from lilliput.report.pages.scaling import break_sentence, main_laws
@@ -68,29 +69,35 @@ def _few_remark(laws: list[GroupLaw]) -> str:
     return f"With fewer than {_FEW_RUNS} runs the data could hardly show one."
 
 
-def answer_exponent(laws: tuple[GroupLaw, ...]) -> Answer:
-    """How fast does loss fall with compute?"""
+def answer_exponent(laws: tuple[GroupLaw, ...], unlearned: frozenset[str]) -> Answer:
+    """How fast does loss fall with compute? Told by groups that learned more than token frequencies."""
     question = "How fast does loss fall with compute?"
     paper = "Exponent 0.141 above the break and 0.093 below, by the authors' FLOPs and loss."
-    fitted = [law for law in main_laws(laws) if law.fit]
+    fitted = [(law, law.fit) for law in main_laws(laws) if law.fit]
     if not fitted:
         return Answer(question, "absent", "No law could be fitted.", paper, "scaling")
     sentences: list[str] = []
-    exponents: list[Quantity] = []
-    for law in fitted:
-        assert law.fit is not None
-        exponent = last_exponent(law.fit)
-        exponents.append(exponent)
+    measured: list[Quantity] = []
+    for law, fit in fitted:
+        exponent = last_exponent(fit)
         flops = shared.flops_label(law.flops)
         sentence = f"the exponent of L ∝ C^(−α) at the upper end of the frontier ({flops}) is α = {exponent.text}"
         sentences.append(said_of(law.group, f"{sentence}{_in_plain_words(exponent)}."))
-    measured = [exponent for exponent in exponents if _is_measured(exponent)]
+        if law.group not in unlearned and _is_measured(exponent):
+            measured.append(exponent)
+    remarks = unlearned_sentences((law.group for law, _ in fitted), unlearned, _NO_SCALE)
+    caveat = next((said for _, fit in fitted if (said := coverage_caveat(fit))), "")
     return Answer(
-        question, "yes" if measured else "unclear", sentences, paper, "scaling",
+        question, "yes" if measured else "unclear", [*remarks, *sentences, caveat], paper, "scaling",
         verdict_text=f"α = {measured[0].figure}" if len(fitted) == len(measured) == 1
         else "Measured" if len(measured) == len(fitted)
         else "Measured, in part" if measured else "",
     )  # fmt: skip
+
+
+_NO_SCALE = (
+    "so the exponent tells how fast they neared that, not how loss falls with compute at scale"
+)
 
 
 def _is_measured(exponent: Quantity) -> bool:
@@ -102,7 +109,10 @@ def _in_plain_words(exponent: Quantity) -> str:
     if exponent.value is None or not exponent.has_interval:
         return ""
     if not _is_measured(exponent):
-        return ": whether more compute lowers the loss there, these runs cannot tell"
+        return (
+            ": its interval holds zero, so whether more compute lowers the loss there, these runs "
+            "cannot tell"
+        )
     if exponent.value < 0:
         return ": there the loss rises with compute, as when large models are trained too briefly"
     return f": twice the compute lowers the loss by {format_share(1.0 - 2.0**-exponent.value)}"
@@ -213,14 +223,24 @@ def answer_parameters(evidence: Evidence) -> Answer:
 
     rank = Quantity.from_interval(bootstrap_interval(statistic, np.arange(len(pairs)), unit="runs"))
     swaps = _swaps(sizes, losses)
-    verdict: Verdict = "no" if swaps > 0 and not _is_perfect(rank) else "yes"
-    sentence = (
-        f"Larger models end lower by rank, Spearman's ρ {rank.text}; yet in {format_share(swaps)} of pairs of runs of "
-        "different size the larger one ended higher. Shape, language and profile matter beside size."
+    verdict: Verdict = "unclear"
+    if rank.excludes(0.0):
+        verdict = "no" if swaps > 0 and not _is_perfect(rank) else "yes"
+    return Answer(question, verdict, _by_size(rank, swaps), paper, "training")
+
+
+def _by_size(rank: Quantity, swaps: float) -> str:
+    """Rank correlation of size and loss in words: by its sign, where its interval leaves zero."""
+    pairs = (
+        f"in {format_share(swaps)} of pairs of runs of different size the larger one ended higher"
     )
-    if rank.low is None or not rank.excludes(0.0):
-        verdict = "unclear"
-    return Answer(question, verdict, sentence, paper, "training")
+    others = "Shape, language and profile matter beside size."
+    if not rank.excludes(0.0):
+        start = "These runs cannot tell whether larger models end lower: by rank, size and final loss have"
+        return f"{start} Spearman's ρ {rank.text}, and {pairs}. {others}"
+    if (rank.value or 0.0) > 0:
+        return f"Larger models end higher by rank, Spearman's ρ {rank.text}: {pairs}. {others}"
+    return f"Larger models end lower by rank, Spearman's ρ {rank.text}; yet {pairs}. {others}"
 
 
 def _is_perfect(rank: Quantity) -> bool:

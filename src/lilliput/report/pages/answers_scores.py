@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.core.intervals import bootstrap_interval
+from lilliput.report.chance import beyond_chance
 from lilliput.report.correlations import TaskCorrelation
 from lilliput.report.evidence import Evidence
 from lilliput.report.laws import GroupLaw
+from lilliput.report.learning import unlearned_sentences
 from lilliput.report.pages import shared
 from lilliput.report.pages.downstream import (
     correlation_sentences,
@@ -65,16 +67,25 @@ def _smallest(evidence: Evidence) -> str:
     )
 
 
-def answer_correlation(found: tuple[TaskCorrelation, ...]) -> Answer:
-    """Does loss foretell scores?"""
+def answer_correlation(found: tuple[TaskCorrelation, ...], unlearned: frozenset[str]) -> Answer:
+    """Does loss foretell scores? Not by groups that learned no more than token frequencies."""
     question = "Does a lower loss foretell better downstream scores?"
     paper = "Perplexity and downstream score were strongly correlated."
     sentences = correlation_sentences(found)
     if not found:
         return Answer(question, "absent", sentences, paper, "downstream")
-    clear = [item for item in found if item.rank.excludes(0.0) and (item.rank.value or 0.0) < 0]
+    clear = [
+        item
+        for item, is_left in zip(found, beyond_chance(found), strict=True)
+        if is_left and (item.rank.value or 0.0) < 0 and item.group not in unlearned
+    ]
     text = "Yes, in part" if clear and len(clear) < len(found) else ""
-    return Answer(question, "yes" if clear else "unclear", sentences, paper, "downstream", text)
+    remarks = unlearned_sentences((item.group for item in found), unlearned, _NO_FORETELLING)
+    verdict: Verdict = "yes" if clear else "unclear"
+    return Answer(question, verdict, [*remarks, *sentences], paper, "downstream", text)
+
+
+_NO_FORETELLING = "so differences of their losses can hardly foretell what they do downstream"
 
 
 def answer_optimality(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Answer:
@@ -86,20 +97,26 @@ def answer_optimality(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Answer:
     on = [scores[name] for name in scores if name in optimal]
     off = [scores[name] for name in scores if name not in optimal]
     if len(on) < 2 or len(off) < 2:
-        return Answer(
-            question, "absent",
-            f"That needs scored models on and off the frontier: {len(on)} and {len(off)} are there.",
-            paper, "downstream",
-        )  # fmt: skip
+        counts = (
+            f"That needs scored models on and off the frontier of compute and loss: {len(on)} are on it "
+            f"and {len(off)} are not."
+        )
+        return Answer(question, "absent", f"{counts} {_WHICH_FRONTIER}", paper, "downstream")
     difference = _difference(on, off)
     sentence = (
-        f"The mean score of {len(on)} models on the frontier minus that of {len(off)} others is "
-        f"{difference.text}. Models on the frontier differ in size too, so this is no proof of a cause."
+        f"The mean score of {len(on)} models on the frontier of compute and loss minus that of {len(off)} "
+        f"others is {difference.text}. Models on it differ in size too, so this is no proof of a cause."
     )
     verdict: Verdict = "unclear"
     if difference.excludes(0.0):
         verdict = "yes" if (difference.value or 0.0) > 0 else "no"
-    return Answer(question, verdict, sentence, paper, "downstream")
+    return Answer(question, verdict, [sentence, _WHICH_FRONTIER], paper, "downstream")
+
+
+_WHICH_FRONTIER = (
+    "A model is on it when, at any moment of its training, it had the lowest loss of its bin of FLOPs (page "
+    "Scaling); the efficient shapes of the page Cost are another choice, made by where shapes ended."
+)
 
 
 def _mean_scores(evidence: Evidence) -> dict[str, float]:

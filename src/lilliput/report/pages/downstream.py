@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from lilliput.core.wording import plural
+from lilliput.report.chance import LEVEL, beyond_chance
 from lilliput.report.correlations import TaskCorrelation, as_quantity
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
@@ -209,11 +210,19 @@ def _loss_figure(found: tuple[TaskCorrelation, ...]) -> Figure:
 
 
 def _loss_text(found: tuple[TaskCorrelation, ...]) -> str:
-    clear = sum(item.rank.excludes(0.0) for item in found)
+    return as_sentences([several_sentence(found), "The table below has every coefficient."])
+
+
+def several_sentence(found: tuple[TaskCorrelation, ...]) -> str:
+    """What is left of several comparisons when chance is allowed for, in words; empty for one."""
+    told = [item for item in found if item.rank.is_known]
+    if len(told) < 2:
+        return ""
+    beyond, left = sum(item.rank.excludes(0.0) for item in told), sum(beyond_chance(found))
     return (
-        f"In {clear} of {plural(len(found), 'comparison')} of a task within one group of models the rank "
-        "correlation is beyond its interval; for the others the data cannot tell. The table below has "
-        "every coefficient."
+        f"Of {len(told)} comparisons {beyond} {'has' if beyond == 1 else 'have'} an interval beyond "
+        f"zero. Of so many, some would by chance alone: with Holm's correction, by which the chance of "
+        f"any false one among all {len(told)} stays below {100 * LEVEL:.0f} %, {left} {'is' if left == 1 else 'are'} left."
     )
 
 
@@ -221,10 +230,12 @@ def correlation_sentences(found: tuple[TaskCorrelation, ...]) -> list[str]:
     """What the rank correlations of loss and score say, in words."""
     if not found:
         return ["No model was scored, so loss and score cannot be compared."]
-    return [_one_correlation(item) for item in found]
+    left = beyond_chance(found)
+    sentences = [_one_correlation(*pair) for pair in zip(found, left, strict=True)]
+    return [*sentences, several_sentence(found)]
 
 
-def _one_correlation(found: TaskCorrelation) -> str:
+def _one_correlation(found: TaskCorrelation, is_left: bool) -> str:
     task = task_label(found.task)
     where = task if found.group == ALL_RUNS else f"{task}, {found.group}"
     if found.result is None:
@@ -238,7 +249,8 @@ def _one_correlation(found: TaskCorrelation) -> str:
         if falling
         else "lower loss goes with lower scores"
     )
-    return f"{where}: {way}, Spearman's ρ {rank.text}. {_beyond_size(found)}".rstrip()
+    alone = "" if is_left else "taken alone, "
+    return f"{where}: {alone}{way}, Spearman's ρ {rank.text}. {_beyond_size(found)}".rstrip()
 
 
 def _beyond_size(found: TaskCorrelation) -> str:

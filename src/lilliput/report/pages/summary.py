@@ -7,6 +7,7 @@ from lilliput.report.correlations import TaskCorrelation
 from lilliput.report.costs import Costs
 from lilliput.report.evidence import Evidence
 from lilliput.report.laws import GroupLaw
+from lilliput.report.learning import unlearned_groups
 from lilliput.report.pages import shared
 from lilliput.report.pages.answers_laws import (
     answer_break,
@@ -34,12 +35,13 @@ def build_summary(
     correlations: tuple[TaskCorrelation, ...],
 ) -> Page:
     """What was studied, in numbers, and every question with its answer."""
+    unlearned = unlearned_groups(evidence)
     answers = [
         answer_learning(evidence),
         answer_gain(evidence),
-        answer_correlation(correlations),
+        answer_correlation(correlations, unlearned),
         answer_break(laws),
-        answer_exponent(laws),
+        answer_exponent(laws, unlearned),
         answer_depth(evidence),
         answer_optimality(evidence, laws),
         answer_parameters(evidence),
