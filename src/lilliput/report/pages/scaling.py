@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from lilliput.analysis import LawFit
+import itertools
+from collections.abc import Sequence
+
+from lilliput.analysis import FrontierPoint, LawFit
 from lilliput.core.wording import listed, plural
+from lilliput.report.cautions import cautions_of
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
 from lilliput.report.groups import said_of
 from lilliput.report.laws import GroupLaw, last_exponent, law_name, rival_name
+from lilliput.report.learning import unlearned_groups, unlearned_sentences
 from lilliput.report.pages import shared
 from lilliput.report.pages.scaling_data import (
     breaks_data,
@@ -51,8 +56,13 @@ def build_scaling(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Page:
     )
     content = {
         "missing": None,
-        "sentences": [law_sentence(law) for law in main],
-        "warnings": [(law.group, list(law.fit.warnings)) for law in main if law.fit],
+        "sentences": [
+            *unlearned_sentences(
+                groups, unlearned_groups(evidence), "so this says nothing yet about scale"
+            ),
+            *(law_sentence(law) for law in main),
+        ],
+        "warnings": [(law.group, cautions_of(law.fit)) for law in main if law.fit],
         "candidates": [candidates_table(law) for law in main if law.fit],
         "parameters": [parameters_table(law) for law in main if law.fit],
         "conventions": conventions_table(laws),
@@ -83,8 +93,8 @@ def law_sentence(law: GroupLaw) -> str:
         return said_of(law.group, f"no law could be fitted. {law.problem}")
     fit = law.fit
     sentence = (
-        f"of the laws compared on {fit.n} compute-optimal points of {fit.facts.get('n_runs', '?')} "
-        f"runs, the {law_name(fit)} describes the frontier best; at its upper end loss falls with "
+        f"of the laws compared on {fit.n} points of the frontier of compute and loss, from "
+        f"{fit.facts.get('n_runs', '?')} runs, the {law_name(fit)} describes it best; at its upper end loss falls with "
         f"the exponent {last_exponent(fit).text}."
     )
     return as_sentences([said_of(law.group, sentence), break_sentence(fit)])
@@ -141,7 +151,7 @@ def _frontier_figure(laws: tuple[GroupLaw, ...]) -> Figure:
             for place, rival in enumerate(rivals)
         ),
         Layer(
-            "frontier", "points", x="flops", y="loss", where=where, name="compute-optimal", tone=1,
+            "frontier", "points", x="flops", y="loss", where=where, name="lowest of its bin of FLOPs", tone=1,
             hover=("step",),
         ),
     ]  # fmt: skip
@@ -152,24 +162,43 @@ def _frontier_figure(laws: tuple[GroupLaw, ...]) -> Figure:
         x=Axis("Training FLOPs ({flops})", log=True),
         y=Axis(shared.LOSS_LABELS.get(_loss_column(laws), "Loss"), log=True),
         layers=tuple(layers),
-        note="A point is compute-optimal when it has the lowest loss of its bin of FLOPs. Bands and "
+        note="The frontier of compute and loss, found as the authors did: FLOPs are cut into bins, and the "
+        "measurement of lowest loss in each is on it, even where a cheaper bin reached lower. Bands and "
         "intervals come from drawing whole runs with replacement; measurements of one run are not "
         "independent. A frontier is a minimum over runs, so its law inherits the luck of single runs.",
     )
 
 
 def _frontier_text(laws: tuple[GroupLaw, ...]) -> str:
-    parts: list[str] = []
-    for law in main_laws(laws):
-        points = law.frontier.points if law.frontier else ()
-        if points:
-            text = (
-                f"over {plural(len(points), 'compute-optimal point')} loss goes from "
-                f"{format_number(points[0].loss)} at {format_number(points[0].flops)} FLOPs to "
-                f"{format_number(points[-1].loss)} at {format_number(points[-1].flops)}."
-            )
-            parts.append(said_of(law.group, text))
-    return as_sentences(parts)
+    return as_sentences(
+        [
+            said_of(law.group, frontier_sentence(law.frontier.points))
+            for law in main_laws(laws)
+            if law.frontier and law.frontier.points
+        ]
+    )
+
+
+def frontier_sentence(points: Sequence[FrontierPoint]) -> str:
+    """From where to where the lowest losses of the bins go, and how many are undercut by a cheaper one."""
+    first, last = points[0], points[-1]
+    best = min(points, key=lambda point: point.loss)
+    lowest = itertools.accumulate((point.loss for point in points), min)
+    undercut = sum(point.loss > least for point, least in zip(points, lowest, strict=True))
+    sentence = (
+        f"over {plural(len(points), 'bin')} of FLOPs the lowest loss goes from {_at(first)} to {_at(best)}, "
+        "the lowest of all"
+    )
+    if best is not last:
+        sentence += f", and is {_at(last)}, the last"
+    if not undercut:
+        return f"{sentence}."
+    verb = "point is" if undercut == 1 else "points are"
+    return f"{sentence}. {undercut} {verb} undercut by a cheaper one: there, more compute bought nothing."
+
+
+def _at(point: FrontierPoint) -> str:
+    return f"{format_number(point.loss)} at {format_number(point.flops)} FLOPs"
 
 
 def _loss_column(laws: tuple[GroupLaw, ...]) -> str:

@@ -1,0 +1,114 @@
+"""Sentences about laws and sizes: by sign, by interval, and by what was learned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.report.conftest import StudyMaker
+from tests.report.test_learning import answer, on_the_plateau, write_losses
+
+from lilliput.analysis import FrontierPoint
+from lilliput.report.cautions import coverage_caveat, in_words
+from lilliput.report.document import build_pages
+from lilliput.report.evidence import Evidence, read_evidence
+from lilliput.report.laws import fit_laws
+from lilliput.report.pages.answers_laws import answer_parameters
+from lilliput.report.pages.scaling import frontier_sentence
+from lilliput.report.parts import Page
+from lilliput.report.runs import Run
+
+
+def runs_with(losses: np.ndarray) -> Evidence:
+    """One run a loss, each larger than the one before."""
+    runs = [
+        Run(f"r{i}", {}, {}, {"num_parameters": 1000.0 * (i + 1), "loss": loss}, True)
+        for i, loss in enumerate(losses.tolist())
+    ]
+    return Evidence("losses", is_study=False, runs=tuple(runs))
+
+
+@pytest.mark.parametrize(
+    ("losses", "verdict", "words"),
+    [
+        (np.linspace(6, 3, 12), "yes", "Larger models end lower by rank, Spearman's ρ −1"),
+        (np.linspace(3, 6, 12), "no", "Larger models end higher by rank, Spearman's ρ 1"),
+        (np.tile([5.0, 5.2, 5.1], 4), "unclear", "These runs cannot tell whether larger models"),
+    ],
+)
+def test_size_and_loss_are_worded_by_sign(losses: np.ndarray, verdict: str, words: str):
+    said = answer_parameters(runs_with(losses))
+    assert said.verdict == verdict
+    assert said.paragraphs[0].startswith(words)
+
+
+def test_no_exponent_is_claimed_where_nothing_was_learned(tmp_path: Path, pages: list[Page]):
+    assert answer(pages, "How fast").verdict == "yes"
+    folder = StudyMaker(tmp_path / "study").whole()
+    write_losses(folder, on_the_plateau)
+    built = build_pages(read_evidence(folder), "make it")
+    said = answer(built, "How fast")
+    assert said.label == "Cannot tell"
+    assert "not how loss falls with compute at scale" in " ".join(said.paragraphs)
+    scaling = next(page for page in built if page.id == "scaling")
+    assert "says nothing yet about scale" in " ".join(scaling.content["sentences"])
+
+
+def test_the_coverage_of_frontiers_stands_beside_the_exponent(study: Path, pages: list[Page]):
+    evidence = read_evidence(study)
+    assert evidence.table is not None
+    (fit, *_) = (law.fit for law in fit_laws(evidence.table, ["flops_reference"], 10) if law.fit)
+    caveat = coverage_caveat(fit)
+    assert caveat.endswith("(in 79 of 100 simulated studies instead of 95).")
+    assert caveat in answer(pages, "How fast").paragraphs
+    assert coverage_caveat(replace(fit, warnings=())) == ""
+
+
+@pytest.mark.parametrize(
+    ("warning", "words"),
+    [
+        (
+            "The data cannot tell power (BIC -197.9) from segmented_jumps with 2 breaks (BIC -196.7).",
+            "The data cannot tell the power law (BIC −197.9) from the broken power law with jumps, "
+            "2 breaks (BIC −196.7).",
+        ),
+        (
+            "The best offset is zero: the law is the plain power law.",
+            "The best offset is zero: the law is the plain power law.",
+        ),
+        (
+            "Measurements left out: 64 in the warm-up; --after-step 0 keeps them.",
+            "Measurements left out: 64 in the warm-up; “lilliput analyse fit TABLE --after-step 0” "
+            "keeps them.",
+        ),
+        (
+            "It may be start-up; --after-step leaves first updates out.",
+            "It may be start-up; “lilliput analyse fit TABLE --after-step N” leaves first updates out.",
+        ),
+    ],
+)
+def test_warnings_name_laws_and_commands_in_words(warning: str, words: str):
+    assert in_words(warning) == words
+
+
+def test_the_frontier_tells_its_lowest_point_and_what_is_undercut():
+    losses = [6.526, 6.4, 6.370, 6.45, 6.477]
+    points = [
+        FrontierPoint(f"r{i}", 10.0**i, loss, i, i, True) for i, loss in enumerate(losses, start=10)
+    ]
+    text = frontier_sentence(points)
+    assert "from 6.526 at" in text
+    assert "to 6.370 at" in text
+    assert "6.477 at" in text
+    assert "2 points are undercut by a cheaper one" in text
+    falling = frontier_sentence(points[:3])
+    assert "undercut" not in falling
+    assert "the last" not in falling
+
+
+def test_the_two_frontiers_have_two_names(pages: list[Page]):
+    said = " ".join(answer(pages, "compute-optimal models better").paragraphs)
+    assert "frontier of compute and loss" in said
+    assert "efficient shapes" in said
