@@ -85,10 +85,38 @@ def test_sections_are_whole_lines_and_lose_nothing(texts: Path) -> None:
     assert len({section["doc_id"] for section in sections}) == len(sections) > 10
 
 
-def test_a_folder_that_is_not_there_names_the_key(tmp_path: Path) -> None:
-    recipe = load_recipe("domain", [f"paths.data={tmp_path / 'nowhere'}"])
-    with pytest.raises(InputError, match=r"Add --set paths\.data=FOLDER"):
+def test_a_folder_that_is_not_there_is_said_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe("domain", ["paths.data=nowhere"])
+    with pytest.raises(InputError) as caught:
         run_study(recipe, tmp_path / "study", executor="inline")
+    assert f"got nowhere, and there is no {tmp_path / 'nowhere'}." in str(caught.value)
+    assert "Give the right folder with --set paths.data=FOLDER" in caught.value.remedy
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_texts_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "page.pdf").write_bytes(b"%PDF")
+    recipe = load_recipe("domain", [f"paths.data={tmp_path / 'texts'}"])
+    with pytest.raises(InputError, match=r"got page\.pdf"):
+        run_study(recipe, tmp_path / "study", executor="inline")
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_texts_without_words_leave_nothing(is_there: bool, tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "empty.txt").write_text(" \n", encoding="utf-8")
+    if is_there:
+        (tmp_path / "study").mkdir()
+    recipe = load_recipe("domain", [f"paths.data={tmp_path / 'texts'}"])
+    with pytest.raises(InputError):
+        run_study(recipe, tmp_path / "study", executor="inline")
+    assert (tmp_path / "study").exists() == is_there
+    assert not is_there or list((tmp_path / "study").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.core.artefacts import (
+    BUILDING,
     Build,
     artefact_id,
     building,
@@ -31,6 +32,7 @@ from lilliput.study.packing import gpu_share
 from lilliput.study.plan import StudyPlan, plan_study
 from lilliput.study.prune import prune_runs
 from lilliput.study.recipe import Recipe
+from lilliput.study.sources import require_sources
 from lilliput.study.stages.analysis import analyse_study, report_study
 from lilliput.study.stages.language import build_languages
 from lilliput.study.stages.scoring import build_glue_tasks, build_probe_tasks, score_runs
@@ -39,6 +41,7 @@ from lilliput.study.stages.tokenizers import build_tokenizers
 from lilliput.study.stages.training import train_runs
 
 _KIND, _SCHEMA = "study", 1
+_DRIVER = ".driver"
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def run_study(
         reporter: Where progress goes.
 
     Raises:
+        InputError: A folder of texts is not there, or holds none.
         OccupiedFolderError: `out` holds another study, or one of which this recipe changes or drops
             something, or another process is at work in it.
         RunsFailedError: Some runs failed; the others are whole and in the report.
@@ -104,6 +108,7 @@ def run_study(
     started = time.monotonic()
     planned_runs(recipe)  # A wrong shape is refused before anything is built.
     layout = StudyLayout(out)
+    require_sources(recipe, layout)
     share = gpu_share(recipe, workers) if executor != "inline" else 0.0
     with _building_study(recipe, layout, reporter) as build:
         with make_executor(executor, workers, address) as pool:
@@ -133,8 +138,9 @@ def _building_study(recipe: Recipe, layout: StudyLayout, reporter: Reporter) -> 
     out = layout.root
     settings = recipe.model_dump(mode="json", exclude={"paths", "checkpoint_quota_gb"})
     identity = artefact_id(_KIND, _SCHEMA, settings, {})
+    was_there = out.is_dir()
     growth = _admit(recipe, layout, identity)
-    with _only_driver(out):
+    with _only_driver(out), _leaving_no_empty_study(layout, was_there):
         # The recipe first: a kill after it finds a study that has nothing more to gain.
         write_json(layout.recipe, recipe.model_dump(mode="json"))
         if growth is not None:
@@ -169,6 +175,21 @@ def _raise_failures(failures: Sequence[tuple[str, str]], report: Path | None, co
 
 
 @contextmanager
+def _leaving_no_empty_study(layout: StudyLayout, keep_folder: bool) -> Generator[None]:
+    """After an error, take the marks of a study away where nothing was built beside them."""
+    marks = [layout.root / BUILDING, layout.recipe, layout.root / _DRIVER]
+    try:
+        yield
+    except BaseException:
+        if {path.name for path in layout.root.iterdir()} <= {mark.name for mark in marks}:
+            for mark in marks:
+                mark.unlink(missing_ok=True)
+            if not keep_folder:
+                layout.root.rmdir()
+        raise
+
+
+@contextmanager
 def _only_driver(out: Path) -> Generator[None]:
     """Hold the study folder, so that two drivers cannot write into it at once.
 
@@ -176,7 +197,7 @@ def _only_driver(out: Path) -> Generator[None]:
     """
     import fcntl
 
-    with (out / ".driver").open("w") as file:
+    with (out / _DRIVER).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lilliput.core.artefacts import is_artefact, read_manifest
-from lilliput.core.errors import InputError
 from lilliput.core.hashing import content_id
 from lilliput.language import (
     Document,
@@ -21,6 +20,7 @@ from lilliput.language import (
 from lilliput.language.reading.documents import TextUnit
 from lilliput.study.context import StudyContext
 from lilliput.study.recipe import LanguageRecipe
+from lilliput.study.sources import text_sources
 from lilliput.study.texts import PACKAGE_PREFIX, package_documents
 
 
@@ -87,17 +87,4 @@ def _sources(
     packages = [s.removeprefix(PACKAGE_PREFIX) for s in sources if s.startswith(PACKAGE_PREFIX)]
     if packages:
         return [document for name in packages for document in package_documents(name)]
-    for source in sources:
-        _require_folder(context.recipe.paths, source)
-    return [Source(path=context.recipe.resolve(source), text_unit=unit) for source in sources]
-
-
-def _require_folder(paths: Mapping[str, str], source: str) -> None:
-    """Raise InputError where `source` names a folder of the recipe that is not there."""
-    for name, folder in paths.items():
-        if "{" + name + "}" in source and "://" not in folder and not Path(folder).exists():
-            raise InputError(
-                f"paths.{name} must be a folder that exists",
-                got=folder,
-                remedy=f"Add --set paths.{name}=FOLDER.",
-            )
+    return text_sources(context.recipe, sources, unit)
