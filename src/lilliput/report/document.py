@@ -23,6 +23,7 @@ from lilliput.report.embedding import (
 )
 from lilliput.report.evidence import Evidence, read_evidence
 from lilliput.report.findings import findings_of
+from lilliput.report.learning import unlearned_groups
 from lilliput.report.pages.cost import build_cost
 from lilliput.report.pages.downstream import build_downstream
 from lilliput.report.pages.language import build_language
@@ -112,7 +113,7 @@ def build_pages(evidence: Evidence, command: str) -> list[Page]:
         build_training(evidence),
         build_scaling(evidence, laws),
         build_downstream(evidence, correlations),
-        build_cost(costs),
+        build_cost(costs, unlearned_groups(evidence)),
         build_runs(evidence),
         build_method(evidence, command),
     ]

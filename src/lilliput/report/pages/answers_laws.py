@@ -18,7 +18,7 @@ from lilliput.report.groups import said_of
 from lilliput.report.laws import GroupLaw, last_exponent
 from lilliput.report.learning import learning_of, learning_sentences, unlearned_sentences
 from lilliput.report.pages import shared
-from lilliput.report.pages.cost import frontier_sentences, order_of_factors
+from lilliput.report.pages.cost_words import efficient_sentences, order_of_factors
 from lilliput.report.pages.scaling import break_sentence, main_laws
 from lilliput.report.parts import Answer, Verdict
 from lilliput.report.quantities import Quantity, format_number, format_share
@@ -254,17 +254,19 @@ def _swaps(sizes: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
     return float((larger & higher).sum() / max(1, larger.sum()))
 
 
-def answer_factors(costs: Costs) -> Answer:
-    """Which size should grow first?"""
+def answer_factors(costs: Costs, unlearned: frozenset[str]) -> Answer:
+    """Which size should grow first? Told by groups that learned more than token frequencies."""
     question = "Which size should grow first?"
     paper = "Cost-effectiveness orders the hyper-parameters by loss bought per FLOP."
-    order = order_of_factors(costs)
+    order = order_of_factors(costs, unlearned)
     if order:
-        return Answer(question, "yes", order, paper, "cost", verdict_text="An order")
+        is_told = any(factor.group not in unlearned for factor in costs.factors)
+        verdict: Verdict = "yes" if is_told else "unclear"
+        return Answer(question, verdict, order, paper, "cost", "An order" if is_told else "")
     if costs.results:
         sentences = [
             "No size varies alone here, so only whole shapes are ordered.",
-            *frontier_sentences(costs),
+            *efficient_sentences(costs, unlearned),
         ]
         return Answer(question, "unclear", sentences, paper, "cost")
     return Answer(question, "absent", "No run has both a cost and an effect.", paper, "cost")

@@ -4,37 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
-from lilliput.core.wording import listed
 from lilliput.report.costs import Costs, FactorCost, GroupCost
 from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
-from lilliput.report.groups import said_of
-from lilliput.report.pages import shared
+from lilliput.report.pages.cost_words import (
+    EFFICIENT,
+    FACTOR_LABELS,
+    ICER,
+    STATUS,
+    better,
+    bought_with,
+    cost_label,
+    cost_unit,
+    effect_label,
+    effect_unit,
+    efficient_sentences,
+    few_seeds,
+    fewest_seeds,
+    has_shares,
+    order_of_factors,
+    price_words,
+)
 from lilliput.report.parts import (
     Column,
     Missing,
     Page,
+    TableCell,
     TableRow,
     TableView,
-    as_sentences,
     number_cell,
     text_cell,
 )
-from lilliput.report.quantities import format_number, format_share
+from lilliput.report.quantities import format_share
 
-_STATUS = {"ND": "on the frontier", "ED": "dominated by a mixture", "D": "dominated"}
-_COST_LABELS = {"wall_time_s": "Seconds of training"}
-_FACTOR_LABELS = {
-    "embedding_size": "embedding width",
-    "hidden_size": "hidden width",
-    "intermediate_size": "feed-forward width",
-    "num_attention_heads": "heads",
-    "num_hidden_layers": "layers",
-}
 # A strategy that is nowhere preferred in this share of draws has no curve of its own.
 _LEAST_SHARE = 0.05
 
 
-def build_cost(costs: Costs) -> Page:
+def build_cost(costs: Costs, unlearned: frozenset[str]) -> Page:
     """ICER table and plane, acceptability, one factor at a time, with a choice of cost and effect."""
     if not costs.results:
         return Page("cost", "Cost", {"missing": _missing(costs)})
@@ -42,11 +48,13 @@ def build_cost(costs: Costs) -> Page:
     tables = {"strategies": _strategies(costs), "acceptability": _acceptability(costs)}
     figures = [_plane()]
     if len(tables["acceptability"]):
-        figures.append(_acceptability_figure())
+        figures.append(_acceptability_figure(costs))
     content = {
         "missing": None,
-        "sentences": frontier_sentences(costs),
-        "factors_sentence": order_of_factors(costs),
+        "sentences": efficient_sentences(costs, unlearned),
+        "factors_sentence": order_of_factors(costs, unlearned),
+        "efficient": EFFICIENT,
+        "icer": ICER,
         "uncertain": len(tables["acceptability"]) > 0,
         "tables": [(_condition(found), _view(i, found)) for i, found in enumerate(_shown(costs))],
         "factors": _factor_table(costs.factors) if costs.factors else None,
@@ -62,27 +70,12 @@ def _missing(costs: Costs) -> Missing:
 def _controls(costs: Costs) -> tuple[Control, ...]:
     groups = list(dict.fromkeys(found.group for found in costs.results))
     prices = list(dict.fromkeys(found.cost for found in costs.results))
-    effects = list(dict.fromkeys(found.effect for found in costs.results))
+    effects = {f.effect: f"{effect_label(f.effect)}, {better(f.result)}" for f in costs.results}
     return (
         Control("group", "Runs", tuple(Option(g, g) for g in groups)),
         Control("cost", "Cost", tuple(Option(c, cost_label(c)) for c in prices)),
-        Control("effect", "Effect", tuple(Option(e, effect_label(e)) for e in effects)),
+        Control("effect", "Effect", tuple(Option(e, label) for e, label in effects.items())),
     )
-
-
-def cost_label(column: str) -> str:
-    """What a cost is called."""
-    if column.startswith("sequence_"):
-        convention = shared.flops_label(column.removeprefix("sequence_"))
-        return f"FLOPs a training sequence ({convention})"
-    if column.startswith("flops"):
-        return f"Training FLOPs ({shared.flops_label(column)})"
-    return _COST_LABELS.get(column, column.replace("_", " "))
-
-
-def effect_label(column: str) -> str:
-    """What an effect is called."""
-    return shared.LOSS_LABELS.get(column, column.replace("_", " ").capitalize())
 
 
 def _shown(costs: Costs) -> list[GroupCost]:
@@ -92,63 +85,8 @@ def _shown(costs: Costs) -> list[GroupCost]:
     return [f for f in costs.results if main.cost == f.cost or main.effect == f.effect]
 
 
-def _lower_first(label: str) -> str:
-    return label if label.startswith("FLOPs") else label[:1].lower() + label[1:]
-
-
 def _condition(found: GroupCost) -> dict[str, str]:
     return {"group": found.group, "cost": found.cost, "effect": found.effect}
-
-
-def frontier_sentences(costs: Costs) -> list[str]:
-    """Which shapes of each group are worth their cost under the first cost and effect, in words."""
-    main = costs.main
-    if main is None:
-        return []
-    firsts = [f for f in costs.results if (f.cost, f.effect) == (main.cost, main.effect)]
-    return [_one_frontier(found) for found in firsts]
-
-
-def _one_frontier(found: GroupCost) -> str:
-    strategies, worth = found.result.strategies, found.result.frontier
-    sentence = said_of(
-        found.group,
-        f"{len(worth)} of {len(strategies)} shapes are worth their cost "
-        f"({effect_label(found.effect).lower()} bought with {_lower_first(cost_label(found.cost))}): "
-        f"{listed([s.name for s in worth])}.",
-    )
-    if found.result.acceptability is None:
-        return f"{sentence} Each rests on a single run, so this order carries no interval."
-    shares = [s.frontier_share for s in worth if s.frontier_share is not None]
-    return (
-        f"{sentence} Drawing seeds anew, each of them stays there in at least {format_share(min(shares))} "
-        "of draws."
-        if shares
-        else sentence
-    )
-
-
-def order_of_factors(costs: Costs) -> str:
-    """Which size buys most for its first step, in words; empty where none varies alone."""
-    sentences: list[str] = []
-    for group in dict.fromkeys(factor.group for factor in costs.factors):
-        steps = [
-            (step.icer, _FACTOR_LABELS[factor.factor])
-            for factor in costs.factors
-            if factor.group == group and (step := factor.first_step) and step.icer is not None
-        ]
-        if steps:
-            ordered = [f"{name} ({format_number(price)})" for price, name in sorted(steps)]
-            others = f", then {listed(ordered[1:])}" if len(ordered) > 1 else ""
-            sentence = (
-                f"one factor at a time, the cheapest first step up is in {ordered[0]}{others}; in "
-                "brackets the cost of one unit of effect."
-            )
-            sentences.append(said_of(group, sentence))
-    return as_sentences([*sentences, _FACTORS_CAVEAT if sentences else ""])
-
-
-_FACTORS_CAVEAT = "These prices hold at one base shape and rest on the runs of its ladder alone."
 
 
 def _strategies(costs: Costs) -> DataTable:
@@ -156,12 +94,12 @@ def _strategies(costs: Costs) -> DataTable:
         {
             **_condition(found),
             "label": strategy.name,
-            "status": _STATUS[strategy.status],
+            "status": STATUS[strategy.status],
             "cost_value": strategy.cost,
             "effect_value": strategy.effect,
             "icer": strategy.icer,
             "seeds": strategy.replicates,
-            "frontier_share": strategy.frontier_share,
+            "share_efficient": strategy.frontier_share if has_shares(found.result) else None,
         }
         for found in costs.results
         for strategy in found.result.strategies
@@ -199,18 +137,18 @@ def _plane() -> Figure:
     return Figure(
         id="cost-plane",
         title="What each shape costs and brings",
-        text="Mean cost and mean effect of every shape. The line joins those that are worth their cost: "
+        text="Mean cost and mean effect of every shape. The line joins the efficient ones: "
         "each step along it buys at the lowest price that is left.",
         x=Axis("{cost}", log=True),
         y=Axis("{effect}", log=True),
         layers=(
             Layer(
                 "strategies", "lines", x="cost_value", y="effect_value",
-                where={**where, "status": _STATUS["ND"]}, name="frontier",
+                where={**where, "status": STATUS["ND"]}, name="efficient shapes",
             ),
             Layer(
                 "strategies", "points", x="cost_value", y="effect_value", where=where,
-                colour="status", hover=("status", "icer", "seeds", "frontier_share"),
+                colour="status", hover=("status", "icer", "seeds", "share_efficient"),
             ),
         ),
         note="Means over seeds. A shape is dominated when a cheaper one is at least as good, and "
@@ -219,14 +157,15 @@ def _plane() -> Figure:
     )  # fmt: skip
 
 
-def _acceptability_figure() -> Figure:
+def _acceptability_figure(costs: Costs) -> Figure:
     where = {"group": "$group", "cost": "$cost", "effect": "$effect"}
+    caveat = few_seeds(min((f.result for f in costs.results), key=fewest_seeds))
     return Figure(
         id="acceptability",
         title="Which shape to choose at which price",
         text="How often each shape has the highest net benefit when seeds are drawn anew, by the price "
         "one is willing to pay for one unit of effect. Where no curve is near one, the seeds at hand "
-        "cannot tell which shape to choose.",
+        f"cannot tell which shape to choose. {caveat}".rstrip(),
         x=Axis("Price of one unit of effect (in units of {cost})", log=True),
         y=Axis("Share of draws"),
         layers=(
@@ -241,6 +180,7 @@ def _acceptability_figure() -> Figure:
 
 
 def _view(place: int, found: GroupCost) -> TableView:
+    result, with_shares = found.result, has_shares(found.result)
     rows = tuple(
         TableRow(
             (
@@ -250,34 +190,35 @@ def _view(place: int, found: GroupCost) -> TableView:
                 number_cell(s.incremental_cost),
                 number_cell(s.incremental_effect),
                 number_cell(s.icer),
-                text_cell(_STATUS[s.status]),
+                text_cell(STATUS[s.status]),
                 number_cell(s.replicates, "single" if s.replicates == 1 else None),
-                number_cell(
-                    s.frontier_share,
-                    None if s.frontier_share is None else format_share(s.frontier_share),
-                ),
+                *([_share_cell(s.frontier_share)] if with_shares else []),
             ),
             picked=s.status == "ND",
         )
-        for s in found.result.strategies
+        for s in result.strategies
     )
+    cost, effect = cost_unit(found.cost), effect_unit(found.effect)
     return TableView(
         id=f"icer-{place}",
-        caption=f"{effect_label(found.effect)} bought with {_lower_first(cost_label(found.cost))}, {found.group}. ICER: what one more unit of effect costs, from one shape of the "
-        "frontier to the next.",
+        caption=f"{bought_with(found.effect, found.cost)}, {found.group}; efficient shapes are marked.",
         columns=(
             Column("Shape"),
-            Column("Cost", numeric=True),
-            Column("Effect", numeric=True),
-            Column("More cost", numeric=True),
-            Column("Improvement", numeric=True),
-            Column("ICER", numeric=True),
+            Column(f"Cost ({cost})", numeric=True),
+            Column(f"Effect ({effect}, {better(result)})", numeric=True),
+            Column(f"More cost ({cost})", numeric=True),
+            Column(f"Improvement ({effect})", numeric=True),
+            Column(f"ICER ({price_words(result)})", numeric=True),
             Column("Status"),
             Column("Seeds", numeric=True),
-            Column("On the frontier", numeric=True),
+            *([Column("Efficient in", numeric=True)] if with_shares else []),
         ),
         rows=rows,
     )
+
+
+def _share_cell(share: float | None) -> TableCell:
+    return number_cell(share, None if share is None else f"{format_share(share)} of draws")
 
 
 def _factor_table(factors: tuple[FactorCost, ...]) -> TableView:
@@ -285,12 +226,12 @@ def _factor_table(factors: tuple[FactorCost, ...]) -> TableView:
         TableRow(
             (
                 text_cell(found.group),
-                text_cell(_FACTOR_LABELS[found.factor]),
+                text_cell(FACTOR_LABELS[found.factor]),
                 text_cell(s.name.partition("=")[2]),
                 number_cell(s.cost),
                 number_cell(s.effect),
                 number_cell(s.icer),
-                text_cell(_STATUS[s.status]),
+                text_cell(STATUS[s.status]),
                 number_cell(s.replicates, "single" if s.replicates == 1 else None),
             ),
             picked=s.status == "ND",
@@ -299,18 +240,18 @@ def _factor_table(factors: tuple[FactorCost, ...]) -> TableView:
         for s in found.result.strategies
     )
     first = factors[0].result
-    held = ", ".join(f"{_FACTOR_LABELS[k]} {v}" for k, v in first.facts.get("held", {}).items())
+    held = ", ".join(f"{FACTOR_LABELS[k]} {v}" for k, v in first.facts.get("held", {}).items())
     return TableView(
         id="factors",
         caption=f"Each size alone, the others held at their most common value ({held}): "
-        f"{effect_label(first.effect_column)} bought with {_lower_first(cost_label(first.cost_column))}.",
+        f"{bought_with(first.effect_column, first.cost_column)}.",
         columns=(
             Column("Runs"),
             Column("Size"),
             Column("Value"),
-            Column("Cost", numeric=True),
-            Column("Effect", numeric=True),
-            Column("ICER", numeric=True),
+            Column(f"Cost ({cost_unit(first.cost_column)})", numeric=True),
+            Column(f"Effect ({effect_unit(first.effect_column)}, {better(first)})", numeric=True),
+            Column(f"ICER ({price_words(first)})", numeric=True),
             Column("Status"),
             Column("Seeds", numeric=True),
         ),

@@ -46,7 +46,7 @@ def build_summary(
         answer_optimality(evidence, laws),
         answer_parameters(evidence),
         answer_language(evidence),
-        answer_factors(costs),
+        answer_factors(costs, unlearned),
     ]
     content = {"facts": _facts(evidence), "answers": answers, "lead": _lead(evidence)}
     return Page("summary", "Summary", content)
