@@ -15,6 +15,7 @@ from lilliput.core.wording import plural
 if TYPE_CHECKING:
     from lilliput.study import Recipe, StudyPlan
     from lilliput.study.foretell import Estimate
+    from lilliput.study.standing import Standing
 
 _PROCESS = "process"
 RecipeArgument = Annotated[
@@ -130,15 +131,16 @@ def status(
 
     Example: lilliput study status mystudy.toml
     """
-    from lilliput.study import load_recipe, plan_study, read_run
+    from lilliput.study import load_recipe, read_run
     from lilliput.study.index import index_records, run_index
     from lilliput.study.runs import runs_folder
+    from lilliput.study.standing import read_standing
     from lilliput.study.watch import sparkline
 
     checked = load_recipe(recipe, assignments or ())
     folder = _folder(checked, out)
-    found = plan_study(checked, folder)
-    records = index_records(run_index(folder)) if folder.is_dir() else []
+    found = read_standing(checked, folder)
+    records = index_records(run_index(folder)) if found.stage else []
 
     def show() -> None:
         for record in records:
@@ -148,10 +150,37 @@ def status(
                 losses = [point["loss"] for point in points]
             loss = f"loss {losses[-1]:.3f} {sparkline(losses[:-1])}" if losses else ""
             rule = record.get("error", {}).get("rule", "")
-            echo(f"{record['state']:<8} {record['name']:<44} {loss} {rule}".rstrip())
-        echo(f"{found.done} of {plural(found.runs, 'run')} done, {found.failed} failed.")
+            is_left = record["state"] == "started" and not found.is_running
+            state = "stopped" if is_left else record["state"]
+            echo(f"{state:<8} {record['name']:<44} {loss} {rule}".rstrip())
+        _show_standing(found, folder, _command(recipe, assignments, out))
 
     deliver(found.as_record(), as_json, show)
+
+
+def _show_standing(found: Standing, folder: Path, command: str) -> None:
+    if not found.stage:
+        echo(f"No study lies in {folder} yet.")
+        suggest(command)
+        return
+    if found.differs:
+        echo(f"{folder} holds the study of another recipe, and this is how far that is.")
+        echo(f"`lilliput study run` would refuse yours there: {found.differs}.")
+    if found.adds:
+        echo(f"Not begun, and added when it is run again: {found.adds}.")
+    echo(f"{found.plan.done} of {plural(found.plan.runs, 'run')} done, {found.plan.failed} failed.")
+    if found.stage == "done":
+        echo("Every stage is done.")
+    else:
+        parts = (
+            f" ({found.stage_done} of {found.stage_parts} done)" if found.stage_parts > 1 else ""
+        )
+        running = "A process is at work" if found.is_running else "No process is at work"
+        echo(f"{running}; stage: {found.stage}{parts}.")
+    if found.report:
+        echo(f"Report: {found.report}")
+    if not found.is_running and not found.differs and (found.stage != "done" or found.adds):
+        suggest(command)
 
 
 def _command(

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lilliput.core.artefacts import artefact_id, folder_holds
 from lilliput.core.errors import OccupiedFolderError
+from lilliput.core.files import read_json
+from lilliput.core.settings import parse_settings
 from lilliput.core.wording import plural
 from lilliput.study.expand import assumed_vocab_size, planned_runs
+from lilliput.study.layout import StudyLayout
 from lilliput.study.recipe import Recipe
 from lilliput.study.runs import flatten
 from lilliput.study.search import searched_runs
 
+STUDY_KIND, STUDY_SCHEMA = "study", 1
 # What all runs rest on stays; how runs are trained is compared run by run; no id rests on the analysis and on
 # folders; all that is left are scores, which may be added.
 _DATA = ("name", "seed", "vocabulary", "languages", "tokenizers")
@@ -34,17 +39,39 @@ class Growth:
     runs: tuple[str, ...]
     scores: tuple[str, ...]
 
-    def sentence(self) -> str:
-        """It in one line."""
+    def additions(self) -> str:
+        """New runs and scores in words; empty where there are none."""
         parts: list[str] = []
         if self.runs:
             first, *others = self.runs
             more = ", …" if others else ""
             parts.append(f"{plural(1 + len(others), 'run')} ({first}{more})")
         parts += [f"scores on {suite}" for suite in self.scores]
-        if not parts:
+        return " and ".join(parts)
+
+    def sentence(self) -> str:
+        """It in one line."""
+        added = self.additions()
+        if not added:
             return "the recipe has changed in what leaves the study's runs as they are"
-        return f"added to the study: {' and '.join(parts)}"
+        return f"added to the study: {added}"
+
+
+def study_settings(recipe: Recipe) -> dict[str, Any]:
+    """What the id of a study rests on."""
+    return recipe.model_dump(mode="json", exclude={"paths", "checkpoint_quota_gb"})
+
+
+def study_identity(recipe: Recipe) -> str:
+    """The id of the recipe's study."""
+    return artefact_id(STUDY_KIND, STUDY_SCHEMA, study_settings(recipe), {})
+
+
+def recorded_recipe(layout: StudyLayout) -> Recipe | None:
+    """The recipe of the study that lies in the folder; None where there is no study."""
+    if folder_holds(layout.root) is None or not layout.recipe.is_file():
+        return None
+    return parse_settings(Recipe, read_json(layout.recipe), where=str(layout.recipe))
 
 
 def growth_of(out: Path, before: Recipe, after: Recipe) -> Growth:

@@ -18,6 +18,11 @@ class StudyLayout:
         return self.root / "study.json"
 
     @property
+    def driver(self) -> Path:
+        """The lock of the one process that may fill the folder."""
+        return self.root / ".driver"
+
+    @property
     def vocabulary(self) -> Path:
         """The list of allowed words."""
         return self.root / "vocabulary"

@@ -12,7 +12,6 @@ from typing import Any
 from lilliput.core.artefacts import (
     BUILDING,
     Build,
-    artefact_id,
     building,
     claim_folder,
     folder_holds,
@@ -20,13 +19,20 @@ from lilliput.core.artefacts import (
 )
 from lilliput.core.errors import OccupiedFolderError, RunsFailedError
 from lilliput.core.executors import make_executor
-from lilliput.core.files import read_json, write_json
+from lilliput.core.files import write_json
 from lilliput.core.progress import SILENT, Reporter
-from lilliput.core.settings import parse_settings
 from lilliput.core.wording import plural
 from lilliput.study.context import StudyContext
 from lilliput.study.expand import planned_runs
-from lilliput.study.growth import Growth, growth_of
+from lilliput.study.growth import (
+    STUDY_KIND,
+    STUDY_SCHEMA,
+    Growth,
+    growth_of,
+    recorded_recipe,
+    study_identity,
+    study_settings,
+)
 from lilliput.study.layout import StudyLayout
 from lilliput.study.packing import gpu_share
 from lilliput.study.plan import StudyPlan, plan_study
@@ -40,8 +46,7 @@ from lilliput.study.stages.search import search_learning_rates
 from lilliput.study.stages.tokenizers import build_tokenizers
 from lilliput.study.stages.training import train_runs
 
-_KIND, _SCHEMA = "study", 1
-_DRIVER = ".driver"
+_LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -136,27 +141,26 @@ def run_study(
 def _building_study(recipe: Recipe, layout: StudyLayout, reporter: Reporter) -> Generator[Build]:
     """The folder of a study, held by this process alone, while it is built, anew or larger than before."""
     out = layout.root
-    settings = recipe.model_dump(mode="json", exclude={"paths", "checkpoint_quota_gb"})
-    identity = artefact_id(_KIND, _SCHEMA, settings, {})
+    identity = study_identity(recipe)
     was_there = out.is_dir()
     growth = _admit(recipe, layout, identity)
-    with _only_driver(out), _leaving_no_empty_study(layout, was_there):
+    with _only_driver(layout), _leaving_no_empty_study(layout, was_there):
         # The recipe first: a kill after it finds a study that has nothing more to gain.
         write_json(layout.recipe, recipe.model_dump(mode="json"))
         if growth is not None:
-            reclaim_folder(out, identity, _KIND)
+            reclaim_folder(out, identity, STUDY_KIND)
             reporter.say(growth.sentence())
-        with building(out, _KIND, _SCHEMA, settings) as build:
+        with building(out, STUDY_KIND, STUDY_SCHEMA, study_settings(recipe)) as build:
             yield build
 
 
 def _admit(recipe: Recipe, layout: StudyLayout, identity: str) -> Growth | None:
     """What the recipe adds to the study in the folder; None where it is this very study, or a new one."""
     out = layout.root
-    if folder_holds(out) in (None, identity) or not layout.recipe.is_file():
-        claim_folder(out, identity, _KIND)
+    before = None if folder_holds(out) == identity else recorded_recipe(layout)
+    if before is None:
+        claim_folder(out, identity, STUDY_KIND)
         return None
-    before = parse_settings(Recipe, read_json(layout.recipe), where=str(layout.recipe))
     return growth_of(out, before, recipe)
 
 
@@ -177,7 +181,7 @@ def _raise_failures(failures: Sequence[tuple[str, str]], report: Path | None, co
 @contextmanager
 def _leaving_no_empty_study(layout: StudyLayout, keep_folder: bool) -> Generator[None]:
     """After an error, take the marks of a study away where nothing was built beside them."""
-    marks = [layout.root / BUILDING, layout.recipe, layout.root / _DRIVER]
+    marks = [layout.root / BUILDING, layout.recipe, layout.driver]
     try:
         yield
     except BaseException:
@@ -190,20 +194,24 @@ def _leaving_no_empty_study(layout: StudyLayout, keep_folder: bool) -> Generator
 
 
 @contextmanager
-def _only_driver(out: Path) -> Generator[None]:
+def _only_driver(layout: StudyLayout) -> Generator[None]:
     """Hold the study folder, so that two drivers cannot write into it at once.
 
     The system lets go of the lock when the process ends, however it ends.
     """
     import fcntl
 
-    with (out / _DRIVER).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OccupiedFolderError(
-                "one process at a time may drive a study",
-                got=f"another one at work in {out}",
-                remedy="Wait for it, or watch it with: lilliput study status RECIPE",
-            ) from None
+    with layout.driver.open("w") as file:
+        for is_last in (False, True):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if is_last:
+                    raise OccupiedFolderError(
+                        "one process at a time may drive a study",
+                        got=f"another one at work in {layout.root}",
+                        remedy="Wait for it, or watch it with: lilliput study status RECIPE",
+                    ) from None
+                time.sleep(_LOOK_S)  # `study status` looks whether it is held, for a moment.
         yield
