@@ -178,6 +178,22 @@ def test_progress_and_loss_can_be_chosen(visit: Callable[..., Visit]):
         assert trace["y"] == pytest.approx([0.7 * y for y in before[run]["y"]], rel=1e-5)
 
 
+def test_the_legend_offers_what_can_be_drawn(visit: Callable[..., Visit]):
+    seen = visit()
+    seen.go("training")
+    seen.draw("loss-curves")
+    entry = seen.page.locator("#loss-curves .legend-entry", has_text="the paper's 42 runs")
+    # The paper's table has its authors' loss along updates and their FLOPs only.
+    assert entry.count() == 0
+    seen.page.locator("#training select[data-control=loss]").select_option("loss_reference")
+    seen.page.locator("#training select[data-control=progress]").select_option("step")
+    assert entry.count() == 1
+    own = len([t for t in seen.traces("loss-curves") if t["mode"] == "lines"])
+    entry.click()
+    assert len([t for t in seen.traces("loss-curves") if t["mode"] == "lines"]) == own + 42
+    assert seen.problems == []
+
+
 def test_hovering_names_the_run(visit: Callable[..., Visit]):
     seen = visit()
     seen.go("training")

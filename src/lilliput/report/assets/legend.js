@@ -8,12 +8,25 @@ function legendEntries(figure) {
       for (const [value, style] of look.of) {
         if (present.has(value)) entries.set(entryKey(look.column, value), { column: look.column, value, label: value, style, many: look.many });
       }
-    } else if (layer.name !== '') {
+    } else if (layer.name !== '' && canDraw(layer)) {
       const style = { colour: toneOf(layer), symbol: layer.mark };
       entries.set(entryKey('layer', layer.name), { column: 'layer', value: layer.name, label: layer.name, style, reversed: layer.hidden });
     }
   });
   return [...entries.values()].sort((one, other) => Boolean(one.reversed) - Boolean(other.reversed));
+}
+
+// Whether any row of a layer can be drawn under the present choices; hidden entries do not count.
+function canDraw(layer) {
+  const table = report.tables[layer.table];
+  const conditions = Object.entries(layer.where).map(([column, value]) => [column, resolved(value)]);
+  const bounds = layer.mark === 'band' || layer.mark === 'span' ? [layer.low, layer.high] : [];
+  const needed = [layer.x, layer.y, ...bounds].filter(Boolean).map(resolved);
+  for (let row = 0; row < rowCount(table); row += 1) {
+    const matches = conditions.every(([column, value]) => String(cellOf(table, column, row)) === value);
+    if (matches && needed.every((column) => (cellOf(table, column, row) ?? null) !== null)) return true;
+  }
+  return false;
 }
 
 function presentValues(layer, column) {
