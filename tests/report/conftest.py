@@ -75,10 +75,11 @@ class StudyMaker:
             build.facts |= {"words": 300, "tokens": 62_000}
 
     def corpora(self) -> None:
-        self._corpus("constrained", {"unknown_word": 300, "too_short": 100}, kept=600)
-        self._corpus("unconstrained", {}, kept=620)
+        self.corpus("constrained", {"unknown_word": 300, "too_short": 100}, kept=600)
+        self.corpus("unconstrained", {}, kept=620)
 
-    def _corpus(self, language: str, dropped: dict[str, int], kept: int) -> None:
+    def corpus(self, language: str, dropped: dict[str, int], kept: int) -> None:
+        """One corpus with so many spans kept, and dropped by reason."""
         folder = self.folder / "corpora" / language
         with building(folder, "corpus", 1, {"span_words": 110, "language": language}) as build:
             rows = {

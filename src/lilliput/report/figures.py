@@ -65,10 +65,11 @@ def _plain(cell: Cell) -> Cell:
 
 @dataclass(frozen=True)
 class Option:
-    """One choice of a control: the value that stands in for "$control", and what it is called."""
+    """One choice of a control: the value that stands in for "$control", its name, and perhaps a remark."""
 
     value: str
     label: str
+    hint: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,20 @@ _COUNTS = {
     "unknown_share": "Share of unknown words in what was read",
 }
 
+# What the reasons for dropping a span mean.
+_REASONS = {
+    "unknown_words": "it held more words outside the vocabulary than the language allows",
+    "too_short": "it held fewer words than a span must have",
+    "over_quota": "it was not needed: its source had already given as many words as it may, by its quota or "
+    "to match another language in size",
+}
+_STATISTICS = {
+    "word_types": "Distinct words",
+    "vocabulary_words_used": "Allowed words that occur",
+    "unknown_types": "Distinct words outside the vocabulary",
+    "spans_gained_at_least": "Dropped spans that would be kept, at least, if the up to 100 words that stand most "
+    "in the way were allowed",
+}
 # Numbers of `statistics.json` that the manifest gives under another name.
 _REPEATED = ("word_tokens", "unknown_share_of_input")
 
@@ -102,7 +116,8 @@ def _kept_sentence(language: Language) -> str:
     return (
         f"Of {format_count(spans)} spans cut for the language {language.name}, {format_count(kept)} "
         f"({format_share(kept / spans)}) were kept; the most frequent reason for dropping one was "
-        f"“{_in_words(reason)}” ({format_share(count / spans)} of all spans)."
+        f"“{_in_words(reason)}” ({format_share(count / spans)} of all spans)"
+        f"{f': {_REASONS[reason]}' if reason in _REASONS else ''}."
     )
 
 
@@ -207,7 +222,7 @@ def _statistics_rows(languages: tuple[Language, ...]) -> list[TableRow]:
     return [
         TableRow(
             (
-                text_cell(_in_words(key).capitalize()),
+                text_cell(_STATISTICS.get(key) or _in_words(key).capitalize()),
                 *(number_cell(language.statistics.get(key)) for language in languages),
             )
         )
@@ -220,13 +235,19 @@ def _drops(language: Language) -> TableView:
     return TableView(
         id=f"dropped-{language.id}",
         caption=f"Why spans of {language.name} were dropped; each span counts under its first reason.",
-        columns=(Column("Reason"), Column("Spans", numeric=True), Column("Of all", numeric=True)),
+        columns=(
+            Column("Reason"),
+            Column("Spans", numeric=True),
+            Column("Of all", numeric=True),
+            Column("Meaning"),
+        ),
         rows=tuple(
             TableRow(
                 (
                     text_cell(_in_words(reason)),
                     number_cell(count),
                     number_cell(count / spans, format_share(count / spans)),
+                    text_cell(_REASONS.get(reason)),
                 )
             )
             for reason, count in language.dropped.items()

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from lilliput.report.laws import GroupLaw, last_exponent, law_label, law_name
 from lilliput.report.pages import shared
-from lilliput.report.parts import Column, TableRow, TableView, number_cell, quantity_cell, text_cell
+from lilliput.report.parts import (
+    Column,
+    TableRow,
+    TableView,
+    as_sentences,
+    number_cell,
+    quantity_cell,
+    text_cell,
+)
 from lilliput.report.quantities import Quantity, format_number
 
 
@@ -85,7 +93,7 @@ def conventions_table(laws: tuple[GroupLaw, ...]) -> TableView:
     ]  # fmt: skip
     return TableView(
         id="conventions",
-        caption="The chosen law under every FLOPs convention.",
+        caption=as_sentences(["The chosen law under every FLOPs convention.", _meanings(laws)]),
         columns=(
             Column("Runs"),
             Column("Convention"),
@@ -97,6 +105,13 @@ def conventions_table(laws: tuple[GroupLaw, ...]) -> TableView:
         ),
         rows=tuple(rows),
     )
+
+
+def _meanings(laws: tuple[GroupLaw, ...]) -> str:
+    """What each convention counts."""
+    known = [c for c in dict.fromkeys(law.flops for law in laws) if c in shared.FLOPS_MEANINGS]
+    said = [f"{shared.flops_label(c)}: {shared.FLOPS_MEANINGS[c]}" for c in known]
+    return f"They count: {'; '.join(said)}." if said else ""
 
 
 def _slug(kind: str, group: str) -> str:

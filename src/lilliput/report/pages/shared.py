@@ -20,6 +20,19 @@ FLOPS_LABELS = {
     "flops_kaplan_6n_decoder": "6N with decoder",
     "flops": "convention not stated",
 }
+# In a few words; docs/flops.md has the formulas.
+FLOPS_MEANINGS = {
+    "flops_reference": "the formula of the paper's authors: padding and output scores at every position count, some products do not",
+    "flops_hoffmann": "the authors' formula with the two products of each layer that it leaves out",
+    "flops_executed_full": "what a plain program executes: real tokens, output scores at every position",
+    "flops_executed_masked": "what is executed here: real tokens, output scores (logits) at the predicted tokens alone",
+    "flops_kaplan_6n": "6 operations a parameter and token, without embeddings and output matrix",
+    "flops_kaplan_6n_decoder": "6 operations a parameter and position, with the output matrix",
+}
+SHAPE_LETTERS = (
+    "A shape is written E/H/I/A/L: widths of the embedding (E), of the hidden states (H) and of the "
+    "feed-forward layer (I), attention heads (A), and layers (L)."
+)
 LOSS_LABELS = {
     "loss": "Loss (nats a predicted token)",
     "loss_reference": "Loss by the authors' average (nats)",
@@ -97,9 +110,20 @@ def flops_label(column: str) -> str:
     return FLOPS_LABELS.get(column, column.removeprefix("flops_").replace("_", " "))
 
 
+def flops_note(evidence: Evidence) -> str:
+    """How FLOPs are counted unless the reader chooses, in a sentence; empty where nothing is known."""
+    column = next(iter(flops_columns(evidence)), "")
+    if column not in FLOPS_MEANINGS:
+        return ""
+    return f"FLOPs, “{flops_label(column)}”, are {FLOPS_MEANINGS[column]}."
+
+
 def flops_control(evidence: Evidence) -> Control | None:
     """The choice of FLOPs convention; None when the table counts none."""
-    options = [Option(name, flops_label(name)) for name in flops_columns(evidence)]
+    options = [
+        Option(name, flops_label(name), FLOPS_MEANINGS.get(name, ""))
+        for name in flops_columns(evidence)
+    ]
     return Control("flops", "FLOPs convention", tuple(options)) if options else None
 
 
@@ -154,8 +178,10 @@ def hover_columns(evidence: Evidence) -> tuple[str, ...]:
 
 __all__ = [
     "FLOPS_LABELS",
+    "FLOPS_MEANINGS",
     "LOSS_LABELS",
     "PARAMETER_LABELS",
+    "SHAPE_LETTERS",
     "SIZES",
     "colour_control",
     "curves_table",
@@ -163,6 +189,7 @@ __all__ = [
     "flops_columns",
     "flops_control",
     "flops_label",
+    "flops_note",
     "has_curves",
     "hover_columns",
     "known",

@@ -24,7 +24,7 @@ from lilliput.report.pages.answers_scores import (
     answer_optimality,
 )
 from lilliput.report.pages.downstream import tasks_of
-from lilliput.report.parts import Fact, Page
+from lilliput.report.parts import Fact, Page, as_sentences
 from lilliput.report.quantities import format_count
 
 
@@ -48,7 +48,12 @@ def build_summary(
         answer_language(evidence),
         answer_factors(costs, unlearned),
     ]
-    content = {"facts": _facts(evidence), "answers": answers, "lead": _lead(evidence)}
+    content = {
+        "facts": _facts(evidence),
+        "answers": answers,
+        "lead": _lead(evidence),
+        "note": _note(evidence),
+    }
     return Page("summary", "Summary", content)
 
 
@@ -62,6 +67,12 @@ def _lead(evidence: Evidence) -> str:
         parts.append(f"in {plural(len(languages), 'language')} ({listed(languages)})")
     points = format_count(len(evidence.table)) if evidence.table else "no"
     return f"{' '.join(parts)}, with {points} measurements. Each answer below follows from these data alone."
+
+
+def _note(evidence: Evidence) -> str:
+    """How shapes and FLOPs are written, before the first answer uses them."""
+    letters = shared.SHAPE_LETTERS if shared.distinct(evidence, "shape") else ""
+    return as_sentences([letters, shared.flops_note(evidence)])
 
 
 def _facts(evidence: Evidence) -> list[Fact]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from lilliput.analysis import paper_table
 from lilliput.analysis.escape import ESCAPE_NATS, escape_index
+from lilliput.core.intervals import mean_interval
 from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, DataTable, Figure, Layer
@@ -201,10 +203,19 @@ def _escapes_data(evidence: Evidence, table: DataTable) -> DataTable:
     return DataTable.from_rows(found)
 
 
+def _mean_of_seeds(losses: Sequence[float]) -> Quantity:
+    """Mean over seeds with Student's interval, which is named where only two seeds carry it."""
+    mean = Quantity.from_interval(mean_interval(losses, unit="seeds"))
+    if len(losses) != 2:
+        return mean
+    return replace(
+        mean,
+        note="n = 2 seeds: Student's interval of two, wide because two tell little of a spread",
+    )
+
+
 def _seeds_table(evidence: Evidence) -> TableView | None:
     """Mean final loss over the seeds of each shape, language and profile, with its interval."""
-    from lilliput.core.intervals import mean_interval
-
     column = next(iter(shared.present(evidence, ["loss", "loss_reference"])), None)
     if column is None or not shared.distinct(evidence, "shape"):
         return None
@@ -219,13 +230,13 @@ def _seeds_table(evidence: Evidence) -> TableView | None:
     for key, members in groups.items():
         losses = [run.final[column] for run in members if column in run.final]
         if losses:
-            mean = Quantity.from_interval(mean_interval(losses, unit="seeds"))
+            mean = _mean_of_seeds(losses)
             size = members[0].final.get("num_parameters")
             rows.append(TableRow((*map(text_cell, key), number_cell(size), quantity_cell(mean))))
     return TableView(
         id="final-losses",
         caption=f"{shared.LOSS_LABELS[column]} at the end of training: mean over seeds with "
-        "Student's interval, or marked as single.",
+        f"Student's interval, or marked as single. {shared.SHAPE_LETTERS}",
         columns=(
             Column("Shape E/H/I/A/L"),
             *(Column(facet.capitalize()) for facet in facets),

@@ -1,0 +1,54 @@
+"""Names that a newcomer meets are explained where they first stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.report.conftest import StudyMaker
+
+from lilliput.report.document import build_pages, render
+from lilliput.report.evidence import read_evidence
+from lilliput.report.pages.shared import FLOPS_LABELS, FLOPS_MEANINGS
+from lilliput.report.parts import Page
+
+
+def page_of(pages: list[Page], name: str) -> Page:
+    return next(page for page in pages if page.id == name)
+
+
+def test_shapes_and_flops_are_explained_on_the_summary(pages: list[Page]):
+    note = pages[0].content["note"]
+    assert "E/H/I/A/L: widths of the embedding (E)" in note
+    assert "FLOPs, “executed, logits where masked”, are what is executed here" in note
+
+
+def test_every_convention_has_a_meaning_at_its_choice(study: Path, pages: list[Page]):
+    assert FLOPS_MEANINGS.keys() == FLOPS_LABELS.keys() - {"flops"}
+    html = render(read_evidence(study), pages)
+    assert 'title="the formula of the paper&#39;s authors' in html
+    caption = page_of(pages, "scaling").content["conventions"].caption
+    assert FLOPS_MEANINGS["flops_reference"] in caption
+
+
+def test_reasons_and_statistics_are_said_in_words(tmp_path: Path):
+    maker = StudyMaker(tmp_path / "study")
+    maker.corpus("matched", {"over_quota": 200, "too_short": 5}, kept=400)
+    page = build_pages(read_evidence(maker.folder), "make it")[1]
+    assert "“over quota” (33.1 % of all spans): it was not needed" in page.content["sentence"]
+    (drops,) = page.content["drops"]
+    meanings = [row.cells[-1].text for row in drops.rows]
+    assert meanings[0].startswith("it was not needed: its source had already given")
+    assert meanings[1] == "it held fewer words than a span must have"
+
+
+@pytest.mark.parametrize(("seeds", "is_named"), [(2, True), (3, False)])
+def test_students_interval_of_two_seeds_is_named(tmp_path: Path, seeds: int, is_named: bool):
+    maker = StudyMaker(tmp_path / "study", seeds=seeds)
+    maker.runs()
+    table = page_of(build_pages(read_evidence(maker.folder), "make it"), "training").content[
+        "seeds"
+    ]
+    means = [row.cells[-1].quantity for row in table.rows]
+    assert all(mean and mean.has_interval for mean in means)
+    assert all(mean and ("Student's interval of two" in mean.text) == is_named for mean in means)
