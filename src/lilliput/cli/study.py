@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from lilliput.study.standing import Standing
 
 _PROCESS = "process"
+# What each FLOPs convention counts, in few words.
+_COUNTED = {
+    "flops_reference": "the paper's formula",
+    "flops_hoffmann": "the same and two products it lacks",
+    "flops_executed_full": "what a plain program executes",
+    "flops_executed_masked": "what Lilliput executes",
+    "flops_kaplan_6n": "6ND without embeddings",
+    "flops_kaplan_6n_decoder": "6ND with the decoder",
+}
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")
 ]
@@ -224,8 +233,10 @@ def _show_plan(found: StudyPlan) -> None:
     if found.packing:
         share = f"{plural(found.packing.runs_per_device, 'run')} at once"
         echo(f"on each {found.packing.device:<17} {share}")
+    if found.flops:
+        echo("FLOPs of all training, by what is counted (docs/flops.md):")
     for name, value in found.flops.items():
-        echo(f"{name:<26} {value:.3g}")
+        echo(f"{name:<26} {value:<9.3g} {_COUNTED[name]}")
     if found.hours is None:
         echo(f"hours: unknown yet, since {found.basis}")
     else:

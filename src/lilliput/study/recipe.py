@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from lilliput.core.toml import parse_assignment, parse_toml, read_toml, with_ove
 from lilliput.evaluation.settings import FineTuningSettings, PairSettings, ProbeSettings, WordRule
 from lilliput.language.corpus.settings import CorpusSettings
 from lilliput.language.reading.documents import TextUnit
-from lilliput.recipes import recipe_text
+from lilliput.recipes import recipe_text, shipped_recipes
 from lilliput.study.grid import GridBlock
 from lilliput.tokenization.settings import KindName
 from lilliput.training.config import TrainingConfig
@@ -239,11 +240,22 @@ def load_recipe(name_or_path: str, assignments: Sequence[str] = ()) -> Recipe:
         ConfigurationError: A key is unknown, a value breaks a rule, or no such recipe or scale.
         InputError: The file is not there or not TOML.
     """
-    path = Path(name_or_path)
-    is_file = path.suffix == ".toml" or path.exists()
-    values = read_toml(path) if is_file else parse_toml(recipe_text(name_or_path), name_or_path)
-    values = _lay_scale(values, assignments)
+    values = _lay_scale(_read_tables(name_or_path), assignments)
     return parse_settings(Recipe, with_overrides(values, assignments), name_or_path)
+
+
+def _read_tables(name_or_path: str) -> dict[str, Any]:
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or path.exists():
+        return read_toml(path)
+    beside = path.with_name(f"{path.name}.toml")
+    if beside.is_file() and name_or_path not in shipped_recipes():
+        raise ConfigurationError(
+            "the recipe must be a file or one that ships with lilliput",
+            got=repr(name_or_path),
+            remedy=f"There is a file {beside}: give its name with the .toml.",
+        )
+    return parse_toml(recipe_text(name_or_path), name_or_path)
 
 
 def _lay_scale(values: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
@@ -288,5 +300,18 @@ def init_recipe(name: str, recipe: str, folder: Path) -> Path:
         raise OccupiedFolderError(
             "init must not overwrite a recipe", got=path, remedy="Choose another name."
         )
-    write_text(path, text.replace(f'name = "{recipe}"', f'name = "{name}"', 1))
+    text = text.replace(f'name = "{recipe}"', f'name = "{name}"', 1)
+    header, rest = text.split("\n\n", maxsplit=1)
+    write_text(path, f"{_header_of_copy(header, name, recipe)}\n\n{rest}")
     return path
+
+
+def _header_of_copy(header: str, name: str, recipe: str) -> str:
+    """The comments that a shipped recipe begins with, naming the copy, its file and its folder."""
+    copied = f"Made with `lilliput init {name} --recipe {recipe}`: edit it"
+    header = re.sub(r"Copy (it )?with `lilliput init [^`]*`( and edit)?", copied, header)
+    header = re.sub(r"(command +)lilliput quickstart", rf"\1lilliput study run {name}.toml", header)
+    header = re.sub(rf"(lilliput study (?:run|plan)) {recipe}(?![\w-])", rf"\1 {name}.toml", header)
+    return header.replace(f" --out {recipe}", "").replace(
+        f"lilliput-{recipe}/", f"lilliput-{name}/"
+    )
