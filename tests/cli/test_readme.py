@@ -50,13 +50,21 @@ def write_texts(folder: Path) -> None:
 
 
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path) -> None:
-    write_texts(tmp_path / "texts")
+    write_texts(tmp_path / "FOLDER")
     lines = commands("README.md")
     assert len(lines) >= 8
     for line in lines:
         run(line, tmp_path)
     for study in ("lilliput-mystudy", "lilliput-mytexts"):
         assert (tmp_path / study / "report.html").exists()
+
+
+def test_the_readme_says_where_its_commands_are_found_and_pins_the_tried_torch() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "source .venv/bin/activate" in page
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    for version in re.findall(r"torch==[\d.]*\d", page):
+        assert version in constraints
 
 
 def test_the_tutorial_builds_a_corpus_from_plain_text(tmp_path: Path) -> None:
