@@ -20,7 +20,7 @@ def page_of(pages: list[Page], name: str) -> Page:
 def test_shapes_and_flops_are_explained_on_the_summary(pages: list[Page]):
     note = pages[0].content["note"]
     assert "E/H/I/A/L: widths of the embedding (E)" in note
-    assert "FLOPs, “executed, logits where masked”, are what is executed here" in note
+    assert "FLOPs are counted by “executed, logits where masked”: what is executed here" in note
 
 
 def test_every_convention_has_a_meaning_at_its_choice(study: Path, pages: list[Page]):

@@ -64,7 +64,7 @@ def test_the_first_answer_gives_the_numbers_and_a_next_step(plateau: Evidence):
     assert said.verdict == "no"
     assert "6 nat for constrained" in text
     assert f"{len(found.above)} ended above the entropy" in text
-    assert f"{len(found.between)} ended between it and 0.3 nat below" in text
+    assert f"{len(found.between)} ended between the entropy and 0.3 nat below it" in text
     lowest = min(run.final["loss"] for run in plateau.runs)
     assert f"ended at {lowest:.3f} nat" in text
     assert f"{len(plateau.runs)} of {len(plateau.runs)} curves still fell" in text
@@ -82,6 +82,7 @@ def test_no_step_is_advised_where_something_was_learned(pages: list[Page]):
     said = answer(pages, "more than how frequent")
     assert said.verdict == "yes"
     assert "Next:" not in " ".join(said.paragraphs)
+    assert "0 ended" not in " ".join(said.paragraphs)
 
 
 def test_both_thresholds_are_explained(pages: list[Page]):

@@ -129,12 +129,16 @@ def _entropies(runs: tuple[Run, ...]) -> str:
 
 
 def _ends(found: Learning) -> str:
-    if not found.above and not found.between:
-        return ""
-    return (
-        f"{len(found.above)} ended above the entropy, so not even the frequencies were learned in full; "
-        f"{len(found.between)} ended between it and {LEARNED_NATS} nat below."
-    )
+    ends: list[str] = []
+    if found.above:
+        ends.append(
+            f"{len(found.above)} ended above the entropy, so not even the frequencies were learned in full"
+        )
+    if found.between:
+        ends.append(
+            f"{len(found.between)} ended between the entropy and {LEARNED_NATS} nat below it"
+        )
+    return f"{'; '.join(ends)}." if ends else ""
 
 
 def _lowest(found: Learning) -> str:

@@ -221,7 +221,7 @@ def several_sentence(found: tuple[TaskCorrelation, ...]) -> str:
     beyond, left = sum(item.rank.excludes(0.0) for item in told), sum(beyond_chance(found))
     return (
         f"Of {len(told)} comparisons {beyond} {'has' if beyond == 1 else 'have'} an interval beyond "
-        f"zero. Of so many, some would by chance alone: with Holm's correction, by which the chance of "
+        f"zero. Among so many some may by chance alone: with Holm's correction, by which the chance of "
         f"any false one among all {len(told)} stays below {100 * LEVEL:.0f} %, {left} {'is' if left == 1 else 'are'} left."
     )
 

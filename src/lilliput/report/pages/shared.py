@@ -115,7 +115,7 @@ def flops_note(evidence: Evidence) -> str:
     column = next(iter(flops_columns(evidence)), "")
     if column not in FLOPS_MEANINGS:
         return ""
-    return f"FLOPs, “{flops_label(column)}”, are {FLOPS_MEANINGS[column]}."
+    return f"FLOPs are counted by “{flops_label(column)}”: {FLOPS_MEANINGS[column]}."
 
 
 def flops_control(evidence: Evidence) -> Control | None:

@@ -208,10 +208,7 @@ def _mean_of_seeds(losses: Sequence[float]) -> Quantity:
     mean = Quantity.from_interval(mean_interval(losses, unit="seeds"))
     if len(losses) != 2:
         return mean
-    return replace(
-        mean,
-        note="n = 2 seeds: Student's interval of two, wide because two tell little of a spread",
-    )
+    return replace(mean, note="n = 2 seeds, Student's interval of two")
 
 
 def _seeds_table(evidence: Evidence) -> TableView | None:
