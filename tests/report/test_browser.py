@@ -194,6 +194,18 @@ def test_the_legend_offers_what_can_be_drawn(visit: Callable[..., Visit]):
     assert seen.problems == []
 
 
+def test_the_table_of_costs_fits_a_wide_window(visit: Callable[..., Visit]):
+    seen = visit()
+    seen.go("cost")
+    # Headers with units wrap; on one line they pushed the ICER out of sight.
+    sizes = seen.page.evaluate(
+        """() => [...document.querySelectorAll('#cost .scroll table')].filter(t => t.clientWidth > 0)
+            .map(t => [t.clientWidth, t.parentElement.clientWidth])"""
+    )
+    assert sizes
+    assert all(table <= holder for table, holder in sizes), sizes
+
+
 def test_hovering_names_the_run(visit: Callable[..., Visit]):
     seen = visit()
     seen.go("training")

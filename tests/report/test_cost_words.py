@@ -47,7 +47,7 @@ def test_effects_name_unit_and_direction(pages: list[Page]):
     loss = labels(table_of(page, "loss"))
     assert "Effect (nat, lower is better)" in loss
     assert "Cost (FLOPs)" in loss
-    assert "ICER (FLOPs for 1 nat less)" in loss
+    assert "ICER (FLOPs for an effect lower by 1 nat)" in loss
     assert "Effect (perplexity, lower is better)" in labels(table_of(page, "perplexity"))
     effect = next(control for control in page.controls if control.name == "effect")
     assert all(option.label.endswith(", lower is better") for option in effect.options)

@@ -33,7 +33,7 @@ FACTOR_LABELS = {
 }
 _COST_LABELS = {"wall_time_s": "Seconds of training"}
 # The unit of an effect by the start of its column, longer names first.
-_UNITS = {"perplexity": "perplexity", "loss": "nat", "bits_per_byte": "bits a byte"}
+_UNITS = {"perplexity": "perplexity", "loss": "nat", "bits_per_byte": "bit a byte"}
 _FACTORS_CAVEAT = "These prices hold at one base shape and rest on the runs of its ladder alone."
 _NO_WORTH = (
     "so which shapes are efficient tells how cheaply they neared that, not what is worth its cost"
@@ -163,5 +163,11 @@ def order_of_factors(costs: Costs, unlearned: frozenset[str]) -> str:
 
 def price_words(result: IcerResult) -> str:
     """The unit of an ICER."""
-    unit, way = effect_unit(result.effect_column), "less" if result.direction == "lower" else "more"
-    return f"{cost_unit(result.cost_column)} for 1 {unit} {way}"
+    unit, way = (
+        effect_unit(result.effect_column),
+        "lower" if result.direction == "lower" else "higher",
+    )
+    by_one = (
+        f"{unit} {way} by 1" if unit in ("perplexity", "score") else f"an effect {way} by 1 {unit}"
+    )
+    return f"{cost_unit(result.cost_column)} for {by_one}"
