@@ -82,6 +82,8 @@ def test_a_bar_says_which_time_was_taken_and_which_is_left(
         clock[0] += 30
         task.advance(1200)
         assert lines() == ["count words 1,200 documents  0:00:30"]
+    with reporter.task("report"):
+        assert lines()[0].split() == ["report", "0:00:00"]
     with reporter.task("scoring", total=15, unit="runs") as task:
         clock[0] += 89
         assert lines() == ["scoring 0 of 15 runs  0:01:29"]

@@ -114,6 +114,17 @@ def test_there_are_never_more_lines_than_a_screen_has_room_for(runs: list[Run]) 
         assert len(screen.lines) == 1 + watch._MOST_LINES
 
 
+def test_a_run_that_goes_back_to_its_checkpoint_does_not_run_backwards(runs: list[Run]) -> None:
+    runs[0].reach(6.0, 5.0, 4.0)
+    screen = Screen()
+    with watch.watching(screen, runs[:1]):
+        soon(lambda: "loss 4.00" in screen.lines["training"].note)
+        runs[0].reach(6.0, 5.0)
+        soon(lambda: "0 of 1 done, 0 tok/s" in screen.lines["training"].note)
+        time.sleep(0.05)
+        assert "0 of 1 done, 0 tok/s" in screen.lines["training"].note
+
+
 def test_a_log_has_the_whole_alone(runs: list[Run], capsys: pytest.CaptureFixture[str]) -> None:
     with watch.watching(PlainReporter(), runs[:1]):
         runs[0].reach(6.0, 5.0)

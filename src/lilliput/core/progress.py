@@ -155,6 +155,8 @@ def _count(done: float, total: float | None, unit: str) -> str:
     """What is done, of how much where that is known."""
     if unit == "%":
         return f"{done:.0f} %"
+    if not (total or unit or done):
+        return ""
     count = f"{done:,.0f}" if total is None else f"{done:,.0f} of {total:,.0f}"
     return f"{count} {unit}".rstrip()
 

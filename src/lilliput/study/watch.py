@@ -134,7 +134,8 @@ def _watch_lines(
         waiting = [run for run in waiting if not is_artefact(run.out)]
         points = [curve.points[-1] for curve in curves.values() if curve.points]
         tokens = sum(point["tokens_seen"] for point in points)
-        before = tokens if before is None else before  # What an earlier call did is not our speed.
+        # What an earlier call did is not our speed, nor is what a resumed run takes back.
+        before = tokens if before is None else min(before, tokens)
         rate = (tokens - before) / (time.monotonic() - started)
         if moved:
             last = f", {moved[-1].label} {_course(curves[moved[-1].out].losses())}"
