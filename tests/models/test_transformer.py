@@ -175,6 +175,32 @@ def test_one_place_of_each_text_is_what_encoding_all_gives_there(
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("kernel", ["plain", "fused"])
+def test_some_positions_are_what_encoding_all_gives_there(layout: str, kernel: str):
+    numbers = torch.Generator().manual_seed(0)
+    ids = torch.randint(5, VOCABULARY, (5, 18), generator=numbers)
+    owner = torch.arange(18) >= torch.tensor([18, 7, 9, 18, 12])[:, None]  # Two texts in a row.
+    packed = owner[:, :, None] == owner[:, None, :]
+    positions = torch.tensor([0, 3, 17, 18, 40, 41, 89, 3])  # Also twice, as spare ones are.
+    weights = torch.randn(len(positions), 1, generator=numbers)
+    for mask in (None, packed):
+        found: list[torch.Tensor] = []
+        for way in ("all", "some"):
+            model = evaluated(small_config(layout), attention_kernel=kernel)
+            if way == "all":
+                hidden = model.encode(ids, mask).flatten(0, 1)[positions]
+            else:
+                hidden = model.encode_some(ids, positions, mask)
+            (hidden.square() * weights).sum().backward()
+            gradients = torch.cat([p.grad.flatten() for p in model.layers.parameters()])
+            found += [hidden.detach(), gradients]
+        torch.testing.assert_close(
+            found[0], found[2], atol=FLOAT32_TOLERANCE, rtol=FLOAT32_TOLERANCE
+        )
+        torch.testing.assert_close(found[1], found[3], atol=1e-4, rtol=1e-4)  # sums over 90 tokens
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("length", [3, 15, 16])
 def test_attention_kernels_agree_for_short_texts(layout: str, length: int):
     numbers = torch.Generator().manual_seed(0)

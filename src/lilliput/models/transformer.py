@@ -153,17 +153,33 @@ class Layer(nn.Module):
         self.feed_forward_norm = plan.norm(hidden)
         self.dropout = nn.Dropout(plan.hidden_dropout_prob)
 
-    def forward(self, x_NH: Tensor, shared: Attending, rows_B: Tensor | None = None) -> Tensor:
-        """The next hidden states x_NH; with `rows_B`, of those rows alone, one of each text."""
-        kept_NH = x_NH if rows_B is None else x_NH[rows_B]
+    def forward(
+        self,
+        x_NH: Tensor,
+        shared: Attending,
+        rows_N: Tensor | None = None,
+        *,
+        one_each: bool = False,
+    ) -> Tensor:
+        """The next hidden states x_NH; with `rows_N`, of those rows alone.
+
+        Args:
+            x_NH: Hidden states of all positions.
+            shared: What all layers share.
+            rows_N: Rows of `x_NH`; all when None.
+            one_each: They are one of each text, in the order of the texts: attention then has one query each.
+        """
+        kept_NH = x_NH if rows_N is None else x_NH.index_select(0, rows_N)
         if self.is_pre:
-            x_NH = kept_NH + self.attend(self.attention_norm(x_NH), shared, rows_B)
+            x_NH = kept_NH + self.attend(self.attention_norm(x_NH), shared, rows_N, one_each)
             return x_NH + self.feed_forward(self.feed_forward_norm(x_NH))
-        x_NH = self.attention_norm(kept_NH + self.attend(x_NH, shared, rows_B))
+        x_NH = self.attention_norm(kept_NH + self.attend(x_NH, shared, rows_N, one_each))
         return self.feed_forward_norm(x_NH + self.feed_forward(x_NH))
 
-    def attend(self, x_NH: Tensor, shared: Attending, rows_B: Tensor | None = None) -> Tensor:
-        """What attention adds, to `rows_B` where given, after output projection and dropout."""
+    def attend(
+        self, x_NH: Tensor, shared: Attending, rows_N: Tensor | None, one_each: bool
+    ) -> Tensor:
+        """What attention adds, to `rows_N` where given, after output projection and dropout."""
         batch, length, heads = shared.batch, shared.length, self.heads
         qkv_BL3AW = self.qkv(x_NH).view(batch, length, 3, heads, -1)
         q_BALW, k_BALW, v_BALW = qkv_BL3AW.permute(2, 0, 3, 1, 4).unbind(0)
@@ -172,12 +188,15 @@ class Layer(nn.Module):
                 rotate(q_BALW, *shared.rotation),
                 rotate(k_BALW, *shared.rotation),
             )
-        if rows_B is not None:
-            q_BALW = q_BALW.transpose(1, 2).flatten(0, 1)[rows_B][:, :, None]
+        if rows_N is not None and one_each:
+            q_BALW = q_BALW.transpose(1, 2).flatten(0, 1)[rows_N][:, :, None]
         dropout = self.attention_dropout if self.training else 0.0
         kernel = fused_attention if shared.kernel == "fused" else plain_attention
         y_BALW = kernel(q_BALW, k_BALW, v_BALW, shared, dropout)
-        return self.dropout(self.attention_out(y_BALW.transpose(1, 2).reshape(-1, x_NH.shape[1])))
+        y_NH = y_BALW.transpose(1, 2).reshape(-1, x_NH.shape[1])
+        if rows_N is not None and not one_each:
+            y_NH = y_NH.index_select(0, rows_N)
+        return self.dropout(self.attention_out(y_NH))
 
     def feed_forward(self, x_NH: Tensor) -> Tensor:
         """What the feed-forward adds, after dropout."""
@@ -271,7 +290,23 @@ class Transformer(nn.Module):
         rows_B = torch.arange(shared.batch, device=x_NH.device) * shared.length + places_B
         for layer in self.layers[:-1]:
             x_NH = layer(x_NH, shared)
-        return self.final_norm(self.layers[-1](x_NH, shared, rows_B))
+        return self.final_norm(self.layers[-1](x_NH, shared, rows_B, one_each=True))
+
+    def encode_some(
+        self,
+        input_ids_BL: Tensor,
+        positions_N: Tensor,
+        attention_mask_BL: Tensor | None = None,
+        position_ids_BL: Tensor | None = None,
+    ) -> Tensor:
+        """Last hidden states at some positions, (N, H): `encode(...).flatten(0, 1)[positions_N]`.
+
+        After its attention the last layer computes these alone: in a masked LM one in seven.
+        """
+        x_NH, shared = self._enter(input_ids_BL, attention_mask_BL, position_ids_BL)
+        for layer in self.layers[:-1]:
+            x_NH = layer(x_NH, shared)
+        return self.final_norm(self.layers[-1](x_NH, shared, positions_N))
 
     def head_hidden(self, hidden_NH: Tensor) -> Tensor:
         """What the decoder multiplies, z_ND, for hidden states of any selection of tokens."""

@@ -118,8 +118,9 @@ def _head_inputs(
 ) -> Tensor:
     positions_N = functional.pad(micro.positions_N, (0, spare))
     with precision(plan):
-        hidden_BLH = model.encode(micro.input_ids_BL, micro.attention_mask, micro.position_ids_BL)
-        hidden_NH = hidden_BLH.flatten(0, 1).index_select(0, positions_N)
+        hidden_NH = model.encode_some(
+            micro.input_ids_BL, positions_N, micro.attention_mask, micro.position_ids_BL
+        )
         return model.head_hidden(hidden_NH)
 
 

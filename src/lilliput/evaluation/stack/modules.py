@@ -157,10 +157,13 @@ class StackedLayer(Layer):
         super().__init__(plan, index)
         self.draws = draws
 
-    def attend(self, x_NH: Tensor, shared: Attending, rows_B: Tensor | None = None) -> Tensor:
-        """As `Layer.attend`; on a processor by `short_attention`."""
+    def attend(
+        self, x_NH: Tensor, shared: Attending, rows_N: Tensor | None, one_each: bool
+    ) -> Tensor:
+        """As `Layer.attend`; on a processor by `short_attention`, for all rows or one of each text."""
         if not x_NH.is_cpu or (shared.is_causal and shared.bias is None):
-            return super().attend(x_NH, shared, rows_B)
+            return super().attend(x_NH, shared, rows_N, one_each)
+        assert rows_N is None or one_each
         qkv_BL3AW = self.qkv(x_NH).view(shared.batch, shared.length, 3, self.heads, -1)
         if shared.rotation is not None:
             q_BALW, k_BALW, v_BALW = qkv_BL3AW.permute(2, 0, 3, 1, 4)
@@ -169,7 +172,7 @@ class StackedLayer(Layer):
         is_dropping = self.training and self.attention_dropout > 0
         keys = self.draws.keys() if is_dropping else None
         y_BQAW = short_attention(
-            qkv_BL3AW, shared.bias_by_pair, rows_B, keys, self.attention_dropout
+            qkv_BL3AW, shared.bias_by_pair, rows_N, keys, self.attention_dropout
         )
         return self.dropout(self.attention_out(y_BQAW.view(-1, x_NH.shape[1])))
 

@@ -36,8 +36,9 @@ class _ScoredHidden(nn.Module):
         positions_N: Tensor,
     ) -> Tensor:
         """Decoder input z_ND."""
-        hidden_BLH = self.model.encode(input_ids_BL, attention_mask, position_ids_BL)
-        hidden_NH = hidden_BLH.flatten(0, 1).index_select(0, positions_N)
+        hidden_NH = self.model.encode_some(
+            input_ids_BL, positions_N, attention_mask, position_ids_BL
+        )
         return self.model.head_hidden(hidden_NH)
 
 
