@@ -23,6 +23,7 @@ from lilliput.report.pages.scaling_data import (
 )
 from lilliput.report.pages.scaling_tables import (
     candidates_table,
+    convention_meanings,
     conventions_table,
     parameters_table,
 )
@@ -66,6 +67,7 @@ def build_scaling(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Page:
         "candidates": [candidates_table(law) for law in main if law.fit],
         "parameters": [parameters_table(law) for law in main if law.fit],
         "conventions": conventions_table(laws),
+        "meanings": convention_meanings(laws),
     }
     return Page("scaling", "Scaling", content, _figures(laws), tables, controls)
 

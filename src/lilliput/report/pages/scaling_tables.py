@@ -8,7 +8,6 @@ from lilliput.report.parts import (
     Column,
     TableRow,
     TableView,
-    as_sentences,
     number_cell,
     quantity_cell,
     text_cell,
@@ -93,7 +92,7 @@ def conventions_table(laws: tuple[GroupLaw, ...]) -> TableView:
     ]  # fmt: skip
     return TableView(
         id="conventions",
-        caption=as_sentences(["The chosen law under every FLOPs convention.", _meanings(laws)]),
+        caption="The chosen law under every FLOPs convention.",
         columns=(
             Column("Runs"),
             Column("Convention"),
@@ -107,11 +106,11 @@ def conventions_table(laws: tuple[GroupLaw, ...]) -> TableView:
     )
 
 
-def _meanings(laws: tuple[GroupLaw, ...]) -> str:
-    """What each convention counts."""
-    known = [c for c in dict.fromkeys(law.flops for law in laws) if c in shared.FLOPS_MEANINGS]
-    said = [f"{shared.flops_label(c)}: {shared.FLOPS_MEANINGS[c]}" for c in known]
-    return f"They count: {'; '.join(said)}." if said else ""
+def convention_meanings(laws: tuple[GroupLaw, ...]) -> list[tuple[str, str]]:
+    """Each convention by its name, and what it counts."""
+    columns = dict.fromkeys(law.flops for law in laws)
+    meanings = shared.FLOPS_MEANINGS
+    return [(shared.flops_label(c), meanings[c]) for c in columns if c in meanings]
 
 
 def _slug(kind: str, group: str) -> str:
