@@ -13,7 +13,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupts:
     """While the block runs, interrupts are noted instead of raised; a second one is raised at once.
 
-    Outside the main thread, where signals cannot be caught, nothing is changed.
+    Outside the main thread, where signals cannot be caught, nothing is changed; nor for a signal that the process ignores:
+    Ctrl-C reaches a worker too, but it is its parent who then tells it to end.
     """
 
     def __init__(self) -> None:
@@ -22,7 +23,8 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+            self._previous = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(
