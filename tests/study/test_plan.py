@@ -10,14 +10,18 @@ import pytest
 from tests.study.conftest import StudyCommand
 
 from lilliput.cli import study as study_verbs
+from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import RunsFailedError
 from lilliput.core.files import read_json
+from lilliput.core.settings import parse_settings
 from lilliput.study import load_recipe, plan_study
+from lilliput.study.estimates import run_flops, run_tokens
 from lilliput.study.expand import planned_runs
 from lilliput.study.foretell import foretell_disk, foretell_memory
 from lilliput.study.packing import Packing, pack_runs
 from lilliput.study.probe import Measured, cached_probe, probe_key, probe_shapes
 from lilliput.study.watch import sparkline
+from lilliput.training import RunConfig, train
 
 
 @pytest.fixture
@@ -138,3 +142,30 @@ def test_a_failed_study_names_the_command_that_takes_it_again(
     with pytest.raises(RunsFailedError) as caught:
         study_verbs.run(str(recipe_file), tmp_path / "study", wild, "inline", as_json=True)
     assert f"lilliput study retry {recipe_file} --set {wild[0]}" in caught.value.remedy
+
+
+@pytest.mark.parametrize("scores_padding", [False, True])
+def test_the_operations_foretold_are_those_that_a_run_executes(
+    finished_study: Path, tmp_path: Path, scores_padding: bool
+) -> None:
+    # A run that scores its pads executes several times what one without them does.
+    tokens = next((finished_study / "tokens").iterdir())
+    run = read_json(next((finished_study / "runs").glob("*/run.json")))
+    config = parse_settings(RunConfig, run["config"])
+    switches = config.training.switches.model_copy(update={"score_padding": scores_padding})
+    training = {"max_seq_length": 128, "max_steps": 60, "max_tokens": None, "switches": switches}
+    config = config.model_copy(
+        update={
+            "model": config.model.model_copy(update={"max_position_embeddings": 160}),
+            "training": config.training.model_copy(update=training),
+        }
+    )
+    train(config, tokens, tmp_path / "run")
+
+    facts = read_manifest(tokens).facts
+    budget = run_tokens(config, facts)
+    assert budget is not None
+    executed = read_json(tmp_path / "run" / "result.json")
+    foretold = run_flops(config, budget, facts)["flops_executed_masked"]
+    # Foretold from the mean length of a sequence.
+    assert foretold == pytest.approx(executed["flops_executed_masked"], rel=0.08)

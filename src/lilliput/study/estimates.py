@@ -84,7 +84,7 @@ def _estimate_run(run: PlannedRun, recipe: Recipe, layout: StudyLayout) -> RunEs
     facts = read_manifest(store, "tokens").facts if is_artefact(store) else {}
     config = run.config(int(facts.get("vocab_size", assumed_vocab_size(recipe))))
     tokens = run_tokens(config, facts)
-    flops = {} if tokens is None else run_flops(config, tokens)
+    flops = {} if tokens is None else run_flops(config, tokens, facts)
     return RunEstimate(run, config, tokens, flops)
 
 
@@ -98,21 +98,41 @@ def run_tokens(config: RunConfig, facts: Mapping[str, Any]) -> float | None:
             return None
         # Before the texts are known: full sequences, which is the most that it can be.
         return float(training.max_steps * training.global_batch_size * training.max_seq_length)
+    if training.max_steps is not None:
+        return mean_length(config, facts) * training.global_batch_size * training.max_steps
+    text, sequences = _text_and_sequences(config, facts)
+    return (text + 2 * sequences) * (training.num_train_epochs or 1.0)
+
+
+def mean_length(config: RunConfig, facts: Mapping[str, Any]) -> float:
+    """Tokens of a sequence, special ones included; full sequences while the texts are not known."""
+    if not facts:
+        return float(config.training.max_seq_length)
+    text, sequences = _text_and_sequences(config, facts)
+    return text / sequences + 2
+
+
+def _text_and_sequences(config: RunConfig, facts: Mapping[str, Any]) -> tuple[float, float]:
+    """Tokens of the texts, and the sequences that they are cut into."""
     split = facts["splits"]["train"]
     text, documents = float(split["tokens"]), float(split["documents"])
     # Documents longer than a sequence are cut; each piece gets its own <s> and </s>.
-    sequences = documents * math.ceil(text / documents / (training.max_seq_length - 2))
-    tokens = text + 2 * sequences
-    if training.max_steps is not None:
-        return tokens / sequences * training.global_batch_size * training.max_steps
-    return tokens * (training.num_train_epochs or 1.0)
+    return text, documents * math.ceil(text / documents / (config.training.max_seq_length - 2))
 
 
-def run_flops(config: RunConfig, tokens: float) -> dict[str, float]:
-    """Training FLOPs under each convention for sequences of full length."""
+def run_flops(config: RunConfig, tokens: float, facts: Mapping[str, Any]) -> dict[str, float]:
+    """Training FLOPs under each convention, where all sequences have the mean length."""
+    training = config.training
+    sequences = tokens / mean_length(config, facts)
+    predicted = None
+    if training.switches.score_padding and not config.model.is_causal:
+        pads = sequences * training.max_seq_length - tokens
+        predicted = tokens * training.mlm_probability + max(0.0, pads)
     return training_flops(
         config.model,
-        seq_length=config.training.max_seq_length,
+        seq_length=training.max_seq_length,
+        sequences=sequences,
         tokens=tokens,
-        mlm_probability=config.training.mlm_probability,
+        mlm_probability=training.mlm_probability,
+        predicted_tokens=predicted,
     )

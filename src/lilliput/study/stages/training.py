@@ -169,7 +169,8 @@ def run_tasks(context: StudyContext) -> list[RunTask]:
     for run in runs:
         config = run.config(vocab_sizes[run.language])
         folder = context.layout.run(run_identity(config, manifests[run.language]))
-        tokens = run_tokens(config, manifests[run.language].facts) or 0.0
+        facts = manifests[run.language].facts
+        tokens = run_tokens(config, facts) or 0.0
         tasks.append(
             RunTask(
                 name=run.name,
@@ -177,7 +178,7 @@ def run_tasks(context: StudyContext) -> list[RunTask]:
                 tokens=stores[run.language],
                 out=folder,
                 info=run.info(),
-                flops=run_flops(config, tokens)["flops_executed_masked"],
+                flops=run_flops(config, tokens, facts)["flops_executed_masked"],
             )
         )
     return tasks
