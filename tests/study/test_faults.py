@@ -50,7 +50,10 @@ def injected(tmp_path: Path) -> dict[str, str]:
 def wait_for(reached: Callable[[], object], process: Popen[str]) -> None:
     until = time.monotonic() + DEADLINE_S
     while not reached():
-        assert process.poll() is None, "the study ended before the moment was reached"
+        if process.poll() is not None:
+            pytest.fail(
+                f"the study ended before the moment was reached: {process.communicate()[0]}"
+            )
         assert time.monotonic() < until
         time.sleep(0.01)
 
