@@ -269,11 +269,9 @@ class Transformer(nn.Module):
             position_ids_BL: Place of each token in its text, from 0; (B, L) or (1, L). None: counted
                 from the left (where the layout gives padding a row of its own, over real tokens).
         """
-        batch, length = input_ids_BL.shape
-        x_NH, shared = self._enter(input_ids_BL, attention_mask_BL, position_ids_BL)
-        for layer in self.layers:
-            x_NH = layer(x_NH, shared)
-        return self.final_norm(x_NH).view(batch, length, -1)
+        x_NH, shared = self._run_to_last(input_ids_BL, attention_mask_BL, position_ids_BL)
+        last_NH = self.layers[-1](x_NH, shared)
+        return self.final_norm(last_NH).view(shared.batch, shared.length, -1)
 
     def encode_at(
         self,
@@ -286,10 +284,8 @@ class Transformer(nn.Module):
         For models that see both sides. The last layer computes these rows, and keys and values.
         """
         assert not self.plan.is_causal
-        x_NH, shared = self._enter(input_ids_BL, attention_mask_BL, None)
+        x_NH, shared = self._run_to_last(input_ids_BL, attention_mask_BL, None)
         rows_B = torch.arange(shared.batch, device=x_NH.device) * shared.length + places_B
-        for layer in self.layers[:-1]:
-            x_NH = layer(x_NH, shared)
         return self.final_norm(self.layers[-1](x_NH, shared, rows_B, one_each=True))
 
     def encode_some(
@@ -303,9 +299,7 @@ class Transformer(nn.Module):
 
         After its attention the last layer computes these alone: in a masked LM one in seven.
         """
-        x_NH, shared = self._enter(input_ids_BL, attention_mask_BL, position_ids_BL)
-        for layer in self.layers[:-1]:
-            x_NH = layer(x_NH, shared)
+        x_NH, shared = self._run_to_last(input_ids_BL, attention_mask_BL, position_ids_BL)
         return self.final_norm(self.layers[-1](x_NH, shared, positions_N))
 
     def head_hidden(self, hidden_NH: Tensor) -> Tensor:
@@ -324,13 +318,13 @@ class Transformer(nn.Module):
         self.decoder = None
         self.decoder_bias = None
 
-    def _enter(
+    def _run_to_last(
         self,
         input_ids_BL: Tensor,
         attention_mask_BL: Tensor | None,
         position_ids_BL: Tensor | None,
     ) -> tuple[Tensor, Attending]:
-        """What the first layer reads, and what all layers share."""
+        """What the last layer reads, and what all layers share."""
         batch, length = input_ids_BL.shape
         rows_BL = self._position_rows(input_ids_BL, position_ids_BL)
         x_BLE = self.embeddings(input_ids_BL, rows_BL)
@@ -344,6 +338,8 @@ class Transformer(nn.Module):
             self._attention_bias(attention_mask_BL, length, x_NH),
             self._rotation(rows_BL, x_NH.dtype),
         )
+        for layer in self.layers[:-1]:
+            x_NH = layer(x_NH, shared)
         return x_NH, shared
 
     def _position_rows(self, input_ids_BL: Tensor, position_ids_BL: Tensor | None) -> Tensor:
