@@ -40,7 +40,16 @@ IdArray = NDArray[Any]
 
 def is_word_local(backend: Tokenizer) -> bool:
     """Whether the ids of a text are surely those of its pieces between spaces, one after another."""
+    return _is_word_local(describe(backend))
+
+
+def ignores_first_space(backend: Tokenizer) -> bool:
+    """Whether a word surely has the same ids at the start of a text and after a space."""
     record = describe(backend)
+    return _is_word_local(record) and not any(parts_named(record["pre_tokenizer"], "ByteLevel"))
+
+
+def _is_word_local(record: dict[str, Any]) -> bool:
     pre_tokenizer = record["pre_tokenizer"]
     if record["normalizer"] is not None or pre_tokenizer is None:
         return False
@@ -49,12 +58,6 @@ def is_word_local(backend: Tokenizer) -> bool:
     added = [t for t in record["added_tokens"] if not t["special"]]
     is_random = bool(record["model"].get("dropout"))
     return cuts_at_spaces and not added and not is_random and all(map(_is_safe, parts))
-
-
-def ignores_first_space(backend: Tokenizer) -> bool:
-    """Whether a word surely has the same ids at the start of a text and after a space."""
-    parts = parts_named(describe(backend)["pre_tokenizer"], "ByteLevel")
-    return is_word_local(backend) and not any(parts)
 
 
 def _is_safe(part: dict[str, Any]) -> bool:
