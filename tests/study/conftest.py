@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -81,6 +83,7 @@ class StudyCommand:
 
     recipe: Path
     out: Path
+    _started: list[Popen[str]] = field(default_factory=list[Popen[str]])
 
     def line(self, *more: str, verb: str = "run") -> list[str]:
         """The command line."""
@@ -91,10 +94,21 @@ class StudyCommand:
 
     def start(self, *more: str, environment: Mapping[str, str] | None = None) -> Popen[str]:
         """Start `run`, in a process group of its own."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.line(*more), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             start_new_session=True, env=os.environ | (environment or {}),
         )  # fmt: skip
+        self._started.append(process)
+        return process
+
+    def stop(self) -> None:
+        """End whatever is left of what was started."""
+        for process in self._started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(DEADLINE_S)
+            assert process.stdout is not None
+            process.stdout.close()
 
     def finish(
         self, *more: str, verb: str = "run", environment: Mapping[str, str] | None = None
@@ -109,9 +123,11 @@ class StudyCommand:
 
 
 @pytest.fixture
-def command(recipe_file: Path, tmp_path: Path) -> StudyCommand:
-    """The small study in a fresh folder."""
-    return StudyCommand(recipe_file, tmp_path / "study")
+def command(recipe_file: Path, tmp_path: Path) -> Iterator[StudyCommand]:
+    """The small study in a fresh folder; nothing of it outlives a test that fails."""
+    study = StudyCommand(recipe_file, tmp_path / "study")
+    yield study
+    study.stop()
 
 
 @pytest.fixture(scope="session")

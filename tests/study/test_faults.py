@@ -96,14 +96,6 @@ def wait_for_end(process: Popen[str]) -> None:
     process.stdout.close()
 
 
-def stop_all(process: Popen[str]) -> None:
-    """End whatever is left of the process group."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
 def assert_whole(out: Path, finished: Path) -> None:
     assert contents(out) == contents(finished)
     assert verify(out).mismatches == ()
@@ -136,7 +128,6 @@ def test_a_killed_driver_leaves_a_study_that_goes_on(
     os.kill(process.pid, signal.SIGKILL)
     wait_for_end(process)
     code, record = command.finish("--executor", "process", "--workers", "2")
-    stop_all(process)
     assert (code, record["done"]) == (0, 4)
     assert_whole(command.out, finished_study)
 
@@ -151,7 +142,7 @@ def test_a_killed_ray_head_leaves_a_study_that_goes_on(
     kill_one(process, ("raylet/raylet",))
     wait_for_end(process)
     assert process.returncode != 0
-    stop_all(process)
+    command.stop()
     code, record = command.finish("--executor", "inline")
     assert (code, record["done"]) == (0, 4)
     assert_whole(command.out, finished_study)
@@ -267,11 +258,12 @@ def test_a_half_written_shard_is_written_again(command: StudyCommand, finished_s
 def test_two_drivers_do_not_share_a_folder(command: StudyCommand, finished_study: Path) -> None:
     process = command.start("--executor", "process", "--workers", "2")
     wait_for(is_training(command.out), process)
-    os.kill(process.pid, signal.SIGSTOP)  # However slow this machine, the first is not done yet.
+    # Nothing of the first moves on, however slow this machine.
+    os.killpg(process.pid, signal.SIGSTOP)
     code, record = command.finish("--executor", "inline")
     seen, status = command.finish(verb="status")
     finished = len(list(command.out.glob("runs/*/manifest.json")))
-    os.kill(process.pid, signal.SIGCONT)
+    os.killpg(process.pid, signal.SIGCONT)
     # From another terminal the status is what lies in the files.
     assert (seen, status["runs"], status["done"], status["failed"]) == (0, 4, finished, 0)
     assert finished < 4
