@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lilliput.analysis.chance import rank_chance
 from lilliput.analysis.coefficients import (
     kendall,
     partial_correlation,
@@ -161,7 +162,7 @@ def _with_intervals(
 
 def _any_order_is_chance(n_runs: int, level: float) -> bool:
     """Whether even the strictest order of so few runs comes about by chance too often: 2 of n! do."""
-    return 2 / math.factorial(min(n_runs, 20)) > 1 - level
+    return rank_chance(1.0, n_runs) > 1 - level
 
 
 def _statistics(values: FloatArray, noise_sd: float | None) -> FloatArray:
@@ -267,7 +268,7 @@ def _warnings(
     if "run" not in rows:
         sentences.append("The table has no column run: every row counts as a run of its own.")
     if _any_order_is_chance(n_runs, level):
-        share = 2 / math.factorial(n_runs)
+        share = rank_chance(1.0, n_runs)
         sentences.append(
             f"Of {n_runs} runs even a perfect order is chance in {share:.3f} of the cases: no interval is given."
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lilliput.analysis import Correlation, CorrelationResult, Table, analyse_correlation
+from lilliput.analysis.chance import holm, rank_chance
 from lilliput.core.errors import InputError
 from lilliput.report.groups import group_names
 from lilliput.report.quantities import Quantity
@@ -100,3 +102,11 @@ def _table(task: str, loss: str, pairs: list[tuple[Run, float]]) -> Table:
     if all("num_parameters" in run.final for run, _ in pairs):
         columns["num_parameters"] = np.array([run.final["num_parameters"] for run, _ in pairs])
     return Table(f"the scores on {task}", columns, np.arange(1, len(pairs) + 1))
+
+
+def beyond_chance(found: Sequence[TaskCorrelation]) -> list[bool]:
+    """Which correlations have an interval beyond zero and are left by `holm` over all that were found."""
+    told = [item for item in found if item.rank.value is not None]
+    left = holm([rank_chance(item.rank.value or 0.0, item.rank.n or 0) for item in told])
+    kept = {id(item) for item, is_left in zip(told, left, strict=True) if is_left}
+    return [id(item) in kept and item.rank.excludes(0.0) for item in found]

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.core.intervals import bootstrap_interval
-from lilliput.report.chance import beyond_chance
-from lilliput.report.correlations import TaskCorrelation
+from lilliput.report.correlations import TaskCorrelation, beyond_chance
 from lilliput.report.evidence import Evidence
 from lilliput.report.laws import GroupLaw
 from lilliput.report.learning import unlearned_sentences

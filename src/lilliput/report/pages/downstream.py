@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from lilliput.analysis.chance import LEVEL
 from lilliput.core.wording import plural
-from lilliput.report.chance import LEVEL, beyond_chance
-from lilliput.report.correlations import TaskCorrelation, as_quantity
+from lilliput.report.correlations import TaskCorrelation, as_quantity, beyond_chance
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
 from lilliput.report.groups import ALL_RUNS

@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from lilliput.report.correlations import TaskCorrelation
-
 LEVEL = 0.05
 _EXACT_UP_TO = 8
 _ROUNDING = 1e-9
@@ -54,11 +52,3 @@ def holm(chances: Sequence[float], level: float = LEVEL) -> list[bool]:
             break
         left[i] = True
     return left
-
-
-def beyond_chance(found: Sequence[TaskCorrelation]) -> list[bool]:
-    """Which correlations have an interval beyond zero and are left by `holm` over all that were found."""
-    told = [item for item in found if item.rank.value is not None]
-    left = holm([rank_chance(item.rank.value or 0.0, item.rank.n or 0) for item in told])
-    kept = {id(item) for item, is_left in zip(told, left, strict=True) if is_left}
-    return [id(item) in kept and item.rank.excludes(0.0) for item in found]
