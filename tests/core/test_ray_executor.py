@@ -110,3 +110,40 @@ def test_a_cluster_that_is_not_there_is_named(cluster: Any) -> None:
     with pytest.raises(InputError, match="127.0.0.1:1.*ray start --head"):
         RayExecutor(address="127.0.0.1:1")
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+class SlowRay:
+    """Ray on a machine so busy that its parts do not find each other the first times."""
+
+    def __init__(self, failures: int) -> None:
+        self.exceptions = pytest.importorskip("ray").exceptions
+        self.failures = failures
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def init(self, **_: object) -> None:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise Exception("The current node timed out during startup.\nLong story.")
+
+    def shutdown(self) -> None: ...
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0}
+
+    def remote(self, **_: object) -> type[staticmethod[..., Any]]:
+        return staticmethod
+
+
+def test_a_cluster_that_starts_at_the_second_try_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = SlowRay(failures=1)
+
+    def require(*_: str) -> SlowRay:
+        return slow
+
+    monkeypatch.setattr("lilliput.core.executors.ray.require", require)
+    assert RayExecutor(workers=2).workers == 2
+    slow.failures = 2
+    with pytest.raises(WorkerLostError, match="timed out during startup.*--executor process"):
+        RayExecutor(workers=2)

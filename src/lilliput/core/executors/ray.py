@@ -53,6 +53,7 @@ class RayExecutor(ClosingExecutor):
     Raises:
         MissingExtraError: Ray is not installed.
         InputError: No cluster answers at `address`.
+        WorkerLostError: A local cluster does not start.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class RayExecutor(ClosingExecutor):
     ) -> None:
         self._ray = require("ray", "cluster")
         self._owns_cluster = not self._ray.is_initialized()
-        if self._owns_cluster:
-            self._connect(workers, address)
+        if self._owns_cluster and address:
+            self._connect(address)
+        elif self._owns_cluster:
+            self._start_cluster(workers or available_cpus())
         self.workers = workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         self._num_cpus = num_cpus
         self._remote = self._make_remote(num_gpus)
@@ -74,22 +77,38 @@ class RayExecutor(ClosingExecutor):
         kinds = self._ray.exceptions
         self._lost = (kinds.WorkerCrashedError, kinds.OutOfMemoryError, kinds.NodeDiedError)
 
-    def _connect(self, workers: int | None, address: str | None) -> None:
-        local = {} if address else {
-            "num_cpus": workers or available_cpus(),
-            "object_store_memory": _OBJECT_STORE_BYTES,
-            "include_dashboard": False,
-        }  # fmt: skip
+    def _connect(self, address: str) -> None:
         try:
             _require_listener(address)
-            with _own_signals():
-                self._ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
+            self._init(address=address)
         except (ConnectionError, TimeoutError, socket.gaierror) as error:
             raise InputError(
                 "a Ray cluster must answer at the address",
-                got=f"{address!r}: {str(error).splitlines()[0]}",
+                got=f"{address!r}: {_first_line(error)}",
                 remedy="Start one with: ray start --head; or leave --address out for a local one.",
             ) from None
+
+    def _start_cluster(self, cpus: int) -> None:
+        """Start a cluster on this machine; Ray waits half a minute for its parts, which a busy machine may need twice."""
+        for last in (False, True):
+            try:
+                self._init(
+                    num_cpus=cpus, object_store_memory=_OBJECT_STORE_BYTES, include_dashboard=False
+                )
+            except Exception as error:  # Ray raises bare exceptions here.
+                self._ray.shutdown()
+                if last:
+                    raise WorkerLostError(
+                        "a Ray cluster must start on this machine",
+                        got=f"two failures, the last: {_first_line(error)}",
+                        remedy="Try when the machine is less busy, or use --executor process.",
+                    ) from error
+            else:
+                return
+
+    def _init(self, **options: Any) -> None:
+        with _own_signals():
+            self._ray.init(log_to_driver=False, logging_level="ERROR", **options)
 
     def _make_remote(self, num_gpus: float) -> Any:
         # A cluster without GPUs would let work wait for one for ever.
@@ -193,6 +212,10 @@ def _own_signals() -> Generator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _given_up(waiting: int, error: Exception) -> WorkerLostError:
