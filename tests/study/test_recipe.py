@@ -152,3 +152,16 @@ training = { learning_rate = 1e-3 }
     )
     with pytest.raises(ConfigurationError, match="must name its variant"):
         load_recipe(str(path))
+
+
+def test_a_folder_of_its_name_does_not_hide_a_shipped_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quickstart").mkdir()
+    assert load_recipe("quickstart").name == "quickstart"
+    (tmp_path / "quickstart").rmdir()
+    (tmp_path / "quickstart").write_text(
+        recipe_text("quickstart").replace('name = "quickstart"', 'name = "mine"')
+    )
+    assert load_recipe("quickstart").name == "mine"

@@ -246,10 +246,11 @@ def load_recipe(name_or_path: str, assignments: Sequence[str] = ()) -> Recipe:
 
 def _read_tables(name_or_path: str) -> dict[str, Any]:
     path = Path(name_or_path)
-    if path.suffix == ".toml" or path.exists():
+    shipped = name_or_path in shipped_recipes()  # A study's folder often bears the same name.
+    if path.is_file() or (not shipped and (path.suffix == ".toml" or path.exists())):
         return read_toml(path)
     beside = path.with_name(f"{path.name}.toml")
-    if beside.is_file() and name_or_path not in shipped_recipes():
+    if beside.is_file() and not shipped:
         raise ConfigurationError(
             "the recipe must be a file or one that ships with lilliput",
             got=repr(name_or_path),
