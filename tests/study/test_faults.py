@@ -279,6 +279,7 @@ def test_a_changed_recipe_is_refused_and_the_study_left_alone(
     command: StudyCommand, finished_study: Path
 ) -> None:
     shutil.copytree(finished_study, command.out)
-    code, record = command.finish("--set", "training.learning_rate=1e-2")
-    assert (code, record["error"]["code"]) == (2, "occupied_folder")
+    for verb in ("plan", "run"):
+        code, record = command.finish("--set", "training.learning_rate=1e-2", verb=verb)
+        assert (code, record["error"]["code"]) == (2, "occupied_folder")
     assert_whole(command.out, finished_study)
