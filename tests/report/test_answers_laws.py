@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,9 @@ import pytest
 from tests.report.conftest import StudyMaker
 from tests.report.test_learning import answer, on_the_plateau, write_losses
 
-from lilliput.analysis import FrontierPoint
-from lilliput.report.cautions import coverage_caveat, in_words
+from lilliput.analysis import FRONTIER_CAVEAT, FrontierPoint
 from lilliput.report.document import build_pages
 from lilliput.report.evidence import Evidence, read_evidence
-from lilliput.report.laws import fit_laws
 from lilliput.report.pages.answers_laws import answer_parameters
 from lilliput.report.pages.scaling import frontier_sentence
 from lilliput.report.parts import Page
@@ -56,41 +53,8 @@ def test_no_exponent_is_claimed_where_nothing_was_learned(tmp_path: Path, pages:
     assert "says nothing yet about scale" in " ".join(scaling.content["sentences"])
 
 
-def test_the_coverage_of_frontiers_stands_beside_the_exponent(study: Path, pages: list[Page]):
-    evidence = read_evidence(study)
-    assert evidence.table is not None
-    (fit, *_) = (law.fit for law in fit_laws(evidence.table, ["flops_reference"], 10) if law.fit)
-    caveat = coverage_caveat(fit)
-    assert caveat.endswith("(in 79 of 100 simulated studies instead of 95).")
-    assert caveat in answer(pages, "How fast").paragraphs
-    assert coverage_caveat(replace(fit, warnings=())) == ""
-
-
-@pytest.mark.parametrize(
-    ("warning", "words"),
-    [
-        (
-            "The data cannot tell power (BIC -197.9) from segmented_jumps with 2 breaks (BIC -196.7).",
-            "The data cannot tell the power law (BIC −197.9) from the broken power law with jumps, "
-            "2 breaks (BIC −196.7).",
-        ),
-        (
-            "The best offset is zero: the law is the plain power law.",
-            "The best offset is zero: the law is the plain power law.",
-        ),
-        (
-            "Measurements left out: 64 in the warm-up; --after-step 0 keeps them.",
-            "Measurements left out: 64 in the warm-up; “lilliput analyse fit TABLE --after-step 0” "
-            "keeps them.",
-        ),
-        (
-            "It may be start-up; --after-step leaves first updates out.",
-            "It may be start-up; “lilliput analyse fit TABLE --after-step N” leaves first updates out.",
-        ),
-    ],
-)
-def test_warnings_name_laws_and_commands_in_words(warning: str, words: str):
-    assert in_words(warning) == words
+def test_the_coverage_of_frontiers_stands_beside_the_exponent(pages: list[Page]):
+    assert FRONTIER_CAVEAT in answer(pages, "How fast").paragraphs
 
 
 def test_the_frontier_tells_its_lowest_point_and_what_is_undercut():

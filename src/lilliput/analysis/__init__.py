@@ -7,6 +7,7 @@ nothing of training and never imports torch.
 """
 
 from lilliput.analysis._cells import Problem
+from lilliput.analysis._verdicts import FRONTIER_CAVEAT
 from lilliput.analysis.acceptability import Acceptability, acceptability, net_benefit
 from lilliput.analysis.break_test import BreakTest, bootstrap_break_test
 from lilliput.analysis.breaks import davies_p, exponent_against_cut
@@ -45,6 +46,7 @@ from lilliput.analysis.isoflop import (
     minimum_over_curves,
 )
 from lilliput.analysis.measurements import Measurements, measurements_of
+from lilliput.analysis.naming import LAW_NAMES, law_label
 from lilliput.analysis.parametric import ParametricFit, fit_parametric, optimum
 from lilliput.analysis.planning import Plan, analyse_plan
 from lilliput.analysis.profile import profile_interval
@@ -60,8 +62,10 @@ __all__ = [
     "BUILTIN_TABLES",
     "DIRECTIONS",
     "FACTORS",
+    "FRONTIER_CAVEAT",
     "FRONTIER_METHODS",
     "LAWS",
+    "LAW_NAMES",
     "MUENNIGHOFF",
     "POINTS",
     "RESAMPLE_WAYS",
@@ -118,6 +122,7 @@ __all__ = [
     "icer_with_seeds",
     "isoflop_allocation",
     "isoflop_profiles",
+    "law_label",
     "likelihood_ratio_p",
     "load_table",
     "log_likelihood_at",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lilliput.analysis.break_test import FEWEST_RUNS, SIGNIFICANCE, BreakTest
 from lilliput.analysis.curves import CurveFit
+from lilliput.analysis.naming import law_label
 
 FloatArray = NDArray[np.float64]
 # Differences of BIC below 2 are "not worth more than a bare mention" (Kass and Raftery 1995).
@@ -16,6 +17,10 @@ _TELLING_BIC = 2.0
 _FEW_RUNS = 10
 _FEW_POINTS = 3
 _LOST_DRAWS = 0.05
+FRONTIER_CAVEAT = (
+    "Points of a frontier are the best of several runs: intervals hold the truth less often than "
+    "they say (in 79 of 100 simulated studies instead of 95); read them as a lower bound."
+)
 
 
 def fit_warnings(
@@ -45,8 +50,11 @@ def fit_warnings(
 
 
 def _name(fit: CurveFit) -> str:
-    count = fit.breaks.size
-    return fit.law if count == 0 else f"{fit.law} with {count} break{'s' if count > 1 else ''}"
+    return law_label(fit.law, int(fit.breaks.size))
+
+
+def _bic(fit: CurveFit) -> str:
+    return f"(BIC {fit.bic:.1f})".replace("-", "−")
 
 
 def _close_rivals(chosen: CurveFit, ranked: list[CurveFit]) -> list[str]:
@@ -59,8 +67,8 @@ def _close_rivals(chosen: CurveFit, ranked: list[CurveFit]) -> list[str]:
     ]
     if not rivals:
         return []
-    names = ", ".join(f"{_name(fit)} (BIC {fit.bic:.1f})" for fit in rivals)
-    return [f"The data cannot tell {_name(chosen)} (BIC {chosen.bic:.1f}) from {names}."]
+    names = ", ".join(f"the {_name(fit)} {_bic(fit)}" for fit in rivals)
+    return [f"The data cannot tell the {_name(chosen)} {_bic(chosen)} from {names}."]
 
 
 def _says_else(rival: CurveFit, chosen: CurveFit) -> bool:
@@ -80,7 +88,11 @@ def _breaks_not_told(
     is_asked = chosen.breaks.size > 0 and all(fit.breaks.size > 0 for fit in ranked)
     if not is_more and not is_asked:
         return []
-    start = f"BIC alone would choose {_name(best)}" if is_more else f"{_name(chosen)} was asked for"
+    start = (
+        f"BIC alone would choose the {_name(best)}"
+        if is_more
+        else f"The {_name(chosen)} was asked for"
+    )
     unsure = "the data cannot tell whether there are " + ("more breaks." if is_more else "breaks.")
     if n_runs < FEWEST_RUNS:
         return [
@@ -93,7 +105,7 @@ def _breaks_not_told(
         return [odd] if is_more else []
     how = " when whole runs deviate the other way" if failed.p_runs >= failed.p_noise else ""
     return [
-        f"{start}, but {failed.p:.0%} of data simulated from {failed.null} improve as much{how}: {unsure}"
+        f"{start}, but {failed.p:.0%} of data simulated from the {failed.null} improve as much{how}: {unsure}"
     ]
 
 
@@ -128,8 +140,8 @@ def _breaks_of_starts(
         if piece.sum() * 2 > piece.size:
             sentences.append(
                 f"{piece.sum()} of the {piece.size} points just below the break at {place:.3g} are from "
-                "the start of a run: it may be start-up and not scale; --after-step leaves first updates "
-                "out."
+                "the start of a run: it may be start-up and not scale; lilliput analyse fit --after-step N "
+                "leaves first updates out."
             )
     return sentences
 
@@ -164,7 +176,4 @@ def _few_runs(runs: NDArray[np.intp], draws: FloatArray) -> list[str]:
 def _short_on_frontiers(draws: FloatArray) -> list[str]:
     if not np.isfinite(draws).any():
         return []
-    return [
-        "Points of a frontier are the best of several runs: intervals hold the truth less often than "
-        "they say (in 79 of 100 simulated studies instead of 95); read them as a lower bound."
-    ]
+    return [FRONTIER_CAVEAT]

@@ -17,6 +17,7 @@ from lilliput.analysis._aggregate import Aggregated
 from lilliput.analysis._hinges import every_combination, knot_candidates
 from lilliput.analysis.curves import CurveFit, plain
 from lilliput.analysis.diagnostics import intraclass_correlation
+from lilliput.analysis.naming import law_label
 from lilliput.analysis.segmented import MIN_POINTS
 from lilliput.core.seeding import generator
 
@@ -101,7 +102,7 @@ def bootstrap_break_test(
     p_runs = _p(gain[0], gain[simulations + 1 :])
     count = int(null.breaks.size)
     return BreakTest(
-        null=f"{null.law} with {count} break{'s' if count > 1 else ''}" if count else null.law,
+        null=law_label(null.law, count),
         statistic=float(gain[0]),
         p=max(p_noise, p_runs),
         p_noise=p_noise,

@@ -144,7 +144,7 @@ def _without(data: Measurements, left_out: NDArray[np.bool_], reason: str) -> Me
             remedy="Leave out fewer updates with --after-step.",
         )
     warning = f"Measurements left out: {count} {reason}"
-    warning += "; --after-step 0 keeps them." if reason == _WARM_UP else "."
+    warning += "; lilliput analyse fit --after-step 0 keeps them." if reason == _WARM_UP else "."
     return replace(
         data.select(~left_out),
         refused={**data.refused, reason: count},

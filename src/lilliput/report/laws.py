@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.analysis import (
+    LAW_NAMES,
     CurveFit,
     FitOptions,
     Form,
@@ -17,6 +18,7 @@ from lilliput.analysis import (
     analyse_fit,
     fit_form,
     frontier,
+    law_label,
 )
 from lilliput.core.errors import InputError
 from lilliput.report.figures import Cell
@@ -29,13 +31,6 @@ _RESAMPLES_ELSEWHERE = 100
 _SLOPE_STEP = 1e-4  # Relative, for slopes by differences.
 _GRID = 80
 _LEAST_DRAWS = 0.5
-LAW_NAMES = {
-    "power": "power law",
-    "power_offset": "power law above a floor",
-    "segmented": "broken power law, joined",
-    "segmented_jumps": "broken power law with jumps",
-    "bnsl": "smoothly broken power law",
-}
 
 
 @dataclass(frozen=True)
@@ -114,12 +109,6 @@ def rival_name(rival: CurveFit) -> str:
 def law_name(fit: LawFit) -> str:
     """The law of a fit in words, with its number of breaks."""
     return law_label(fit.law, len(fit.breaks))
-
-
-def law_label(law: str, n_breaks: int) -> str:
-    """A law in words, with its number of breaks."""
-    name = LAW_NAMES.get(law, law)
-    return f"{name}, {n_breaks} break{'s' if n_breaks > 1 else ''}" if n_breaks else name
 
 
 def last_exponent(fit: LawFit) -> Quantity:

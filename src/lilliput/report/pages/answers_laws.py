@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from lilliput.analysis import FRONTIER_CAVEAT
 from lilliput.core.intervals import bootstrap_interval
 from lilliput.core.wording import plural
-from lilliput.report.cautions import coverage_caveat
 from lilliput.report.costs import Costs
 from lilliput.report.evidence import Evidence
 from lilliput.report.groups import said_of
@@ -86,7 +86,7 @@ def answer_exponent(laws: tuple[GroupLaw, ...], unlearned: frozenset[str]) -> An
         if law.group not in unlearned and _is_measured(exponent):
             measured.append(exponent)
     remarks = unlearned_sentences((law.group for law, _ in fitted), unlearned, _NO_SCALE)
-    caveat = next((said for _, fit in fitted if (said := coverage_caveat(fit))), "")
+    caveat = FRONTIER_CAVEAT if any(FRONTIER_CAVEAT in fit.warnings for _, fit in fitted) else ""
     return Answer(
         question, "yes" if measured else "unclear", [*remarks, *sentences, caveat], paper, "scaling",
         verdict_text=f"α = {measured[0].figure}" if len(fitted) == len(measured) == 1

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from lilliput.analysis import FrontierPoint, LawFit
 from lilliput.core.wording import listed, plural
-from lilliput.report.cautions import cautions_of
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
 from lilliput.report.groups import said_of
@@ -63,7 +62,7 @@ def build_scaling(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Page:
             ),
             *(law_sentence(law) for law in main),
         ],
-        "warnings": [(law.group, cautions_of(law.fit)) for law in main if law.fit],
+        "warnings": [(law.group, law.fit.warnings) for law in main if law.fit],
         "candidates": [candidates_table(law) for law in main if law.fit],
         "parameters": [parameters_table(law) for law in main if law.fit],
         "conventions": conventions_table(laws),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lilliput.report.laws import GroupLaw, last_exponent, law_label, law_name
+from lilliput.analysis import law_label
+from lilliput.report.laws import GroupLaw, last_exponent, law_name
 from lilliput.report.pages import shared
 from lilliput.report.parts import (
     Column,
