@@ -46,7 +46,9 @@ def choose_loss(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
         InputError: The one asked for, or any at all, is missing.
     """
     if asked is not None:
-        return _asked_for(table, asked, "loss_", "loss", table.starting_with("loss")), ()
+        flag = "loss_reference_imputed"
+        present = [name for name in table.starting_with("loss") if name != flag]
+        return _asked_for(table, asked, "loss_", "loss", present), ()
     if "loss" in table and not bool(np.isnan(table.number("loss")).all()):
         return "loss", ()
     if "loss_reference" in table:

@@ -53,6 +53,11 @@ SCHEMA: tuple[Column, ...] = (
     Column("positions_seen", "count", "Input positions so far, padding included.", positive=True),
     Column("is_final", "flag", "Whether this is the last measurement of a finished run."),
     Column("loss", "number", "Nats per predicted token.", positive=True),
+    Column(
+        "loss_reference_imputed",
+        "flag",
+        "Whether pads count in `loss_reference` with a loss of zero.",
+    ),
     Column("loss_*", "number", "A loss under another convention, in nats.", positive=True),
     Column("test_loss*", "number", "Loss on test data, on final rows.", positive=True),
     Column("perplexity*", "number", "exp(loss) under the same convention.", positive=True),
@@ -70,5 +75,5 @@ SCHEMA: tuple[Column, ...] = (
 
 
 def describe(header: str) -> Column | None:
-    """The schema's entry for a header; None for a column that the table merely carries along."""
+    """The schema's first entry for a header; None for a column that the table merely carries along."""
     return next((column for column in SCHEMA if column.covers(header)), None)

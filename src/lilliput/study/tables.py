@@ -87,7 +87,6 @@ def _measurements(run: RunRecord, scores: Sequence[Mapping[str, Any]]) -> Iterat
         yield {
             **fixed,
             **point,
-            "loss_reference_imputed": int(point["loss_reference_imputed"]),
             "is_final": is_final,
             **(_final_scores(scores) if is_final else {}),
         }
