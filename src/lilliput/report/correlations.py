@@ -60,13 +60,15 @@ def as_quantity(found: Correlation | None) -> Quantity:
 def find_correlations(
     runs: tuple[Run, ...], scores: tuple[TaskScore, ...], resamples: int | None
 ) -> tuple[TaskCorrelation, ...]:
-    """Every group and task that has scores from pre-trained weights."""
+    """Every group and whole task that has scores from pre-trained weights."""
     draws = resamples or _RESAMPLES
     groups = group_names(runs)
     by_name = {run.name: run for run in runs}
     found: dict[tuple[str, str], list[tuple[Run, float]]] = {}
     for score in scores:
-        if score.start == "trained" and score.run in by_name and score.value.value is not None:
+        if score.part_of or score.start != "trained":
+            continue
+        if score.run in by_name and score.value.value is not None:
             key = (groups[score.run], score.task)
             found.setdefault(key, []).append((by_name[score.run], score.value.value))
     return tuple(_correlate(group, task, pairs, draws) for (group, task), pairs in found.items())

@@ -8,7 +8,7 @@ import numpy as np
 
 from lilliput.analysis import IcerResult, Strategy, Table, analyse_factors, analyse_icer
 from lilliput.core.errors import InputError
-from lilliput.report.groups import groups_of
+from lilliput.report.groups import scaling_groups
 
 _RESAMPLES = 400
 # Total cost of a run first: at one token budget it orders shapes as the cost of a sequence does.
@@ -54,13 +54,13 @@ class Costs:
 
 
 def find_costs(table: Table, flops: list[str], resamples: int | None) -> Costs:
-    """Every group under every cost and effect; one factor at a time under the first of each."""
+    """Every group of several sizes under every cost and effect; one factor at a time under the first of each."""
     costs = [*_per_sequence(table), *flops, *(["wall_time_s"] if "wall_time_s" in table else [])]
     effects = _effects(table)
     results: list[GroupCost] = []
     factors: list[FactorCost] = []
     problem = ""
-    for group, members in groups_of(table).items():
+    for group, members in scaling_groups(table).items():
         for cost in costs:
             for effect in effects:
                 try:

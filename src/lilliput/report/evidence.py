@@ -106,8 +106,14 @@ def _read_study(folder: Path) -> Evidence:
         table=table,
         runs=runs,
         failures=read_failures(folder / "runs"),
-        scores=read_scores(folder / "evaluations") or scores_of(runs),
+        scores=read_scores(folder / "evaluations", _means(recipe)) or scores_of(runs),
         artefacts=artefacts,
         search=read_search(folder),
         folder=folder,
     )
+
+
+def _means(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Suite to what the recipe calls the mean over its parts."""
+    pairs = recipe.get("pairs") or {}
+    return {"pairs": pairs["name"]} if "name" in pairs else {}

@@ -18,7 +18,7 @@ from lilliput.report.evidence import Evidence
 from lilliput.report.laws import GroupLaw, fit_laws
 from lilliput.report.pages.shared import flops_columns
 
-FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 4
+FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 5
 _FOLDER, _TABLES = "analysis", "tables"
 
 

@@ -22,7 +22,7 @@ from lilliput.analysis import (
 )
 from lilliput.core.errors import InputError
 from lilliput.report.figures import Cell
-from lilliput.report.groups import groups_of
+from lilliput.report.groups import scaling_groups
 from lilliput.report.quantities import Quantity
 
 FloatArray = NDArray[np.float64]
@@ -55,7 +55,7 @@ class GroupLaw:
 
 
 def fit_laws(table: Table, conventions: list[str], resamples: int | None) -> tuple[GroupLaw, ...]:
-    """A law a group and convention.
+    """A law a group of several sizes and convention.
 
     Laws are compared under the first convention; the one that describes the data best is then fitted
     under the others too, with fewer draws, so that its exponents can be set side by side. A table
@@ -65,7 +65,7 @@ def fit_laws(table: Table, conventions: list[str], resamples: int | None) -> tup
         return ()
     laws: list[GroupLaw] = []
     draws = resamples or _RESAMPLES
-    for group, members in groups_of(table).items():
+    for group, members in scaling_groups(table).items():
         main = _group_law(group, members, conventions[0], FitOptions(resamples=draws))
         fewer = FitOptions(resamples=min(draws, _RESAMPLES_ELSEWHERE))
         same = fewer if main.fit is None else _same_form(main.fit, fewer)

@@ -11,6 +11,8 @@ from lilliput.core.files import read_json
 from lilliput.report.quantities import Quantity, finite
 from lilliput.report.runs import Run
 
+_MEAN = "mean"  # What an evaluation calls the mean over its parts.
+
 
 @dataclass(frozen=True)
 class TaskScore:
@@ -27,6 +29,7 @@ class TaskScore:
             untrained weights were not scored.
         chance: Value of always giving the most frequent label.
         note: What must be known to read the value.
+        part_of: The mean that this task is a part of; empty for a task of its own, or a mean.
     """
 
     run: str
@@ -38,6 +41,7 @@ class TaskScore:
     gain: Quantity | None
     chance: float | None
     note: str
+    part_of: str = ""
 
     @property
     def shows_gain(self) -> bool:
@@ -45,12 +49,17 @@ class TaskScore:
         return self.gain is not None and self.gain.low is not None and self.gain.low > 0
 
 
-def read_scores(folder: Path) -> tuple[TaskScore, ...]:
-    """All scores below `evaluations/`, by run and task."""
+def read_scores(folder: Path, means: Mapping[str, str] | None = None) -> tuple[TaskScore, ...]:
+    """All scores below `evaluations/`, by run and task.
+
+    Args:
+        folder: Of the evaluations, RUN/SUITE/scores.json.
+        means: Suite to what the mean over its parts is called.
+    """
     found: list[TaskScore] = []
     for path in sorted(folder.glob("**/scores.json")):
         run = path.relative_to(folder).parts[0]
-        records = [r for r in read_json(path) if r.get("checkpoint", "final") == "final"]
+        records = _with_mean(read_json(path), (means or {}).get(path.parent.name, _MEAN))
         untrained = {r["task"]: r["value"] for r in records if r["start"] == "untrained"}
         found += [_score(run, record, untrained) for record in records]
         found += [
@@ -59,6 +68,17 @@ def read_scores(folder: Path) -> tuple[TaskScore, ...]:
             if record["task"] not in untrained and finite(record.get("baseline")) is not None
         ]
     return tuple(found)
+
+
+def _with_mean(records: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """The final scores; where they have a mean it is called `name`, and the others are its parts."""
+    final = [record for record in records if record.get("checkpoint", "final") == "final"]
+    if all(record["task"] != _MEAN for record in final):
+        return final
+    return [
+        record | ({"task": name} if record["task"] == _MEAN else {"part_of": name})
+        for record in final
+    ]
 
 
 def scores_of(runs: Sequence[Run]) -> tuple[TaskScore, ...]:
@@ -92,6 +112,7 @@ def _bare_score(
         gain=gain,
         chance=finite(record.get("chance")),
         note="",
+        part_of=str(record.get("part_of", "")),
     )
 
 
@@ -114,6 +135,7 @@ def _score(run: str, record: Mapping[str, Any], untrained: Mapping[str, Any]) ->
         gain=_gain(record, untrained, n),
         chance=finite(record.get("chance")),
         note=str(record.get("note") or ""),
+        part_of=str(record.get("part_of", "")),
     )
 
 

@@ -15,9 +15,10 @@ from lilliput.report.learning import unlearned_sentences
 from lilliput.report.pages import shared
 from lilliput.report.pages.downstream import (
     correlation_sentences,
-    gain_sentence,
+    gain_sentences,
     task_label,
     tasks_of,
+    whole_scores,
 )
 from lilliput.report.pages.scaling import main_laws
 from lilliput.report.parts import Answer, Verdict
@@ -31,8 +32,7 @@ def answer_gain(evidence: Evidence) -> Answer:
     """Does pre-training help, and down to which size?"""
     question = "Does pre-training help, even the smallest models?"
     paper = "Masked-language-model pre-training helped even at 1.25 million parameters."
-    tasks = tasks_of(evidence.scores)
-    gains = [s for s in evidence.scores if s.gain is not None]
+    gains = [s for s in whole_scores(evidence.scores) if s.gain is not None]
     if not gains:
         return Answer(
             question,
@@ -41,7 +41,7 @@ def answer_gain(evidence: Evidence) -> Answer:
             paper,
             "downstream",
         )
-    sentences = [gain_sentence(evidence.scores, task) for task in tasks]
+    sentences = gain_sentences(evidence.scores)
     clear = [s for s in gains if s.shows_gain]
     harmed = [s for s in gains if s.gain and s.gain.high is not None and s.gain.high < 0]
     verdict: Verdict = "yes" if clear else "no" if len(harmed) == len(gains) else "unclear"
@@ -55,7 +55,9 @@ def _smallest(evidence: Evidence) -> str:
     """The smallest model that gained on any task."""
     size = {run.name: run.final.get("num_parameters", math.inf) for run in evidence.runs}
     clear = [
-        s for s in evidence.scores if s.shows_gain and math.isfinite(size.get(s.run, math.inf))
+        s
+        for s in whole_scores(evidence.scores)
+        if s.shows_gain and math.isfinite(size.get(s.run, math.inf))
     ]
     if not clear:
         return ""
@@ -120,9 +122,10 @@ _WHICH_FRONTIER = (
 
 def _mean_scores(evidence: Evidence) -> dict[str, float]:
     """Mean over tasks of each pre-trained model, of those scored on every task."""
-    tasks = len(tasks_of(evidence.scores))
+    whole = whole_scores(evidence.scores)
+    tasks = len(tasks_of(whole))
     values: dict[str, list[float]] = {}
-    for score in evidence.scores:
+    for score in whole:
         if score.start == "trained" and score.value.value is not None:
             values.setdefault(score.run, []).append(score.value.value)
     return {run: float(np.mean(v)) for run, v in values.items() if len(v) == tasks}
@@ -172,6 +175,8 @@ def _first_gain(evidence: Evidence, language: str) -> float | None:
         if r.facets.get("language") == language
     }
     sizes = [
-        size for s in evidence.scores if s.shows_gain and (size := members.get(s.run)) is not None
+        size
+        for s in whole_scores(evidence.scores)
+        if s.shows_gain and (size := members.get(s.run)) is not None
     ]
     return min(sizes) if sizes else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from lilliput.analysis.chance import LEVEL
 from lilliput.core.wording import plural
@@ -36,7 +37,6 @@ def build_downstream(evidence: Evidence, found: tuple[TaskCorrelation, ...]) -> 
         "chances": _chances(evidence.scores),
         "zero": DataTable({"name": ["no gain"], "zero": [0.0]}),
     }
-    tasks = tasks_of(evidence.scores)
     controls = shared.known(
         Control("task", "Task", _task_options(evidence.scores)),
         shared.parameters_control(evidence),
@@ -45,7 +45,7 @@ def build_downstream(evidence: Evidence, found: tuple[TaskCorrelation, ...]) -> 
     )
     content = {
         "missing": None,
-        "sentences": [gain_sentence(evidence.scores, task) for task in tasks],
+        "sentences": [*gain_sentences(evidence.scores), *_part_sentences(evidence.scores)],
         "scores": _scores_table(evidence),
         "correlations": _correlation_table(found),
         "no_correlation": _no_correlation(found),
@@ -64,21 +64,47 @@ def _missing(evidence: Evidence) -> Missing:
     )
 
 
-def tasks_of(scores: tuple[TaskScore, ...]) -> list[str]:
+def whole_scores(scores: Sequence[TaskScore]) -> tuple[TaskScore, ...]:
+    """The scores on whole tasks, those that are a part of a mean left out."""
+    return tuple(score for score in scores if not score.part_of)
+
+
+def tasks_of(scores: Sequence[TaskScore]) -> list[str]:
     """The tasks, in order of appearance."""
     return list(dict.fromkeys(score.task for score in scores))
 
 
 def _task_options(scores: tuple[TaskScore, ...]) -> tuple[Option, ...]:
-    """The tasks with most gains beyond their interval first: the one the figures open with."""
+    """Whole tasks first, those with most gains beyond their interval before: the figures open with the first."""
     shown = Counter(score.task for score in scores if score.shows_gain)
-    by_gains = sorted(tasks_of(scores), key=lambda task: -shown[task])
+    parts = {score.task for score in scores if score.part_of}
+    by_gains = sorted(tasks_of(scores), key=lambda task: (task in parts, -shown[task]))
     return tuple(Option(task, task_label(task)) for task in by_gains)
 
 
 def task_label(task: str) -> str:
     """A task as people write it."""
     return task.replace("_", " ")
+
+
+def gain_sentences(scores: tuple[TaskScore, ...]) -> list[str]:
+    """What pre-training gave on each whole task, in words."""
+    return [gain_sentence(scores, task) for task in tasks_of(whole_scores(scores))]
+
+
+def _part_sentences(scores: tuple[TaskScore, ...]) -> list[str]:
+    """Of each mean, how many gains on its parts lie beyond their interval."""
+    sentences: list[str] = []
+    for mean in dict.fromkeys(score.part_of for score in scores if score.part_of):
+        parts = [score for score in scores if score.part_of == mean]
+        gains = [score for score in parts if score.gain is not None]
+        clear = sum(score.shows_gain for score in gains)
+        sentences.append(
+            f"{task_label(mean)} is the mean of {len(tasks_of(parts))} parts: of {plural(len(gains), 'gain')} on one "
+            f"part {clear} {'lies' if clear == 1 else 'lie'} beyond the interval, where chance alone would leave about "
+            f"one in forty. Choose a part in the figures; all are in their data."
+        )
+    return sentences
 
 
 def gain_sentence(scores: tuple[TaskScore, ...], task: str) -> str:
@@ -170,8 +196,9 @@ def _score_figure() -> Figure:
 
 
 def _gain_figure(evidence: Evidence) -> Figure:
-    clear = sum(score.shows_gain for score in evidence.scores)
-    measured = sum(score.gain is not None for score in evidence.scores)
+    whole = whole_scores(evidence.scores)
+    clear = sum(score.shows_gain for score in whole)
+    measured = sum(score.gain is not None for score in whole)
     return Figure(
         id="gain-by-size",
         title="What pre-training gives, by size",
@@ -306,7 +333,7 @@ def _no_correlation(found: tuple[TaskCorrelation, ...]) -> Missing | None:
 def _scores_table(evidence: Evidence) -> TableView:
     labels = {run.name: run for run in evidence.runs}
     rows: list[TableRow] = []
-    for score in evidence.scores:
+    for score in whole_scores(evidence.scores):
         run = labels.get(score.run)
         rows.append(
             TableRow(

@@ -9,7 +9,7 @@ from lilliput.analysis import FrontierPoint, LawFit
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
-from lilliput.report.groups import said_of
+from lilliput.report.groups import groups_of_one_size, said_of
 from lilliput.report.laws import GroupLaw, last_exponent, law_name, rival_name
 from lilliput.report.learning import unlearned_groups, unlearned_sentences
 from lilliput.report.pages import shared
@@ -61,6 +61,7 @@ def build_scaling(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Page:
                 groups, unlearned_groups(evidence), "so this says nothing yet about scale"
             ),
             *(law_sentence(law) for law in main),
+            *_without_law(evidence),
         ],
         "warnings": [(law.group, law.fit.warnings) for law in main if law.fit],
         "candidates": [candidates_table(law) for law in main if law.fit],
@@ -69,6 +70,16 @@ def build_scaling(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Page:
         "meanings": convention_meanings(laws),
     }
     return Page("scaling", "Scaling", content, _figures(laws), tables, controls)
+
+
+def _without_law(evidence: Evidence) -> list[str]:
+    """Which groups have no law, as they hold a single size."""
+    left = [] if evidence.table is None else groups_of_one_size(evidence.table)
+    if not left:
+        return []
+    named = f"{', '.join(left[:3])}{', …' if len(left) > 3 else ''}"
+    have = "has" if len(left) == 1 else "have"
+    return [f"{plural(len(left), 'group')} of runs of one size ({named}) {have} no law of scale."]
 
 
 def main_laws(laws: tuple[GroupLaw, ...]) -> list[GroupLaw]:

@@ -23,7 +23,7 @@ from lilliput.report.pages.answers_scores import (
     answer_language,
     answer_optimality,
 )
-from lilliput.report.pages.downstream import tasks_of
+from lilliput.report.pages.downstream import tasks_of, whole_scores
 from lilliput.report.parts import Fact, Page, as_sentences
 from lilliput.report.quantities import format_count
 
@@ -89,5 +89,5 @@ def _facts(evidence: Evidence) -> list[Fact]:
     if tokens:
         facts.append(Fact("Tokens, longest run", format_count(max(tokens))))
     if evidence.scores:
-        facts.append(Fact("Downstream tasks", str(len(tasks_of(evidence.scores)))))
+        facts.append(Fact("Downstream tasks", str(len(tasks_of(whole_scores(evidence.scores))))))
     return facts
