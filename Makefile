@@ -17,8 +17,8 @@ test: $(VENV)/.ready-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest -n auto -rs $(PYTEST_FLAGS)
 
 gate: $(VENV)/.ready-dev
-	$(BIN)/ruff format --check src tests benchmarks examples
-	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks examples results
+	$(BIN)/ruff check src tests benchmarks examples results
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 

@@ -1,0 +1,98 @@
+"""The two figures of the account, from its tables.
+
+python results/two-profiles/figures.py        # needs the extra `paper`
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).parent
+EXECUTED = "flops_executed_masked"
+# Okabe and Ito's colours, distinct for the colour-blind; a marker each besides.
+FRONTIERS = {
+    "constrained reference": ("#D55E00", "s", "reference"),
+    "constrained corrected": ("#0072B2", "o", "corrected"),
+    "constrained corrected tuned": ("#009E73", "^", "pre-norm, rate tuned"),
+    "constrained corrected rotary with start": ("#CC79A7", "D", "rotary, Xavier start, pre-norm"),
+}
+BASES = {
+    "constrained corrected": FRONTIERS["constrained corrected"],
+    "constrained reference": FRONTIERS["constrained reference"],
+    "constrained reference rotary": ("#8F6500", "v", "reference, rotary, pre-norm"),
+    "constrained corrected rotary with start": FRONTIERS["constrained corrected rotary with start"],
+}
+plt.rcParams |= {"svg.hashsalt": "lilliput", "svg.fonttype": "none", "font.size": 9, "axes.grid": True, "grid.alpha": 0.25}  # fmt: skip
+
+
+def read(name: str) -> list[dict[str, str]]:
+    """Rows of a table beside this file."""
+    with (HERE / "tables" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def frontier(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The lowest loss so far, at each cost where it falls."""
+    kept: list[tuple[float, float]] = []
+    for cost, loss in sorted(points):
+        if not kept or loss < kept[-1][1]:
+            kept.append((cost, loss))
+    return kept
+
+
+def draw_frontiers(axes: Any) -> None:
+    """Held-out loss against executed operations; every run a line, the frontier a strong one."""
+    measurements = read("measurements")
+    for family, (color, marker, label) in FRONTIERS.items():
+        rows = [
+            row for row in measurements if row["family"] == family and int(float(row["step"])) > 0
+        ]
+        runs = {row["run"] for row in rows}
+        for run in runs:
+            line = sorted((float(r[EXECUTED]), float(r["loss"])) for r in rows if r["run"] == run)
+            axes.plot(*zip(*line, strict=True), color=color, alpha=0.18, linewidth=0.8)
+        best = frontier([(float(r[EXECUTED]), float(r["loss"])) for r in rows])
+        axes.plot(*zip(*best, strict=True), color=color, marker=marker, markersize=3.5, label=label)
+    axes.axhline(
+        float(measurements[0]["unigram_entropy"]), color="black", linestyle=":", linewidth=1
+    )
+    axes.set(xscale="log", xlabel="executed FLOPs", ylabel="held-out loss, nats a predicted token", ylim=(None, 7.6), xlim=(6e9, None))  # fmt: skip
+    axes.legend(frameon=False)
+
+
+def draw_factors(axes: Any) -> None:
+    """What each change does, in nats, with its interval, in groups by what is changed; to the left is better."""
+    rows = [row for row in read("factors") if row["difference"]]
+    rows.sort(key=lambda row: (list(BASES).index(row["beside"]), -float(row["difference"])))
+    for place, row in enumerate(rows):
+        color, marker, _ = BASES[row["beside"]]
+        low, high = float(row["low"]), float(row["high"])
+        axes.plot([low, high], [place, place], color=color, linewidth=1.5)
+        axes.plot(float(row["difference"]), place, marker, color=color, markersize=4)
+    axes.set_yticks(range(len(rows)), [row["family"].removeprefix("constrained ") for row in rows])
+    for color, marker, label in BASES.values():
+        axes.plot([], [], marker=marker, color=color, markersize=4, label=f"beside {label}")
+    axes.legend(frameon=False, loc="lower left")
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_xlabel("change of the held-out loss, nats")
+
+
+def main() -> None:
+    for name, draw, size in (
+        ("frontiers", draw_frontiers, (7.2, 4.6)),
+        ("factors", draw_factors, (7.2, 6.4)),
+    ):
+        figure, axes = plt.subplots(figsize=size, layout="constrained")
+        draw(axes)
+        figure.savefig(HERE / f"{name}.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
