@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lilliput.analysis import Correlation, CorrelationResult
 from lilliput.report.correlations import TaskCorrelation, beyond_chance
 from lilliput.report.pages.answers_scores import answer_correlation
@@ -41,3 +43,13 @@ def test_no_foretelling_by_models_that_learned_nothing():
     said = answer_correlation((STRONG,), frozenset({"constrained"}))
     assert said.verdict == "unclear"
     assert "learned more than how frequent each token is" in " ".join(said.paragraphs)
+
+
+def test_what_is_undecided_is_one_sentence_and_what_learned_nothing_is_left_to_the_table():
+    bare = [replace(item, group="bare") for item in WEAK]
+    said = answer_correlation((STRONG, *WEAK[1:], *bare), frozenset({"bare"})).paragraphs
+    assert said[0].startswith("bare: none of these models learned")
+    assert said[1].startswith("strong, constrained: the lower the loss, the higher the score")
+    assert said[2].startswith("constrained: for other 0, other 1, other 2, other 3 and other 4 the")
+    assert said[3].startswith("Of 12 comparisons 2 have an interval beyond zero")
+    assert len(said) == 4

@@ -72,16 +72,16 @@ def unlearned_groups(evidence: Evidence) -> frozenset[str]:
 def unlearned_sentences(
     groups: Iterable[str], unlearned: frozenset[str], consequence: str
 ) -> list[str]:
-    """That groups learned no more than token frequencies, and what follows; one sentence where all did not."""
+    """That groups learned no more than token frequencies, and what follows, in one sentence; none where all did."""
     names = list(dict.fromkeys(groups))
     bare = [name for name in names if name in unlearned]
+    if not bare:
+        return []
     sentence = (
         "None of these models learned more than how frequent each token is (see the first answer of the "
         f"Summary), {consequence}."
     )
-    if len(bare) == len(names):
-        return [sentence] if bare else []
-    return [said_of(name, sentence) for name in bare]
+    return [sentence if len(bare) == len(names) else said_of("; ".join(bare), sentence)]
 
 
 def learning_sentences(evidence: Evidence) -> list[str]:

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lilliput.analysis.chance import LEVEL
-from lilliput.core.wording import plural
+from lilliput.core.wording import listed, plural
 from lilliput.report.correlations import TaskCorrelation, as_quantity, beyond_chance
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
-from lilliput.report.groups import ALL_RUNS
+from lilliput.report.groups import ALL_RUNS, said_of
 from lilliput.report.pages import shared
 from lilliput.report.parts import (
     Column,
@@ -253,13 +253,34 @@ def several_sentence(found: tuple[TaskCorrelation, ...]) -> str:
     )
 
 
-def correlation_sentences(found: tuple[TaskCorrelation, ...]) -> list[str]:
-    """What the rank correlations of loss and score say, in words."""
+def correlation_sentences(
+    found: tuple[TaskCorrelation, ...], unlearned: frozenset[str]
+) -> list[str]:
+    """What the rank correlations of loss and score say, in words.
+
+    Each that is decided, the others in one sentence a group; those of groups that learned no more than token
+    frequencies are left to the table, if others are not.
+    """
     if not found:
         return ["No model was scored, so loss and score cannot be compared."]
+    told = [item for item in found if item.group not in unlearned] or list(found)
     left = beyond_chance(found)
-    sentences = [_one_correlation(*pair) for pair in zip(found, left, strict=True)]
-    return [*sentences, several_sentence(found)]
+    clear = [
+        _one_correlation(item, is_left)
+        for item, is_left in zip(found, left, strict=True)
+        if item in told and (item.result is None or item.rank.excludes(0.0))
+    ]
+    open_tasks: dict[str, list[str]] = {}
+    for item in told:
+        if item.result is not None and not item.rank.excludes(0.0):
+            open_tasks.setdefault(item.group, []).append(task_label(item.task))
+    undecided = [
+        said_of(
+            group, f"For {listed(tasks)} the data cannot tell whether loss and score go together."
+        )
+        for group, tasks in open_tasks.items()
+    ]
+    return [*clear, *undecided, several_sentence(found)]
 
 
 def _one_correlation(found: TaskCorrelation, is_left: bool) -> str:
@@ -268,8 +289,6 @@ def _one_correlation(found: TaskCorrelation, is_left: bool) -> str:
     if found.result is None:
         return f"{where}: no correlation, {found.problem}"
     rank = found.rank
-    if not rank.excludes(0.0):
-        return f"{where}: the data cannot tell whether loss and score go together, Spearman's ρ {rank.text}."
     falling = (rank.value or 0.0) < 0
     way = (
         "the lower the loss, the higher the score"
