@@ -12,7 +12,6 @@ import argparse
 import csv
 import hashlib
 import json
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -62,6 +61,14 @@ def write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def timeless(path: Path) -> list[dict[str, str]]:
+    """Rows as they stand, without the column that no second study can have the same."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            {k: v for k, v in row.items() if k != "wall_time_s"} for row in csv.DictReader(file)
+        ]
 
 
 def runs_of(measurements: list[Row]) -> list[Row]:
@@ -256,7 +263,7 @@ def main() -> None:
     gains = gains_of(read(study / "tables" / "scores.csv"))
     write(tables / "gains.csv", gains)
     write(tables / "downstream.csv", downstream_of(gains, study))
-    shutil.copy(study / "tables" / "measurements.csv", tables / "measurements.csv")
+    write(tables / "measurements.csv", timeless(study / "tables" / "measurements.csv"))
     for path in sorted(tables.iterdir()):
         print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  tables/{path.name}")
 
