@@ -89,7 +89,7 @@ def draw(runs: dict[str, Path], entropy: float, path: Path) -> None:
         tokens = [point["tokens_seen"] for point in points]
         axis.plot(tokens, [p["loss"] for p in points], color=color, marker="o", ms=2.5, label=name)
     axis.axhline(entropy, color="black", ls=":", lw=1)
-    axis.annotate("token-unigram entropy", (1, entropy), xycoords=("axes fraction", "data"), ha="right", va="bottom")  # fmt: skip
+    axis.annotate("token-unigram entropy", (0.01, entropy), xycoords=("axes fraction", "data"), va="bottom")  # fmt: skip
     axis.set(xscale="log", xlabel="tokens seen", ylabel="held-out loss, nats a predicted token")
     axis.legend(frameon=False)
     figure.savefig(path, metadata={"Date": None})
