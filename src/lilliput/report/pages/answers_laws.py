@@ -143,7 +143,7 @@ def answer_depth(evidence: Evidence) -> Answer:
         for few, many in worse
         if spread is not None and _mean(many) - _mean(few) > spread
     ]
-    beyond = "" if spread is None else f", in {len(clear)} by more than seeds differ"
+    beyond = "" if spread is None else f", in {len(clear) or 'none'} by more than seeds differ"
     sentence = (
         f"In {len(pairs) - len(worse)} of {plural(len(pairs), 'pair')} that differ in depth alone the deeper "
         f"model ended lower; in {len(worse)} it did not{beyond}. {noise}"
