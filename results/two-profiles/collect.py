@@ -15,13 +15,17 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, variance
 from typing import Any
 
+import numpy as np
 from scipy.stats import t as student
 
-from lilliput.analysis import analyse_correlation, read_table
+from lilliput.analysis import FitOptions, Table, analyse_correlation, analyse_fit, read_table
 from lilliput.analysis.escape import escape_index
+from lilliput.core.errors import InputError
+from lilliput.report.groups import groups_of
+from lilliput.report.laws import last_exponent
 
 HERE = Path(__file__).parent
 FACTOR_SHAPE = "32/64/256/4/2"
@@ -35,6 +39,13 @@ BASES = {
     f"{CORRECTED} rotary theta": f"{CORRECTED} rotary with start",
 }
 FRONTIERS = ("reference", "corrected", "corrected, tuned", "corrected, rotary with start")
+FAMILIES = tuple(f"constrained {name.replace(',', '')}" for name in FRONTIERS)
+STEPS = (
+    ("layers", "32/64/256/4/1", "32/64/256/4/2"),
+    ("embedding", "32/64/256/4/2", "64/64/256/4/2"),
+    ("hidden", "64/64/256/4/2", "64/128/512/8/2"),
+)
+RESAMPLES = 200
 TASKS = ("cola", "sst2", "blimp", "word_order", "coherence", "source")
 
 Row = dict[str, Any]
@@ -107,89 +118,123 @@ def runs_of(measurements: list[Row]) -> list[Row]:
 def factors_of(runs: list[Row]) -> list[Row]:
     """Every family at the shape of part 1, beside the one that it departs from.
 
-    The interval of a difference is Welch's, with the variance between seeds pooled over the families that stayed on
-    the plateau, and over those of which a run left it: there seeds differ far more.
+    Seeds share data order and masks, so that differences are taken seed by seed. Their variance is pooled over families
+    with learned positions, and over those with rotary ones: there seeds differ far more.
     """
-    cells: dict[str, list[Row]] = defaultdict(list)
+    cells: dict[str, dict[int, Row]] = defaultdict(dict)
     for run in runs:
         if run["shape"] == FACTOR_SHAPE:
-            cells[run["family"]].append(run)
+            cells[run["family"]][run["seed"]] = run
+    changes = {
+        family: [cell[seed]["loss"] - cells[base_of(family)][seed]["loss"] for seed in sorted(cell)]
+        for family, cell in cells.items()
+        if family != base_of(family)
+    }
     pools = {
-        left: pooled(c for c in cells.values() if has_left(c) == left) for left in (False, True)
+        kind: pooled(c for f, c in changes.items() if is_rotary(f) == kind)
+        for kind in (False, True)
     }
     rows: list[Row] = []
     for family, cell in cells.items():
-        name = base_of(family)
-        base = cells[name]
-        change = mean(r["loss"] for r in cell) - mean(r["loss"] for r in base)
-        half = half_width(pools, cell, base)
-        escaped = [r["escape_updates"] for r in cell if r["escape_updates"] != ""]
-        rows.append(
-            {
-                "family": family,
-                "beside": name if cell is not base else "",
-                "seeds": len(cell),
-                "loss": mean(r["loss"] for r in cell),
-                "below_entropy": mean(r["below_entropy"] for r in cell),
-                "difference": change if cell is not base else "",
-                "low": change - half if cell is not base else "",
-                "high": change + half if cell is not base else "",
-                "escaped": len(escaped),
-                "escape_updates": " ".join(map(str, escaped)),
-            }
-        )
+        escaped = [run["escape_updates"] for run in cell.values() if run["escape_updates"] != ""]
+        row: Row = {
+            "family": family,
+            "beside": "",
+            "seeds": len(cell),
+            "loss": mean(run["loss"] for run in cell.values()),
+            "below_entropy": mean(run["below_entropy"] for run in cell.values()),
+            "escaped": len(escaped),
+            "escape_updates": " ".join(map(str, escaped)),
+            **dict.fromkeys(("difference", "low", "high"), ""),
+        }
+        if family in changes:
+            change = mean(changes[family])
+            half = half_width(pools[is_rotary(family)], len(cell))
+            row |= {"beside": base_of(family), "difference": change}
+            row |= {"low": change - half, "high": change + half}
+        rows.append(row)
     return sorted(rows, key=lambda row: row["loss"])
 
 
 def base_of(family: str) -> str:
-    """The family that another one departs from by a single change."""
+    """The family that another one departs from; a base departs from itself."""
     return next((base for start, base in BASES.items() if family.startswith(start)), CORRECTED)
 
 
-def has_left(cell: list[Row]) -> bool:
-    """Whether a run of a family left the plateau."""
-    return any(run["escape_updates"] != "" for run in cell)
+def is_rotary(family: str) -> bool:
+    """Whether positions are rotary, the only models that leave the plateau."""
+    return "rotary" in family
 
 
-def pooled(cells: Iterable[list[Row]]) -> tuple[float, int]:
-    """The variance of the loss between seeds, and its degrees of freedom."""
-    several = [[run["loss"] for run in cell] for cell in cells if len(cell) > 1]
-    freedom = sum(len(losses) - 1 for losses in several)
-    return sum(stdev(losses) ** 2 * (len(losses) - 1) for losses in several) / freedom, freedom
+def pooled(groups: Iterable[list[float]]) -> tuple[float, int]:
+    """Variance within groups, and its degrees of freedom."""
+    several = [values for values in groups if len(values) > 1]
+    freedom = sum(len(values) - 1 for values in several)
+    return sum(variance(values) * (len(values) - 1) for values in several) / freedom, freedom
 
 
-def half_width(pools: Mapping[bool, tuple[float, int]], cell: list[Row], base: list[Row]) -> float:
-    """Half of the 95 % interval of the difference of two families' means."""
-    shares: dict[bool, float] = defaultdict(float)
-    for one in (cell, base):
-        left = has_left(one)
-        shares[left] += pools[left][0] / len(one)
-    total = sum(shares.values())
-    freedom = total**2 / sum(share**2 / pools[left][1] for left, share in shares.items())
-    return float(student.ppf(0.975, freedom)) * total**0.5
+def half_width(pool: tuple[float, int], n: int) -> float:
+    """Half of the 95 % interval of a mean of n."""
+    spread, freedom = pool
+    return float(student.ppf(0.975, freedom)) * (spread / n) ** 0.5
 
 
-def laws_of(study: Path) -> list[Row]:
-    """The law of each group's frontier under each convention, and its breaks."""
+def sizes_of(runs: list[Row]) -> list[Row]:
+    """Pairs of shapes that differ in one size, seed by seed, on each frontier; pooled as the factors are."""
+    losses: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for run in runs:
+        if run["family"] in FAMILIES:
+            losses[run["family"], run["shape"]][run["seed"]] = run["loss"]
+    changes = {
+        (family, what, small, large): [
+            losses[family, large][seed] - loss for seed, loss in losses[family, small].items()
+        ]
+        for family in FAMILIES
+        for what, small, large in STEPS
+    }
+    pools = {
+        kind: pooled(
+            values for (family, *_), values in changes.items() if is_rotary(family) == kind
+        )
+        for kind in (False, True)
+    }
     rows: list[Row] = []
-    for law in json.loads((study / "analysis" / "laws.json").read_text(encoding="utf-8")):
-        if law["group"] not in FRONTIERS:
-            continue
-        fit = law.get("fit")
-        row: Row = {"group": law["group"], "flops": law["flops"], "problem": law.get("problem", "")}
-        exponent = (fit or {}).get("parameters", {}).get("exponent", {})
-        row |= {
-            "law": fit["law"] if fit else "",
-            "points": fit["n"] if fit else "",
-            "exponent": exponent.get("value", ""),
-            "low": exponent.get("low", ""),
-            "high": exponent.get("high", ""),
-            "breaks": " ".join(f"{b['value']:.3g}" for b in fit["breaks"]) if fit else "",
-            "breaks_low": " ".join(f"{b['low']:.3g}" for b in fit["breaks"]) if fit else "",
-            "breaks_high": " ".join(f"{b['high']:.3g}" for b in fit["breaks"]) if fit else "",
-            "said": " ".join(fit["warnings"]) if fit else "",
-        }
-        rows.append(row)
+    for (family, what, small, large), values in changes.items():
+        half = half_width(pools[is_rotary(family)], len(values))
+        change = mean(values)
+        rows.append(
+            {"family": family, "larger": what, "from": small, "to": large}
+            | {"difference": change, "low": change - half, "high": change + half}
+        )
+    return rows
+
+
+def laws_of(table: Table) -> list[Row]:
+    """The law of each frontier under each convention, each chosen and tested for breaks by itself."""
+    rows: list[Row] = []
+    groups = groups_of(table)
+    for group in FRONTIERS:
+        for flops in table.starting_with("flops_"):
+            fit = analyse_fit(groups[group], flops=flops, options=FitOptions(resamples=RESAMPLES))
+            slope = last_exponent(fit)
+            floor = fit.parameters.get("offset")
+            last = int(fit.flops.argmax())
+            row: Row = {"group": group, "flops": flops, "law": fit.law, "breaks": len(fit.breaks)}
+            row |= {
+                "places": "; ".join(
+                    f"{b.value:.2g} ({b.low or 0:.2g} to {b.high or 0:.2g})" for b in fit.breaks
+                )
+            }
+            row |= {"points": fit.n, "runs": fit.facts["n_runs_on_points"]}
+            row |= {"floor": floor.value if floor else ""}
+            row |= {
+                "floor_low": floor.low if floor else "",
+                "floor_high": floor.high if floor else "",
+            }
+            row |= {"end_slope": slope.value, "slope_low": slope.low, "slope_high": slope.high}
+            row |= {"largest_flops": float(fit.flops[last]), "loss_there": float(fit.loss[last])}
+            row |= {"law_there": float(fit.curve.predict(fit.flops[last : last + 1])[0])}
+            rows.append(row | {"said": " ".join(fit.warnings)})
     return rows
 
 
@@ -213,39 +258,49 @@ def gains_of(scores: list[Row]) -> list[Row]:
     return [{key: row[key] for key in kept} for row in scores if row["start"] == "trained"]
 
 
-def downstream_of(gains: list[Row], study: Path) -> list[Row]:
-    """Each frontier's mean gain by pre-training on each task, and how loss and score go together over all runs."""
-    table = read_table(study / "tables" / "measurements.csv")
+def downstream_of(gains: list[Row], runs: list[Row]) -> list[Row]:
+    """Each frontier on each task: trained, untrained, gain, and how loss and score go together within it."""
+    loss = {run["run"]: run["loss"] for run in runs}
     rows: list[Row] = []
     for task in TASKS:
-        for family in sorted({row["family"] for row in gains}):
+        for family in FAMILIES:
             found = [row for row in gains if (row["task"], row["family"]) == (task, family)]
-            values = [row["gain"] for row in found]
-            half = float(student.ppf(0.975, len(values) - 1)) * stdev(values) / len(values) ** 0.5
+            by_shape: dict[str, list[float]] = defaultdict(list)
+            for row in found:
+                by_shape[row["shape"]].append(row["gain"])
+            means = [mean(values) for values in by_shape.values()]
+            half = half_width((variance(means), len(means) - 1), len(means))
+            above = [row for row in found if row["gain_low"] > 0 and row["low"] > row["chance"]]
             rows.append(
                 {
                     "task": task,
-                    "what": f"mean gain, {family}",
-                    "runs": len(values),
-                    "value": mean(values),
-                    "low": mean(values) - half,
-                    "high": mean(values) + half,
+                    "family": family,
+                    "runs": len(found),
+                    "chance": mean(row["chance"] for row in found),
+                    "untrained": mean(row["baseline"] for row in found),
+                    "trained": mean(row["value"] for row in found),
+                    "gain": mean(means),
+                    "gain_low": mean(means) - half,
+                    "gain_high": mean(means) + half,
                     "runs_with_gain": sum(row["gain_low"] > 0 for row in found),
+                    "and_above_chance": len(above),
+                    **rank_of([(loss[row["run"]], row["value"]) for row in found]),
                 }
             )
-        found = analyse_correlation(table, x="loss", y=f"score_{task}").spearman
-        rows.append(
-            {
-                "task": task,
-                "what": "Spearman's coefficient of loss and score, all runs",
-                "runs": found.n,
-                "value": found.value,
-                "low": "" if found.low is None else found.low,
-                "high": "" if found.high is None else found.high,
-                "runs_with_gain": "",
-            }
-        )
     return rows
+
+
+def rank_of(pairs: list[tuple[float, float]]) -> Row:
+    """Spearman's coefficient of loss and score with its interval over runs; empty where scores do not vary."""
+    losses, scores = np.array(pairs).T
+    names = np.array([str(place) for place in range(len(pairs))])
+    columns = {"run": names, "loss": losses, "score": scores}
+    table = Table("runs", columns, np.arange(len(pairs)))
+    try:
+        found = analyse_correlation(table, x="loss", y="score").spearman
+    except InputError:
+        return {"rho": "", "rho_low": "", "rho_high": ""}
+    return {"rho": found.value, "rho_low": found.low, "rho_high": found.high}
 
 
 def main() -> None:
@@ -258,11 +313,12 @@ def main() -> None:
     runs = runs_of(measurements)
     write(tables / "runs.csv", runs)
     write(tables / "factors.csv", factors_of(runs))
-    write(tables / "laws.csv", laws_of(study))
+    write(tables / "sizes.csv", sizes_of(runs))
+    write(tables / "laws.csv", laws_of(read_table(study / "tables" / "measurements.csv")))
     write(tables / "costs.csv", costs_of(study))
     gains = gains_of(read(study / "tables" / "scores.csv"))
     write(tables / "gains.csv", gains)
-    write(tables / "downstream.csv", downstream_of(gains, study))
+    write(tables / "downstream.csv", downstream_of(gains, runs))
     write(tables / "measurements.csv", timeless(study / "tables" / "measurements.csv"))
     for path in sorted(tables.iterdir()):
         print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  tables/{path.name}")
