@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,11 @@ from lilliput.report.groups import (
     groups_of_one_size,
     scaling_groups,
 )
-from lilliput.report.pages.downstream import tasks_of, whole_scores
+from lilliput.report.pages.downstream import gain_sentence, tasks_of, whole_scores
 from lilliput.report.parts import Page
+from lilliput.report.quantities import Quantity
 from lilliput.report.runs import Run
+from lilliput.report.scores import TaskScore
 
 PARTS = [f"paradigm_{number}" for number in range(5)]
 
@@ -66,6 +69,20 @@ def test_the_parts_are_counted_and_stay_in_the_figures(paired: Evidence):
     (tasks,) = [control.options for control in page.controls if control.name == "task"]
     assert [option.value for option in tasks][4:] == PARTS
     assert set(PARTS) < set(page.tables["scores"].columns["task"])
+
+
+def test_a_gain_over_a_poor_start_is_told_apart():
+    score = TaskScore(
+        "run", "sst2", "trained", "accuracy", Quantity(0.57, 0.5, 0.64, 119, "examples"), 2,
+        Quantity(0.17, 0.04, 0.3, 119, "examples"), 0.6, "",
+    )  # fmt: skip
+    assert (score.shows_gain, score.is_learned) == (True, False)
+    said = gain_sentence((score,), "sst2")
+    assert said.endswith("with the whole interval: the gain is over a poor start.")
+    good = replace(score, chance=0.4)
+    assert good.is_learned
+    assert "poor start" not in gain_sentence((good,), "sst2")
+    assert "1 of these scores is not above" in gain_sentence((score, good), "sst2")
 
 
 def test_a_factor_tried_at_one_size_has_no_law(tmp_path: Path):

@@ -48,6 +48,12 @@ class TaskScore:
         """Whether the gain's interval lies above zero."""
         return self.gain is not None and self.gain.low is not None and self.gain.low > 0
 
+    @property
+    def is_learned(self) -> bool:
+        """Whether it is a gain to a score beyond the most frequent label's: a poor start alone makes a gain too."""
+        low = self.value.low
+        return self.shows_gain and (self.chance is None or (low is not None and low > self.chance))
+
 
 def read_scores(folder: Path, means: Mapping[str, str] | None = None) -> tuple[TaskScore, ...]:
     """All scores below `evaluations/`, by run and task.

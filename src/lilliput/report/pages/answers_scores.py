@@ -42,7 +42,7 @@ def answer_gain(evidence: Evidence) -> Answer:
             "downstream",
         )
     sentences = gain_sentences(evidence.scores)
-    clear = [s for s in gains if s.shows_gain]
+    clear = [s for s in gains if s.is_learned]
     harmed = [s for s in gains if s.gain and s.gain.high is not None and s.gain.high < 0]
     verdict: Verdict = "yes" if clear else "no" if len(harmed) == len(gains) else "unclear"
     return Answer(
@@ -57,13 +57,13 @@ def _smallest(evidence: Evidence) -> str:
     clear = [
         s
         for s in whole_scores(evidence.scores)
-        if s.shows_gain and math.isfinite(size.get(s.run, math.inf))
+        if s.is_learned and math.isfinite(size.get(s.run, math.inf))
     ]
     if not clear:
         return ""
     least = min(clear, key=lambda s: size[s.run])
     return (
-        f"The smallest model with a clear gain has {format_count(size[least.run])} parameters: "
+        f"The smallest model with a clear gain, to above the most frequent label, has {format_count(size[least.run])} parameters: "
         f"{task_label(least.task)}, {least.gain.text if least.gain else ''}."
     )
 
@@ -179,6 +179,6 @@ def _first_gain(evidence: Evidence, language: str) -> float | None:
     sizes = [
         size
         for s in whole_scores(evidence.scores)
-        if s.shows_gain and (size := members.get(s.run)) is not None
+        if s.is_learned and (size := members.get(s.run)) is not None
     ]
     return min(sizes) if sizes else None

@@ -125,8 +125,21 @@ def gain_sentence(scores: tuple[TaskScore, ...], task: str) -> str:
     assert best.gain is not None
     return (
         f"{name}: pre-training helps beyond its interval in {len(clear)} of {models} ({basis}); "
-        f"the largest gain is {best.gain.text}."
+        f"the largest gain is {best.gain.text}.{_beyond_chance(clear)}"
     )
+
+
+def _beyond_chance(clear: Sequence[TaskScore]) -> str:
+    """How many of the scores that gained are not above the most frequent label's, in words."""
+    poor = sum(not score.is_learned for score in clear)
+    if not poor:
+        return ""
+    which = (
+        "That score is"
+        if len(clear) == 1
+        else f"{poor} of these scores {'is' if poor == 1 else 'are'}"
+    )
+    return f" {which} not above the most frequent label's with the whole interval: the gain is over a poor start."
 
 
 def _scores_data(evidence: Evidence) -> DataTable:
