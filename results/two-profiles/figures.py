@@ -1,4 +1,4 @@
-"""The two figures of the account, from its tables.
+"""The figures of the account, from its tables and the paper's.
 
 python results/two-profiles/figures.py        # needs the extra `paper`
 """
@@ -13,6 +13,9 @@ import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
+
+from lilliput.analysis import frontier as published
+from lilliput.analysis import load_table
 
 HERE = Path(__file__).parent
 EXECUTED = "flops_executed_masked"
@@ -67,6 +70,23 @@ def draw_frontiers(axes: Any) -> None:
     axes.legend(frameon=False)
 
 
+def draw_beside_the_paper(figure: Any) -> None:
+    """The frontiers under the authors' formula, over the paper's own 42 runs, whose loss its pads dilute."""
+    ours, papers = figure.subplots(2, 1, sharex=True)
+    measurements = read("measurements")
+    for family, (color, marker, label) in FRONTIERS.items():
+        rows = [r for r in measurements if r["family"] == family and int(float(r["step"])) > 0]
+        best = frontier([(float(r["flops_reference"]), float(r["loss"])) for r in rows])
+        ours.plot(*zip(*best, strict=True), color=color, marker=marker, markersize=3, label=label)
+    ours.set(ylabel="held-out loss, nats", ylim=(5, 7.6), title="here")
+    ours.legend(frameon=False)
+    points = published(load_table("paper")).points
+    papers.plot([p.flops for p in points], [p.loss for p in points], "k.-", linewidth=1)
+    papers.axvline(2.2e15, color="black", linestyle=":", linewidth=1)
+    papers.annotate("published break", (2.2e15, 3.9), xytext=(4, 0), textcoords="offset points")
+    papers.set(xscale="log", xlabel="FLOPs by the authors' formula", ylabel="loss, diluted by pads", title="arXiv 2305.17266, 42 runs")  # fmt: skip
+
+
 def draw_factors(axes: Any) -> None:
     """What each change does, in nats, with its interval, in groups by what is changed; to the left is better."""
     rows = [row for row in read("factors") if row["difference"]]
@@ -91,7 +111,14 @@ def main() -> None:
     ):
         figure, axes = plt.subplots(figsize=size, layout="constrained")
         draw(axes)
-        figure.savefig(HERE / f"{name}.svg", metadata={"Date": None})
+        save(figure, name)
+    figure = plt.figure(figsize=(7.2, 5.4), layout="constrained")
+    draw_beside_the_paper(figure)
+    save(figure, "beside_the_paper")
+
+
+def save(figure: Any, name: str) -> None:
+    figure.savefig(HERE / f"{name}.svg", metadata={"Date": None})
 
 
 if __name__ == "__main__":
