@@ -363,7 +363,12 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--side", choices=SIDES, default=None, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", dest="as_json")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if min(options.updates, options.our_updates) < 2:
+        parser.error(
+            "--updates and --our-updates must be 2 or more: the first update is not counted"
+        )
+    return options
 
 
 def main() -> None:
