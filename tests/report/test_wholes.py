@@ -78,7 +78,7 @@ def test_a_gain_over_a_poor_start_is_told_apart():
     )  # fmt: skip
     assert (score.shows_gain, score.is_learned) == (True, False)
     said = gain_sentence((score,), "sst2")
-    assert said.endswith("with the whole interval: the gain is over a poor start.")
+    assert said.endswith("with the whole interval: the gain may be over a poor start alone.")
     good = replace(score, chance=0.4)
     assert good.is_learned
     assert "poor start" not in gain_sentence((good,), "sst2")

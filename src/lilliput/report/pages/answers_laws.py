@@ -145,7 +145,7 @@ def answer_depth(evidence: Evidence) -> Answer:
     ]
     beyond = "" if spread is None else f", in {len(clear) or 'none'} by more than seeds differ"
     sentence = (
-        f"In {len(pairs) - len(worse)} of {plural(len(pairs), 'pair')} that differ in depth alone the deeper "
+        f"In {len(pairs) - len(worse)} of {plural(len(pairs), 'pair')} of shapes alike but for depth the deeper "
         f"model ended lower; in {len(worse)} it did not{beyond}. {noise}"
     )
     verdict: Verdict = "no" if clear else "unclear" if worse or spread is None else "yes"

@@ -139,7 +139,7 @@ def _beyond_chance(clear: Sequence[TaskScore]) -> str:
         if len(clear) == 1
         else f"{poor} of these scores {'is' if poor == 1 else 'are'}"
     )
-    return f" {which} not above the most frequent label's with the whole interval: the gain is over a poor start."
+    return f" {which} not above the most frequent label's with the whole interval: the gain may be over a poor start alone."
 
 
 def _scores_data(evidence: Evidence) -> DataTable:
