@@ -153,7 +153,11 @@ def ray(folder: Path, given: argparse.Namespace) -> None:
     from lilliput.study import load_recipe, run_study
 
     ray_library.init(
-        num_cpus=2, object_store_memory=80_000_000, include_dashboard=False, log_to_driver=False
+        address="local",
+        num_cpus=2,
+        object_store_memory=80_000_000,
+        include_dashboard=False,
+        log_to_driver=False,
     )
     recipe = load_recipe(
         str(write_recipe(folder, runs=given.runs or 12, steps=given.steps or 300)), ONE_BY_ONE

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -25,7 +27,7 @@ def cluster() -> Generator[Any]:
     ray = pytest.importorskip("ray")
     handler = signal.getsignal(signal.SIGTERM)
     ray.init(
-        num_cpus=2, num_gpus=1, object_store_memory=STORE_BYTES, include_dashboard=False,
+        address="local", num_cpus=2, num_gpus=1, object_store_memory=STORE_BYTES, include_dashboard=False,
         log_to_driver=False, logging_level="ERROR",
     )  # fmt: skip
     signal.signal(signal.SIGTERM, handler)
@@ -102,6 +104,19 @@ def test_an_interrupt_lets_workers_save_and_waits_for_none(cluster: Any, tmp_pat
     saved = {path.name.removeprefix("saved-") for path in tmp_path.glob("saved-*")}
     assert len(saved) == 2
     assert sorted(RayExecutor().map(square, [5])) == [(0, 25)]  # The cluster is as it was.
+
+
+def test_a_local_cluster_is_started_beside_one_that_the_machine_has(cluster: Any) -> None:
+    code = "from lilliput.core.executors.ray import RayExecutor as R\nwith R(workers=1) as w: print(w.workers)"
+    there = {"RAY_ADDRESS": cluster.get_runtime_context().gcs_address}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | there,
+    )
+    assert done.stdout == "1\n", done.stderr[-2000:]
 
 
 def test_a_cluster_that_is_not_there_is_named(cluster: Any) -> None:

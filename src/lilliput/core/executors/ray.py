@@ -92,8 +92,12 @@ class RayExecutor(ClosingExecutor):
         """Start a cluster on this machine; Ray waits half a minute for its parts, which a busy machine may need twice."""
         for last in (False, True):
             try:
+                # "local": without it Ray joins whatever cluster the machine has seen last.
                 self._init(
-                    num_cpus=cpus, object_store_memory=_OBJECT_STORE_BYTES, include_dashboard=False
+                    address="local",
+                    num_cpus=cpus,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    include_dashboard=False,
                 )
             except Exception as error:  # Ray raises bare exceptions here.
                 self._ray.shutdown()
