@@ -74,6 +74,17 @@ def recorded_recipe(layout: StudyLayout) -> Recipe | None:
     return parse_settings(Recipe, read_json(layout.recipe), where=str(layout.recipe))
 
 
+def growth_in(layout: StudyLayout, recipe: Recipe) -> Growth | None:
+    """What `recipe` adds to the study in the folder; None where it is this very study, or there is none.
+
+    Raises:
+        OccupiedFolderError: It changes or drops something that is there.
+    """
+    same = folder_holds(layout.root) == study_identity(recipe)
+    before = None if same else recorded_recipe(layout)
+    return None if before is None else growth_of(layout.root, before, recipe)
+
+
 def growth_of(out: Path, before: Recipe, after: Recipe) -> Growth:
     """What `after` adds to the study that `before` made in `out`.
 

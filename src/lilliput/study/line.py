@@ -14,7 +14,6 @@ from lilliput.core.artefacts import (
     Build,
     building,
     claim_folder,
-    folder_holds,
     reclaim_folder,
 )
 from lilliput.core.errors import OccupiedFolderError, RunsFailedError
@@ -28,8 +27,7 @@ from lilliput.study.growth import (
     STUDY_KIND,
     STUDY_SCHEMA,
     Growth,
-    growth_of,
-    recorded_recipe,
+    growth_in,
     study_identity,
     study_settings,
 )
@@ -156,12 +154,10 @@ def _building_study(recipe: Recipe, layout: StudyLayout, reporter: Reporter) -> 
 
 def _admit(recipe: Recipe, layout: StudyLayout, identity: str) -> Growth | None:
     """What the recipe adds to the study in the folder; None where it is this very study, or a new one."""
-    out = layout.root
-    before = None if folder_holds(out) == identity else recorded_recipe(layout)
-    if before is None:
-        claim_folder(out, identity, STUDY_KIND)
-        return None
-    return growth_of(out, before, recipe)
+    growth = growth_in(layout, recipe)
+    if growth is None:
+        claim_folder(layout.root, identity, STUDY_KIND)
+    return growth
 
 
 def _raise_failures(failures: Sequence[tuple[str, str]], report: Path | None, command: str) -> None:

@@ -13,7 +13,7 @@ from lilliput.core.progress import SILENT, Reporter
 from lilliput.study.estimates import RunEstimate, estimate_runs
 from lilliput.study.expand import planned_runs
 from lilliput.study.foretell import Estimate, foretell_disk, foretell_memory
-from lilliput.study.growth import growth_of, recorded_recipe
+from lilliput.study.growth import growth_in
 from lilliput.study.hours import foretell_hours, measure_or_recall
 from lilliput.study.layout import StudyLayout
 from lilliput.study.packing import Packing, pack_runs
@@ -99,9 +99,7 @@ def plan_study(
         OccupiedFolderError: Another recipe's study lies in `out`, which this one would change or drop.
     """
     layout = StudyLayout(out)
-    before = recorded_recipe(layout)
-    if before is not None:
-        growth_of(out, before, recipe)
+    growth_in(layout, recipe)
     search_runs = _search_runs(recipe, layout)
     recipe = with_found_rates(recipe, layout)
     estimates = estimate_runs(recipe, layout)

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lilliput.core.artefacts import folder_holds, is_artefact
+from lilliput.core.artefacts import is_artefact
 from lilliput.core.errors import OccupiedFolderError
 from lilliput.study.expand import planned_runs
-from lilliput.study.growth import growth_of, recorded_recipe, study_identity
+from lilliput.study.growth import growth_in, recorded_recipe
 from lilliput.study.layout import SearchLayout, StudyLayout
 from lilliput.study.plan import StudyPlan, plan_study
 from lilliput.study.recipe import Recipe
@@ -56,11 +56,11 @@ def read_standing(recipe: Recipe, out: Path) -> Standing:
     layout = StudyLayout(out)
     differs = adds = ""
     before = recorded_recipe(layout)
-    if before is not None and folder_holds(out) != study_identity(recipe):
-        try:
-            adds = growth_of(out, before, recipe).additions()
-        except OccupiedFolderError as error:
-            differs, recipe = error.got, before
+    try:
+        growth = growth_in(layout, recipe)
+        adds = growth.additions() if growth else ""
+    except OccupiedFolderError as error:
+        differs, recipe = error.got, before or recipe
     plan = plan_study(recipe, out)
     stage, parts = _stage(recipe, layout, plan) if before else ("", ())
     return Standing(
