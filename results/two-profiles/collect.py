@@ -130,10 +130,7 @@ def factors_of(runs: list[Row]) -> list[Row]:
         for family, cell in cells.items()
         if family != base_of(family)
     }
-    pools = {
-        kind: pooled(c for f, c in changes.items() if is_rotary(f) == kind)
-        for kind in (False, True)
-    }
+    pools = pools_of(changes.items())
     rows: list[Row] = []
     for family, cell in cells.items():
         escaped = [run["escape_updates"] for run in cell.values() if run["escape_updates"] != ""]
@@ -166,6 +163,14 @@ def is_rotary(family: str) -> bool:
     return "rotary" in family
 
 
+def pools_of(changes: Iterable[tuple[str, list[float]]]) -> dict[bool, tuple[float, int]]:
+    """The pooled variance of families with learned positions, and of those with rotary ones."""
+    groups: dict[bool, list[list[float]]] = defaultdict(list)
+    for family, values in changes:
+        groups[is_rotary(family)].append(values)
+    return {kind: pooled(several) for kind, several in groups.items()}
+
+
 def pooled(groups: Iterable[list[float]]) -> tuple[float, int]:
     """Variance within groups, and its degrees of freedom."""
     several = [values for values in groups if len(values) > 1]
@@ -192,12 +197,7 @@ def sizes_of(runs: list[Row]) -> list[Row]:
         for family in FAMILIES
         for what, small, large in STEPS
     }
-    pools = {
-        kind: pooled(
-            values for (family, *_), values in changes.items() if is_rotary(family) == kind
-        )
-        for kind in (False, True)
-    }
+    pools = pools_of((family, values) for (family, *_), values in changes.items())
     rows: list[Row] = []
     for (family, what, small, large), values in changes.items():
         half = half_width(pools[is_rotary(family)], len(values))

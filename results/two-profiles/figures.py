@@ -41,10 +41,10 @@ def read(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def frontier(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def frontier(rows: list[dict[str, str]], flops: str) -> list[tuple[float, float]]:
     """The lowest loss so far, at each cost where it falls."""
     kept: list[tuple[float, float]] = []
-    for cost, loss in sorted(points):
+    for cost, loss in sorted((float(row[flops]), float(row["loss"])) for row in rows):
         if not kept or loss < kept[-1][1]:
             kept.append((cost, loss))
     return kept
@@ -54,14 +54,11 @@ def draw_frontiers(axes: Any) -> None:
     """Held-out loss against executed operations; every run a line, the frontier a strong one."""
     measurements = read("measurements")
     for family, (color, marker, label) in FRONTIERS.items():
-        rows = [
-            row for row in measurements if row["family"] == family and int(float(row["step"])) > 0
-        ]
-        runs = {row["run"] for row in rows}
-        for run in runs:
+        rows = [row for row in measurements if row["family"] == family]
+        for run in dict.fromkeys(row["run"] for row in rows):
             line = sorted((float(r[EXECUTED]), float(r["loss"])) for r in rows if r["run"] == run)
             axes.plot(*zip(*line, strict=True), color=color, alpha=0.18, linewidth=0.8)
-        best = frontier([(float(r[EXECUTED]), float(r["loss"])) for r in rows])
+        best = frontier(rows, EXECUTED)
         axes.plot(*zip(*best, strict=True), color=color, marker=marker, markersize=3.5, label=label)
     axes.axhline(
         float(measurements[0]["unigram_entropy"]), color="black", linestyle=":", linewidth=1
@@ -75,8 +72,8 @@ def draw_beside_the_paper(figure: Any) -> None:
     ours, papers = figure.subplots(2, 1, sharex=True)
     measurements = read("measurements")
     for family, (color, marker, label) in FRONTIERS.items():
-        rows = [r for r in measurements if r["family"] == family and int(float(r["step"])) > 0]
-        best = frontier([(float(r["flops_reference"]), float(r["loss"])) for r in rows])
+        rows = [row for row in measurements if row["family"] == family]
+        best = frontier(rows, "flops_reference")
         ours.plot(*zip(*best, strict=True), color=color, marker=marker, markersize=3, label=label)
     ours.set(ylabel="held-out loss, nats", ylim=(5, 7.6), title="here")
     ours.legend(frameon=False)

@@ -48,7 +48,7 @@ def collected() -> ModuleType:
     return module
 
 
-def test_the_factors_of_two_profiles_follow_from_its_runs(tmp_path: Path):
+def test_the_factors_of_two_profiles_follow_from_its_runs():
     collect, tables = collected(), RESULTS / "two-profiles" / "tables"
     again = collect.factors_of(collect.read(tables / "runs.csv"))
     kept = collect.read(tables / "factors.csv")
