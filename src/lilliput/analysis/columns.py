@@ -46,8 +46,8 @@ def choose_loss(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
         InputError: The one asked for, or any at all, is missing.
     """
     if asked is not None:
-        flag = "loss_reference_imputed"
-        present = [name for name in table.starting_with("loss") if name != flag]
+        named = table.starting_with("loss")
+        present = [name for name in named if table.columns[name].dtype != np.bool_]  # No flags.
         return _asked_for(table, asked, "loss_", "loss", present), ()
     if "loss" in table and not bool(np.isnan(table.number("loss")).all()):
         return "loss", ()

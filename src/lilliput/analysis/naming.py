@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lilliput.core.wording import plural
+
 LAW_NAMES = {
     "power": "power law",
     "power_offset": "power law above a floor",
@@ -14,4 +16,4 @@ LAW_NAMES = {
 def law_label(law: str, n_breaks: int) -> str:
     """A law in words, with its number of breaks."""
     name = LAW_NAMES.get(law, law)
-    return f"{name} ({n_breaks} break{'s' if n_breaks > 1 else ''})" if n_breaks else name
+    return f"{name} ({plural(n_breaks, 'break')})" if n_breaks else name

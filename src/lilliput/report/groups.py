@@ -44,7 +44,8 @@ def _n_sizes(table: Table) -> int:
 
 def groups_of_one_size(table: Table) -> list[str]:
     """Names of the groups that `scaling_groups` leaves out."""
-    return [name for name in groups_of(table) if name not in scaling_groups(table)]
+    kept = scaling_groups(table)
+    return [name for name in groups_of(table) if name not in kept]
 
 
 def group_names(runs: Sequence[Run]) -> dict[str, str]:

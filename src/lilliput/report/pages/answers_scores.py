@@ -72,10 +72,9 @@ def answer_correlation(found: tuple[TaskCorrelation, ...], unlearned: frozenset[
     """Does loss foretell scores? Not by groups that learned no more than token frequencies."""
     question = "Does a lower loss foretell better downstream scores?"
     paper = "Perplexity and downstream score were strongly correlated."
+    sentences = correlation_sentences(found, unlearned)
     if not found:
-        return Answer(
-            question, "absent", correlation_sentences(found, unlearned), paper, "downstream"
-        )
+        return Answer(question, "absent", sentences, paper, "downstream")
     clear = [
         item
         for item, is_left in zip(found, beyond_chance(found), strict=True)
@@ -83,7 +82,6 @@ def answer_correlation(found: tuple[TaskCorrelation, ...], unlearned: frozenset[
     ]
     text = "Yes, in part" if clear and len(clear) < len(found) else ""
     remarks = unlearned_sentences((item.group for item in found), unlearned, _NO_FORETELLING)
-    sentences = correlation_sentences(found, unlearned)
     verdict: Verdict = "yes" if clear else "unclear"
     return Answer(question, verdict, [*remarks, *sentences], paper, "downstream", text)
 

@@ -276,16 +276,15 @@ def correlation_sentences(
     """
     if not found:
         return ["No model was scored, so loss and score cannot be compared."]
-    told = [item for item in found if item.group not in unlearned] or list(found)
-    left = beyond_chance(found)
-    clear = [
-        _one_correlation(item, is_left)
-        for item, is_left in zip(found, left, strict=True)
-        if item in told and (item.result is None or item.rank.excludes(0.0))
-    ]
+    any_learned = any(item.group not in unlearned for item in found)
+    clear: list[str] = []
     open_tasks: dict[str, list[str]] = {}
-    for item in told:
-        if item.result is not None and not item.rank.excludes(0.0):
+    for item, is_left in zip(found, beyond_chance(found), strict=True):
+        if any_learned and item.group in unlearned:
+            continue
+        if item.result is None or item.rank.excludes(0.0):
+            clear.append(_one_correlation(item, is_left))
+        else:
             open_tasks.setdefault(item.group, []).append(task_label(item.task))
     undecided = [
         said_of(
