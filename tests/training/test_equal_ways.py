@@ -13,7 +13,7 @@ from lilliput.models import build_model
 from lilliput.training.batches import make_batch
 from lilliput.training.book import Branching
 from lilliput.training.data import load_data
-from lilliput.training.engine import Engine, weighted_loss
+from lilliput.training.engine import Engine, add_gradients
 from lilliput.training.loop import TrainingLoop
 from lilliput.training.masking import MaskKey
 from lilliput.training.optimizer import FlatAdamW
@@ -118,8 +118,7 @@ def test_the_flat_optimizer_is_adamw(make_config, tokens, decay_all):
         flat.zero_grad()
         adamw.zero_grad(set_to_none=False)
         for model in (ours, stock):
-            for micro in batch.micro_batches:
-                weighted_loss(model, micro, PLAN).backward()
+            add_gradients(model, batch.micro_batches, PLAN)
         flat.clip(0.5)
         torch.nn.utils.clip_grad_norm_(stock.parameters(), 0.5)
         flat.set_learning_rate(1e-2)

@@ -24,9 +24,9 @@ from lilliput.training.data import load_data
 from lilliput.training.engine import Engine
 from lilliput.training.fleet import FleetMember, fleet_key, group_fleets, train_fleet
 from lilliput.training.fleet.batches import stacked_batch
-from lilliput.training.fleet.loss import batched_gradients, stacked_cross_entropy
+from lilliput.training.fleet.loss import BatchedHeads, HeadsInTurn
 from lilliput.training.fleet.stack import Stack
-from lilliput.training.loss import fused_cross_entropy, loss_and_gradients
+from lilliput.training.loss import VocabularyHead
 from lilliput.training.plan import ExecutionPlan
 from lilliput.training.weights import build_run_model
 
@@ -364,26 +364,30 @@ def head_inputs(members: int, rows: int, width: int, vocab: int):
     )
 
 
-def test_stacked_heads_give_each_heads_bits(monkeypatch):
+def gradients_of(head, z, w, b, targets, row_weights, *counts):
+    """Loss and gradients of one head, or of stacked ones."""
+    buffers = torch.zeros_like(w), None if b is None else torch.zeros_like(b)
+    made = head.add_gradients(z, targets, row_weights, *counts, *buffers)
+    return [x for x in (*made, *buffers) if x is not None]
+
+
+def test_stacked_heads_give_each_heads_bits():
     z, w, b, targets, row_weights = head_inputs(3, 9, 8, 40)
     counts = (9, 4, 0)
     for member, count in enumerate(counts):
         row_weights[member, count:] = 0.0
-    leaves = [t.clone().requires_grad_() for t in (z, w, b)]
-    losses = stacked_cross_entropy(*leaves, targets, row_weights, counts)
-    (losses * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
-    for member, count in enumerate(counts):
-        alone = [t[member].clone().requires_grad_() for t in (z, w, b)]
-        loss = fused_cross_entropy(
-            alone[0][:count], alone[1], alone[2], targets[member, :count],
-            row_weights[member, :count],
-        )  # fmt: skip
-        (loss * (member + 1.0)).backward()
-        assert losses[member] == loss
-        for stacked, single in zip(leaves, alone, strict=True):
-            expected = torch.zeros_like(single) if single.grad is None else single.grad
-            assert stacked.grad is not None
-            assert torch.equal(stacked.grad[member], expected)
+    heads = HeadsInTurn(w, b, torch.float32)
+    stacked = gradients_of(heads, z, w, b, targets, row_weights, counts)
+    for k, count in enumerate(counts):
+        head = VocabularyHead(w[k], b[k], torch.float32)
+        loss, grad_z, *others = gradients_of(
+            head, z[k, :count], w[k], b[k], targets[k, :count], row_weights[k, :count]
+        )
+        spare = torch.zeros(9 - count, 8)
+        for ours, expected in zip(
+            stacked, (loss, torch.cat([grad_z, spare]), *others), strict=True
+        ):
+            assert torch.equal(ours[k], expected)
 
 
 @pytest.mark.parametrize("with_bias", [True, False])
@@ -392,11 +396,12 @@ def test_batched_heads_equal_the_single_ones(monkeypatch, with_bias, chunk_bytes
     """What a GPU computes, computed here."""
     monkeypatch.setattr("lilliput.training.fleet.loss.CHUNK_BYTES_GPU", chunk_bytes)
     z, w, b, targets, row_weights = head_inputs(3, 40, 8, 50)
-    batched = batched_gradients(z, w, b if with_bias else None, targets, row_weights)
-    for member in range(3):
-        bias = b[member] if with_bias else None
-        single = loss_and_gradients(
-            z[member], w[member], bias, targets[member], row_weights[member]
-        )
+    b = b if with_bias else None
+    heads = BatchedHeads(w, b, torch.float32)
+    batched = gradients_of(heads, z, w, b, targets, row_weights, (40, 40, 40))
+    for k in range(3):
+        bias = None if b is None else b[k]
+        head = VocabularyHead(w[k], bias, torch.float32)
+        single = gradients_of(head, z[k], w[k], bias, targets[k], row_weights[k])
         for ours, expected in zip(batched, single, strict=True):
-            torch.testing.assert_close(ours[member], expected, rtol=2e-5, atol=2e-5)
+            torch.testing.assert_close(ours[k], expected, rtol=2e-5, atol=2e-5)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lilliput.training import loss as loss_module
-from lilliput.training.loss import fused_cross_entropy, plain_cross_entropy, token_losses
+from lilliput.training.loss import VocabularyHead, plain_cross_entropy, token_losses
 
 
 def problem(rows, vocab, width, *, scale=1.0, seed=0, with_bias=True, dtype=torch.float32):
@@ -21,14 +21,20 @@ def problem(rows, vocab, width, *, scale=1.0, seed=0, with_bias=True, dtype=torc
     return z.requires_grad_(), weight, bias, targets, weights
 
 
-def both(*arguments):
-    """Loss and gradients by each way."""
+def fused(z, weight, bias, targets, weights):
+    """Loss and gradients by z, decoder and bias, from the head's one pass."""
+    head = VocabularyHead(weight.detach(), None if bias is None else bias.detach(), z.dtype)
+    grad_weight = torch.zeros_like(weight)
+    grad_bias = None if bias is None else torch.zeros_like(bias)
+    loss, grad_z = head.add_gradients(z.detach(), targets, weights, grad_weight, grad_bias)
+    return tuple(x for x in (loss, grad_z, grad_weight, grad_bias) if x is not None)
+
+
+def plain(*arguments):
+    """The same by the textbook and autograd."""
+    loss = plain_cross_entropy(*arguments)
     leaves = [x for x in arguments[:3] if x is not None]
-    results = []
-    for function in (plain_cross_entropy, fused_cross_entropy):
-        value = function(*arguments)
-        results.append((value.detach(), *torch.autograd.grad(value, leaves)))
-    return results
+    return loss.detach(), *torch.autograd.grad(loss, leaves)
 
 
 @given(
@@ -36,8 +42,8 @@ def both(*arguments):
 )
 @settings(deadline=None, max_examples=40)
 def test_loss_and_gradients_equal_the_textbook_ones(rows, vocab, width, with_bias, seed):
-    plain, fused = both(*problem(rows, vocab, width, seed=seed, with_bias=with_bias))
-    for expected, got in zip(plain, fused, strict=True):
+    arguments = problem(rows, vocab, width, seed=seed, with_bias=with_bias)
+    for expected, got in zip(plain(*arguments), fused(*arguments), strict=True):
         # Sums of up to 300 terms of size 1 in float32 (eps 6e-8): 2e-6 relative leaves a margin of 2.
         torch.testing.assert_close(got, expected, rtol=2e-6, atol=2e-6)
 
@@ -46,8 +52,8 @@ def test_loss_and_gradients_equal_the_textbook_ones(rows, vocab, width, with_bia
 def test_chunks_and_extreme_logits_change_nothing(scale, monkeypatch):
     monkeypatch.setattr(loss_module, "_CHUNK_BYTES_CPU", 16 * 600 * 4)
     monkeypatch.setattr(loss_module, "_TILE_BYTES_CPU", 16 * 256 * 4)
-    plain, fused = both(*problem(100, 600, 24, scale=scale))
-    for expected, got in zip(plain, fused, strict=True):
+    arguments = problem(100, 600, 24, scale=scale)
+    for expected, got in zip(plain(*arguments), fused(*arguments), strict=True):
         # Logits reach 60 * 5 * sqrt(24): absolute error is float32's spacing at 1500, about 1e-4.
         torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6 * max(1.0, scale * 5))
 
@@ -59,18 +65,17 @@ def test_a_bound_far_above_the_true_maximum_falls_back_to_it():
         -5.0 - torch.rand(50, 16, generator=torch.Generator().manual_seed(0))
     ).requires_grad_()
     targets, weights = torch.arange(5), torch.full((5,), 0.2)
-    plain, fused = both(z, weight, None, targets, weights)
-    for expected, got in zip(plain, fused, strict=True):
+    arguments = (z, weight, None, targets, weights)
+    for expected, got in zip(plain(*arguments), fused(*arguments), strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_half_precision_agrees_to_its_rounding():
     z, weight, bias, targets, weights = problem(64, 300, 32, scale=0.3)
     expected = plain_cross_entropy(z, weight, bias, targets, weights)
-    got = fused_cross_entropy(z.bfloat16(), weight, bias, targets, weights)
+    got, _, *grads = fused(z.bfloat16(), weight, bias, targets, weights)
     # bfloat16 keeps 8 bits: logits of size 5 are off by up to 0.02 each, averaged over rows.
     torch.testing.assert_close(got, expected, rtol=1e-2, atol=0.0)
-    grads = torch.autograd.grad(got, [weight, bias])
     assert [g.dtype for g in grads] == [torch.float32, torch.float32]
 
 
@@ -82,17 +87,26 @@ def test_token_losses_are_the_terms_of_the_sum():
     assert not losses.requires_grad
 
 
-def test_gradients_scale_with_what_comes_from_above():
-    arguments = problem(20, 50, 8)
-    one = torch.autograd.grad(fused_cross_entropy(*arguments), arguments[:3])
-    three = torch.autograd.grad(3 * fused_cross_entropy(*arguments), arguments[:3])
-    for a, b in zip(one, three, strict=True):
-        torch.testing.assert_close(3 * a, b)
+def test_the_gradients_of_two_halves_add_up_to_those_of_the_whole():
+    z, weight, bias, targets, weights = problem(20, 50, 8)
+    loss, grad_z, *whole = fused(z, weight, bias, targets, weights)
+    head = VocabularyHead(weight.detach(), bias.detach(), z.dtype)
+    parts = torch.zeros_like(weight), torch.zeros_like(bias)
+    halves = [
+        head.add_gradients(z.detach()[half], targets[half], weights[half], *parts)
+        for half in (slice(0, 7), slice(7, 20))
+    ]
+    torch.testing.assert_close(halves[0][0] + halves[1][0], loss)
+    torch.testing.assert_close(torch.cat([grad for _, grad in halves]), grad_z)
+    for one, both in zip(parts, whole, strict=True):
+        torch.testing.assert_close(one, both, rtol=1e-5, atol=1e-7)
 
 
 def test_no_rows_give_no_loss_and_no_gradient():
-    z, weight, bias, targets, weights = problem(0, 50, 8)
-    value = fused_cross_entropy(z, weight, bias, targets, weights)
-    assert value.item() == 0.0
-    assert all(not g.any() for g in torch.autograd.grad(value, [weight, bias]))
+    arguments = problem(0, 50, 8)
+    loss, _, grad_weight, grad_bias = fused(*arguments)
+    assert loss.item() == 0.0
+    assert not grad_weight.any()
+    assert not grad_bias.any()
+    z, weight, bias, targets, _ = arguments
     assert token_losses(z, weight, bias, targets).shape == (0,)

@@ -25,8 +25,10 @@ from torch.nn import functional
 AttentionKernel = Literal["plain", "fused"]
 
 # exp(_HIDDEN) is 0, and it stays finite in every float type, autocast or not: a position that sees
-# nothing (padding in a packed row) must not turn into not-a-number.
-_HIDDEN = -30_000.0
+# nothing (padding in a packed row) must not turn into not-a-number. On a processor the number matters:
+# at -30,000 torch's vectorised exp wraps round to exponents whose product is denormal, and a softmax
+# takes half as long again.
+_HIDDEN = -10_000.0
 # torch's softmax over the last axis is scalar below one vector of floats: ten times slower at length 12.
 LANES = 16
 
@@ -364,7 +366,7 @@ class Transformer(nn.Module):
             visible = visible if past_LL is None else visible & past_LL
         if visible is None:
             return None
-        return torch.zeros_like(visible, dtype=like.dtype).masked_fill(~visible, _HIDDEN)
+        return torch.zeros_like(visible, dtype=_product_dtype(like)).masked_fill(~visible, _HIDDEN)
 
     def _rotation(self, rows_BL: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor] | None:
         if self.plan.position_embedding_type != "rotary":
@@ -386,13 +388,16 @@ def plain_attention(
     """
     batch, heads, length, width = k_BALW.shape
     q_PQW, k_PLW, v_PLW = (x.reshape(batch * heads, -1, width) for x in (q_BAQW, k_BALW, v_BALW))
-    bias = q_PQW.new_zeros(1, 1, 1) if shared.bias_by_pair is None else shared.bias_by_pair
-    scale = width**-0.5
+    bias, scale = shared.bias_by_pair, width**-0.5
+    # With beta 0 the bias is not read.
+    bias, beta = (q_PQW.new_zeros(1, 1, 1), 0.0) if bias is None else (bias, 1.0)
     if length < LANES:
-        scores_PLQ = torch.baddbmm(bias.transpose(1, 2), k_PLW, q_PQW.transpose(1, 2), alpha=scale)
+        scores_PLQ = torch.baddbmm(
+            bias.transpose(1, 2), k_PLW, q_PQW.transpose(1, 2), beta=beta, alpha=scale
+        )
         weights_PQL = scores_PLQ.softmax(1).transpose(1, 2)
     else:
-        scores_PQL = torch.baddbmm(bias, q_PQW, k_PLW.transpose(1, 2), alpha=scale)
+        scores_PQL = torch.baddbmm(bias, q_PQW, k_PLW.transpose(1, 2), beta=beta, alpha=scale)
         weights_PQL = scores_PQL.softmax(-1)
     if dropout:
         weights_PQL = functional.dropout(weights_PQL, dropout)
@@ -411,6 +416,12 @@ def fused_attention(
         dropout_p=dropout,
         is_causal=shared.is_causal and shared.bias is None,
     )
+
+
+def _product_dtype(x: Tensor) -> torch.dtype:
+    """What products with `x` are computed in: autocast would cast a bias anew in every layer."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 def rotate(x_BALW: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:

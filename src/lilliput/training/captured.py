@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lilliput.training.batches import Objective
 from lilliput.training.device_batches import DeviceSplit, device_batch
-from lilliput.training.engine import Engine, weighted_loss
+from lilliput.training.engine import Engine, add_gradients
 from lilliput.training.masking import MaskKey
 from lilliput.training.plan import ExecutionPlan
 from lilliput.training.sequences import Sequences
@@ -105,9 +105,5 @@ class CapturedUpdate:
         passes = device_batch(
             self._split, self._chosen_G, key, self._objective, self._plan.max_rows
         )
-        self._loss.zero_()
-        for micro in passes:
-            loss = weighted_loss(self._engine.model, micro, self._plan)
-            loss.backward()
-            self._loss += loss.detach()
+        self._loss.copy_(add_gradients(self._engine.model, passes, self._plan))
         self._engine.apply()

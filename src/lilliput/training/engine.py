@@ -5,6 +5,7 @@ Shapes: B sequences, L their width, H hidden width, N scored positions, D width 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -15,7 +16,7 @@ from lilliput.core.seeding import stream_key
 from lilliput.models import LanguageModel
 from lilliput.training.batches import GlobalBatch, MicroBatch
 from lilliput.training.config import RunConfig, TrainingConfig
-from lilliput.training.loss import fused_cross_entropy, token_losses
+from lilliput.training.loss import VocabularyHead, token_losses
 from lilliput.training.optimizer import FlatAdamW
 from lilliput.training.plan import ExecutionPlan
 
@@ -34,6 +35,8 @@ class Engine:
     def __init__(self, model: LanguageModel, config: RunConfig, plan: ExecutionPlan) -> None:
         training = config.training
         self.model = model
+        # A batch uses few of the rows: their gradients are added, no matrix of zeros is filled with them.
+        model.embeddings.word.sparse = plan.device == "cpu"
         self.optimizer = make_optimizer(model, training)
         self._plan = plan
         self._max_grad_norm = training.switches.max_grad_norm
@@ -58,13 +61,7 @@ class Engine:
     def accumulate(self, batch: GlobalBatch) -> Tensor:
         """Leave the gradient of the batch's loss in the optimizer's buffer; the loss."""
         self.optimizer.zero_grad()
-        total = torch.zeros((), device=self._plan.device)
-        for micro in batch.micro_batches:
-            if len(micro.targets_N):
-                loss = weighted_loss(self.model, micro, self._plan)
-                loss.backward()
-                total += loss.detach()
-        return total
+        return add_gradients(self.model, batch.micro_batches, self._plan)
 
 
 def make_optimizer(
@@ -81,47 +78,72 @@ def make_optimizer(
     )
 
 
-def weighted_loss(model: LanguageModel, micro: MicroBatch, plan: ExecutionPlan) -> Tensor:
-    """The weighted sum of the micro-batch's losses in nats, with gradients."""
-    micro = micro if plan.device == "cpu" else micro.to(torch.device(plan.device))
-    spare = _spare_positions(len(micro.targets_N), plan)
-    z_ND = _head_inputs(model, micro, plan, spare)
-    targets_N, weights_N = (
-        functional.pad(part_N, (0, spare)) for part_N in (micro.targets_N, micro.weights_N)
+def add_gradients(
+    model: LanguageModel, micro_batches: Sequence[MicroBatch], plan: ExecutionPlan
+) -> Tensor:
+    """Add the gradients of the micro-batches' weighted losses to the model's; the loss in nats.
+
+    Those of the decoder go straight where they belong: through autograd each pass would fill, scale and
+    add matrices as large as the vocabulary. Weights are cast once for all passes.
+    """
+    weight_VD, bias_V = model.decoder_weight, model.decoder_bias
+    head = VocabularyHead(
+        weight_VD.detach(), None if bias_V is None else bias_V.detach(), plan.torch_dtype
     )
-    return fused_cross_entropy(z_ND, model.decoder_weight, model.decoder_bias, targets_N, weights_N)
+    grad_weight_VD, grad_bias_V = (
+        _gradient(weight_VD),
+        None if bias_V is None else _gradient(bias_V),
+    )
+    total = torch.zeros((), device=plan.device)
+    with precision(plan):
+        for micro in micro_batches:
+            if not len(micro.targets_N):
+                continue
+            z_ND, targets_N, weights_N = _head_inputs(model, micro, plan)
+            with torch.autocast(plan.device, enabled=False):
+                loss, grad_z_ND = head.add_gradients(
+                    z_ND.detach(), targets_N, weights_N, grad_weight_VD, grad_bias_V
+                )
+                z_ND.backward(grad_z_ND)
+            total += loss
+    return total
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    """The gradient of a parameter; zeros where it has none yet."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
 
 
 def scored_losses(model: LanguageModel, micro: MicroBatch, plan: ExecutionPlan) -> Tensor:
     """The loss of each scored position in nats, float32 of shape (N,), without gradients."""
-    micro = micro if plan.device == "cpu" else micro.to(torch.device(plan.device))
-    with torch.no_grad():
-        count = len(micro.targets_N)
-        spare = _spare_positions(count, plan)
-        z_ND = _head_inputs(model, micro, plan, spare)
-        targets_N = functional.pad(micro.targets_N, (0, spare))
-        return token_losses(z_ND, model.decoder_weight, model.decoder_bias, targets_N)[:count]
-
-
-def _spare_positions(count: int, plan: ExecutionPlan) -> int:
-    """Positions of weight zero to add to `count` scored ones, so that the head has few shapes.
-
-    In bfloat16 on a processor oneDNN prepares every shape of a product anew, which takes longer than some
-    rows more.
-    """
-    is_prepared = plan.device == "cpu" and plan.dtype == "bfloat16"
-    return -count % HEAD_ROWS if is_prepared else 0
+    with torch.no_grad(), precision(plan):
+        z_ND, targets_N, _ = _head_inputs(model, micro, plan)
+    losses_N = token_losses(z_ND, model.decoder_weight, model.decoder_bias, targets_N)
+    return losses_N[: len(micro.targets_N)]
 
 
 def _head_inputs(
-    model: LanguageModel, micro: MicroBatch, plan: ExecutionPlan, spare: int
-) -> Tensor:
-    positions_N = functional.pad(micro.positions_N, (0, spare))
-    with precision(plan):
-        hidden_NH = model.encode_some(
-            micro.input_ids_BL, positions_N, micro.attention_mask, micro.position_ids_BL
-        )
-        return model.head_hidden(hidden_NH)
+    model: LanguageModel, micro: MicroBatch, plan: ExecutionPlan
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the decoder multiplies at the scored positions, their targets and weights.
+
+    In bfloat16 on a processor oneDNN prepares every shape of a product anew, which takes longer than some
+    rows more: there positions of weight zero fill up the last few.
+    """
+    is_prepared = plan.device == "cpu" and plan.dtype == "bfloat16"
+    spare = -len(micro.targets_N) % HEAD_ROWS if is_prepared else 0
+    micro = micro if plan.device == "cpu" else micro.to(torch.device(plan.device))
+    positions_N, targets_N, weights_N = (
+        functional.pad(part_N, (0, spare))
+        for part_N in (micro.positions_N, micro.targets_N, micro.weights_N)
+    )
+    hidden_NH = model.encode_some(
+        micro.input_ids_BL, positions_N, micro.attention_mask, micro.position_ids_BL
+    )
+    # A norm without a head after it gives float32 back: the vocabulary is multiplied as the plan says.
+    return model.head_hidden(hidden_NH).to(plan.torch_dtype), targets_N, weights_N
 
 
 def precision(plan: ExecutionPlan) -> AbstractContextManager[object]:

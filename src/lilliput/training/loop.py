@@ -16,7 +16,7 @@ from lilliput.training.config import PLAN, RunConfig
 from lilliput.training.course import Course
 from lilliput.training.data import RunData
 from lilliput.training.device_batches import expected_counts
-from lilliput.training.engine import Engine, weighted_loss
+from lilliput.training.engine import Engine, add_gradients
 from lilliput.training.interrupts import Interrupts
 from lilliput.training.plan import ExecutionPlan, load_or_make_plan, make_plan
 from lilliput.training.start import build_start
@@ -131,6 +131,6 @@ def plan_for(course: Course) -> ExecutionPlan:
             data.train, course.chosen(1), course.mask_key(1), data.objective, plan.max_rows
         )
         model.attention_kernel = plan.attention_kernel
-        weighted_loss(model, batch.micro_batches[-1], plan).backward()
+        add_gradients(model, batch.micro_batches[-1:], plan)
 
     return make_plan(course.config.training, probe)

@@ -11,7 +11,7 @@ Shapes: N scored rows, C rows of a chunk, D width of the head, V vocabulary, T w
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,35 +42,13 @@ def plain_cross_entropy(
     return (functional.cross_entropy(logits_NV, targets_N, reduction="none") * row_weights_N).sum()
 
 
-def fused_cross_entropy(
-    z_ND: Tensor,
-    weight_VD: Tensor,
-    bias_V: Tensor | None,
-    targets_N: Tensor,
-    row_weights_N: Tensor,
-) -> Tensor:
-    """The weighted sum over rows of -log softmax(z W^T + b)[target], in nats, a float32 scalar.
-
-    Args:
-        z_ND: What the decoder multiplies, float32 or bfloat16.
-        weight_VD: Decoder matrix.
-        bias_V: Decoder bias, or None.
-        targets_N: Target ids, int64.
-        row_weights_N: Weight of each row, float32; 1/n for a mean over n rows.
-
-    Returns:
-        The loss; its gradients were computed on the way and cost nothing more in `backward`.
-    """
-    return _FusedCrossEntropy.apply(z_ND, weight_VD, bias_V, targets_N, row_weights_N)  # pyright: ignore[reportReturnType]
-
-
 def token_losses(
     z_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor
 ) -> Tensor:
     """Cross-entropy of each row in nats, float32 of shape (N,); no gradients are kept."""
     losses_N = z_ND.new_empty(len(targets_N), dtype=torch.float32)
     with torch.no_grad():
-        head = _Head(weight_VD.to(z_ND.dtype), bias_V)
+        head = VocabularyHead(weight_VD, bias_V, z_ND.dtype)
         for rows in _row_chunks(z_ND, weight_VD.shape[0]):
             losses_N[rows] = head.forward(z_ND[rows], targets_N[rows], keep=False).losses_C
     return losses_N
@@ -92,20 +70,66 @@ class _Chunk(NamedTuple):
     tiles: list[tuple[slice, Tensor]]
 
 
-class _Head:
-    """The decoder, and a bound of the logits that it can give."""
+class VocabularyHead:
+    """The decoder as all passes of an update multiply with it: cast once, with a bound of its logits.
 
-    def __init__(self, weight_VD: Tensor, bias_V: Tensor | None) -> None:
-        self.weight_VD = weight_VD
+    Args:
+        weight_VD: Decoder matrix, without gradients.
+        bias_V: Decoder bias, or None.
+        dtype: Of the products, float32 or bfloat16.
+    """
+
+    def __init__(self, weight_VD: Tensor, bias_V: Tensor | None, dtype: torch.dtype) -> None:
+        self.weight_VD = weight_VD.to(dtype)
         self.bias_V = (
-            weight_VD.new_zeros(weight_VD.shape[0])
-            if bias_V is None
-            else bias_V.to(weight_VD.dtype)
+            self.weight_VD.new_zeros(weight_VD.shape[0]) if bias_V is None else bias_V.to(dtype)
         )
-        self.largest_norm = torch.linalg.vector_norm(weight_VD, dim=1, dtype=torch.float32).max()
+        self.largest_norm = torch.linalg.vector_norm(
+            self.weight_VD, dim=1, dtype=torch.float32
+        ).max()
         self.largest_bias = self.bias_V.max().float()
         # Looking at the sums would make a GPU wait; there the maximum is taken at once.
         self._bound_is_loose = weight_VD.device.type != "cpu"
+
+    def add_gradients(
+        self,
+        z_ND: Tensor,
+        targets_N: Tensor,
+        row_weights_N: Tensor,
+        grad_weight_VD: Tensor,
+        grad_bias_V: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """The weighted sum over rows of -log softmax(z W^T + b)[target], and its gradients.
+
+        Args:
+            z_ND: What the decoder multiplies, of the head's dtype.
+            targets_N: Target ids, int64.
+            row_weights_N: Weight of each row, float32; 1/n for a mean over n rows.
+            grad_weight_VD: The gradient by the decoder is added here, float32.
+            grad_bias_V: That by its bias, likewise; None where it has none.
+
+        Returns:
+            The loss in nats, a float32 scalar, and its gradient by `z_ND`.
+        """
+        grad_z_ND = torch.empty_like(z_ND)
+        loss = z_ND.new_zeros((), dtype=torch.float32)
+        for rows in _row_chunks(z_ND, self.weight_VD.shape[0]):
+            z_CD, targets_C, weights_C = z_ND[rows], targets_N[rows], row_weights_N[rows]
+            chunk = self.forward(z_CD, targets_C, keep=True)
+            loss += chunk.losses_C @ weights_C
+            weights_C1, share_C = weights_C[:, None], weights_C / chunk.sums_C
+            grad_z_ND[rows] = chunk.product_CD * share_C[:, None]
+            grad_z_ND[rows] -= (self.weight_VD[targets_C] * weights_C1).to(z_ND.dtype)
+            share_C = share_C.to(z_ND.dtype)
+            shared_z_CD = z_CD * share_C[:, None]
+            for words, e_CT in chunk.tiles:
+                _add_product(grad_weight_VD[words], e_CT.t(), shared_z_CD)
+                if grad_bias_V is not None:
+                    grad_bias_V[words] += e_CT.t() @ share_C
+            grad_weight_VD.index_add_(0, targets_C, z_CD.float() * -weights_C1)
+            if grad_bias_V is not None:
+                grad_bias_V.index_add_(0, targets_C, -weights_C)
+        return loss, grad_z_ND
 
     def forward(self, z_CD: Tensor, targets_C: Tensor, *, keep: bool) -> _Chunk:
         """Losses of some rows; with `keep` also what the gradients are made of."""
@@ -155,62 +179,6 @@ def _word_tiles(z_CD: Tensor, vocab_size: int) -> Generator[slice]:
         words = max(256, _TILE_BYTES_CPU // (z_CD.shape[0] * z_CD.element_size()) // 64 * 64)
     for start in range(0, vocab_size, words):
         yield slice(start, min(start + words, vocab_size))
-
-
-class Gradients(NamedTuple):
-    """The loss of one head, and its gradients by everything it was made of."""
-
-    loss: Tensor
-    z_ND: Tensor
-    weight_VD: Tensor
-    bias_V: Tensor
-
-
-def loss_and_gradients(
-    z_ND: Tensor,
-    weight_VD: Tensor,
-    bias_V: Tensor | None,
-    targets_N: Tensor,
-    row_weights_N: Tensor,
-) -> Gradients:
-    """`fused_cross_entropy` with its gradients, all from one pass over the logits."""
-    head = _Head(weight_VD.to(z_ND.dtype), bias_V)
-    grad_z_ND = torch.empty_like(z_ND)
-    grad_weight_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
-    grad_bias_V = torch.zeros_like(grad_weight_VD[:, 0])
-    loss = z_ND.new_zeros((), dtype=torch.float32)
-    for rows in _row_chunks(z_ND, weight_VD.shape[0]):
-        z_CD, targets_C, weights_C = z_ND[rows], targets_N[rows], row_weights_N[rows]
-        chunk = head.forward(z_CD, targets_C, keep=True)
-        loss += chunk.losses_C @ weights_C
-        weights_C1, share_C = weights_C[:, None], weights_C / chunk.sums_C
-        grad_z_ND[rows] = chunk.product_CD * share_C[:, None]
-        grad_z_ND[rows] -= (head.weight_VD[targets_C] * weights_C1).to(z_ND.dtype)
-        share_C = share_C.to(z_ND.dtype)
-        shared_z_CD = z_CD * share_C[:, None]
-        for words, e_CT in chunk.tiles:
-            _add_product(grad_weight_VD[words], e_CT.t(), shared_z_CD)
-            grad_bias_V[words] += e_CT.t() @ share_C
-        grad_weight_VD.index_add_(0, targets_C, z_CD.float() * -weights_C1)
-        grad_bias_V.index_add_(0, targets_C, -weights_C)
-    return Gradients(loss, grad_z_ND, grad_weight_VD, grad_bias_V)
-
-
-class _FusedCrossEntropy(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Tensor:
-        made = loss_and_gradients(*inputs)
-        ctx.save_for_backward(made.z_ND, made.weight_VD, made.bias_V)
-        ctx.dtypes = inputs[1].dtype, None if inputs[2] is None else inputs[2].dtype
-        return made.loss
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        grad_z_ND, grad_weight_VD, grad_bias_V = ctx.saved_tensors
-        weight_dtype, bias_dtype = ctx.dtypes
-        (scale,) = grad_outputs
-        bias = None if bias_dtype is None else (grad_bias_V * scale).to(bias_dtype)
-        return grad_z_ND * scale, (grad_weight_VD * scale).to(weight_dtype), bias, None, None
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

@@ -6,7 +6,7 @@ P parameters of a member.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,12 @@ from lilliput.models import LanguageModel
 from lilliput.training.config import TrainingConfig
 from lilliput.training.engine import make_optimizer, precision
 from lilliput.training.fleet.batches import StackedPass
-from lilliput.training.fleet.loss import stacked_cross_entropy
+from lilliput.training.fleet.loss import stacked_heads
 from lilliput.training.optimizer import FlatAdamW, flat_size, member_views
 from lilliput.training.plan import ExecutionPlan
+
+# What only the head multiplies with, if a model has it: its gradients come from there.
+_HEAD_ONLY = ("decoder", "decoder_bias")
 
 
 class _ScoredHidden(nn.Module):
@@ -75,17 +78,21 @@ class Stack:
         self._leaves = member_views(self._weights_KP, models[0], places)
         for leaf in self._leaves.values():
             leaf.requires_grad_()
-        self._gradients = list(member_views(self._gradients_KP, models[0], places).values())
+        self._gradients = member_views(self._gradients_KP, models[0], places)
 
     def update(self, passes: Sequence[StackedPass], learning_rates: Mapping[int, float]) -> Tensor:
         """Update the members that have a rate; all members' training losses in nats, (K,)."""
         losses_K = self.accumulate(passes)
         for member, learning_rate in learning_rates.items():
-            optimizer = self.optimizers[member]
-            optimizer.clip(self._recipes[member].switches.max_grad_norm)
-            optimizer.set_learning_rate(learning_rate)
-            optimizer.step()
+            self.optimizers[member].set_learning_rate(learning_rate)
+        self.apply(learning_rates)
         return losses_K
+
+    def apply(self, members: Iterable[int]) -> None:
+        """Clip the gradients of some members, and let their AdamW use them at the rates that are set."""
+        for member in members:
+            self.optimizers[member].clip(self._recipes[member].switches.max_grad_norm)
+            self.optimizers[member].step()
 
     def accumulate(self, passes: Sequence[StackedPass]) -> Tensor:
         """Leave the gradients of all members' losses in their buffers; the losses, (K,)."""
@@ -93,30 +100,36 @@ class Stack:
         # left the model in training mode.
         self._scored.eval()
         self._gradients_KP.zero_()
-        total_K = torch.zeros(len(self.optimizers), device=self._plan.device)
-        for one in passes:
-            if one.targets_KN.shape[1]:
-                losses_K = self._losses(one.to(total_K.device))
-                # Not `backward`: it would find fault with gradients that lie apart, as rows of a buffer.
-                found = torch.autograd.grad(losses_K.sum(), list(self._leaves.values()))
-                for gradient, more in zip(self._gradients, found, strict=True):
-                    gradient.add_(more)
-                total_K += losses_K.detach()
-        return total_K
-
-    def _losses(self, one: StackedPass) -> Tensor:
-        with precision(self._plan):
-            z_KND = self._head_inputs(one)
-        head = "decoder" if "decoder" in self._leaves else "embeddings.word.weight"
         members = len(self.optimizers)
-        return stacked_cross_entropy(
-            z_KND,
-            self._leaves[head],
-            self._leaves.get("decoder_bias"),
-            one.targets_KN.expand(members, -1),
-            one.weights_KN.expand(members, -1),
-            one.counts,
+        total_K = torch.zeros(members, device=self._plan.device)
+        decoder = "decoder" if "decoder" in self._leaves else "embeddings.word.weight"
+        bias_KV = self._leaves.get("decoder_bias")
+        heads = stacked_heads(
+            self._leaves[decoder].detach(),
+            None if bias_KV is None else bias_KV.detach(),
+            self._plan.torch_dtype,
         )
+        trunk = {name: leaf for name, leaf in self._leaves.items() if name not in _HEAD_ONLY}
+        for one in passes:
+            if not one.targets_KN.shape[1]:
+                continue
+            read = one.to(total_K.device)
+            with precision(self._plan):
+                z_KND = self._head_inputs(read).to(self._plan.torch_dtype)
+            losses_K, grad_z_KND = heads.add_gradients(
+                z_KND.detach(),
+                read.targets_KN.expand(members, -1),
+                read.weights_KN.expand(members, -1),
+                read.counts,
+                self._gradients[decoder],
+                self._gradients.get("decoder_bias"),
+            )
+            # Not `backward`: it would find fault with gradients that lie apart, as rows of a buffer.
+            found = torch.autograd.grad(z_KND, list(trunk.values()), grad_z_KND)
+            for name, more in zip(trunk, found, strict=True):
+                self._gradients[name].add_(more)
+            total_K += losses_K
+        return total_K
 
     def _head_inputs(self, one: StackedPass) -> Tensor:
         """Decoder inputs of all members, (K, N, D)."""
