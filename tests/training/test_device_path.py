@@ -36,14 +36,14 @@ def both_gradients(config, tokens, rows=16):
     chosen, key = np.arange(3, 19), MaskKey.of(0, "train", 7)
     host = make_batch(data.train, chosen, key, data.objective, 16)
     split = DeviceSplit.of(data.train, data.objective, "cpu")
-    tensor_key = MaskKey(torch.tensor(key.select), torch.tensor(key.replace))
-    passes = device_batch(split, torch.from_numpy(chosen), tensor_key, data.objective, rows)
+    key_2 = torch.tensor([key.select, key.replace])
+    passes = device_batch(split, torch.from_numpy(chosen), key_2, data.objective, rows)
     device = GlobalBatch(passes, 16, host.tokens, host.squared_lengths, host.scored)
     results = []
     for batch in (host, device):
         engine = Engine(build_run_model(config), config, PLAN)
         results.append((engine.accumulate(batch).item(), engine.optimizer.gradients.clone()))
-    return results, host, device, expected_counts(data.train, chosen, data.objective)
+    return results, host, device, expected_counts(data.train, chosen[None], data.objective)[0]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -66,7 +66,7 @@ def test_shapes_depend_on_nothing_but_sizes(make_config, tokens):
     data = load_data(make_config(), tokens)
     split = DeviceSplit.of(data.train, data.objective, "cpu")
     shapes = {
-        tuple((m.input_ids_BL.shape, m.positions_N.shape) for m in device_batch(split, torch.arange(i, i + 16), MaskKey.of(0, i), data.objective, 6))
+        tuple((m.input_ids_BL.shape, m.positions_N.shape) for m in device_batch(split, torch.arange(i, i + 16), torch.tensor([i, 2 * i]), data.objective, 6))
         for i in range(10)
     }  # fmt: skip
     assert len(shapes) == 1
@@ -94,8 +94,7 @@ def test_what_a_graph_would_record_is_an_update(make_config, tokens):
     engine = Engine(build_run_model(config), config, PLAN)
     split = DeviceSplit.of(data.train, data.objective, "cpu")
     captured = CapturedUpdate(engine, split, data.objective, PLAN, 16)
-    captured._chosen_G.copy_(torch.from_numpy(chosen))
-    captured._key.copy_(torch.tensor([key.select, key.replace]))
+    captured.read(chosen, key)
     before = engine.optimizer.snapshot()
     start = engine.optimizer.weights.clone()
     for _ in range(2):

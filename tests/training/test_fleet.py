@@ -6,6 +6,7 @@ import multiprocessing
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,11 @@ from lilliput.training import RunConfig, RunResult, train
 from lilliput.training.checkpoints import newest_resume_point
 from lilliput.training.course import Course
 from lilliput.training.data import load_data
+from lilliput.training.device_batches import DeviceSplit
 from lilliput.training.engine import Engine
 from lilliput.training.fleet import FleetMember, fleet_key, group_fleets, train_fleet
 from lilliput.training.fleet.batches import stacked_batch
+from lilliput.training.fleet.captured import CapturedFleetUpdate
 from lilliput.training.fleet.loss import BatchedHeads, HeadsInTurn
 from lilliput.training.fleet.stack import Stack
 from lilliput.training.loss import VocabularyHead
@@ -405,3 +408,51 @@ def test_batched_heads_equal_the_single_ones(monkeypatch, with_bias, chunk_bytes
         single = gradients_of(head, z[k], w[k], bias, targets[k], row_weights[k])
         for ours, expected in zip(batched, single, strict=True):
             torch.testing.assert_close(ours[k], expected, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("seeds", [(0, 0, 0), (0, 1, 0)])
+def test_what_a_graph_of_a_fleet_would_record_is_its_update(make_config, tokens, seeds):
+    """`compute` by hand, without a GPU, over shared and separate data: the host's losses and weights."""
+    configs = [make_config(seed=s, learning_rate=1e-3 * (i + 1)) for i, s in enumerate(seeds)]
+    data = load_data(configs[0], tokens)
+    courses = [Course.of(config, data) for config in configs]
+    plan = replace(PLAN, max_rows=5)
+    stacks = [
+        Stack([build_run_model(c) for c in configs], [c.training for c in configs], plan)
+        for _ in range(2)
+    ]
+    split = DeviceSplit.of(data.train, data.objective, "cpu")
+    captured = CapturedFleetUpdate(stacks[1], courses, split, plan)
+    rates = {0: 1e-3, 2: 3e-3}  # The second is done.
+    done = stacks[1].optimizers[1].weights.clone()
+    for step in (1, 2, 3):
+        host = stacked_batch(courses, step, plan.max_rows)
+        losses_K = stacks[0].update(host.passes, rates)
+        assert captured.serves(step)
+        counts = captured.read(step)
+        for member, rate in rates.items():
+            stacks[1].optimizers[member].set_learning_rate(rate)
+        captured.compute(tuple(rates))
+        torch.testing.assert_close(captured._losses_K, losses_K, rtol=2e-6, atol=0.0)
+        assert [b.tokens for b in counts] == [b.tokens for b in host.batches]
+    for ours, expected in zip(stacks[1].optimizers, stacks[0].optimizers, strict=True):
+        torch.testing.assert_close(ours.weights, expected.weights, rtol=1e-4, atol=WEIGHT_TOLERANCE)
+    assert torch.equal(stacks[1].optimizers[1].weights, done)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_a_fleet_on_a_gpu_follows_the_processors(make_config, tokens, tmp_path):
+    """Captured and stacked, seeds and rates apart, budgets apart: float32 losses within 1e-3."""
+    curves = {}
+    for device in ("cpu", "cuda"):
+        configs = [
+            make_config(seed=seed, max_steps=steps, device=device)
+            for seed, steps in ((0, 40), (1, 40), (1, 20))
+        ]
+        members = members_in(tmp_path / device, configs)
+        assert all(isinstance(result, RunResult) for result in train_fleet(members, tokens))
+        curves[device] = [
+            r["loss"] for m in members for r in read_json_lines(m.out / "metrics.jsonl")
+        ]
+    assert curves["cuda"] == pytest.approx(curves["cpu"], rel=1e-3)

@@ -6,6 +6,8 @@ update; what changes between updates (sequence numbers, mask key, learning rate)
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from lilliput.training.batches import Objective
 from lilliput.training.device_batches import DeviceSplit, device_batch
 from lilliput.training.engine import Engine, add_gradients
 from lilliput.training.masking import MaskKey
+from lilliput.training.optimizer import FlatAdamW
 from lilliput.training.plan import ExecutionPlan
 from lilliput.training.sequences import Sequences
 
@@ -25,24 +28,49 @@ _BYTES_PER_SEQUENCE = 16
 _MEMORY_SHARE = 0.5
 
 
-def captured_update(
-    engine: Engine, train: Sequences, objective: Objective, plan: ExecutionPlan, batch_size: int
-) -> CapturedUpdate | None:
-    """A captured update, where that is possible: on a GPU that holds the tokens, without dropout."""
-    if plan.device != "cuda" or engine.has_dropout:
+def device_split(train: Sequences, objective: Objective, plan: ExecutionPlan) -> DeviceSplit | None:
+    """The train split on the plan's GPU; None on a processor, or where it does not fit."""
+    if plan.device != "cuda":
         return None
     needed = _BYTES_PER_TOKEN * len(train.tokens) + _BYTES_PER_SEQUENCE * len(train)
     if needed > _MEMORY_SHARE * torch.cuda.mem_get_info()[0]:
         return None
-    split = DeviceSplit.of(train, objective, plan.device)
-    return CapturedUpdate(engine, split, objective, plan, batch_size)
+    return DeviceSplit.of(train, objective, plan.device)
+
+
+class Recording:
+    """A computation as a CUDA graph; making it leaves weights and moments as they were.
+
+    Args:
+        compute: Nothing in it may wait for the device or change a shape.
+        optimizers: Those that it steps.
+    """
+
+    def __init__(self, compute: Callable[[], None], optimizers: Sequence[FlatAdamW]) -> None:
+        for optimizer in optimizers:
+            optimizer.set_learning_rate(0.0)
+        before = [optimizer.snapshot() for optimizer in optimizers]
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UP_UPDATES):
+                compute()
+        torch.cuda.current_stream().wait_stream(stream)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            compute()
+        for optimizer, state in zip(optimizers, before, strict=True):
+            optimizer.restore(state)
+
+    def replay(self) -> None:
+        """Compute it with what lies in its buffers now."""
+        self._graph.replay()
 
 
 class CapturedUpdate:
     """An update of fixed batch size that is recorded at its first call and replayed ever after.
 
-    Weights and moments are left as they were by the recording. The order, the masks and the arithmetic are
-    those of `Engine.update`; sums run in another order.
+    The order, the masks and the arithmetic are those of `Engine.update`; sums run in another order.
 
     Args:
         engine: Model and optimizer, on the GPU, without dropout.
@@ -63,47 +91,34 @@ class CapturedUpdate:
         self._engine, self._split, self._objective, self._plan = engine, split, objective, plan
         device = split.tokens.device
         self._chosen_G = torch.zeros(batch_size, dtype=torch.int64, device=device)
-        self._key = torch.zeros(2, dtype=torch.int64, device=device)
+        self._key_2 = torch.zeros(2, dtype=torch.int64, device=device)
         self._loss = torch.zeros((), device=device)
-        self._graph: torch.cuda.CUDAGraph | None = None
+        self._recording: Recording | None = None
 
     def __call__(self, chosen: NDArray[np.int64], key: MaskKey, learning_rate: float) -> Tensor:
         """Take one update; its loss, in a buffer that the next update overwrites."""
-        self._chosen_G.copy_(torch.from_numpy(chosen), non_blocking=True)
-        self._key.copy_(torch.tensor([key.select, key.replace]), non_blocking=True)
-        if self._graph is None:
-            self._graph = self._record()
-        self._engine.optimizer.set_learning_rate(learning_rate)
-        self._graph.replay()
+        self.read(chosen, key)
+        optimizer = self._engine.optimizer
+        if self._recording is None:
+            self._recording = Recording(self.compute, [optimizer])
+        optimizer.set_learning_rate(learning_rate)
+        self._recording.replay()
         return self._loss
 
     def serves(self, chosen: NDArray[np.int64]) -> bool:
         """Whether the batch has the recorded size; the last one of an epoch may not."""
         return len(chosen) == len(self._chosen_G)
 
-    def _record(self) -> torch.cuda.CUDAGraph:
-        optimizer = self._engine.optimizer
-        optimizer.set_learning_rate(0.0)
-        before = optimizer.snapshot()
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(_WARM_UP_UPDATES):
-                self.compute()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self.compute()
-        optimizer.restore(before)
-        return graph
+    def read(self, chosen: NDArray[np.int64], key: MaskKey) -> None:
+        """Put the numbers of the sequences and the key of the masks where `compute` finds them."""
+        self._chosen_G.copy_(torch.from_numpy(chosen), non_blocking=True)
+        self._key_2.copy_(torch.tensor([key.select, key.replace]), non_blocking=True)
 
     def compute(self) -> None:
-        """What is recorded: nothing here may wait for the device or change a shape."""
-        optimizer = self._engine.optimizer
-        optimizer.zero_grad()
-        key = MaskKey(self._key[0], self._key[1])
+        """What is recorded."""
+        self._engine.optimizer.zero_grad()
         passes = device_batch(
-            self._split, self._chosen_G, key, self._objective, self._plan.max_rows
+            self._split, self._chosen_G, self._key_2, self._objective, self._plan.max_rows
         )
         self._loss.copy_(add_gradients(self._engine.model, passes, self._plan))
         self._engine.apply()

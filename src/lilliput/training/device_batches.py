@@ -3,7 +3,8 @@
 Tokens lie on the device; an update needs only the numbers of its sequences and the key of its masks. Every
 array has the same shape at every update, so that an update can be captured as a graph: sequences are padded
 to `max_seq_length`, and the scored positions fill a buffer whose spare places have weight zero.
-Shapes: G sequences of the global batch, B of a pass, L their width, N places for scored positions.
+Shapes: S streams of data, G sequences of a global batch, B of a pass, L their width, T all their positions
+(B * L), N places for scored positions.
 """
 
 from __future__ import annotations
@@ -52,46 +53,93 @@ class DeviceSplit:
         )
 
 
+@dataclass(frozen=True)
+class DevicePass:
+    """What one forward pass reads of each stream; see `batches.MicroBatch`.
+
+    Attributes:
+        input_ids_SBL: Ids with pads, int64.
+        attention_mask_SBL: True where a token may be attended to; None when all may.
+        positions_SN: Scored positions as indices into the flattened (B * L) positions; spare ones are 0.
+        targets_SN: Their ids, int64.
+        weights_SN: Their weights, float32; spare ones are 0.
+    """
+
+    input_ids_SBL: Tensor
+    attention_mask_SBL: Tensor | None
+    positions_SN: Tensor
+    targets_SN: Tensor
+    weights_SN: Tensor
+
+
 def expected_counts(
-    sequences: Sequences, chosen_G: NDArray[np.int64], objective: Objective
-) -> GlobalBatch:
-    """What a global batch holds, without its passes; scored positions by expectation.
+    sequences: Sequences, chosen_SG: NDArray[np.int64], objective: Objective
+) -> list[GlobalBatch]:
+    """What the global batch of each stream holds, without its passes; scored positions by expectation.
 
     Counting them would make the host wait for the device. The share is exact over many updates, and only
     `flops_executed_masked` reads it.
     """
-    lengths_G = sequences.lengths[chosen_G] + SPECIAL_PER_SEQUENCE
-    tokens, count = int(lengths_G.sum()), len(chosen_G)
-    if objective.is_causal:
-        scored = tokens - count
-    else:
-        special = 0 if objective.masking.special_tokens else SPECIAL_PER_SEQUENCE * count
+    lengths_SG = sequences.lengths[chosen_SG] + SPECIAL_PER_SEQUENCE
+    count = chosen_SG.shape[1]
+    special = 0 if objective.masking.special_tokens else SPECIAL_PER_SEQUENCE * count
+    batches: list[GlobalBatch] = []
+    for tokens, squares in zip(
+        lengths_SG.sum(1).tolist(), (lengths_SG**2).sum(1).tolist(), strict=True
+    ):
         scored = round(objective.masking.mlm_probability * (tokens - special))
-    if objective.score_padding:
-        scored += count * objective.max_seq_length - tokens
-    return GlobalBatch((), count, tokens, int((lengths_G**2).sum()), scored)
+        if objective.is_causal:
+            scored = tokens - count
+        if objective.score_padding:
+            scored += count * objective.max_seq_length - tokens
+        batches.append(GlobalBatch((), count, tokens, squares, scored))
+    return batches
 
 
 def device_batch(
-    split: DeviceSplit, chosen_G: Tensor, key: MaskKey, objective: Objective, rows: int
+    split: DeviceSplit, chosen_G: Tensor, key_2: Tensor, objective: Objective, rows: int
 ) -> list[MicroBatch]:
     """The passes of one global batch, in shapes that depend on G and `rows` alone.
 
     Args:
         split: Where the tokens lie.
         chosen_G: Numbers of the sequences, int64 on the device.
-        key: Of the masks; its halves may be tensors.
+        key_2: Of the masks: both halves, int64 on the device.
         objective: What is predicted.
         rows: Sequences in one pass at most.
     """
-    ids_GL = _padded_ids(split, chosen_G, objective)
-    seen_GL, targets_GL, scored_GL = _inputs_and_targets(split, ids_GL, key, objective)
-    weight = 1.0 / scored_GL.sum().clamp(min=1).to(torch.float32)
-    lengths_G = split.lengths[chosen_G] + SPECIAL_PER_SEQUENCE
     return [
-        _pass(seen, targets, scored, lengths, weight, objective)
+        MicroBatch(
+            one.input_ids_SBL[0],
+            None if one.attention_mask_SBL is None else one.attention_mask_SBL[0],
+            None,
+            one.positions_SN[0],
+            one.targets_SN[0],
+            one.weights_SN[0],
+            _NO_ROWS,
+        )
+        for one in device_passes(split, chosen_G[None], key_2[None], objective, rows)
+    ]
+
+
+def device_passes(
+    split: DeviceSplit, chosen_SG: Tensor, keys_S2: Tensor, objective: Objective, rows: int
+) -> list[DevicePass]:
+    """`device_batch` for the global batches of several streams at once."""
+    streams, size = chosen_SG.shape
+    chosen_G = chosen_SG.flatten()
+    rows_G = torch.arange(size, device=chosen_G.device).repeat(streams)
+    columns_2G1 = keys_S2.t()[..., None].expand(2, streams, size).reshape(2, -1, 1)
+    ids_GL = _padded_ids(split, chosen_G, objective)
+    parts = _inputs_and_targets(split, ids_GL, rows_G, MaskKey(*columns_2G1), objective)
+    seen_SGL, targets_SGL, scored_SGL = (part.view(streams, size, -1) for part in parts)
+    weight_S1 = 1.0 / scored_SGL.sum((1, 2)).clamp(min=1).to(torch.float32)[:, None]
+    lengths_SG = split.lengths[chosen_SG] + SPECIAL_PER_SEQUENCE
+    return [
+        _pass(seen, targets, scored, lengths, weight_S1, objective)
         for seen, targets, scored, lengths in zip(
-            *(part.split(rows) for part in (seen_GL, targets_GL, scored_GL, lengths_G)), strict=True
+            *(part.split(rows, 1) for part in (seen_SGL, targets_SGL, scored_SGL, lengths_SG)),
+            strict=True,
         )
     ]
 
@@ -108,7 +156,7 @@ def _padded_ids(split: DeviceSplit, chosen_G: Tensor, objective: Objective) -> T
 
 
 def _inputs_and_targets(
-    split: DeviceSplit, ids_GL: Tensor, key: MaskKey, objective: Objective
+    split: DeviceSplit, ids_GL: Tensor, rows_G: Tensor, key: MaskKey, objective: Objective
 ) -> tuple[Tensor, Tensor, Tensor]:
     special, rule = objective.special, objective.masking
     if objective.is_causal:
@@ -118,7 +166,6 @@ def _inputs_and_targets(
         if objective.score_padding:
             scored_GL[:, :-1] = True
         return ids_GL, targets_GL, scored_GL
-    rows_G = torch.arange(ids_GL.shape[0], device=ids_GL.device)
     selected_GL = select_positions(
         ids_GL, rows_G, key, rule, special=special, word_start=split.word_start
     )
@@ -130,37 +177,41 @@ def _inputs_and_targets(
 
 
 def _pass(
-    seen_BL: Tensor,
-    targets_BL: Tensor,
-    scored_BL: Tensor,
-    lengths_B: Tensor,
-    weight: Tensor,
+    seen_SBL: Tensor,
+    targets_SBL: Tensor,
+    scored_SBL: Tensor,
+    lengths_SB: Tensor,
+    weight_S1: Tensor,
     objective: Objective,
-) -> MicroBatch:
-    positions_N, is_used_N = _gather_places(scored_BL.flatten(), _capacity(scored_BL, objective))
-    mask_BL = None
+) -> DevicePass:
+    positions_SN, is_used_SN = _gather_places(
+        scored_SBL.flatten(1), _capacity(scored_SBL[0], objective)
+    )
+    mask_SBL = None
     if not (objective.attend_padding or objective.is_causal):
-        mask_BL = torch.arange(seen_BL.shape[1], device=seen_BL.device) < lengths_B[:, None]
-    return MicroBatch(
-        seen_BL,
-        mask_BL,
-        None,
-        positions_N,
-        targets_BL.flatten()[positions_N],
-        is_used_N.to(torch.float32) * weight,
-        _NO_ROWS,
+        columns_L = torch.arange(seen_SBL.shape[2], device=seen_SBL.device)
+        mask_SBL = columns_L < lengths_SB[..., None]
+    return DevicePass(
+        seen_SBL,
+        mask_SBL,
+        positions_SN,
+        targets_SBL.flatten(1).gather(1, positions_SN),
+        is_used_SN.to(torch.float32) * weight_S1,
     )
 
 
-def _gather_places(scored: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
-    """The indices of the scored positions in a buffer of fixed size, and which places are used."""
-    rank = scored.cumsum(0) - 1
+def _gather_places(scored_ST: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
+    """The indices of the scored positions in buffers of fixed size, and which places are used."""
+    streams, device = len(scored_ST), scored_ST.device
+    rank_ST = scored_ST.cumsum(1) - 1
     # What is not scored, and what no longer fits, goes to one place behind the buffer.
-    place = torch.where(scored & (rank < capacity), rank, capacity)
-    buffer = torch.zeros(capacity + 1, dtype=torch.int64, device=scored.device)
-    buffer.scatter_(0, place, torch.arange(len(scored), device=scored.device))
-    used = torch.arange(capacity, device=scored.device) < scored.sum()
-    return torch.where(used, buffer[:-1], 0), used
+    place_ST = torch.where(scored_ST & (rank_ST < capacity), rank_ST, capacity)
+    buffer_SN = torch.zeros(streams, capacity + 1, dtype=torch.int64, device=device)
+    buffer_SN.scatter_(
+        1, place_ST, torch.arange(scored_ST.shape[1], device=device).expand_as(place_ST)
+    )
+    used_SN = torch.arange(capacity, device=device) < scored_ST.sum(1, keepdim=True)
+    return torch.where(used_SN, buffer_SN[:, :-1], 0), used_SN
 
 
 def _capacity(scored_BL: Tensor, objective: Objective) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 from lilliput.core.progress import Reporter, Task
 from lilliput.training.batches import GlobalBatch, make_batch
 from lilliput.training.book import Branching, RunBook
-from lilliput.training.captured import captured_update
+from lilliput.training.captured import CapturedUpdate, device_split
 from lilliput.training.config import PLAN, RunConfig
 from lilliput.training.course import Course
 from lilliput.training.data import RunData
@@ -53,13 +53,7 @@ class TrainingLoop:
             config, self.plan.attention_kernel, initial, weights_from, data.train.tokens
         )
         self.engine = Engine(model.to(self.plan.device), config, self.plan)
-        self._captured = (
-            captured_update(
-                self.engine, data.train, data.objective, self.plan, self.course.stream.later
-            )
-            if self.course.averaging is None
-            else None
-        )
+        self._captured = self._make_captured()
         self.book = RunBook(
             self.course,
             folder,
@@ -69,6 +63,16 @@ class TrainingLoop:
             reporter,
             branching,
         )
+
+    def _make_captured(self) -> CapturedUpdate | None:
+        """A captured update, where that is possible: on a GPU that holds the tokens, without dropout."""
+        data, course = self.course.data, self.course
+        if self.engine.has_dropout or course.averaging is not None:
+            return None
+        split = device_split(data.train, data.objective, self.plan)
+        if split is None:
+            return None
+        return CapturedUpdate(self.engine, split, data.objective, self.plan, course.stream.later)
 
     @property
     def checkpoints(self) -> Path:
@@ -112,7 +116,7 @@ class TrainingLoop:
         learning_rate = course.schedule.learning_rate(step)
         if self._captured is not None and self._captured.serves(chosen):
             loss = self._captured(chosen, course.mask_key(step), learning_rate)
-            return loss, expected_counts(course.data.train, chosen, course.data.objective)
+            return loss, expected_counts(course.data.train, chosen[None], course.data.objective)[0]
         batch = self.batch(step)
         return self.engine.update(batch, learning_rate, step), batch
 

@@ -44,7 +44,7 @@ class MaskingRule:
 
 @dataclass(frozen=True)
 class MaskKey:
-    """Two 32-bit halves of the key of one draw: integers, or tensors with one in a captured graph."""
+    """Two 32-bit halves of the key of one draw: integers, or columns (B, 1) with a key for each row."""
 
     select: Any
     replace: Any
@@ -77,7 +77,7 @@ def select_positions(
     """
     eligible_BL = ids_BL != special.pad if rule.special_tokens else ids_BL >= special.count
     unit_BL = _word_numbers(ids_BL, special, word_start) if rule.whole_words else _columns(ids_BL)
-    row_key_B1 = mix32(rows_B * _ROW_STRIDE + key.select)[:, None]
+    row_key_B1 = mix32(rows_B[:, None] * _ROW_STRIDE + key.select)
     draws_BL = mix32(row_key_B1 + unit_BL * _ROW_STRIDE)
     if rule.fixed_count:
         return _lowest_draws(draws_BL, eligible_BL, rule.mlm_probability)
@@ -97,7 +97,7 @@ def corrupt(
     """What the model sees: `ids_BL` with the selected positions replaced as the rule says."""
     if rule.mask_replace_prob == 1.0:
         return _where(selected_BL, special.mask, ids_BL)
-    row_key_B1 = mix32(rows_B * _ROW_STRIDE + key.replace)[:, None]
+    row_key_B1 = mix32(rows_B[:, None] * _ROW_STRIDE + key.replace)
     draws_BL = mix32(row_key_B1 + _columns(ids_BL) * _ROW_STRIDE)
     random_BL = special.count + mix32(draws_BL ^ key.replace) % (vocab_size - special.count)
     mask_below = round(rule.mask_replace_prob * _RANGE)

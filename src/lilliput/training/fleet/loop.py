@@ -6,11 +6,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from lilliput.core.errors import LilliputError
 from lilliput.core.progress import Reporter, Task
+from lilliput.training.batches import GlobalBatch
 from lilliput.training.book import Branching, RunBook
 from lilliput.training.course import Course
 from lilliput.training.fleet.batches import stacked_batch
+from lilliput.training.fleet.captured import captured_fleet
 from lilliput.training.fleet.stack import Stack
 from lilliput.training.interrupts import Interrupts
 from lilliput.training.plan import ExecutionPlan
@@ -48,6 +52,7 @@ class FleetLoop:
         ]
         # Always all of the plan: how products are batched decides their rounding.
         self._stack = Stack(models, [course.config.training for course in planned], plan)
+        self._captured = captured_fleet(self._stack, planned, plan)
         self.books = {
             position: RunBook(
                 planned[position],
@@ -100,15 +105,21 @@ class FleetLoop:
         """One update of the members `active`, with what falls due after it."""
         started = time.perf_counter()
         step = self.books[active[0]].step + 1
-        batch = stacked_batch(self._planned, step, self._max_rows)
-        rates = {p: self._planned[p].schedule.learning_rate(step) for p in active}
-        losses_K = self._stack.update(batch.passes, rates)
+        losses_K, batches = self._update(active, step)
         # Each member's share of the time: rates add up to what the machine does.
         seconds = (time.perf_counter() - started) / len(active)
         for position in active:
-            book, loss, read = self.books[position], losses_K[position], batch.batches[position]
+            book, loss, read = self.books[position], losses_K[position], batches[position]
             self._try(position, lambda b=book, x=loss, r=read: b.enter(x, r, seconds))
         task.advance(len(active))
+
+    def _update(self, active: tuple[int, ...], step: int) -> tuple[Tensor, list[GlobalBatch]]:
+        """Update `active` by the fastest way this device has; all members' losses, and what each read."""
+        rates = {p: self._planned[p].schedule.learning_rate(step) for p in active}
+        if self._captured is not None and self._captured.serves(step):
+            return self._captured(step, rates)
+        batch = stacked_batch(self._planned, step, self._max_rows)
+        return self._stack.update(batch.passes, rates), batch.batches
 
     def _save(self) -> None:
         for position, book in self._running().items():

@@ -1,0 +1,113 @@
+"""One update of all members of a fleet as a CUDA graph (see `training.captured`).
+
+Shapes: K members, S streams of data, G sequences of a global batch, N places for scored positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lilliput.training.batches import GlobalBatch
+from lilliput.training.captured import Recording, device_split
+from lilliput.training.course import Course
+from lilliput.training.device_batches import DevicePass, DeviceSplit, device_passes, expected_counts
+from lilliput.training.fleet.batches import StackedPass, stream_of
+from lilliput.training.fleet.stack import Stack
+from lilliput.training.plan import ExecutionPlan
+
+
+def captured_fleet(
+    stack: Stack, planned: Sequence[Course], plan: ExecutionPlan
+) -> CapturedFleetUpdate | None:
+    """A captured update of the fleet, where that is possible: on a GPU that holds the tokens."""
+    data = planned[0].data
+    split = device_split(data.train, data.objective, plan)
+    return None if split is None else CapturedFleetUpdate(stack, planned, split, plan)
+
+
+class CapturedFleetUpdate:
+    """An update that is recorded when another set of members first takes part, and replayed ever after.
+
+    Order, masks and arithmetic are those of `Stack.update`; sums run in another order.
+
+    Args:
+        stack: Of all members of the plan.
+        planned: Their courses.
+        split: The train split on the device.
+        plan: Precision and rows of a pass.
+    """
+
+    def __init__(
+        self, stack: Stack, planned: Sequence[Course], split: DeviceSplit, plan: ExecutionPlan
+    ) -> None:
+        self._stack, self._planned, self._split, self._plan = stack, planned, split, plan
+        self._objective = planned[0].data.objective
+        first_of = {stream_of(course): course for course in planned}
+        self._streams = list(first_of.values())
+        numbers = {stream: number for number, stream in enumerate(first_of)}
+        self._stream_K = [numbers[stream_of(course)] for course in planned]
+        device, size = split.tokens.device, planned[0].stream.later
+        self._take_K = torch.tensor(self._stream_K, device=device)
+        self._chosen_SG = torch.zeros(len(first_of), size, dtype=torch.int64, device=device)
+        self._keys_S2 = torch.zeros(len(first_of), 2, dtype=torch.int64, device=device)
+        self._losses_K = torch.zeros(len(planned), device=device)
+        self._recordings: dict[tuple[int, ...], Recording] = {}
+
+    def __call__(
+        self, step: int, learning_rates: Mapping[int, float]
+    ) -> tuple[Tensor, list[GlobalBatch]]:
+        """Take update `step` of the members that have a rate.
+
+        Returns:
+            The losses of all members, in a buffer that the next update overwrites, and what each read.
+        """
+        batches = self.read(step)
+        members = tuple(learning_rates)
+        optimizers = [self._stack.optimizers[member] for member in members]
+        if members not in self._recordings:
+            # Who has left does not come back: one graph is kept, with its memory.
+            self._recordings = {members: Recording(lambda: self.compute(members), optimizers)}
+        for optimizer, learning_rate in zip(optimizers, learning_rates.values(), strict=True):
+            optimizer.set_learning_rate(learning_rate)
+        self._recordings[members].replay()
+        return self._losses_K, batches
+
+    def serves(self, step: int) -> bool:
+        """Whether the batches of update `step` have the recorded size; the last one of an epoch may not."""
+        return self._planned[0].stream.places(step)[1] == self._chosen_SG.shape[1]
+
+    def read(self, step: int) -> list[GlobalBatch]:
+        """Put what update `step` reads where `compute` finds it; what each member's batch holds."""
+        chosen_SG = np.stack([course.chosen(step) for course in self._streams])
+        keys = [course.mask_key(step) for course in self._streams]
+        keys_S2 = torch.tensor([[key.select, key.replace] for key in keys])
+        self._chosen_SG.copy_(torch.from_numpy(chosen_SG), non_blocking=True)
+        self._keys_S2.copy_(keys_S2, non_blocking=True)
+        counts = expected_counts(self._planned[0].data.train, chosen_SG, self._objective)
+        return [counts[stream] for stream in self._stream_K]
+
+    def compute(self, members: Sequence[int]) -> None:
+        """What is recorded."""
+        passes = device_passes(
+            self._split, self._chosen_SG, self._keys_S2, self._objective, self._plan.max_rows
+        )
+        self._losses_K.copy_(self._stack.accumulate([self._stacked(one) for one in passes]))
+        self._stack.apply(members)
+
+    def _stacked(self, one: DevicePass) -> StackedPass:
+        """The pass with a row for each member, or one for all where they read the same."""
+        mask_SBL, positions_SN = one.attention_mask_SBL, one.positions_SN
+        take = self._take_K if len(self._streams) > 1 else slice(None)
+        return StackedPass(
+            one.input_ids_SBL[take],
+            None if mask_SBL is None else mask_SBL[take],
+            None,
+            positions_SN[take],
+            one.targets_SN[take],
+            one.weights_SN[take],
+            (positions_SN.shape[1],) * len(self._stream_K),
+        )
