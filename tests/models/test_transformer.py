@@ -182,22 +182,29 @@ def test_some_positions_are_what_encoding_all_gives_there(layout: str, kernel: s
     owner = torch.arange(18) >= torch.tensor([18, 7, 9, 18, 12])[:, None]  # Two texts in a row.
     packed = owner[:, :, None] == owner[:, None, :]
     positions = torch.tensor([0, 3, 17, 18, 40, 41, 89, 3])  # Also twice, as spare ones are.
+    # Three queries a text; what fills a text up is never looked at.
+    queries = torch.tensor([[0, 3, 17], [18, 18, 18], [41, 40, 0], [0, 0, 0], [89, 72, 72]])
+    slots = torch.tensor([0, 1, 2, 4, 7, 6, 12, 1])
     weights = torch.randn(len(positions), 1, generator=numbers)
     for mask in (None, packed):
         found: list[torch.Tensor] = []
-        for way in ("all", "some"):
+        ways = ("all", "some", "asked")[: 2 if layout == "llama" else 3]
+        for way in ways:
             model = evaluated(small_config(layout), attention_kernel=kernel)
             if way == "all":
                 hidden = model.encode(ids, mask).flatten(0, 1)[positions]
             else:
-                hidden = model.encode_some(ids, positions, mask)
+                asked = (queries, slots) if way == "asked" else ()
+                hidden = model.encode_some(ids, positions, mask, None, *asked)
             (hidden.square() * weights).sum().backward()
             gradients = torch.cat([p.grad.flatten() for p in model.layers.parameters()])
             found += [hidden.detach(), gradients]
-        torch.testing.assert_close(
-            found[0], found[2], atol=FLOAT32_TOLERANCE, rtol=FLOAT32_TOLERANCE
-        )
-        torch.testing.assert_close(found[1], found[3], atol=1e-4, rtol=1e-4)  # sums over 90 tokens
+        for way in range(1, len(ways)):
+            torch.testing.assert_close(
+                found[2 * way], found[0], atol=FLOAT32_TOLERANCE, rtol=FLOAT32_TOLERANCE
+            )
+            # Sums over 90 tokens.
+            torch.testing.assert_close(found[2 * way + 1], found[1], atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -6,7 +6,7 @@ Shapes: G sequences of the global batch, B rows of a micro-batch, L their width,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from lilliput.tokenization import SpecialIds
 from lilliput.training.masking import MaskingRule, MaskKey, corrupt, select_positions
 from lilliput.training.packing import Packing, one_a_row, pack, row_width
 from lilliput.training.sequences import SPECIAL_PER_SEQUENCE, Sequences, padded_ids
+
+_QUERIES = 16  # Queries of a row are rounded up to these.
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class MicroBatch:
         targets_N: Their ids, int64.
         weights_N: Their weights, float32; over a global batch they sum to one.
         rows_N: Place in the global batch of the sequence each belongs to.
+        queries_BQ: As many positions of each row, the scored ones among them, as indices likewise; None: all.
+        slots_N: Where each scored position stands among these B * Q.
     """
 
     input_ids_BL: Tensor
@@ -72,19 +76,15 @@ class MicroBatch:
     targets_N: Tensor
     weights_N: Tensor
     rows_N: NDArray[np.int64]
+    queries_BQ: Tensor | None = None
+    slots_N: Tensor | None = None
 
     def to(self, device: torch.device) -> MicroBatch:
         """The same on another device."""
-        mask, places = self.attention_mask, self.position_ids_BL
-        return MicroBatch(
-            self.input_ids_BL.to(device),
-            None if mask is None else mask.to(device),
-            None if places is None else places.to(device),
-            self.positions_N.to(device),
-            self.targets_N.to(device),
-            self.weights_N.to(device),
-            self.rows_N,
-        )
+        moved = {
+            name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
@@ -243,6 +243,9 @@ class _Rows:
         micro_batches: list[MicroBatch] = []
         for rows in np.array_split(np.arange(self._packing.rows), parts):
             positions_N = np.flatnonzero(scored_PL[rows])
+            queries = None, None
+            if not self._objective.is_causal:
+                queries = _queries(positions_N, len(rows), self._packing.width)
             sequences_N = self._owner_PL[rows].reshape(-1)[positions_N]
             mask, places_BL = self._who_sees_whom(rows)
             micro_batches.append(
@@ -254,6 +257,7 @@ class _Rows:
                     torch.from_numpy(targets_PL[rows].reshape(-1)[positions_N]),
                     torch.from_numpy(weights_G[sequences_N]),
                     sequences_N,
+                    *queries,
                 )
             )
         return micro_batches
@@ -271,3 +275,20 @@ class _Rows:
         if self._objective.is_causal or visible_BL.all():
             return None, None
         return torch.from_numpy(visible_BL), None
+
+
+def _queries(
+    positions_N: NDArray[np.int64], rows: int, width: int
+) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """`queries_BQ` and `slots_N` of scored positions in order; None where they are most of a row."""
+    row_N = positions_N // width
+    counts_B = np.bincount(row_N, minlength=rows)
+    # Few different numbers, for the sake of libraries that prepare each shape.
+    most = -(-int(counts_B.max()) // _QUERIES) * _QUERIES
+    if 2 * most > width:
+        return None, None
+    rank_N = np.arange(len(positions_N)) - (np.cumsum(counts_B) - counts_B)[row_N]
+    slots_N = row_N * most + rank_N
+    queries_BQ = np.repeat(np.arange(rows) * width, most)
+    queries_BQ[slots_N] = positions_N
+    return torch.from_numpy(queries_BQ.reshape(rows, most)), torch.from_numpy(slots_N)

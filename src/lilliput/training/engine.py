@@ -140,7 +140,12 @@ def _head_inputs(
         for part_N in (micro.positions_N, micro.targets_N, micro.weights_N)
     )
     hidden_NH = model.encode_some(
-        micro.input_ids_BL, positions_N, micro.attention_mask, micro.position_ids_BL
+        micro.input_ids_BL,
+        positions_N,
+        micro.attention_mask,
+        micro.position_ids_BL,
+        micro.queries_BQ,
+        None if micro.slots_N is None else functional.pad(micro.slots_N, (0, spare)),
     )
     # A norm without a head after it gives float32 back: the vocabulary is multiplied as the plan says.
     return model.head_hidden(hidden_NH).to(plan.torch_dtype), targets_N, weights_N

@@ -25,6 +25,7 @@ from lilliput.models.transformer import (
     Blueprint,
     Embeddings,
     Layer,
+    Wanted,
     rotate,
 )
 
@@ -157,13 +158,12 @@ class StackedLayer(Layer):
         super().__init__(plan, index)
         self.draws = draws
 
-    def attend(
-        self, x_NH: Tensor, shared: Attending, rows_N: Tensor | None, one_each: bool
-    ) -> Tensor:
+    def attend(self, x_NH: Tensor, shared: Attending, wanted: Wanted | None) -> Tensor:
         """As `Layer.attend`; on a processor by `short_attention`, for all rows or one of each text."""
         if not x_NH.is_cpu or (shared.is_causal and shared.bias is None):
-            return super().attend(x_NH, shared, rows_N, one_each)
-        assert rows_N is None or one_each
+            return super().attend(x_NH, shared, wanted)
+        rows_N = None if wanted is None else wanted.rows_N
+        assert rows_N is None or len(rows_N) == shared.batch
         qkv_BL3AW = self.qkv(x_NH).view(shared.batch, shared.length, 3, self.heads, -1)
         if shared.rotation is not None:
             q_BALW, k_BALW, v_BALW = qkv_BL3AW.permute(2, 0, 3, 1, 4)

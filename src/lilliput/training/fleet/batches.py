@@ -35,6 +35,8 @@ class StackedPass:
         targets_KN: Their ids, int64.
         weights_KN: Their weights, float32; spare ones are 0.
         counts: Scored positions of each member.
+        queries_KBQ: As many positions of each row, the scored ones among them; None: all.
+        slots_KN: Where each scored position stands among these B * Q; of spare ones 0.
     """
 
     input_ids_KBL: Tensor
@@ -44,6 +46,8 @@ class StackedPass:
     targets_KN: Tensor
     weights_KN: Tensor
     counts: tuple[int, ...]
+    queries_KBQ: Tensor | None = None
+    slots_KN: Tensor | None = None
 
     @property
     def is_shared(self) -> bool:
@@ -52,16 +56,10 @@ class StackedPass:
 
     def to(self, device: torch.device) -> StackedPass:
         """The same on another device."""
-        mask, places = self.attention_mask, self.position_ids_KBL
-        return StackedPass(
-            self.input_ids_KBL.to(device),
-            None if mask is None else mask.to(device),
-            None if places is None else places.to(device),
-            self.positions_KN.to(device),
-            self.targets_KN.to(device),
-            self.weights_KN.to(device),
-            self.counts,
-        )
+        moved = {
+            name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)
+        }
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def _stack(micros: Sequence[MicroBatch], places: Sequence[int]) -> StackedPass:
     def rows(parts: Sequence[Tensor]) -> Tensor:
         return functional.pad(pad_sequence(list(parts), batch_first=True), (0, spare))[take]
 
-    masks, position_ids = _masks(micros), _position_ids(micros)
+    masks, position_ids, queries = _masks(micros), _position_ids(micros), _queries(micros)
     return StackedPass(
         torch.stack([micro.input_ids_BL for micro in micros])[take],
         None if masks is None else masks[take],
@@ -129,6 +127,8 @@ def _stack(micros: Sequence[MicroBatch], places: Sequence[int]) -> StackedPass:
         rows([micro.targets_N for micro in micros]),
         rows([micro.weights_N for micro in micros]),
         tuple(counts[place] for place in places),
+        None if queries is None else torch.stack([asked for asked, _ in queries])[take],
+        None if queries is None else rows([slots for _, slots in queries]),
     )
 
 
@@ -160,3 +160,22 @@ def _position_ids(micros: Sequence[MicroBatch]) -> Tensor | None:
         for micro, places in zip(micros, given, strict=True)
     ]
     return torch.stack(each)
+
+
+def _queries(micros: Sequence[MicroBatch]) -> list[tuple[Tensor, Tensor]] | None:
+    """Queries and slots of all streams, as many queries in each; None where one asks at all positions."""
+    given = [
+        (micro.queries_BQ, micro.slots_N)
+        for micro in micros
+        if micro.queries_BQ is not None and micro.slots_N is not None
+    ]
+    if len(given) < len(micros):
+        return None
+    most = max(asked.shape[1] for asked, _ in given)
+    return [
+        (
+            functional.pad(asked, (0, most - asked.shape[1])),
+            slots // asked.shape[1] * most + slots % asked.shape[1],
+        )
+        for asked, slots in given
+    ]

@@ -37,10 +37,12 @@ class _ScoredHidden(nn.Module):
         attention_mask: Tensor | None,
         position_ids_BL: Tensor | None,
         positions_N: Tensor,
+        queries_BQ: Tensor | None,
+        slots_N: Tensor | None,
     ) -> Tensor:
         """Decoder input z_ND."""
         hidden_NH = self.model.encode_some(
-            input_ids_BL, positions_N, attention_mask, position_ids_BL
+            input_ids_BL, positions_N, attention_mask, position_ids_BL, queries_BQ, slots_N
         )
         return self.model.head_hidden(hidden_NH)
 
@@ -139,6 +141,8 @@ class Stack:
             one.attention_mask,
             one.position_ids_KBL,
             one.positions_KN,
+            one.queries_KBQ,
+            one.slots_KN,
         )
         axis: int | None = 0
         if one.is_shared:
