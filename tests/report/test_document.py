@@ -182,7 +182,7 @@ def test_a_folder_without_a_study_is_refused(tmp_path: Path):
 
 
 def test_an_unknown_source_is_refused(tmp_path: Path):
-    with pytest.raises(InputError, match="nowhere"):
+    with pytest.raises(InputError, match="nowhere, which is not there"):
         write_report(tmp_path / "nowhere", tmp_path / "r.html")
 
 

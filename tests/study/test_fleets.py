@@ -14,7 +14,7 @@ from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.executors import InlineExecutor, ProcessExecutor
 from lilliput.core.files import read_json
 from lilliput.core.progress import SILENT
-from lilliput.study.runs import FAILURE
+from lilliput.study.failures import FAILURE
 from lilliput.study.stages import training as stage
 from lilliput.study.stages.groups import RunTask, task_groups
 from lilliput.study.stages.training import train_group, train_runs

@@ -16,6 +16,7 @@ from lilliput.core.artefacts import BUILDING, MANIFEST
 from lilliput.core.files import write_json
 from lilliput.study import Recipe, load_recipe
 from lilliput.study.growth import study_identity
+from lilliput.study.stages.scoring import ScoringTask, score_one
 from lilliput.study.standing import read_standing
 
 
@@ -103,6 +104,35 @@ def test_scores_come_after_runs(study: Path, recipe_file: Path) -> None:
     write_json(study / "evaluations" / first / "probes" / MANIFEST, {})
     found = read_standing(probed, study)
     assert (found.stage, found.stage_done, found.stage_parts) == ("scores", 1, 4)
+
+
+def test_scores_that_failed_are_told_until_they_are_there(
+    study: Path, recipe_file: Path, status: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scoring that raises what nobody foresaw: the others go on, and `status` tells from the files."""
+
+    class Failing(ScoringTask):
+        def made(self, recorded: object) -> bool:
+            return False
+
+        def score(self) -> None:
+            raise RuntimeError("no such luck")
+
+    probed = load_recipe(str(recipe_file), ["probes={}"])
+    open_again(study, probed)
+    write_json(study / "probes" / "invented" / MANIFEST, {})
+    first = min((study / "runs").glob("*/run.json")).parent
+    scores = study / "evaluations" / first.name / "probes"
+    said = score_one(Failing("it", first, study, scores, ()))
+    assert "scoring a run must not raise: got RuntimeError: no such luck (test_standing.py" in said
+    (found,) = read_standing(probed, study).failed_scores
+    assert (found["suite"], found["error"]["code"]) == ("probes", "run_raised")
+    said = status(study, "--set", "probes={}")
+    assert "probes: scoring a run must not raise" in said
+    assert "0 failed, 1 score failed." in said
+    monkeypatch.setattr(Failing, "score", lambda _: None)
+    assert score_one(Failing("it", first, study, scores, ())) == ""
+    assert read_standing(probed, study).failed_scores == ()
 
 
 def test_a_run_that_nobody_trains_has_stopped(

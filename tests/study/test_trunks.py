@@ -17,7 +17,7 @@ from lilliput.core.artefacts import is_artefact, read_manifest, verify
 from lilliput.core.files import read_json, read_json_lines
 from lilliput.core.hashing import file_hash
 from lilliput.study import load_recipe, plan_study
-from lilliput.study.runs import FAILURE
+from lilliput.study.failures import FAILURE
 from lilliput.study.stages.groups import RunTask, TaskGroup, task_groups
 from lilliput.study.stages.training import train_group
 from lilliput.training import RunConfig, run_identity

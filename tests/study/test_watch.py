@@ -14,7 +14,8 @@ import pytest
 from lilliput.core.files import write_json, write_json_lines
 from lilliput.core.progress import LiveReporter, PlainReporter, Task
 from lilliput.study import watch
-from lilliput.study.runs import FAILURE, RUN_FILE
+from lilliput.study.failures import FAILURE
+from lilliput.study.runs import RUN_FILE
 from lilliput.study.stages.groups import RunTask
 
 

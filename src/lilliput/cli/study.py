@@ -162,6 +162,8 @@ def status(
             is_left = record["state"] == "started" and not found.is_running
             state = "stopped" if is_left else record["state"]
             echo(f"{state:<8} {record['name']:<44} {loss} {rule}".rstrip())
+        for one in found.failed_scores:
+            echo(f"failed   {one['name']:<44} {one['suite']}: {one['error']['rule']}")
         _show_standing(found, folder, _command(recipe, assignments, out))
 
     deliver(found.as_record(), as_json, show)
@@ -177,7 +179,10 @@ def _show_standing(found: Standing, folder: Path, command: str) -> None:
         echo(f"`lilliput study run` would refuse yours there: {found.differs}.")
     if found.adds:
         echo(f"Not begun, and added when it is run again: {found.adds}.")
-    echo(f"{found.plan.done} of {plural(found.plan.runs, 'run')} done, {found.plan.failed} failed.")
+    scores = f", {plural(len(found.failed_scores), 'score')} failed" if found.failed_scores else ""
+    echo(
+        f"{found.plan.done} of {plural(found.plan.runs, 'run')} done, {found.plan.failed} failed{scores}."
+    )
     if found.stage == "done":
         echo("Every stage is done.")
     else:

@@ -66,7 +66,14 @@ def read_evidence(source: Path) -> Evidence:
     """
     if source.is_dir():
         return _read_study(source)
-    name = str(source) if str(source) in BUILTIN_TABLES else source.name
+    is_builtin = str(source) in BUILTIN_TABLES
+    if not is_builtin and not source.exists():
+        raise InputError(
+            "a report is made of the folder of a study, a table of runs or a built-in table",
+            got=f"{source}, which is not there",
+            remedy=f"Check the path; built-in tables: {', '.join(BUILTIN_TABLES)}.",
+        )
+    name = str(source) if is_builtin else source.name
     table = load_table(str(source))
     _require_loss(table, name)
     runs = runs_of(table)

@@ -10,10 +10,10 @@ from typing import Any
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.errors import InputError
 from lilliput.core.files import read_json, read_json_lines
+from lilliput.study.failures import FAILURE
 from lilliput.study.layout import StudyLayout
 
 RUN_FILE = "run.json"
-FAILURE = "failure.json"
 
 
 @dataclass(frozen=True)

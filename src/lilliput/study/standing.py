@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.errors import OccupiedFolderError
+from lilliput.core.files import read_json
 from lilliput.study.expand import planned_runs
+from lilliput.study.failures import scores_failure
 from lilliput.study.growth import growth_in, recorded_recipe
 from lilliput.study.layout import SearchLayout, StudyLayout
 from lilliput.study.plan import StudyPlan, plan_study
@@ -31,6 +33,7 @@ class Standing:
         differs: What the folder's study has that the recipe changes or drops, in words; the figures are then the
             folder's.
         adds: What the recipe adds to the folder's study, in words.
+        failed_scores: Of each run whose scores failed: `name`, `suite` (probes, glue, pairs) and `error`.
         plan: Runs, done and failed, FLOPs, disk.
     """
 
@@ -41,6 +44,7 @@ class Standing:
     report: Path | None
     differs: str
     adds: str
+    failed_scores: Sequence[Mapping[str, Any]]
     plan: StudyPlan
 
     def as_record(self) -> dict[str, Any]:
@@ -71,6 +75,7 @@ def read_standing(recipe: Recipe, out: Path) -> Standing:
         report=layout.report if layout.report.is_file() else None,
         differs=differs,
         adds=adds,
+        failed_scores=tuple(_failed_scores(recipe, layout)) if before else (),
         plan=plan,
     )
 
@@ -107,23 +112,30 @@ def _stages(
         yield "search", [True] * found + [False] * (wanted - found)
     finished = plan.done + plan.failed
     yield "runs", [True] * finished + [False] * (plan.runs - finished)
-    yield "scores", built(_score_folders(recipe, layout))
+    yield "scores", built(folder for _, folder in _score_folders(recipe, layout))
     yield "analysis", built([layout.tables, layout.analysis])
 
 
-def _score_folders(recipe: Recipe, layout: StudyLayout) -> list[Path]:
-    """Where the scores of every finished run lie, or will."""
+def _score_folders(recipe: Recipe, layout: StudyLayout) -> list[tuple[str, Path]]:
+    """Name of every finished run, and where its scores on each suite lie, or will."""
     from lilliput.study.index import index_records, run_index
 
     suites = [suite for suite in ("probes", "glue", "pairs") if getattr(recipe, suite) is not None]
     scored = {run.name for run in planned_runs(recipe) if run.scored}
     records = index_records(run_index(layout.root)) if suites else []
     return [
-        layout.evaluation(record["run_id"], suite)
+        (record["name"], layout.evaluation(record["run_id"], suite))
         for record in records
         if record["state"] == "done" and record["name"] in scored
         for suite in suites
     ]
+
+
+def _failed_scores(recipe: Recipe, layout: StudyLayout) -> Iterator[Mapping[str, Any]]:
+    for name, folder in _score_folders(recipe, layout):
+        mark = scores_failure(folder)
+        if mark.is_file() and not is_artefact(folder):
+            yield {"name": name, "suite": folder.name, "error": read_json(mark)}
 
 
 def _is_held(lock: Path) -> bool:

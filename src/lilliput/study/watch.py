@@ -17,7 +17,8 @@ from lilliput.core.artefacts import is_artefact
 from lilliput.core.files import read_json_lines
 from lilliput.core.progress import Reporter, Task
 from lilliput.core.wording import plural
-from lilliput.study.runs import FAILURE, RUN_FILE
+from lilliput.study.failures import FAILURE
+from lilliput.study.runs import RUN_FILE
 
 _INTERVAL_S = 1.0
 _BLOCKS = "▁▂▃▄▅▆▇█"

@@ -79,7 +79,11 @@ def build_vocabulary(
             progress.advance(batch.num_rows)
         counts.update(counter.counts)
     if not counts:
-        raise InputError("a vocabulary needs texts with words", got="no word")
+        raise InputError(
+            "a vocabulary needs texts with words",
+            got="no word",
+            remedy="Name text files, or tables with a column of texts, that hold some.",
+        )
     return from_counts(
         counts, size=size, coverage=coverage, min_frequency=min_frequency, ages=ages or None
     )

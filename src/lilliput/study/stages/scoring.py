@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.core.artefacts import is_artefact, read_manifest
-from lilliput.core.errors import LilliputError
+from lilliput.core.files import write_json
 from lilliput.core.hashing import file_hash
 from lilliput.evaluation import build_probes, filter_task
 from lilliput.evaluation.pairs.reading import find_paradigms
@@ -21,6 +21,7 @@ from lilliput.evaluation.settings import (
 )
 from lilliput.study.context import StudyContext
 from lilliput.study.expand import planned_runs
+from lilliput.study.failures import as_failure, scores_failure
 from lilliput.study.runs import RunRecord, read_run
 
 PROBES = "probes"
@@ -169,10 +170,15 @@ def score_runs(context: StudyContext, runs: Sequence[Path]) -> list[tuple[str, s
 
 def score_one(task: ScoringTask) -> str:
     """Score one run in this process; the message of its failure, or an empty string."""
+    mark = scores_failure(task.out)
+    mark.unlink(missing_ok=True)
     try:
         task.score()
-    except LilliputError as error:
-        return str(error)
+    except Exception as error:
+        failure = as_failure(error, "scoring a run")
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        write_json(mark, failure.as_record())
+        return str(failure)
     return ""
 
 

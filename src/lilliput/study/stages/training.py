@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from lilliput.core.files import write_json
 from lilliput.study.context import StudyContext
 from lilliput.study.estimates import run_flops, run_tokens
 from lilliput.study.expand import planned_runs
-from lilliput.study.runs import FAILURE
+from lilliput.study.failures import FAILURE, as_failure
 from lilliput.study.stacking import best_stack, make_trials, missing_trials
 from lilliput.study.stages.groups import (
     RunTask,
@@ -32,12 +31,6 @@ from lilliput.training.allocator import return_freed_memory
 # another, for trials of a few seconds to be worth their time.
 _USUAL_FLOPS_PER_S = 2e10
 _WORTH_TRIALS_S = 120.0
-
-
-class RunRaisedError(LilliputError):
-    """A run stopped with an error that nobody foresaw."""
-
-    code = "run_raised"
 
 
 @dataclass(frozen=True)
@@ -121,7 +114,7 @@ def train_group(group: TaskGroup) -> list[tuple[str, str]]:
     try:
         failed = _train(group)
     except Exception as error:
-        ours = error if isinstance(error, LilliputError) else _unforeseen(error)
+        ours = as_failure(error, "a run")
         failed = [(task, ours) for task in group.tasks if not task.is_done]
     return_freed_memory()
     for task, error in failed:
@@ -145,16 +138,6 @@ def _train(group: TaskGroup) -> list[tuple[RunTask, LilliputError]]:
         results = train_fleet([FleetMember(t.run_config, t.out, t.info) for t in tasks], tokens)
     pairs = zip(tasks, results, strict=True)
     return [(task, result) for task, result in pairs if isinstance(result, LilliputError)]
-
-
-def _unforeseen(error: Exception) -> LilliputError:
-    """An error of Python or torch, with the place where it was raised, so that the other runs go on."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return RunRaisedError(
-        "a run must not raise",
-        got=f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})",
-        remedy="Take it again with: lilliput study retry RECIPE",
-    )
 
 
 def run_tasks(context: StudyContext) -> list[RunTask]:
