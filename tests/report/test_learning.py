@@ -78,6 +78,14 @@ def test_curves_that_stand_still_need_another_learning_rate(tmp_path: Path):
     assert "so most stand still. Next: a higher learning rate" in " ".join(said.paragraphs)
 
 
+def test_where_some_runs_learned_the_answer_is_yes_in_part(tmp_path: Path):
+    folder = StudyMaker(tmp_path / "study").whole()
+    write_losses(folder, lambda run, _: ENTROPY - 0.1 * run)
+    evidence = read_evidence(folder)
+    assert 0 < len(learning_of(evidence.runs).learned) < len(evidence.runs)
+    assert answer(build_pages(evidence, "it"), "more than how frequent").label == "Yes, in part"
+
+
 def test_no_step_is_advised_where_something_was_learned(pages: list[Page]):
     said = answer(pages, "more than how frequent")
     assert said.verdict == "yes"

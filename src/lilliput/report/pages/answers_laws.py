@@ -33,7 +33,11 @@ def answer_learning(evidence: Evidence) -> Answer:
     question = "Did the models learn more than how frequent each token is?"
     found = learning_of(evidence.runs)
     verdict: Verdict = "yes" if found.learned else "no" if found.known else "absent"
-    return Answer(question, verdict, learning_sentences(evidence), page="training")
+    in_part = found.learned and len(found.learned) < len(found.known)
+    return Answer(
+        question, verdict, learning_sentences(evidence), page="training",
+        verdict_text="Yes, in part" if in_part else "",
+    )  # fmt: skip
 
 
 def answer_break(laws: tuple[GroupLaw, ...]) -> Answer:
