@@ -14,7 +14,7 @@ from lilliput.models import build_model
 from lilliput.training.batches import make_batch
 from lilliput.training.book import Branching
 from lilliput.training.data import load_data
-from lilliput.training.engine import Engine, add_gradients
+from lilliput.training.engine import Engine, add_gradients, scored_losses
 from lilliput.training.loop import TrainingLoop
 from lilliput.training.masking import MaskKey
 from lilliput.training.optimizer import FlatAdamW
@@ -53,6 +53,18 @@ def test_accumulation_and_packing_change_neither_loss_nor_gradient(make_config, 
         # The same float32 terms in another order: 60 to 2,000 terms, 1e-7 each.
         assert loss == pytest.approx(one[0], rel=2e-6)
         torch.testing.assert_close(gradient, one[1], rtol=1e-4, atol=2e-7)
+
+
+@pytest.mark.parametrize("layout", ["mini-bert", "roberta"])
+def test_a_batch_in_which_nothing_is_scored_gives_nothing(make_config, tokens, layout):
+    config = make_config(model=tiny_model(layout), mlm_probability=1e-6)
+    data = load_data(config, tokens)
+    batch = make_batch(data.train, np.arange(4), MaskKey.of(0, "train", 1), data.objective, 4)
+    assert batch.scored == 0
+    model = build_run_model(config)
+    (micro,) = batch.micro_batches
+    assert scored_losses(model, micro, PLAN).shape == (0,)
+    assert Engine(model, config, PLAN).accumulate(batch).item() == 0.0
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
