@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,6 +16,11 @@ _VERDICTS: dict[Verdict, str] = {
     "unclear": "Cannot tell",
     "absent": "Not measured",
 }
+
+
+def yes_in_part(clear: Sized, found: Sized) -> str:
+    """The verdict in words where only some of `found` say yes; empty where all or none do."""
+    return "Yes, in part" if 0 < len(clear) < len(found) else ""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from lilliput.study.plan import StudyPlan, plan_study
 from lilliput.study.recipe import Recipe
 from lilliput.study.search import is_found, is_searched, sweep_recipe
 
+# Name of a run, and where its scores on one suite lie, or will.
+_Scores = Sequence[tuple[str, Path]]
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -66,7 +69,8 @@ def read_standing(recipe: Recipe, out: Path) -> Standing:
     except OccupiedFolderError as error:
         differs, recipe = error.got, before or recipe
     plan = plan_study(recipe, out)
-    stage, parts = _stage(recipe, layout, plan) if before else ("", ())
+    scores = _score_folders(recipe, layout) if before else []
+    stage, parts = _stage(recipe, layout, plan, scores) if before else ("", ())
     return Standing(
         stage=stage,
         stage_done=sum(parts),
@@ -75,23 +79,25 @@ def read_standing(recipe: Recipe, out: Path) -> Standing:
         report=layout.report if layout.report.is_file() else None,
         differs=differs,
         adds=adds,
-        failed_scores=tuple(_failed_scores(recipe, layout)) if before else (),
+        failed_scores=tuple(_failed(scores)),
         plan=plan,
     )
 
 
-def _stage(recipe: Recipe, layout: StudyLayout, plan: StudyPlan) -> tuple[str, Sequence[bool]]:
+def _stage(
+    recipe: Recipe, layout: StudyLayout, plan: StudyPlan, scores: _Scores
+) -> tuple[str, Sequence[bool]]:
     """The first stage that is not whole, and of each of its parts whether it is done."""
     if is_artefact(layout.root):
         return "done", ()
-    for stage, parts in _stages(recipe, layout, plan):
+    for stage, parts in _stages(recipe, layout, plan, scores):
         if not all(parts):
             return stage, parts
     return "report", (False,)  # Whatever else is whole, it is the last to be brought up to date.
 
 
 def _stages(
-    recipe: Recipe, layout: StudyLayout, plan: StudyPlan
+    recipe: Recipe, layout: StudyLayout, plan: StudyPlan, scores: _Scores
 ) -> Iterator[tuple[str, Sequence[bool]]]:
     def built(folders: Iterable[Path]) -> list[bool]:
         return [is_artefact(folder) for folder in folders]
@@ -112,11 +118,11 @@ def _stages(
         yield "search", [True] * found + [False] * (wanted - found)
     finished = plan.done + plan.failed
     yield "runs", [True] * finished + [False] * (plan.runs - finished)
-    yield "scores", built(folder for _, folder in _score_folders(recipe, layout))
+    yield "scores", built(folder for _, folder in scores)
     yield "analysis", built([layout.tables, layout.analysis])
 
 
-def _score_folders(recipe: Recipe, layout: StudyLayout) -> list[tuple[str, Path]]:
+def _score_folders(recipe: Recipe, layout: StudyLayout) -> _Scores:
     """Name of every finished run, and where its scores on each suite lie, or will."""
     from lilliput.study.index import index_records, run_index
 
@@ -131,8 +137,8 @@ def _score_folders(recipe: Recipe, layout: StudyLayout) -> list[tuple[str, Path]
     ]
 
 
-def _failed_scores(recipe: Recipe, layout: StudyLayout) -> Iterator[Mapping[str, Any]]:
-    for name, folder in _score_folders(recipe, layout):
+def _failed(scores: _Scores) -> Iterator[Mapping[str, Any]]:
+    for name, folder in scores:
         mark = scores_failure(folder)
         if mark.is_file() and not is_artefact(folder):
             yield {"name": name, "suite": folder.name, "error": read_json(mark)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -53,7 +53,19 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class MicroBatch:
+class OnDevice:
+    """Tensors that lie on one device, and other facts beside them."""
+
+    def to(self, device: str) -> Self:
+        """The same on another device."""
+        moved = {
+            name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)
+        }
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class MicroBatch(OnDevice):
     """What one forward pass reads.
 
     Attributes:
@@ -78,13 +90,6 @@ class MicroBatch:
     rows_N: NDArray[np.int64]
     queries_BQ: Tensor | None = None
     slots_N: Tensor | None = None
-
-    def to(self, device: torch.device) -> MicroBatch:
-        """The same on another device."""
-        moved = {
-            name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)
-        }
-        return replace(self, **moved)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lilliput.training.batches import Objective
+from lilliput.training.course import Course
 from lilliput.training.device_batches import DeviceSplit, device_batch
 from lilliput.training.engine import Engine, add_gradients
 from lilliput.training.masking import MaskKey
@@ -36,6 +37,17 @@ def device_split(train: Sequences, objective: Objective, plan: ExecutionPlan) ->
     if needed > _MEMORY_SHARE * torch.cuda.mem_get_info()[0]:
         return None
     return DeviceSplit.of(train, objective, plan.device)
+
+
+def captured_update(engine: Engine, course: Course, plan: ExecutionPlan) -> CapturedUpdate | None:
+    """A captured update, where that is possible: on a GPU that holds the tokens, without dropout."""
+    if engine.has_dropout or course.averaging is not None:
+        return None
+    data = course.data
+    split = device_split(data.train, data.objective, plan)
+    if split is None:
+        return None
+    return CapturedUpdate(engine, split, data.objective, plan, course.stream.later)
 
 
 class Recording:

@@ -87,13 +87,9 @@ def add_gradients(
     add matrices as large as the vocabulary. Weights are cast once for all passes.
     """
     weight_VD, bias_V = model.decoder_weight, model.decoder_bias
-    head = VocabularyHead(
-        weight_VD.detach(), None if bias_V is None else bias_V.detach(), plan.torch_dtype
-    )
-    grad_weight_VD, grad_bias_V = (
-        _gradient(weight_VD),
-        None if bias_V is None else _gradient(bias_V),
-    )
+    head = VocabularyHead(weight_VD, bias_V, plan.torch_dtype)
+    grad_weight_VD = _gradient(weight_VD)
+    grad_bias_V = None if bias_V is None else _gradient(bias_V)
     total = torch.zeros((), device=plan.device)
     with precision(plan):
         for micro in micro_batches:
@@ -134,7 +130,7 @@ def _head_inputs(
     """
     is_prepared = plan.device == "cpu" and plan.dtype == "bfloat16"
     spare = -len(micro.targets_N) % HEAD_ROWS if is_prepared else 0
-    micro = micro if plan.device == "cpu" else micro.to(torch.device(plan.device))
+    micro = micro if plan.device == "cpu" else micro.to(plan.device)
     positions_N, targets_N, weights_N = (
         functional.pad(part_N, (0, spare))
         for part_N in (micro.positions_N, micro.targets_N, micro.weights_N)

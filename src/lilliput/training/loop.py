@@ -11,7 +11,7 @@ from torch import Tensor
 from lilliput.core.progress import Reporter, Task
 from lilliput.training.batches import GlobalBatch, make_batch
 from lilliput.training.book import Branching, RunBook
-from lilliput.training.captured import CapturedUpdate, device_split
+from lilliput.training.captured import captured_update
 from lilliput.training.config import PLAN, RunConfig
 from lilliput.training.course import Course
 from lilliput.training.data import RunData
@@ -53,7 +53,7 @@ class TrainingLoop:
             config, self.plan.attention_kernel, initial, weights_from, data.train.tokens
         )
         self.engine = Engine(model.to(self.plan.device), config, self.plan)
-        self._captured = self._make_captured()
+        self._captured = captured_update(self.engine, self.course, self.plan)
         self.book = RunBook(
             self.course,
             folder,
@@ -63,16 +63,6 @@ class TrainingLoop:
             reporter,
             branching,
         )
-
-    def _make_captured(self) -> CapturedUpdate | None:
-        """A captured update, where that is possible: on a GPU that holds the tokens, without dropout."""
-        data, course = self.course.data, self.course
-        if self.engine.has_dropout or course.averaging is not None:
-            return None
-        split = device_split(data.train, data.objective, self.plan)
-        if split is None:
-            return None
-        return CapturedUpdate(self.engine, split, data.objective, self.plan, course.stream.later)
 
     @property
     def checkpoints(self) -> Path:

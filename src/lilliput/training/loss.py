@@ -74,15 +74,17 @@ class VocabularyHead:
     """The decoder as all passes of an update multiply with it: cast once, with a bound of its logits.
 
     Args:
-        weight_VD: Decoder matrix, without gradients.
+        weight_VD: Decoder matrix.
         bias_V: Decoder bias, or None.
         dtype: Of the products, float32 or bfloat16.
     """
 
     def __init__(self, weight_VD: Tensor, bias_V: Tensor | None, dtype: torch.dtype) -> None:
-        self.weight_VD = weight_VD.to(dtype)
+        self.weight_VD = weight_VD.detach().to(dtype)
         self.bias_V = (
-            self.weight_VD.new_zeros(weight_VD.shape[0]) if bias_V is None else bias_V.to(dtype)
+            self.weight_VD.new_zeros(weight_VD.shape[0])
+            if bias_V is None
+            else bias_V.detach().to(dtype)
         )
         self.largest_norm = torch.linalg.vector_norm(
             self.weight_VD, dim=1, dtype=torch.float32

@@ -20,7 +20,7 @@ from lilliput.report.learning import learning_of, learning_sentences, unlearned_
 from lilliput.report.pages import shared
 from lilliput.report.pages.cost_words import efficient_sentences, order_of_factors
 from lilliput.report.pages.scaling import break_sentence, main_laws
-from lilliput.report.parts import Answer, Verdict
+from lilliput.report.parts import Answer, Verdict, yes_in_part
 from lilliput.report.quantities import Quantity, format_number, format_share
 from lilliput.report.runs import Run
 
@@ -33,11 +33,10 @@ def answer_learning(evidence: Evidence) -> Answer:
     question = "Did the models learn more than how frequent each token is?"
     found = learning_of(evidence.runs)
     verdict: Verdict = "yes" if found.learned else "no" if found.known else "absent"
-    in_part = found.learned and len(found.learned) < len(found.known)
+    text = yes_in_part(found.learned, found.known)
     return Answer(
-        question, verdict, learning_sentences(evidence), page="training",
-        verdict_text="Yes, in part" if in_part else "",
-    )  # fmt: skip
+        question, verdict, learning_sentences(evidence), page="training", verdict_text=text
+    )
 
 
 def answer_break(laws: tuple[GroupLaw, ...]) -> Answer:

@@ -21,7 +21,7 @@ from lilliput.report.pages.downstream import (
     whole_scores,
 )
 from lilliput.report.pages.scaling import main_laws
-from lilliput.report.parts import Answer, Verdict
+from lilliput.report.parts import Answer, Verdict, yes_in_part
 from lilliput.report.quantities import (
     Quantity,
     format_count,
@@ -47,7 +47,7 @@ def answer_gain(evidence: Evidence) -> Answer:
     verdict: Verdict = "yes" if clear else "no" if len(harmed) == len(gains) else "unclear"
     return Answer(
         question, verdict, [*sentences, _smallest(evidence)], paper, "downstream",
-        verdict_text="Yes, in part" if clear and len(clear) < len(gains) else "",
+        verdict_text=yes_in_part(clear, gains),
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def answer_correlation(found: tuple[TaskCorrelation, ...], unlearned: frozenset[
         for item, is_left in zip(found, beyond_chance(found), strict=True)
         if is_left and (item.rank.value or 0.0) < 0 and item.group not in unlearned
     ]
-    text = "Yes, in part" if clear and len(clear) < len(found) else ""
+    text = yes_in_part(clear, found)
     remarks = unlearned_sentences((item.group for item in found), unlearned, _NO_FORETELLING)
     verdict: Verdict = "yes" if clear else "unclear"
     return Answer(question, verdict, [*remarks, *sentences], paper, "downstream", text)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from lilliput.training.batches import GlobalBatch, MicroBatch
+from lilliput.training.batches import GlobalBatch, MicroBatch, OnDevice
 from lilliput.training.course import Course
 from lilliput.training.engine import HEAD_ROWS
 from lilliput.training.packing import Packing, pack, row_width
@@ -23,7 +23,7 @@ from lilliput.training.sequences import SPECIAL_PER_SEQUENCE
 
 
 @dataclass(frozen=True)
-class StackedPass:
+class StackedPass(OnDevice):
     """What one forward pass of K members reads; the first axis is 1 where all read the same.
 
     Attributes:
@@ -54,13 +54,6 @@ class StackedPass:
         """Whether all members read the same."""
         return self.input_ids_KBL.shape[0] == 1
 
-    def to(self, device: torch.device) -> StackedPass:
-        """The same on another device."""
-        moved = {
-            name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)
-        }
-        return replace(self, **moved)
-
 
 @dataclass(frozen=True)
 class StackedBatch:
@@ -78,20 +71,24 @@ def stream_of(course: Course) -> Stream:
     return course.config.seed, course.config.training.switches.shuffle
 
 
+def streams_of(members: Sequence[Course]) -> tuple[list[Course], list[int]]:
+    """A course for each stream of data, and which of these streams each member reads."""
+    first_of = {stream_of(course): course for course in members}
+    number = {stream: place for place, stream in enumerate(first_of)}
+    return list(first_of.values()), [number[stream_of(course)] for course in members]
+
+
 def stacked_batch(members: Sequence[Course], step: int, max_rows: int) -> StackedBatch:
     """Update `step` of all members of a fleet, in passes of at most `max_rows` rows."""
-    first_of = {stream_of(course): course for course in members}
-    packings = _equal_packings(list(first_of.values()), step)
-    batches = {
-        stream: course.batch(step, max_rows, packing)
-        for (stream, course), packing in zip(first_of.items(), packings, strict=True)
-    }
-    row = {stream: number for number, stream in enumerate(batches)}
-    places = [row[stream_of(course)] for course in members]
-    columns = zip(*(batch.micro_batches for batch in batches.values()), strict=True)
+    courses, places = streams_of(members)
+    packings = _equal_packings(courses, step)
+    batches = [
+        course.batch(step, max_rows, packing)
+        for course, packing in zip(courses, packings, strict=True)
+    ]
+    columns = zip(*(batch.micro_batches for batch in batches), strict=True)
     return StackedBatch(
-        [_stack(column, places) for column in columns],
-        [batches[stream_of(course)] for course in members],
+        [_stack(column, places) for column in columns], [batches[place] for place in places]
     )
 
 

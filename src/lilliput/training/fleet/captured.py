@@ -15,7 +15,7 @@ from lilliput.training.batches import GlobalBatch
 from lilliput.training.captured import Recording, device_split
 from lilliput.training.course import Course
 from lilliput.training.device_batches import DevicePass, DeviceSplit, device_passes, expected_counts
-from lilliput.training.fleet.batches import StackedPass, stream_of
+from lilliput.training.fleet.batches import StackedPass, streams_of
 from lilliput.training.fleet.stack import Stack
 from lilliput.training.plan import ExecutionPlan
 
@@ -46,14 +46,12 @@ class CapturedFleetUpdate:
     ) -> None:
         self._stack, self._planned, self._split, self._plan = stack, planned, split, plan
         self._objective = planned[0].data.objective
-        first_of = {stream_of(course): course for course in planned}
-        self._streams = list(first_of.values())
-        numbers = {stream: number for number, stream in enumerate(first_of)}
-        self._stream_K = [numbers[stream_of(course)] for course in planned]
+        self._streams, self._stream_K = streams_of(planned)
         device, size = split.tokens.device, planned[0].stream.later
         self._take_K = torch.tensor(self._stream_K, device=device)
-        self._chosen_SG = torch.zeros(len(first_of), size, dtype=torch.int64, device=device)
-        self._keys_S2 = torch.zeros(len(first_of), 2, dtype=torch.int64, device=device)
+        streams = len(self._streams)
+        self._chosen_SG = torch.zeros(streams, size, dtype=torch.int64, device=device)
+        self._keys_S2 = torch.zeros(streams, 2, dtype=torch.int64, device=device)
         self._losses_K = torch.zeros(len(planned), device=device)
         self._recordings: dict[tuple[int, ...], Recording] = {}
 

@@ -29,7 +29,7 @@ class HeadsInTurn:
     """K heads, one after another.
 
     Args:
-        weight_KVD: Decoder matrices, without gradients.
+        weight_KVD: Decoder matrices.
         bias_KV: Decoder biases, or None.
         dtype: Of the products.
     """
@@ -73,18 +73,14 @@ class HeadsInTurn:
 
 
 class BatchedHeads:
-    """K heads by batched products, a chunk of rows at a time; no row is left out, whatever `counts` says.
-
-    Args:
-        weight_KVD: Decoder matrices, without gradients.
-        bias_KV: Decoder biases, or None.
-        dtype: Of the products.
-    """
+    """As `HeadsInTurn`, by batched products, a chunk of rows at a time; no row is left out, whatever `counts` says."""
 
     def __init__(self, weight_KVD: Tensor, bias_KV: Tensor | None, dtype: torch.dtype) -> None:
-        self._weight_KVD = weight_KVD.to(dtype)
+        self._weight_KVD = weight_KVD.detach().to(dtype)
         self._bias_K1V = (
-            self._weight_KVD.new_zeros(1, 1, 1) if bias_KV is None else bias_KV[:, None].to(dtype)
+            self._weight_KVD.new_zeros(1, 1, 1)
+            if bias_KV is None
+            else bias_KV.detach()[:, None].to(dtype)
         )
 
     def add_gradients(

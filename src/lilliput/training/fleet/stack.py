@@ -105,17 +105,14 @@ class Stack:
         members = len(self.optimizers)
         total_K = torch.zeros(members, device=self._plan.device)
         decoder = "decoder" if "decoder" in self._leaves else "embeddings.word.weight"
-        bias_KV = self._leaves.get("decoder_bias")
         heads = stacked_heads(
-            self._leaves[decoder].detach(),
-            None if bias_KV is None else bias_KV.detach(),
-            self._plan.torch_dtype,
+            self._leaves[decoder], self._leaves.get("decoder_bias"), self._plan.torch_dtype
         )
         trunk = {name: leaf for name, leaf in self._leaves.items() if name not in _HEAD_ONLY}
         for one in passes:
             if not one.targets_KN.shape[1]:
                 continue
-            read = one.to(total_K.device)
+            read = one if self._plan.device == "cpu" else one.to(self._plan.device)
             with precision(self._plan):
                 z_KND = self._head_inputs(read).to(self._plan.torch_dtype)
             losses_K, grad_z_KND = heads.add_gradients(
