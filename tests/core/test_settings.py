@@ -24,6 +24,15 @@ def test_an_unknown_key_names_the_nearest_known_one() -> None:
     )
 
 
+class Needing(Settings):
+    training: Inner
+
+
+def test_a_misspelt_key_is_named_before_the_one_that_it_leaves_missing() -> None:
+    with pytest.raises(ConfigurationError, match="got 'traning'. Did you mean 'training'"):
+        parse_settings(Needing, {"traning": {}}, "r.toml")
+
+
 def test_a_key_like_nothing_known_lists_what_is() -> None:
     with pytest.raises(ConfigurationError, match="Known keys: seeds, training"):
         parse_settings(Outer, {"zzz": 1})

@@ -39,7 +39,9 @@ def parse_settings(kind: type[SettingsT], values: Mapping[str, Any], where: str 
 
 
 def _translate(error: ValidationError, kind: type[Settings], where: str) -> ConfigurationError:
-    first = error.errors(include_url=False)[0]
+    # An unknown key before a missing one: where a key is misspelt, both are found.
+    found = error.errors(include_url=False)
+    first = min(found, key=lambda one: one["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     place = f" in {where}" if where else ""
     if first["type"] == "extra_forbidden":
