@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--slow"):
-        return
-    skip = pytest.mark.skip(reason="takes minutes: run with --slow")
+    reasons: dict[str, str] = {}
+    if not config.getoption("--slow"):
+        reasons["slow"] = "takes minutes: run with --slow"
+    if not find_spec("ray"):
+        reasons["ray"] = "needs Ray: pip install 'lilliput[cluster]'"
     for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(skip)
+        for mark, reason in reasons.items():
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,7 +24,8 @@ STORE_BYTES = 80_000_000
 
 @pytest.fixture(scope="module")
 def cluster() -> Generator[Any]:
-    ray = pytest.importorskip("ray")
+    import ray
+
     handler = signal.getsignal(signal.SIGTERM)
     ray.init(
         address="local", num_cpus=2, num_gpus=1, object_store_memory=STORE_BYTES, include_dashboard=False,
@@ -131,7 +132,9 @@ class SlowRay:
     """Ray on a machine so busy that its parts do not find each other the first times."""
 
     def __init__(self, failures: int) -> None:
-        self.exceptions = pytest.importorskip("ray").exceptions
+        import ray
+
+        self.exceptions: Any = ray.exceptions
         self.failures = failures
 
     def is_initialized(self) -> bool:

@@ -281,7 +281,6 @@ def test_near_duplicates_are_refused_beyond_what_memory_should_hold(
 def test_a_ray_worker_killed_in_the_middle_loses_nothing(
     tmp_path, monkeypatch, some_documents, small_vocabulary
 ) -> None:
-    pytest.importorskip("ray")
     from lilliput.core.executors import make_executor
     from lilliput.language.corpus import build as module
 

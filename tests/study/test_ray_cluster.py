@@ -19,7 +19,8 @@ STORE_BYTES = 80_000_000
 @pytest.fixture
 def cluster() -> Generator[Any]:
     """A head that takes no work, and two nodes of one processor and one declared GPU each."""
-    utils = pytest.importorskip("ray.cluster_utils")
+    from ray import cluster_utils as utils
+
     limits = {"object_store_memory": STORE_BYTES, "include_dashboard": False}
     found = utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **limits})
     for _ in range(2):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 from lilliput.architecture import ModelConfig, count_parameters
 from lilliput.training.config import RunConfig
@@ -13,9 +16,10 @@ _COPIES_IN_TRAINING = 5
 _WEIGHT_FILES_PER_RUN = 2  # The untrained and the trained weights are kept.
 _RESUME_COPIES = 3  # Weights and two moments: to go on from, or for branches.
 _OTHER_BYTES_PER_RUN = 200_000
-# A worker with torch loaded and nothing to do, measured with torch 2.13 for processors; a CUDA context
-# takes about as much again on the device.
+# A worker that has little to do, measured with torch 2.13: built for processors, and what a build for NVIDIA,
+# which is what PyPI gives on Linux, holds beyond it without touching a device.
 _IDLE_BYTES = 420e6
+_CUDA_BUILD_BYTES = 300e6
 _LOGIT_COPIES = 3  # Logits, their exponentials, their gradient.
 _MEMORY_SPREAD = 2.0
 _DISK_SPREAD = 1.15
@@ -45,7 +49,16 @@ def foretell_memory(config: RunConfig) -> Estimate:
     activations = positions * _floats_per_position(model, training.max_seq_length)
     state = count_parameters(model).total * _COPIES_IN_TRAINING
     work = Estimate.within((state + activations + logits) * _FLOAT_BYTES, _MEMORY_SPREAD)
-    return Estimate(*(_IDLE_BYTES + part for part in (work.value, work.low, work.high)))
+    return Estimate(*(_idle_bytes() + part for part in (work.value, work.low, work.high)))
+
+
+@cache
+def _idle_bytes() -> float:
+    """What a worker holds with torch loaded, by the files of torch: a plan does not import it."""
+    found = find_spec("torch")
+    folders = found.submodule_search_locations if found else None
+    built_for_cuda = any(Path(folder, "lib").glob("*torch_cuda.*") for folder in folders or ())
+    return _IDLE_BYTES + (_CUDA_BUILD_BYTES if built_for_cuda else 0.0)
 
 
 def _floats_per_position(model: ModelConfig, seq_length: int) -> float:
