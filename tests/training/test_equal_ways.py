@@ -14,11 +14,12 @@ from lilliput.models import build_model
 from lilliput.training.batches import make_batch
 from lilliput.training.book import Branching
 from lilliput.training.data import load_data
-from lilliput.training.engine import Engine, add_gradients, scored_losses
+from lilliput.training.engine import Engine
 from lilliput.training.loop import TrainingLoop
 from lilliput.training.masking import MaskKey
 from lilliput.training.optimizer import FlatAdamW
 from lilliput.training.packing import one_a_row
+from lilliput.training.passes import add_gradients, scored_losses
 from lilliput.training.plan import ExecutionPlan
 from lilliput.training.weights import build_run_model
 
@@ -32,7 +33,10 @@ def gradient_of(config, tokens, max_rows, count=16, packing=None, plan=PLAN):
     """Loss and flat gradient of one global batch in passes of at most `max_rows` rows."""
     data = load_data(config, tokens)
     key = MaskKey.of(0, "train", 1)
-    batch = make_batch(data.train, np.arange(count), key, data.objective, max_rows, packing=packing)
+    batch = make_batch(
+        data.train, np.arange(count), key, data.objective, max_rows,
+        multiple_of=plan.replicas, packing=packing,
+    )  # fmt: skip
     engine = Engine(build_run_model(config, plan.attention_kernel), config, plan)
     loss = engine.accumulate(batch)
     return loss.item(), engine.optimizer.gradients.clone(), batch
@@ -80,6 +84,54 @@ def test_passes_that_share_cast_weights_add_up_in_bfloat16(make_config, tokens, 
         # bfloat16 keeps 8 bits: 4e-3 a product, a few products deep.
         assert loss == pytest.approx(exact[0], rel=2e-3)
         torch.testing.assert_close(gradient / scale, exact[1] / scale, rtol=0.0, atol=2e-2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_replicas_add_up_to_one_model(make_config, tokens, layout, dtype):
+    """Three passes at a time, over two batches: within rounding of one after another, and bitwise repeatable."""
+    config = make_config(model=tiny_model(layout))
+    kernel = "plain" if dtype == "bfloat16" else "fused"
+    plan = replace(PLAN, dtype=dtype, attention_kernel=kernel)
+    loss, gradient, one = gradient_of(config, tokens, 4, plan=plan)
+    sums = []
+    for _ in range(2):
+        engine = Engine(build_run_model(config, kernel), config, replace(plan, replicas=3))
+        for _ in range(2):  # What a replica had added must be gone before the second.
+            engine.optimizer.zero_grad()
+            total = engine.accumulate(one)
+        assert total.item() == pytest.approx(loss, rel=2e-6)
+        tolerance = 1e-6 if dtype == "float32" else 4e-3
+        scale = gradient.abs().max()
+        torch.testing.assert_close(
+            engine.optimizer.gradients / scale, gradient / scale, rtol=0.0, atol=tolerance
+        )
+        sums.append(engine.optimizer.gradients)
+    assert torch.equal(*sums)
+
+
+def test_passes_are_shared_out_evenly_among_replicas(make_config, tokens):
+    config = make_config()
+
+    def rows(count, replicas):
+        plan = replace(PLAN, replicas=replicas)
+        batch = gradient_of(config, tokens, 4, count=count, plan=plan)[2]
+        return [len(micro.input_ids_BL) for micro in batch.micro_batches]
+
+    assert rows(16, 1) == [4, 3, 3]
+    assert rows(16, 2) == [3, 3, 2, 2]
+    assert rows(1, 4) == [1]
+
+
+def test_an_error_in_a_replica_ends_the_update(make_config, tokens):
+    config = make_config()
+    *_, batch = gradient_of(config, tokens, 5)
+    first, second, *others = batch.micro_batches
+    foreign = replace(second, input_ids_BL=second.input_ids_BL + VOCAB_SIZE)
+    broken = replace(batch, micro_batches=[first, foreign, *others])
+    engine = Engine(build_run_model(config), config, replace(PLAN, replicas=2))
+    with pytest.raises(IndexError, match="out of range"):
+        engine.accumulate(broken)
 
 
 def test_all_logits_at_all_positions_give_the_same_loss(make_config, tokens):

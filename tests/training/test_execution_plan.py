@@ -67,29 +67,54 @@ def test_a_pass_stays_in_the_caches_of_a_processor(length, allowed, device, rows
     assert plan_module.max_rows(training, device) == rows
 
 
-def test_the_probe_picks_the_faster_count_of_threads(monkeypatch):
+@pytest.mark.parametrize("may_replicate", [False, True])
+def test_the_probe_picks_the_faster_count_of_threads(monkeypatch, may_replicate):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    clock = iter(range(10**6))
-    slow_with = {1: 10, 4: 1000}
-    now = [0.0]
+    seconds, repeats = {1: 10.0, 4: 15.0}, {1: 8, 4: 8}
+    now, probed = [0.0], set()
     monkeypatch.setattr(plan_module.time, "perf_counter", lambda: now[0])
-    probed = []
 
     def probe(plan):
-        next(clock)
-        probed.append(plan.threads)
-        now[0] += slow_with[plan.threads]
+        probed.add((plan.threads, plan.replicas))
+        now[0] += seconds[plan.threads]
+        return repeats[plan.threads]
+
+    def chosen():
+        plan = make_plan(recipe, probe, may_replicate=may_replicate)
+        return plan.threads, plan.replicas
 
     recipe = TrainingConfig(device="cpu", dtype="float32")
-    assert make_plan(recipe, probe).threads == 1
-    assert set(probed) == {1, 4}
-    slow_with[4] = 1
-    assert make_plan(recipe, probe).threads == 4
+    assert chosen() == (1, 1)
+    assert probed == {(1, 1), (4, 4 if may_replicate else 1)}
+    # Four passes at once take longer than one, and an update has to do so less often.
+    repeats[4] = 2
+    assert chosen() == (4, 4 if may_replicate else 1)
 
 
 def test_explicit_threads_are_not_probed():
     recipe = TrainingConfig(device="cpu", dtype="float32", threads=3)
-    assert make_plan(recipe, lambda _: pytest.fail("probed")).threads == 3
+
+    def probe(plan):
+        pytest.fail("probed")
+
+    assert make_plan(recipe, probe).threads == 3
+    assert make_plan(recipe, probe, may_replicate=True).replicas == 3
+
+
+@pytest.mark.parametrize(("profile", "replicas"), [("corrected", 2), ("reference", 1)])
+def test_passes_with_dropout_are_not_computed_side_by_side(
+    make_config, tokens, tmp_path, profile, replicas
+):
+    """Its draws come from one generator, in the order of the passes."""
+    train(make_config(profile=profile, threads=2, max_steps=1), tokens, tmp_path / "run")
+    assert read_json(tmp_path / "run" / "plan.json")["replicas"] == replicas
+
+
+def test_a_plan_written_before_there_were_replicas_has_none(tmp_path):
+    path, record = tmp_path / "plan.json", asdict(PLAN)
+    del record["replicas"]
+    path.write_text(json.dumps(record), encoding="utf-8")
+    assert load_or_make_plan(path, lambda: pytest.fail("made anew")) == PLAN
 
 
 def test_bfloat16_is_taken_only_where_the_processor_has_it(monkeypatch):
@@ -99,7 +124,7 @@ def test_bfloat16_is_taken_only_where_the_processor_has_it(monkeypatch):
         ("avx2", "float32", "fused"),
     ):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda flag=flag: {flag: True})
-        plan = make_plan(TrainingConfig(device="cpu", threads=1), lambda _: None)
+        plan = make_plan(TrainingConfig(device="cpu", threads=1), lambda _: 1)
         assert (plan.dtype, plan.attention_kernel) == (dtype, kernel)
         assert plan.torch_dtype is getattr(torch, dtype)
 
@@ -120,7 +145,7 @@ def test_bfloat16_products_keep_float32_weights_and_the_loss_to_its_rounding(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="needs an NVIDIA GPU"):
-        make_plan(TrainingConfig(device="cuda"), lambda _: None)
+        make_plan(TrainingConfig(device="cuda"), lambda _: 1)
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(asdict(replace(PLAN, device="cuda"))), encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"begun on a GPU.*got no GPU"):

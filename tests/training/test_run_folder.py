@@ -95,12 +95,16 @@ def _train_until_killed(config: RunConfig, tokens: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "kills"),
-    [("reference", [10]), pytest.param("corrected", [10, 30, 50], marks=pytest.mark.slow)],
+    ("profile", "threads", "kills"),
+    [
+        ("reference", 1, [10]),
+        ("corrected", 2, [10]),
+        pytest.param("corrected", 1, [10, 30, 50], marks=pytest.mark.slow),
+    ],
 )
-def test_a_killed_run_goes_on_bitwise(make_config, tokens, tmp_path, profile, kills):
+def test_a_killed_run_goes_on_bitwise(make_config, tokens, tmp_path, profile, threads, kills):
     """kill -9, at whatever moments; dropout and masks follow from (seed, step)."""
-    config = make_config(max_steps=80, profile=profile, save_interval_s=0.1)
+    config = make_config(max_steps=80, profile=profile, threads=threads, save_interval_s=0.1)
     train(config, tokens, tmp_path / "whole")
     out = tmp_path / "killed"
     context = multiprocessing.get_context("spawn")

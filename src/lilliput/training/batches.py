@@ -131,6 +131,7 @@ def make_batch(
     objective: Objective,
     max_rows: int,
     *,
+    multiple_of: int = 1,
     averaging: Averaging | None = None,
     packing: Packing | None = None,
 ) -> GlobalBatch:
@@ -142,6 +143,7 @@ def make_batch(
         key: Of the masks.
         objective: What is predicted.
         max_rows: Rows of one forward pass at most; no loss depends on it.
+        multiple_of: Passes come in multiples of this, where there are as many rows.
         averaging: Average micro-batches alone; None averages over all scored positions.
         packing: Where each sequence lies; None: packed, or one a row where pads count.
     """
@@ -152,8 +154,10 @@ def make_batch(
     seen_GL, targets_GL, scored_GL = _inputs_and_targets(ids_GL, key, objective)
     rows = _Rows(packing, lengths_G, objective)
     weights_G = _row_weights(scored_GL.sum(1), averaging)
+    parts = -(-packing.rows // max_rows)
+    parts = min(packing.rows, -(-parts // multiple_of) * multiple_of)
     micro_batches = rows.passes(
-        rows.lay(seen_GL), rows.lay(targets_GL), rows.lay(scored_GL), weights_G, max_rows
+        rows.lay(seen_GL), rows.lay(targets_GL), rows.lay(scored_GL), weights_G, parts
     )
     return GlobalBatch(
         micro_batches,
@@ -241,10 +245,9 @@ class _Rows:
         targets_PL: NDArray[np.int64],
         scored_PL: NDArray[np.bool_],
         weights_G: NDArray[np.float32],
-        max_rows: int,
+        parts: int,
     ) -> list[MicroBatch]:
         """Equal parts of the rows, so that no forward pass is left with a few."""
-        parts = -(-self._packing.rows // max_rows)
         micro_batches: list[MicroBatch] = []
         for rows in np.array_split(np.arange(self._packing.rows), parts):
             positions_N = np.flatnonzero(scored_PL[rows])

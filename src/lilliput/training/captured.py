@@ -16,9 +16,10 @@ from torch import Tensor
 from lilliput.training.batches import Objective
 from lilliput.training.course import Course
 from lilliput.training.device_batches import DeviceSplit, device_batch
-from lilliput.training.engine import Engine, add_gradients
+from lilliput.training.engine import Engine
 from lilliput.training.masking import MaskKey
 from lilliput.training.optimizer import FlatAdamW
+from lilliput.training.passes import add_gradients
 from lilliput.training.plan import ExecutionPlan
 from lilliput.training.sequences import Sequences
 
@@ -41,7 +42,7 @@ def device_split(train: Sequences, objective: Objective, plan: ExecutionPlan) ->
 
 def captured_update(engine: Engine, course: Course, plan: ExecutionPlan) -> CapturedUpdate | None:
     """A captured update, where that is possible: on a GPU that holds the tokens, without dropout."""
-    if engine.has_dropout or course.averaging is not None:
+    if course.config.has_dropout or course.averaging is not None:
         return None
     data = course.data
     split = device_split(data.train, data.objective, plan)

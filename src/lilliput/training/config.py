@@ -242,6 +242,12 @@ class RunConfig(Settings):
             values["attention_probs_dropout_prob"] = switches.dropout
         return ModelConfig(**values)
 
+    @property
+    def has_dropout(self) -> bool:
+        """Whether the model as it is built has any."""
+        built = self.built_model()
+        return built.hidden_dropout_prob + built.attention_probs_dropout_prob > 0
+
     def initialisation(self) -> Initialisation:
         """How the weights start, with the switches of the room `models` applied."""
         switches = self.training.switches

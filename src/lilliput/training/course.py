@@ -64,14 +64,17 @@ class Course:
         """The key of its masks."""
         return MaskKey.of(self.config.seed, "train", step)
 
-    def batch(self, step: int, max_rows: int, packing: Packing | None = None) -> GlobalBatch:
-        """Its global batch in passes of at most `max_rows` rows, laid out as `packing` says if given."""
+    def batch(
+        self, step: int, max_rows: int, packing: Packing | None = None, *, multiple_of: int = 1
+    ) -> GlobalBatch:
+        """Its global batch, cut and laid out as `make_batch` says."""
         return make_batch(
             self.data.train,
             self.chosen(step),
             self.mask_key(step),
             self.data.objective,
             max_rows,
+            multiple_of=multiple_of,
             averaging=self.averaging,
             packing=packing,
         )

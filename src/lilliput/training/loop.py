@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from lilliput.core.progress import Reporter, Task
-from lilliput.training.batches import GlobalBatch, make_batch
+from lilliput.training.batches import GlobalBatch
 from lilliput.training.book import Branching, RunBook
 from lilliput.training.captured import captured_update
 from lilliput.training.config import PLAN, RunConfig
 from lilliput.training.course import Course
 from lilliput.training.data import RunData
 from lilliput.training.device_batches import expected_counts
-from lilliput.training.engine import Engine, add_gradients
+from lilliput.training.engine import Engine
 from lilliput.training.interrupts import Interrupts
 from lilliput.training.plan import ExecutionPlan, load_or_make_plan, make_plan
+from lilliput.training.replicas import Replicas
 from lilliput.training.start import build_start
 from lilliput.training.weights import build_run_model
 
@@ -112,19 +114,28 @@ class TrainingLoop:
 
     def batch(self, step: int) -> GlobalBatch:
         """The global batch of update `step`, cut as the plan says."""
-        return self.course.batch(step, self.plan.max_rows)
+        return self.course.batch(step, self.plan.max_rows, multiple_of=self.plan.replicas)
 
 
-def plan_for(course: Course) -> ExecutionPlan:
-    """The plan of a run on this machine; a forward and backward pass is timed where it is left open."""
+def plan_for(course: Course, *, may_replicate: bool = True) -> ExecutionPlan:
+    """The plan of a run on this machine; a few passes are timed where the threads are left open.
+
+    Args:
+        course: Of the run.
+        may_replicate: Whether passes may be computed side by side; with dropout, whose numbers come from
+            one generator, they are not.
+    """
     model = build_run_model(course.config)
 
-    def probe(plan: ExecutionPlan) -> None:
-        data = course.data
-        batch = make_batch(
-            data.train, course.chosen(1), course.mask_key(1), data.objective, plan.max_rows
-        )
-        model.attention_kernel = plan.attention_kernel
-        add_gradients(model, batch.micro_batches[-1:], plan)
+    @cache
+    def replicas(plan: ExecutionPlan) -> Replicas:
+        return Replicas(model, plan)
 
-    return make_plan(course.config.training, probe)
+    def probe(plan: ExecutionPlan) -> int:
+        model.attention_kernel = plan.attention_kernel
+        micro_batches = course.batch(1, plan.max_rows, multiple_of=plan.replicas).micro_batches
+        replicas(plan).add_gradients(micro_batches[-plan.replicas :])
+        return -(-len(micro_batches) // plan.replicas)
+
+    may_replicate = may_replicate and not course.config.has_dropout
+    return make_plan(course.config.training, probe, may_replicate=may_replicate)

@@ -37,6 +37,8 @@ class ExecutionPlan:
         keeps_memory: Whether the allocator was told to keep freed buffers.
         torch_version: For the record.
         fleet: Identities of the runs that are trained as one stack, this one among them; empty: alone.
+        replicas: Passes computed side by side, each on a thread of its own; 1: one after another, each on
+            all threads.
     """
 
     device: str
@@ -47,6 +49,7 @@ class ExecutionPlan:
     keeps_memory: bool
     torch_version: str
     fleet: tuple[str, ...] = ()
+    replicas: int = 1
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -60,32 +63,37 @@ class ExecutionPlan:
             keep_freed_memory()
 
 
-def make_plan(training: TrainingConfig, probe: Callable[[ExecutionPlan], None]) -> ExecutionPlan:
+def make_plan(
+    training: TrainingConfig, probe: Callable[[ExecutionPlan], int], *, may_replicate: bool = False
+) -> ExecutionPlan:
     """The plan for this machine.
 
     Args:
         training: Explicit choices win.
-        probe: Runs one forward and backward pass under a plan; called a few times per thread count
-            where the recipe leaves the choice.
+        probe: Computes the passes that a plan has side by side, and says how many times over an update
+            does so; called a few times per thread count where the recipe leaves the choice.
+        may_replicate: Whether passes may be computed side by side.
 
     Raises:
         ConfigurationError: A GPU is asked for and there is none.
     """
     device = _device(training.device)
     dtype = _dtype(training.dtype, device)
+    threads = training.threads or torch.get_num_threads()
     plan = ExecutionPlan(
         device=device,
-        threads=training.threads or torch.get_num_threads(),
+        threads=threads,
         dtype=dtype,
         attention_kernel=_attention_kernel(device, dtype),
         max_rows=max_rows(training, device),
         keeps_memory=keep_freed_memory(),
         torch_version=torch.__version__,
+        replicas=threads if may_replicate and device == "cpu" else 1,
     )
-    if training.threads or plan.threads == 1 or device != "cpu":
+    if training.threads or threads == 1 or device != "cpu":
         return plan
-    candidates = [replace(plan, threads=threads) for threads in (1, plan.threads)]
-    return min(candidates, key=lambda candidate: _fastest(candidate, probe))
+    candidates = (replace(plan, threads=1, replicas=1), plan)
+    return min(candidates, key=lambda candidate: _seconds_an_update(candidate, probe))
 
 
 def load_or_make_plan(path: Path, make: Callable[[], ExecutionPlan]) -> ExecutionPlan:
@@ -131,13 +139,13 @@ def max_rows(training: TrainingConfig, device: str) -> int:
     return min(allowed, max(1, _PASS_TOKENS // training.max_seq_length))
 
 
-def _fastest(plan: ExecutionPlan, probe: Callable[[ExecutionPlan], None]) -> float:
+def _seconds_an_update(plan: ExecutionPlan, probe: Callable[[ExecutionPlan], int]) -> float:
     plan.apply()
     times: list[float] = []
     for _ in range(4):
         started = time.perf_counter()
-        probe(plan)
-        times.append(time.perf_counter() - started)
+        repeats = probe(plan)
+        times.append((time.perf_counter() - started) * repeats)
     # The median: the best case of two threads hides that they crawl when a core is taken.
     return sorted(times[1:])[1]
 

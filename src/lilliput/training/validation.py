@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from lilliput.core.errors import EmptyCorpusError
 from lilliput.models import LanguageModel
 from lilliput.training.batches import GlobalBatch, Objective, make_batch
-from lilliput.training.engine import scored_losses
 from lilliput.training.masking import MaskKey
 from lilliput.training.order import DataOrder
+from lilliput.training.passes import scored_losses
 from lilliput.training.plan import ExecutionPlan
 from lilliput.training.sequences import Sequences
 

@@ -17,8 +17,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lilliput.training.batches import GlobalBatch, MicroBatch, OnDevice
 from lilliput.training.course import Course
-from lilliput.training.engine import HEAD_ROWS
 from lilliput.training.packing import Packing, pack, row_width
+from lilliput.training.passes import HEAD_ROWS
 from lilliput.training.sequences import SPECIAL_PER_SEQUENCE
 
 

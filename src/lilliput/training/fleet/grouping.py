@@ -30,17 +30,15 @@ def fleet_key(config: RunConfig) -> str | None:
     no gradient, which batched embeddings do not promise. Runs whose start is not drawn from the seed alone,
     but imported or set by the tokens, are trained alone too.
     """
-    built = config.built_model()
-    has_dropout = built.hidden_dropout_prob + built.attention_probs_dropout_prob > 0
     is_shifted = config.training.switches.accumulation_off_by_one
     counts_pads = config.training.pads_to_max
     is_drawn = not config.initial_weights and config.training.decoder_bias_init == "drawn"
-    if has_dropout or is_shifted or counts_pads or not is_drawn:
+    if config.has_dropout or is_shifted or counts_pads or not is_drawn:
         return None
     training: dict[str, Any] = config.training.model_dump(mode="json")
     switches: dict[str, Any] = training.pop("switches")
     shared = {
-        "model": built.model_dump(mode="json"),
+        "model": config.built_model().model_dump(mode="json"),
         "training": _without(training, _OWN_SETTINGS),
         "switches": _without(switches, _OWN_SWITCHES),
     }

@@ -109,7 +109,9 @@ def _fleet_plan(
     """The plan that lies beside the members, or a new one, written beside each of them."""
     paths = [folder / PLAN for folder in folders]
     paths.sort(key=lambda path: not path.is_file())
-    plan = load_or_make_plan(paths[0], lambda: _stacked(plan_for(first), identities))
+    plan = load_or_make_plan(
+        paths[0], lambda: _stacked(plan_for(first, may_replicate=False), identities)
+    )
     for path in paths:
         other = load_or_make_plan(path, lambda: plan)
         if other != plan or other.fleet != identities:

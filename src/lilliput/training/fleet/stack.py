@@ -14,10 +14,11 @@ from torch.func import functional_call, vmap
 
 from lilliput.models import LanguageModel
 from lilliput.training.config import TrainingConfig
-from lilliput.training.engine import make_optimizer, precision
+from lilliput.training.engine import make_optimizer
 from lilliput.training.fleet.batches import StackedPass
 from lilliput.training.fleet.loss import stacked_heads
 from lilliput.training.optimizer import FlatAdamW, flat_size, member_views
+from lilliput.training.passes import precision
 from lilliput.training.plan import ExecutionPlan
 
 # What only the head multiplies with, if a model has it: its gradients come from there.

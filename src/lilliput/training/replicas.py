@@ -1,0 +1,65 @@
+"""Passes of one update side by side, each on a processor thread of its own.
+
+Two threads in every product wait for each other at its end, thousands of times an update, and crawl when
+somebody else holds a core. Replicas of the model, each with gradients of its own, meet once an update.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from lilliput.models import LanguageModel
+from lilliput.training.batches import MicroBatch
+from lilliput.training.passes import add_gradients, gradient_of
+from lilliput.training.plan import ExecutionPlan
+
+
+class Replicas:
+    """A model and as many replicas that share its weights as the plan asks for.
+
+    Which replica takes which pass, and the order in which their gradients are added, are fixed: the sum
+    is bitwise the same whenever it is made.
+
+    Args:
+        model: On the plan's device; the gradients are added to its.
+        plan: Replicas and precision.
+    """
+
+    def __init__(self, model: LanguageModel, plan: ExecutionPlan) -> None:
+        self._plan = plan
+        self._models = [model, *(_replica(model) for _ in range(1, plan.replicas))]
+        self._pool = (
+            ThreadPoolExecutor(plan.replicas, "pass", torch.set_num_threads, (1,))
+            if plan.replicas > 1
+            else None
+        )
+
+    def add_gradients(self, micro_batches: Sequence[MicroBatch]) -> Tensor:
+        """Add the gradients of the micro-batches' weighted losses to the model's; the loss in nats."""
+        model, *others = self._models
+        if self._pool is None:
+            return add_gradients(model, micro_batches, self._plan)
+        futures = [
+            self._pool.submit(add_gradients, replica, micro_batches[place :: len(self._models)], self._plan)
+            for place, replica in enumerate(self._models)
+        ]  # fmt: skip
+        loss = torch.stack([future.result() for future in futures]).sum()
+        for other in others:
+            for parameter, replica in zip(model.parameters(), other.parameters(), strict=True):
+                gradient = gradient_of(replica)
+                gradient_of(parameter).add_(gradient)
+                gradient.zero_()
+        return loss
+
+
+def _replica(model: LanguageModel) -> LanguageModel:
+    """The same weights, with gradients of its own."""
+    replica = copy.deepcopy(model)
+    for mine, shared in zip(replica.parameters(), model.parameters(), strict=True):
+        mine.data = shared.data
+    return replica
