@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.study.conftest import StudyCommand
 
+from lilliput.architecture import count_parameters
 from lilliput.cli import study as study_verbs
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import RunsFailedError
@@ -56,10 +57,27 @@ def test_a_probe_is_made_once_and_narrows_the_plan(
 def test_memory_is_foretold_within_its_range(recipe_file: Path, cache: Path) -> None:
     config = planned_runs(load_recipe(str(recipe_file)))[0].config(300)
     ((_, measured),) = probe_shapes([config], 1).items()
-    foretold = foretell_memory(config)
+    foretold = foretell_memory(config, 1)
     assert foretold.low / 1.5 < measured.memory_bytes < foretold.high * 1.5
     assert cached_probe(config, 1) == measured
     assert cached_probe(config, 2) is None  # Neighbours change what a core gives.
+
+
+def test_each_thread_is_foretold_the_memory_of_a_replica(recipe_file: Path) -> None:
+    base = planned_runs(load_recipe(str(recipe_file)))[0].config(300)
+
+    def beside_idle(worker_threads: int, **changes: Any) -> float:
+        training = base.training.model_copy(update={"threads": None} | changes)
+        found = foretell_memory(base.model_copy(update={"training": training}), worker_threads)
+        return 2 * (found.value - found.low)
+
+    # A small batch is only cut finer: what is added is gradients, and weights cast for the products.
+    parameters = count_parameters(base.built_model()).total
+    added = beside_idle(4, global_batch_size=4) - beside_idle(1, global_batch_size=4)
+    assert added == pytest.approx(4 * 3 * 2 * parameters, abs=1)
+    one = beside_idle(1, global_batch_size=1024, per_device_train_batch_size=64)
+    assert beside_idle(4, global_batch_size=1024) == pytest.approx(4 * one, rel=0.1)
+    assert beside_idle(4, global_batch_size=1024, threads=1) == one
 
 
 def test_a_longer_run_is_the_same_probe_and_a_wider_batch_is_not(recipe_file: Path) -> None:

@@ -13,6 +13,7 @@ from lilliput.training.config import RunConfig
 _FLOAT_BYTES = 4
 # Weights, gradients, two moments, and the copies that evaluation and checkpoints make.
 _COPIES_IN_TRAINING = 5
+_COPIES_A_REPLICA = 2  # Gradients of its own, and weights cast for its products.
 _WEIGHT_FILES_PER_RUN = 2  # The untrained and the trained weights are kept.
 _RESUME_COPIES = 3  # Weights and two moments: to go on from, or for branches.
 _OTHER_BYTES_PER_RUN = 200_000
@@ -39,15 +40,25 @@ class Estimate:
         return cls(value, value / factor, value * factor)
 
 
-def foretell_memory(config: RunConfig) -> Estimate:
-    """Bytes that a worker needs to train the run, the interpreter and torch included."""
+def foretell_memory(config: RunConfig, threads: int | None = None) -> Estimate:
+    """Bytes that a worker needs to train the run, the interpreter and torch included.
+
+    Args:
+        config: The run.
+        threads: Of the processor that trains it, unless the recipe fixes them; None: a GPU trains it.
+    """
     model, training = config.built_model(), config.training
+    replicas = 1
     rows = min(training.per_device_train_batch_size, training.global_batch_size)
+    if threads is not None:
+        replicas = 1 if config.has_dropout else training.threads or threads
+        rows = min(training.global_batch_size, replicas * training.max_cpu_rows)
     positions = rows * training.max_seq_length
     share = 1.0 if model.is_causal else training.mlm_probability
     logits = positions * share * model.vocab_size * _LOGIT_COPIES
     activations = positions * _floats_per_position(model, training.max_seq_length)
-    state = count_parameters(model).total * _COPIES_IN_TRAINING
+    copies = _COPIES_IN_TRAINING + (replicas - 1) * _COPIES_A_REPLICA
+    state = count_parameters(model).total * copies
     work = Estimate.within((state + activations + logits) * _FLOAT_BYTES, _MEMORY_SPREAD)
     return Estimate(*(_idle_bytes() + part for part in (work.value, work.low, work.high)))
 
@@ -56,8 +67,10 @@ def foretell_memory(config: RunConfig) -> Estimate:
 def _idle_bytes() -> float:
     """What a worker holds with torch loaded, by the files of torch: a plan does not import it."""
     found = find_spec("torch")
-    folders = found.submodule_search_locations if found else None
-    built_for_cuda = any(Path(folder, "lib").glob("*torch_cuda.*") for folder in folders or ())
+    folders = (found and found.submodule_search_locations) or ()
+    built_for_cuda = any(
+        library for folder in folders for library in Path(folder, "lib").glob("*torch_cuda.*")
+    )
     return _IDLE_BYTES + (_CUDA_BUILD_BYTES if built_for_cuda else 0.0)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lilliput.core.devices import list_gpus
-from lilliput.core.executors.process import available_cpus
+from lilliput.core.executors.process import available_cpus, threads_for
 from lilliput.study.expand import assumed_vocab_size, planned_runs
 from lilliput.study.foretell import foretell_memory
 from lilliput.study.probe import cached_probe
@@ -67,7 +67,9 @@ def gpu_share(recipe: Recipe, workers: int | None) -> float:
 
 def _host_bytes(config: RunConfig, workers: int) -> float:
     measured = cached_probe(config, workers)
-    return measured.memory_bytes * _PROBE_MARGIN if measured else foretell_memory(config).value
+    if measured:
+        return measured.memory_bytes * _PROBE_MARGIN
+    return foretell_memory(config, threads_for(workers)).value
 
 
 def _device_bytes(config: RunConfig, workers: int) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.architecture import FLOPS_CONVENTIONS
+from lilliput.core.executors.process import threads_for
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.study.estimates import RunEstimate, estimate_runs
 from lilliput.study.expand import planned_runs
@@ -177,7 +178,9 @@ def _largest_memory(
     for config in {one.run.shape: one.config for one in estimates}.values():
         probe = measured.get(probe_key(config, workers)) or cached_probe(config, workers)
         found.append(
-            Estimate.within(probe.memory_bytes, _PROBE_SPREAD) if probe else foretell_memory(config)
+            Estimate.within(probe.memory_bytes, _PROBE_SPREAD)
+            if probe
+            else foretell_memory(config, threads_for(workers))
         )
     return max(found, key=lambda estimate: estimate.value)
 

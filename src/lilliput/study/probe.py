@@ -23,7 +23,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lilliput.core.artefacts import building
-from lilliput.core.executors.process import WorkerLostError, available_cpus, limit_threads
+from lilliput.core.executors.process import (
+    WorkerLostError,
+    available_cpus,
+    limit_threads,
+    threads_for,
+)
 from lilliput.core.files import read_json, write_json
 from lilliput.core.hashing import content_id
 from lilliput.core.progress import SILENT, Reporter
@@ -119,7 +124,7 @@ def map_in_fresh_processes(
         mp_context=multiprocessing.get_context("spawn"),
         max_tasks_per_child=1,
         initializer=limit_threads,
-        initargs=(max(1, available_cpus() // workers),),
+        initargs=(threads_for(workers),),
     )
     try:
         with pool:

@@ -18,11 +18,6 @@ from lilliput.models import AttentionKernel
 from lilliput.training.allocator import keep_freed_memory
 from lilliput.training.config import TrainingConfig
 
-# Tokens of a pass on a processor: with fewer, starting it costs too much; with more, activations leave
-# the caches. 12, 16, 24, 32 and 64 rows of 128 were tried at four shapes: 12 to 32 cost the same, and 16 need
-# a quarter less memory than 32.
-_PASS_TOKENS = 2048
-
 
 @dataclass(frozen=True)
 class ExecutionPlan:
@@ -85,7 +80,7 @@ def make_plan(
         threads=threads,
         dtype=dtype,
         attention_kernel=_attention_kernel(device, dtype),
-        max_rows=max_rows(training, device),
+        max_rows=training.max_cpu_rows if device == "cpu" else training.per_device_train_batch_size,
         keeps_memory=keep_freed_memory(),
         torch_version=torch.__version__,
         replicas=threads if may_replicate and device == "cpu" else 1,
@@ -129,14 +124,6 @@ def read_plan(path: Path) -> ExecutionPlan:
 
 
 _ANEW = "Delete the file to plan anew: the run then agrees to rounding, not bitwise."
-
-
-def max_rows(training: TrainingConfig, device: str) -> int:
-    """Rows of a forward pass at most: what the recipe allows, and on a processor what its caches hold."""
-    allowed = training.per_device_train_batch_size
-    if device != "cpu":
-        return allowed
-    return min(allowed, max(1, _PASS_TOKENS // training.max_seq_length))
 
 
 def _seconds_an_update(plan: ExecutionPlan, probe: Callable[[ExecutionPlan], int]) -> float:

@@ -116,7 +116,7 @@ class ProcessExecutor(ClosingExecutor):
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _new_pool(self) -> ProcessPoolExecutor:
-        threads = max(1, available_cpus() // self.workers)
+        threads = threads_for(self.workers)
         context = multiprocessing.get_context("spawn")
         gpus = context.SimpleQueue() if self._gpus else None
         if gpus:
@@ -205,3 +205,8 @@ def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def threads_for(workers: int) -> int:
+    """Threads that each of so many workers gets, at least one."""
+    return max(1, available_cpus() // workers)
