@@ -14,12 +14,14 @@ import torch
 
 from lilliput.core.errors import ArtefactError, ConfigurationError
 from lilliput.core.files import read_json
-from lilliput.training import TrainingConfig, train
+from lilliput.training import RunConfig, TrainingConfig, train
 from lilliput.training import plan as plan_module
 from lilliput.training.allocator import keep_freed_memory
 from lilliput.training.engine import Engine
 from lilliput.training.interrupts import Interrupts
 from lilliput.training.plan import ExecutionPlan, load_or_make_plan, make_plan
+
+from .conftest import tiny_model
 
 PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, True, torch.__version__)
 
@@ -59,13 +61,25 @@ def test_a_resumed_run_obeys_the_plan_it_began_with(make_config, tokens, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("length", "allowed", "rows"), [(128, 64, 16), (32, 64, 64), (512, 64, 4), (128, 4, 4)]
+    ("shape", "length", "allowed", "members", "rows"),
+    [
+        ((32, 32, 128, 2, 2), 128, 64, 1, 64),
+        ((32, 32, 128, 2, 2), 128, 256, 1, 64),
+        ((32, 32, 128, 2, 2), 128, 64, 8, 34),
+        ((32, 32, 128, 2, 2), 32, 300, 1, 256),
+        ((64, 128, 512, 8, 4), 128, 64, 1, 35),
+        ((256, 256, 1024, 8, 8), 128, 64, 1, 16),
+        ((256, 256, 1024, 8, 8), 128, 64, 8, 16),
+        ((256, 256, 1024, 8, 8), 4096, 64, 1, 1),
+        ((256, 256, 1024, 8, 8), 128, 4, 1, 4),
+    ],
 )
-def test_a_pass_stays_in_the_caches_of_a_processor(length, allowed, rows):
-    recipe = TrainingConfig(
-        max_seq_length=length, per_device_train_batch_size=allowed, device="cpu", threads=1
-    )
-    assert make_plan(recipe, lambda _: 1).max_rows == rows
+def test_a_pass_stays_in_the_caches_of_a_processor(shape, length, allowed, members, rows):
+    names = ("embedding_size", "hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers")  # fmt: skip
+    model = tiny_model(**dict(zip(names, shape, strict=True)), max_seq_length=length)
+    recipe = TrainingConfig(max_seq_length=length, per_device_train_batch_size=allowed)
+    config = RunConfig(model=model, training=recipe)
+    assert config.max_cpu_rows(members) == rows
 
 
 @pytest.mark.parametrize("may_replicate", [False, True])
@@ -81,7 +95,7 @@ def test_the_probe_picks_the_faster_count_of_threads(monkeypatch, may_replicate)
         return repeats[plan.threads]
 
     def chosen():
-        plan = make_plan(recipe, probe, may_replicate=may_replicate)
+        plan = make_plan(recipe, 16, probe, may_replicate=may_replicate)
         return plan.threads, plan.replicas
 
     recipe = TrainingConfig(device="cpu", dtype="float32")
@@ -98,8 +112,8 @@ def test_explicit_threads_are_not_probed():
     def probe(plan):
         pytest.fail("probed")
 
-    assert make_plan(recipe, probe).threads == 3
-    assert make_plan(recipe, probe, may_replicate=True).replicas == 3
+    assert make_plan(recipe, 16, probe).threads == 3
+    assert make_plan(recipe, 16, probe, may_replicate=True).replicas == 3
 
 
 @pytest.mark.parametrize(("profile", "replicas"), [("corrected", 2), ("reference", 1)])
@@ -125,7 +139,7 @@ def test_bfloat16_is_taken_only_where_the_processor_has_it(monkeypatch):
         ("avx2", "float32", "fused"),
     ):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda flag=flag: {flag: True})
-        plan = make_plan(TrainingConfig(device="cpu", threads=1), lambda _: 1)
+        plan = make_plan(TrainingConfig(device="cpu", threads=1), 16, lambda _: 1)
         assert (plan.dtype, plan.attention_kernel) == (dtype, kernel)
         assert plan.torch_dtype is getattr(torch, dtype)
 
@@ -146,7 +160,7 @@ def test_bfloat16_products_keep_float32_weights_and_the_loss_to_its_rounding(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_gpu_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ConfigurationError, match="needs an NVIDIA GPU"):
-        make_plan(TrainingConfig(device="cuda"), lambda _: 1)
+        make_plan(TrainingConfig(device="cuda"), 16, lambda _: 1)
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(asdict(replace(PLAN, device="cuda"))), encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"begun on a GPU.*got no GPU"):

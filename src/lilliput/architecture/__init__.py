@@ -6,6 +6,7 @@ here imports torch, so a study can be planned and anyone's table analysed withou
 """
 
 from lilliput.architecture._layouts import layout_defaults
+from lilliput.architecture.activations import activation_floats
 from lilliput.architecture.config import LAYOUTS, Layout, ModelConfig, shape_name
 from lilliput.architecture.flops import (
     FLOPS_CONVENTIONS,
@@ -24,6 +25,7 @@ __all__ = [
     "ModelConfig",
     "ParameterCount",
     "Workload",
+    "activation_floats",
     "count_parameters",
     "fine_tuning_flops",
     "layout_defaults",

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from lilliput.architecture import ModelConfig, count_parameters
+from lilliput.architecture import activation_floats, count_parameters
 from lilliput.training.config import RunConfig
 
 _FLOAT_BYTES = 4
@@ -52,11 +52,11 @@ def foretell_memory(config: RunConfig, threads: int | None = None) -> Estimate:
     rows = min(training.per_device_train_batch_size, training.global_batch_size)
     if threads is not None:
         replicas = 1 if config.has_dropout else training.threads or threads
-        rows = min(training.global_batch_size, replicas * training.max_cpu_rows)
+        rows = min(training.global_batch_size, replicas * config.max_cpu_rows())
     positions = rows * training.max_seq_length
     share = 1.0 if model.is_causal else training.mlm_probability
     logits = positions * share * model.vocab_size * _LOGIT_COPIES
-    activations = positions * _floats_per_position(model, training.max_seq_length)
+    activations = positions * activation_floats(model, training.max_seq_length)
     copies = _COPIES_IN_TRAINING + (replicas - 1) * _COPIES_A_REPLICA
     state = count_parameters(model).total * copies
     work = Estimate.within((state + activations + logits) * _FLOAT_BYTES, _MEMORY_SPREAD)
@@ -72,18 +72,6 @@ def _idle_bytes() -> float:
         library for folder in folders for library in Path(folder, "lib").glob("*torch_cuda.*")
     )
     return _IDLE_BYTES + (_CUDA_BUILD_BYTES if built_for_cuda else 0.0)
-
-
-def _floats_per_position(model: ModelConfig, seq_length: int) -> float:
-    """Activations kept for the backward pass.
-
-    Of each layer about twelve vectors of the hidden width, two of the inner one, and a row of attention
-    weights a head.
-    """
-    layer = (
-        12 * model.hidden_size + 2 * model.intermediate_size + model.num_built_heads * seq_length
-    )
-    return 4 * model.embedding_size + model.num_hidden_layers * layer
 
 
 def foretell_disk(config: RunConfig, kept_states: int = 0) -> Estimate:

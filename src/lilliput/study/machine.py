@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class MachineReport:
         cpu_count: Processors this process may use.
         memory_gib: Main memory; None when the system does not say.
         disk_free_gib: Free space in the current folder.
+        training: The execution plan of a run with the default recipe, were all processors used; None without
+            torch.
         extras: Each optional part and whether it is installed.
         advice: What to do for more, one sentence each.
     """
@@ -38,6 +40,7 @@ class MachineReport:
     cpu_count: int
     memory_gib: float | None
     disk_free_gib: float
+    training: dict[str, Any] | None
     extras: dict[str, bool]
     advice: tuple[str, ...]
 
@@ -55,6 +58,8 @@ class MachineReport:
         yield "processors", str(self.cpu_count)
         yield "memory", f"{self.memory_gib:.0f} GiB" if self.memory_gib else "unknown"
         yield "disk", f"{self.disk_free_gib:.0f} GiB free here"
+        if self.training:
+            yield "training", _in_words(self.training)
         for extra, present in self.extras.items():
             yield f"extra {extra}", "installed" if present else "not installed"
 
@@ -62,7 +67,9 @@ class MachineReport:
 def examine_machine() -> MachineReport:
     """Look at the interpreter, the processor, the accelerator and the optional packages."""
     extras = {name: all(map(is_installed, modules)) for name, modules in EXTRAS.items()}
-    torch_version, device, bf16 = _examine_torch() if extras["train"] else (None, "cpu", None)
+    torch_version, device, bf16, plan = (
+        _examine_torch() if extras["train"] else (None, "cpu", None, None)
+    )
     return MachineReport(
         python=platform.python_version(),
         torch=torch_version,
@@ -72,20 +79,36 @@ def examine_machine() -> MachineReport:
         cpu_count=available_cpus(),
         memory_gib=_memory_gib(),
         disk_free_gib=round(shutil.disk_usage(Path.cwd()).free / 2**30, 1),
+        training=plan,
         extras=extras,
         advice=tuple(_advice(extras, device, available_cpus())),
     )
 
 
-def _examine_torch() -> tuple[str, str, bool | None]:
+def _examine_torch() -> tuple[str, str, bool | None, dict[str, Any]]:
     import torch
 
-    from lilliput.training.plan import has_bf16_products
+    from lilliput.training.plan import has_bf16_products, widest_plan
 
+    plan = asdict(widest_plan())
     if torch.cuda.is_available():
         card = torch.cuda.get_device_name()
-        return torch.__version__, f"cuda ({card})", torch.cuda.is_bf16_supported()
-    return torch.__version__, "cpu", has_bf16_products()
+        return torch.__version__, f"cuda ({card})", torch.cuda.is_bf16_supported(), plan
+    return torch.__version__, "cpu", has_bf16_products(), plan
+
+
+def _in_words(plan: Mapping[str, Any]) -> str:
+    """How a run is executed, for people."""
+    choices = [f"{plan['dtype']} products", f"{plan['attention_kernel']} attention"]
+    if plan["device"] == "cuda":
+        choices.append("each update one captured graph")
+    else:
+        choices.append(f"passes of at most {plan['max_rows']} rows")
+    if plan["replicas"] > 1:
+        choices.append(f"{plan['replicas']} side by side, if a probe finds that faster than one")
+    if plan["keeps_memory"]:
+        choices.append("freed memory kept")
+    return ", ".join(choices)
 
 
 def _memory_gib() -> float | None:

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from lilliput.architecture import Initialisation, ModelConfig
+from lilliput.architecture import Initialisation, ModelConfig, activation_floats
 from lilliput.core.artefacts import Manifest, artefact_id
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.hashing import content_id
@@ -26,10 +26,11 @@ RUN_KIND = "run"
 RUN_SCHEMA = 1
 PLAN = "plan.json"
 _EXECUTION: dict[str, Any] = {"identity": False}
-# Tokens of a pass on a processor: with fewer, starting it costs too much; with more, activations leave
-# the caches. 12, 16, 24, 32 and 64 rows of 128 were tried at four shapes: 12 to 32 cost the same, and 16 need
-# a quarter less memory than 32.
-_CPU_PASS_TOKENS = 2048
+# A pass on a processor: with fewer tokens, starting it costs too much; with more floats kept for the way
+# back (4 bytes each, 2 in bfloat16), it leaves the caches. Of 16, 32 and 64 rows of 128, 64 were fastest at
+# 2,000 to 7,000 floats a position, 32 at 11,000 to 15,000, and 16 at 50,000; by 2 to 13 %.
+_PASS_TOKENS = 2048, 8192
+_PASS_FLOATS = 1 << 26
 
 
 class TrainingConfig(Settings):
@@ -180,12 +181,6 @@ class TrainingConfig(Settings):
         return -(-self.global_batch_size // self.per_device_train_batch_size)
 
     @property
-    def max_cpu_rows(self) -> int:
-        """Rows of a forward pass on a processor at most: what is allowed, and what its caches hold."""
-        held = max(1, _CPU_PASS_TOKENS // self.max_seq_length)
-        return min(self.per_device_train_batch_size, held)
-
-    @property
     def pads_to_max(self) -> bool:
         """Whether every sequence is padded to `max_seq_length`, because pads change the numbers."""
         return self.switches.score_padding or self.switches.attend_padding
@@ -257,6 +252,14 @@ class RunConfig(Settings):
         """Whether the model as it is built has any."""
         built = self.built_model()
         return built.hidden_dropout_prob + built.attention_probs_dropout_prob > 0
+
+    def max_cpu_rows(self, members: int = 1) -> int:
+        """Rows of a forward pass on a processor at most: of one run, or of each member of a stack."""
+        training = self.training
+        kept = activation_floats(self.built_model(), training.max_seq_length) * members
+        fewest, most = _PASS_TOKENS
+        tokens = min(most, max(fewest, _PASS_FLOATS // kept))
+        return min(training.per_device_train_batch_size, max(1, tokens // training.max_seq_length))
 
     def initialisation(self) -> Initialisation:
         """How the weights start, with the switches of the room `models` applied."""

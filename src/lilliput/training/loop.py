@@ -137,5 +137,6 @@ def plan_for(course: Course, *, may_replicate: bool = True) -> ExecutionPlan:
         replicas(plan).add_gradients(micro_batches[-plan.replicas :])
         return -(-len(micro_batches) // plan.replicas)
 
-    may_replicate = may_replicate and not course.config.has_dropout
-    return make_plan(course.config.training, probe, may_replicate=may_replicate)
+    config = course.config
+    may_replicate = may_replicate and not config.has_dropout
+    return make_plan(config.training, config.max_cpu_rows(), probe, may_replicate=may_replicate)

@@ -14,6 +14,7 @@ import torch
 
 from lilliput.core.errors import ArtefactError, ConfigurationError
 from lilliput.core.files import read_json, write_json
+from lilliput.core.settings import parse_settings
 from lilliput.models import AttentionKernel
 from lilliput.training.allocator import keep_freed_memory
 from lilliput.training.config import TrainingConfig
@@ -59,12 +60,17 @@ class ExecutionPlan:
 
 
 def make_plan(
-    training: TrainingConfig, probe: Callable[[ExecutionPlan], int], *, may_replicate: bool = False
+    training: TrainingConfig,
+    max_cpu_rows: int,
+    probe: Callable[[ExecutionPlan], int],
+    *,
+    may_replicate: bool = False,
 ) -> ExecutionPlan:
     """The plan for this machine.
 
     Args:
         training: Explicit choices win.
+        max_cpu_rows: Rows of a forward pass at most, on a processor.
         probe: Computes the passes that a plan has side by side, and says how many times over an update
             does so; called a few times per thread count where the recipe leaves the choice.
         may_replicate: Whether passes may be computed side by side.
@@ -80,7 +86,7 @@ def make_plan(
         threads=threads,
         dtype=dtype,
         attention_kernel=_attention_kernel(device, dtype),
-        max_rows=training.max_cpu_rows if device == "cpu" else training.per_device_train_batch_size,
+        max_rows=max_cpu_rows if device == "cpu" else training.per_device_train_batch_size,
         keeps_memory=keep_freed_memory(),
         torch_version=torch.__version__,
         replicas=threads if may_replicate and device == "cpu" else 1,
@@ -89,6 +95,13 @@ def make_plan(
         return plan
     candidates = (replace(plan, threads=1, replicas=1), plan)
     return min(candidates, key=lambda candidate: _seconds_an_update(candidate, probe))
+
+
+def widest_plan() -> ExecutionPlan:
+    """The plan of a run with the default recipe, on all the threads that its probe would try."""
+    recipe = parse_settings(TrainingConfig, {"threads": torch.get_num_threads()})
+    rows = recipe.per_device_train_batch_size
+    return make_plan(recipe, rows, lambda _: 1, may_replicate=True)
 
 
 def load_or_make_plan(path: Path, make: Callable[[], ExecutionPlan]) -> ExecutionPlan:

@@ -109,9 +109,7 @@ def _fleet_plan(
     """The plan that lies beside the members, or a new one, written beside each of them."""
     paths = [folder / PLAN for folder in folders]
     paths.sort(key=lambda path: not path.is_file())
-    plan = load_or_make_plan(
-        paths[0], lambda: _stacked(plan_for(first, may_replicate=False), identities)
-    )
+    plan = load_or_make_plan(paths[0], lambda: _stacked(first, identities))
     for path in paths:
         other = load_or_make_plan(path, lambda: plan)
         if other != plan or other.fleet != identities:
@@ -124,11 +122,14 @@ def _fleet_plan(
     return plan
 
 
-def _stacked(plan: ExecutionPlan, identities: tuple[str, ...]) -> ExecutionPlan:
+def _stacked(first: Course, identities: tuple[str, ...]) -> ExecutionPlan:
     """The plan of a fleet, from that of one of its runs."""
+    plan = replace(plan_for(first, may_replicate=False), fleet=identities)
+    if plan.device != "cpu":
+        return plan
     # On a processor torch takes the members of a stack through its fused attention one by one.
-    kernel = "plain" if plan.device == "cpu" else plan.attention_kernel
-    return replace(plan, fleet=identities, attention_kernel=kernel)
+    rows = first.config.max_cpu_rows(len(identities))
+    return replace(plan, attention_kernel="plain", max_rows=rows)
 
 
 def _require_one_shape(members: Sequence[FleetMember]) -> None:
