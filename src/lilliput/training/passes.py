@@ -5,7 +5,7 @@ Shapes: B sequences, L their width, H hidden width, N scored positions, D width 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -21,7 +21,7 @@ HEAD_ROWS = 32  # Scored positions of a pass are rounded up to these.
 
 
 def add_gradients(
-    model: LanguageModel, micro_batches: Sequence[MicroBatch], plan: ExecutionPlan
+    model: LanguageModel, micro_batches: Iterable[MicroBatch], plan: ExecutionPlan
 ) -> Tensor:
     """Add the gradients of the micro-batches' weighted losses to the model's; the loss in nats.
 

@@ -7,8 +7,8 @@ somebody else holds a core. Replicas of the model, each with gradients of its ow
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ class Replicas:
 
     def __init__(self, model: LanguageModel, plan: ExecutionPlan) -> None:
         self._plan = plan
+        self._is_ended = False
         self._models = [model, *(_replica(model) for _ in range(1, plan.replicas))]
         self._pool = (
             ThreadPoolExecutor(plan.replicas, "pass", torch.set_num_threads, (1,))
@@ -45,9 +46,15 @@ class Replicas:
         if self._pool is None:
             return add_gradients(model, micro_batches, self._plan)
         futures = [
-            self._pool.submit(add_gradients, replica, micro_batches[place :: len(self._models)], self._plan)
+            self._pool.submit(add_gradients, replica, self._share(micro_batches, place), self._plan)
             for place, replica in enumerate(self._models)
-        ]  # fmt: skip
+        ]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            self._is_ended = True  # By an error or an impatient Ctrl-C.
+            raise
         loss = torch.stack([future.result() for future in futures]).sum()
         for other in others:
             for parameter, replica in zip(model.parameters(), other.parameters(), strict=True):
@@ -55,6 +62,13 @@ class Replicas:
                 gradient_of(parameter).add_(gradient)
                 gradient.zero_()
         return loss
+
+    def _share(self, micro_batches: Sequence[MicroBatch], place: int) -> Iterator[MicroBatch]:
+        """The passes of one replica; no more of them once the update has ended."""
+        for micro in micro_batches[place :: len(self._models)]:
+            if self._is_ended:
+                return
+            yield micro
 
 
 def _replica(model: LanguageModel) -> LanguageModel:
