@@ -124,6 +124,15 @@ def test_passes_are_shared_out_evenly_among_replicas(make_config, tokens):
     assert rows(1, 4) == [1]
 
 
+def test_replicas_measure_what_one_model_measures(make_config, tokens, tmp_path):
+    config = make_config(per_device_train_batch_size=8)
+    loop = TrainingLoop(config, load_data(config, tokens), tmp_path, SILENT, Branching("test"))
+    validation, model = loop.book.validation, loop.engine.model
+    measured = [validation.measure(model, replace(PLAN, replicas=n), 0) for n in (1, 3)]
+    assert measured[0] == measured[1]
+    assert measured[0].loss == pytest.approx(log(VOCAB_SIZE), rel=0.05)
+
+
 def test_an_error_in_a_replica_ends_the_update(make_config, tokens, monkeypatch):
     """The others end with the pass they are at, instead of with all of their share."""
     config = make_config()

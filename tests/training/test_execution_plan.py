@@ -18,6 +18,7 @@ from lilliput.training import RunConfig, TrainingConfig, train
 from lilliput.training import plan as plan_module
 from lilliput.training.allocator import keep_freed_memory
 from lilliput.training.engine import Engine
+from lilliput.training.fleet import FleetMember, train_fleet
 from lilliput.training.interrupts import Interrupts
 from lilliput.training.plan import ExecutionPlan, load_or_make_plan, make_plan
 
@@ -38,6 +39,10 @@ def test_a_written_plan_is_obeyed_and_not_made_again(tmp_path):
     again = load_or_make_plan(path, lambda: pytest.fail("made again"))
     assert again == PLAN
     again.apply()
+    assert torch.get_num_threads() == 1
+    replace(PLAN, threads=2).apply()
+    assert torch.get_num_threads() == 2
+    replace(PLAN, threads=2, replicas=2).apply()
     assert torch.get_num_threads() == 1
 
 
@@ -114,6 +119,17 @@ def test_explicit_threads_are_not_probed():
 
     assert make_plan(recipe, 16, probe).threads == 3
     assert make_plan(recipe, 16, probe, may_replicate=True).replicas == 3
+
+
+def test_threads_are_given_back_to_the_process(make_config, tokens, tmp_path):
+    """What comes after a run, another one's probe first of all, finds the threads that it found."""
+    for threads in (1, 2):
+        torch.set_num_threads(3)
+        train(make_config(threads=threads, max_steps=1), tokens, tmp_path / f"alone-{threads}")
+        assert torch.get_num_threads() == 3
+        config = make_config(threads=threads, max_steps=1)
+        train_fleet([FleetMember(config, tmp_path / f"stacked-{threads}")], tokens)
+        assert torch.get_num_threads() == 3
 
 
 @pytest.mark.parametrize(("profile", "replicas"), [("corrected", 2), ("reference", 1)])

@@ -6,7 +6,8 @@ Nothing here changes results beyond rounding; on a processor, runs under one pla
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -54,9 +55,20 @@ class ExecutionPlan:
 
     def apply(self) -> None:
         """Make this process obey the plan."""
-        torch.set_num_threads(self.threads)
+        # OpenMP's threads spin for a while after each product, in the way of the replicas'.
+        torch.set_num_threads(self.threads // self.replicas)
         if self.keeps_memory:
             keep_freed_memory()
+
+
+@contextmanager
+def threads_given_back() -> Generator[None]:
+    """After the block the process has the threads again that it had before."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def make_plan(

@@ -34,11 +34,7 @@ class Replicas:
         self._plan = plan
         self._is_ended = False
         self._models = [model, *(_replica(model) for _ in range(1, plan.replicas))]
-        self._pool = (
-            ThreadPoolExecutor(plan.replicas, "pass", torch.set_num_threads, (1,))
-            if plan.replicas > 1
-            else None
-        )
+        self._pool = pass_threads(plan) if plan.replicas > 1 else None
 
     def add_gradients(self, micro_batches: Sequence[MicroBatch]) -> Tensor:
         """Add the gradients of the micro-batches' weighted losses to the model's; the loss in nats."""
@@ -69,6 +65,11 @@ class Replicas:
             if self._is_ended:
                 return
             yield micro
+
+
+def pass_threads(plan: ExecutionPlan) -> ThreadPoolExecutor:
+    """As many threads as the plan has replicas, each of which computes alone."""
+    return ThreadPoolExecutor(plan.replicas, "pass", torch.set_num_threads, (1,))
 
 
 def _replica(model: LanguageModel) -> LanguageModel:

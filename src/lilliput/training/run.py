@@ -28,6 +28,7 @@ from lilliput.training.checkpoints import read_checkpoint, remove_resume_points
 from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, run_identity, run_lineage
 from lilliput.training.data import RunData, load_data
 from lilliput.training.loop import TrainingLoop
+from lilliput.training.plan import threads_given_back
 from lilliput.training.weights import build_run_model, load_weights
 
 CONFIG = "run.json"
@@ -127,7 +128,7 @@ def train(
     identity = run_identity(config, manifest)
     if is_artefact(out) and folder_holds(out) == identity:
         return RunResult.read(out)
-    with building_run(config, manifest, out, info) as build:
+    with building_run(config, manifest, out, info) as build, threads_given_back():
         data = load_data(config, tokens)
         branching = Branching(run_lineage(config, manifest), frozenset(keep_states_at), start_from)
         loop = TrainingLoop(config, data, build.folder, reporter, branching, weights_from)

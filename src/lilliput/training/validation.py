@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from lilliput.core.errors import EmptyCorpusError
 from lilliput.models import LanguageModel
-from lilliput.training.batches import GlobalBatch, Objective, make_batch
+from lilliput.training.batches import GlobalBatch, MicroBatch, Objective, make_batch
 from lilliput.training.masking import MaskKey
 from lilliput.training.order import DataOrder
 from lilliput.training.passes import scored_losses
 from lilliput.training.plan import ExecutionPlan
+from lilliput.training.replicas import pass_threads
 from lilliput.training.sequences import Sequences
 
 _EVALUATION_SEED = 0
@@ -136,13 +137,16 @@ def _collect(
     model: LanguageModel, batch: GlobalBatch, plan: ExecutionPlan
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Loss, target and row of every scored position."""
-    parts = [
-        (
-            scored_losses(model, micro, plan).double().cpu().numpy(),
-            micro.targets_N.numpy(),
-            micro.rows_N,
-        )
-        for micro in batch.micro_batches
-    ]
-    nats, targets, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return nats, targets, rows
+
+    def losses(micro: MicroBatch) -> NDArray[np.float64]:
+        return scored_losses(model, micro, plan).double().cpu().numpy()
+
+    passes = batch.micro_batches
+    if plan.replicas == 1:
+        nats = [losses(micro) for micro in passes]
+    else:
+        with pass_threads(plan) as threads:
+            nats = list(threads.map(losses, passes))
+    targets = [micro.targets_N.numpy() for micro in passes]
+    rows = [micro.rows_N for micro in passes]
+    return np.concatenate(nats), np.concatenate(targets), np.concatenate(rows)

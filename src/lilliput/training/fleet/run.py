@@ -17,7 +17,7 @@ from lilliput.training.data import load_data
 from lilliput.training.fleet.grouping import fleet_key
 from lilliput.training.fleet.loop import FleetLoop
 from lilliput.training.loop import plan_for
-from lilliput.training.plan import ExecutionPlan, load_or_make_plan
+from lilliput.training.plan import ExecutionPlan, load_or_make_plan, threads_given_back
 from lilliput.training.run import RunResult, building_run, claim_run, finish_run
 
 
@@ -73,6 +73,7 @@ def train_fleet(
     ]
 
 
+@threads_given_back()
 def _train(
     members: Sequence[FleetMember],
     waiting: Sequence[int],
