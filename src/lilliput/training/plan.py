@@ -27,7 +27,7 @@ class ExecutionPlan:
 
     Attributes:
         device: "cpu" or "cuda".
-        threads: Of the processor's matrix products.
+        threads: Of the processor.
         dtype: "float32" or "bfloat16", of matrix products; weights and moments stay float32.
         attention_kernel: "plain" or "fused", see `models.Transformer`.
         max_rows: Rows in one forward pass at most.
