@@ -34,7 +34,7 @@ eval_sequences = 32
 eval_points_per_decade = 4
 save_interval_s = 5.0
 fleet_size = FLEET
-threads = 1
+threads = THREADS
 dtype = "float32"
 
 [[grid]]
@@ -57,6 +57,7 @@ def write_recipe(
     texts: Sequence[Path] = (),
     vocabulary: Path | None = None,
     fleet_size: int = 1,
+    threads: int = 1,
 ) -> Path:
     """A recipe of about `runs` runs of `steps` updates.
 
@@ -68,6 +69,7 @@ def write_recipe(
         texts: Tables with a real corpus, filtered by `vocabulary`.
         vocabulary: A word list; every word of the invented text when None.
         fleet_size: Runs in one stack. Fixed, since trials of two studies could tell different sizes.
+        threads: Of each run; more than one make replicas.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sources = [str(path) for path in texts] or [str(_invent(folder / "text.jsonl", documents))]
@@ -78,6 +80,7 @@ def write_recipe(
         "VOCAB_SIZE": "8000" if texts else "1000",
         "STEPS": str(steps),
         "FLEET": str(fleet_size),
+        "THREADS": str(threads),
         "SEEDS": str(list(range(max(1, runs // SHAPES)))),
     }
     text = _RECIPE

@@ -2,7 +2,7 @@
 
     python benchmarks/study_chaos.py --runs 40 --minutes 60 [--executor ray]
     python benchmarks/study_chaos.py --runs 40 --minutes 60 --texts stories.parquet babylm_samples/*.parquet --vocabulary words.csv
-    python benchmarks/study_chaos.py --runs 8 --minutes 5 --workers 1
+    python benchmarks/study_chaos.py --runs 8 --minutes 5 --workers 1 --threads 2
 
 The texts are filtered by the vocabulary; without them the text is invented. It takes about one and a half times the
 minutes given. For so many minutes something is killed every few seconds: a worker (kill -9), the driver (kill -9), or the
@@ -177,6 +177,7 @@ def main() -> None:
     parser.add_argument("--texts", type=Path, nargs="+", default=[], help="tables of a real corpus")
     parser.add_argument("--vocabulary", type=Path, help="the word list that filters them")
     parser.add_argument("--fleet-size", type=int, default=1, help="runs trained as one stack")
+    parser.add_argument("--threads", type=int, default=1, help="of a run; two make two replicas")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lilliput-chaos-") as name:
         folder = Path(name)
@@ -184,6 +185,7 @@ def main() -> None:
             "texts": given.texts,
             "vocabulary": given.vocabulary,
             "fleet_size": given.fleet_size,
+            "threads": given.threads,
         }
         # Kills cost restarts, so that about half of the time is left for work.
         probed = write_recipe(folder, runs=given.runs, steps=100, **given_text)
