@@ -97,7 +97,9 @@ def test_replicas_add_up_to_one_model(make_config, tokens, layout, dtype):
     loss, gradient, one = gradient_of(config, tokens, 4, plan=plan)
     sums = []
     for _ in range(2):
-        engine = Engine(build_run_model(config, kernel), config, replace(plan, replicas=3))
+        engine = Engine(
+            build_run_model(config, kernel), config, replace(plan, threads=3, replicas=3)
+        )
         for _ in range(2):  # What a replica had added must be gone before the second.
             engine.optimizer.zero_grad()
             total = engine.accumulate(one)
@@ -115,7 +117,7 @@ def test_passes_are_shared_out_evenly_among_replicas(make_config, tokens):
     config = make_config()
 
     def rows(count, replicas):
-        plan = replace(PLAN, replicas=replicas)
+        plan = replace(PLAN, threads=replicas, replicas=replicas)
         batch = gradient_of(config, tokens, 4, count=count, plan=plan)[2]
         return [len(micro.input_ids_BL) for micro in batch.micro_batches]
 
@@ -128,7 +130,7 @@ def test_replicas_measure_what_one_model_measures(make_config, tokens, tmp_path)
     config = make_config(per_device_train_batch_size=8)
     loop = TrainingLoop(config, load_data(config, tokens), tmp_path, SILENT, Branching("test"))
     validation, model = loop.book.validation, loop.engine.model
-    measured = [validation.measure(model, replace(PLAN, replicas=n), 0) for n in (1, 3)]
+    measured = [validation.measure(model, replace(PLAN, threads=n, replicas=n), 0) for n in (1, 3)]
     assert measured[0] == measured[1]
     assert measured[0].loss == pytest.approx(log(VOCAB_SIZE), rel=0.05)
 
@@ -148,7 +150,7 @@ def test_an_error_in_a_replica_ends_the_update(make_config, tokens, monkeypatch)
         return head_hidden(self, hidden_NH)
 
     monkeypatch.setattr(Transformer, "head_hidden", slow)
-    engine = Engine(build_run_model(config), config, replace(PLAN, replicas=2))
+    engine = Engine(build_run_model(config), config, replace(PLAN, threads=2, replicas=2))
     with pytest.raises(IndexError, match="out of range"):
         engine.accumulate(replace(batch, micro_batches=[first, foreign, *[first] * 98]))
     at_the_error = len(passes)

@@ -119,6 +119,9 @@ def test_explicit_threads_are_not_probed():
 
     assert make_plan(recipe, 16, probe).threads == 3
     assert make_plan(recipe, 16, probe, may_replicate=True).replicas == 3
+    many = TrainingConfig(device="cpu", dtype="float32", threads=40)
+    plan = make_plan(many, 16, probe, may_replicate=True)
+    assert (plan.replicas, plan.threads_a_replica) == (16, 2)
 
 
 def test_threads_are_given_back_to_the_process(make_config, tokens, tmp_path):

@@ -31,6 +31,8 @@ _EXECUTION: dict[str, Any] = {"identity": False}
 # 2,000 to 7,000 floats a position, 32 at 11,000 to 15,000, and 16 at 50,000; by 2 to 13 %.
 _PASS_TOKENS = 2048, 8192
 _PASS_FLOATS = 1 << 26
+# Each takes memory of its own (up to 0.2 GB at the shapes above), and finds less to do.
+MOST_REPLICAS = 16
 
 
 class TrainingConfig(Settings):

@@ -18,7 +18,7 @@ from lilliput.core.files import read_json, write_json
 from lilliput.core.settings import parse_settings
 from lilliput.models import AttentionKernel
 from lilliput.training.allocator import keep_freed_memory
-from lilliput.training.config import TrainingConfig
+from lilliput.training.config import MOST_REPLICAS, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class ExecutionPlan:
         keeps_memory: Whether the allocator was told to keep freed buffers.
         torch_version: For the record.
         fleet: Identities of the runs that are trained as one stack, this one among them; empty: alone.
-        replicas: Passes computed side by side, each on a thread of its own; 1: one after another, each on
-            all threads.
+        replicas: Passes computed side by side, each on its share of the threads; 1: one after another, each
+            on all.
     """
 
     device: str
@@ -53,10 +53,15 @@ class ExecutionPlan:
         """`dtype` as torch names it."""
         return torch.bfloat16 if self.dtype == "bfloat16" else torch.float32
 
+    @property
+    def threads_a_replica(self) -> int:
+        """Threads that a pass is computed on."""
+        return self.threads // self.replicas
+
     def apply(self) -> None:
         """Make this process obey the plan."""
         # OpenMP's threads spin for a while after each product, in the way of the replicas'.
-        torch.set_num_threads(self.threads // self.replicas)
+        torch.set_num_threads(self.threads_a_replica)
         if self.keeps_memory:
             keep_freed_memory()
 
@@ -101,7 +106,7 @@ def make_plan(
         max_rows=max_cpu_rows if device == "cpu" else training.per_device_train_batch_size,
         keeps_memory=keep_freed_memory(),
         torch_version=torch.__version__,
-        replicas=threads if may_replicate and device == "cpu" else 1,
+        replicas=min(threads, MOST_REPLICAS) if may_replicate and device == "cpu" else 1,
     )
     if training.threads or threads == 1 or device != "cpu":
         return plan

@@ -1,4 +1,4 @@
-"""Passes of one update side by side, each on a processor thread of its own.
+"""Passes of one update side by side, each on its share of the processor's threads.
 
 Two threads in every product wait for each other at its end, thousands of times an update, and crawl when
 somebody else holds a core. Replicas of the model, each with gradients of its own, meet once an update.
@@ -68,8 +68,9 @@ class Replicas:
 
 
 def pass_threads(plan: ExecutionPlan) -> ThreadPoolExecutor:
-    """As many threads as the plan has replicas, each of which computes alone."""
-    return ThreadPoolExecutor(plan.replicas, "pass", torch.set_num_threads, (1,))
+    """A thread for each of the plan's replicas, which computes on its share of the processor's."""
+    share = plan.threads_a_replica
+    return ThreadPoolExecutor(plan.replicas, "pass", torch.set_num_threads, (share,))
 
 
 def _replica(model: LanguageModel) -> LanguageModel:
