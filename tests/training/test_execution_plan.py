@@ -87,8 +87,8 @@ def test_a_pass_stays_in_the_caches_of_a_processor(shape, length, allowed, membe
     assert config.max_cpu_rows(members) == rows
 
 
-@pytest.mark.parametrize("may_replicate", [False, True])
-def test_the_probe_picks_the_faster_count_of_threads(monkeypatch, may_replicate):
+@pytest.mark.parametrize("most_replicas", [1, 16])
+def test_the_probe_picks_the_faster_count_of_threads(monkeypatch, most_replicas):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     seconds, repeats = {1: 10.0, 4: 15.0}, {1: 8, 4: 8}
     now, probed = [0.0], set()
@@ -100,15 +100,15 @@ def test_the_probe_picks_the_faster_count_of_threads(monkeypatch, may_replicate)
         return repeats[plan.threads]
 
     def chosen():
-        plan = make_plan(recipe, 16, probe, may_replicate=may_replicate)
+        plan = make_plan(recipe, 16, probe, most_replicas=most_replicas)
         return plan.threads, plan.replicas
 
     recipe = TrainingConfig(device="cpu", dtype="float32")
     assert chosen() == (1, 1)
-    assert probed == {(1, 1), (4, 4 if may_replicate else 1)}
+    assert probed == {(1, 1), (4, min(4, most_replicas))}
     # Four passes at once take longer than one, and an update has to do so less often.
     repeats[4] = 2
-    assert chosen() == (4, 4 if may_replicate else 1)
+    assert chosen() == (4, min(4, most_replicas))
 
 
 def test_explicit_threads_are_not_probed():
@@ -118,9 +118,9 @@ def test_explicit_threads_are_not_probed():
         pytest.fail("probed")
 
     assert make_plan(recipe, 16, probe).threads == 3
-    assert make_plan(recipe, 16, probe, may_replicate=True).replicas == 3
+    assert make_plan(recipe, 16, probe, most_replicas=16).replicas == 3
     many = TrainingConfig(device="cpu", dtype="float32", threads=40)
-    plan = make_plan(many, 16, probe, may_replicate=True)
+    plan = make_plan(many, 16, probe, most_replicas=16)
     assert (plan.replicas, plan.threads_a_replica) == (16, 2)
 
 

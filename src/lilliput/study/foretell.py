@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lilliput.architecture import activation_floats, count_parameters
-from lilliput.training.config import MOST_REPLICAS, RunConfig
+from lilliput.training.config import RunConfig
 
 _FLOAT_BYTES = 4
 # Weights, gradients, two moments, and the copies that evaluation and checkpoints make.
@@ -51,8 +51,7 @@ def foretell_memory(config: RunConfig, threads: int | None = None) -> Estimate:
     replicas = 1
     rows = min(training.per_device_train_batch_size, training.global_batch_size)
     if threads is not None:
-        most = min(training.threads or threads, MOST_REPLICAS)
-        replicas = 1 if config.has_dropout else most
+        replicas = min(training.threads or threads, config.most_replicas)
         rows = min(training.global_batch_size, replicas * config.max_cpu_rows())
     positions = rows * training.max_seq_length
     share = 1.0 if model.is_causal else training.mlm_probability

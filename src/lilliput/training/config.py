@@ -131,7 +131,7 @@ class TrainingConfig(Settings):
         json_schema_extra=_EXECUTION,
     )  # fmt: skip
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Of the matrix products; auto takes bfloat16 where it is faster.",
+        "auto", description="Of the matrix products; auto takes bfloat16 where the device multiplies it.",
         json_schema_extra=_EXECUTION,
     )  # fmt: skip
     fleet_size: PositiveInt | Literal["auto"] = Field(
@@ -254,6 +254,11 @@ class RunConfig(Settings):
         """Whether the model as it is built has any."""
         built = self.built_model()
         return built.hidden_dropout_prob + built.attention_probs_dropout_prob > 0
+
+    @property
+    def most_replicas(self) -> int:
+        """Passes that may be computed side by side; one with dropout, whose draws come from one generator."""
+        return 1 if self.has_dropout else MOST_REPLICAS
 
     def max_cpu_rows(self, members: int = 1) -> int:
         """Rows of a forward pass on a processor at most: of one run, or of each member of a stack."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from lilliput.core.progress import Reporter, Task
-from lilliput.training.batches import GlobalBatch
+from lilliput.training.batches import GlobalBatch, MicroBatch
 from lilliput.training.book import Branching, RunBook
 from lilliput.training.captured import captured_update
 from lilliput.training.config import PLAN, RunConfig
@@ -122,21 +123,20 @@ def plan_for(course: Course, *, may_replicate: bool = True) -> ExecutionPlan:
 
     Args:
         course: Of the run.
-        may_replicate: Whether passes may be computed side by side; with dropout, whose numbers come from
-            one generator, they are not.
+        may_replicate: Whether passes may be computed side by side where the run allows it.
     """
-    model = build_run_model(course.config)
+    config = course.config
 
     @cache
-    def replicas(plan: ExecutionPlan) -> Replicas:
-        return Replicas(model, plan)
+    def prepared(plan: ExecutionPlan) -> tuple[Replicas, Sequence[MicroBatch]]:
+        model = build_run_model(config, plan.attention_kernel)
+        batch = course.batch(1, plan.max_rows, multiple_of=plan.replicas)
+        return Replicas(model, plan), batch.micro_batches
 
     def probe(plan: ExecutionPlan) -> int:
-        model.attention_kernel = plan.attention_kernel
-        micro_batches = course.batch(1, plan.max_rows, multiple_of=plan.replicas).micro_batches
-        replicas(plan).add_gradients(micro_batches[-plan.replicas :])
+        replicas, micro_batches = prepared(plan)
+        replicas.add_gradients(micro_batches[-plan.replicas :])
         return -(-len(micro_batches) // plan.replicas)
 
-    config = course.config
-    may_replicate = may_replicate and not config.has_dropout
-    return make_plan(config.training, config.max_cpu_rows(), probe, may_replicate=may_replicate)
+    most_replicas = config.most_replicas if may_replicate else 1
+    return make_plan(config.training, config.max_cpu_rows(), probe, most_replicas=most_replicas)

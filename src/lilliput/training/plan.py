@@ -81,7 +81,7 @@ def make_plan(
     max_cpu_rows: int,
     probe: Callable[[ExecutionPlan], int],
     *,
-    may_replicate: bool = False,
+    most_replicas: int = 1,
 ) -> ExecutionPlan:
     """The plan for this machine.
 
@@ -90,7 +90,7 @@ def make_plan(
         max_cpu_rows: Rows of a forward pass at most, on a processor.
         probe: Computes the passes that a plan has side by side, and says how many times over an update
             does so; called a few times per thread count where the recipe leaves the choice.
-        may_replicate: Whether passes may be computed side by side.
+        most_replicas: Passes that may be computed side by side, on a processor.
 
     Raises:
         ConfigurationError: A GPU is asked for and there is none.
@@ -106,7 +106,7 @@ def make_plan(
         max_rows=max_cpu_rows if device == "cpu" else training.per_device_train_batch_size,
         keeps_memory=keep_freed_memory(),
         torch_version=torch.__version__,
-        replicas=min(threads, MOST_REPLICAS) if may_replicate and device == "cpu" else 1,
+        replicas=min(threads, most_replicas) if device == "cpu" else 1,
     )
     if training.threads or threads == 1 or device != "cpu":
         return plan
@@ -118,7 +118,7 @@ def widest_plan() -> ExecutionPlan:
     """The plan of a run with the default recipe, on all the threads that its probe would try."""
     recipe = parse_settings(TrainingConfig, {"threads": torch.get_num_threads()})
     rows = recipe.per_device_train_batch_size
-    return make_plan(recipe, rows, lambda _: 1, may_replicate=True)
+    return make_plan(recipe, rows, lambda _: 1, most_replicas=MOST_REPLICAS)
 
 
 def load_or_make_plan(path: Path, make: Callable[[], ExecutionPlan]) -> ExecutionPlan:
