@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.killing import kill_at_every_change
 
 from lilliput.core.artefacts import (
     artefact_id,
@@ -13,6 +14,7 @@ from lilliput.core.artefacts import (
     verify,
 )
 from lilliput.core.errors import ArtefactError, InputError, OccupiedFolderError
+from lilliput.core.files import write_text
 
 SETTINGS = {"span_words": 110, "profile": "paper"}
 
@@ -57,6 +59,29 @@ def test_temporary_files_of_a_killed_process_do_not_enter_the_manifest(tmp_path:
         work.path("shard.txt.partial-1-abcd").write_text("half")
         work.path("shard.txt").write_text("whole")
     assert set(read_manifest(tmp_path / "a").files) == {"shard.txt"}
+
+
+def build_from_parts(folder: Path) -> None:
+    """Two parts, made once each, joined into what the artefact holds."""
+    with building(folder / "a", "corpus", 1, SETTINGS) as work:
+        for part in ("one", "two"):
+            path = work.scratch("parts") / part
+            if not path.exists():
+                write_text(path, f"{part} ")
+        parts = [work.scratch("parts") / part for part in ("one", "two")]
+        write_text(work.path("text/whole.txt"), "".join(part.read_text() for part in parts))
+
+
+def test_killed_before_each_of_its_changes_an_artefact_is_built_all_the_same(
+    tmp_path: Path,
+) -> None:
+    build_from_parts(tmp_path / "whole")
+    kills = kill_at_every_change(build_from_parts, tmp_path / "killed")
+    # The mark, two parts, a text and the manifest are written and renamed; folders come and go.
+    assert kills > 15
+    found = {p.relative_to(tmp_path / "killed").as_posix() for p in tmp_path.glob("killed/**/*")}
+    assert found == {"a", "a/manifest.json", "a/text", "a/text/whole.txt"}
+    assert read_manifest(tmp_path / "killed/a").files == read_manifest(tmp_path / "whole/a").files
 
 
 def test_a_folder_with_another_artefact_is_left_alone(tmp_path: Path) -> None:

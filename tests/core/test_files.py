@@ -8,9 +8,12 @@ import pytest
 from lilliput.core.errors import ArtefactError, DiskFullError, InputError
 from lilliput.core.files import (
     atomic_path,
+    names_below,
     path_within,
     read_json,
     read_json_lines,
+    remove_folder,
+    remove_partial,
     require_file,
     write_json,
     write_json_lines,
@@ -38,6 +41,19 @@ def test_a_refusal_of_the_system_is_one_sentence_with_the_path(
     with pytest.raises(DiskFullError, match=word) as caught, atomic_path(tmp_path / "a.bin"):
         raise OSError(number, "refused")
     assert "a.bin" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_remains_of_killed_writes_and_removals_go_and_are_no_progress(tmp_path: Path) -> None:
+    write_text(tmp_path / "run" / "whole.txt", "kept")
+    for remains in ("run/whole.txt.partial-1-ab", "run/resume-4.partial-2-cd/state.json"):
+        (tmp_path / remains).parent.mkdir(exist_ok=True)
+        (tmp_path / remains).touch()
+    assert names_below(tmp_path) == {tmp_path / "run" / "whole.txt"}
+    remove_partial(tmp_path)
+    assert set(tmp_path.rglob("*")) == {tmp_path / "run", tmp_path / "run" / "whole.txt"}
+    remove_folder(tmp_path / "run")
+    remove_folder(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from tests.killing import kill_at_every_change
 from tests.language.conftest import WORDS, make_documents
 
 from lilliput.core.artefacts import read_manifest, verify
@@ -148,6 +149,23 @@ class _Watching(InlineExecutor):
     def map(self, function, items, /):
         yield from super().map(function, items)
         assert [path.stat().st_mtime_ns for path in self._done] == self._before
+
+
+def _build_small(folder: Path) -> None:
+    settings = SETTINGS.model_copy(update={"shard_bytes": 30_000})
+    vocabulary = from_counts(dict.fromkeys(WORDS, 10))
+    build_corpus(make_documents(24), vocabulary, folder / "corpus", settings)
+
+
+def test_killed_before_each_of_its_changes_a_build_ends_the_same(tmp_path: Path) -> None:
+    _build_small(tmp_path / "whole")
+    kills = kill_at_every_change(_build_small, tmp_path / "killed", ["numba"])
+    assert kills > 40
+    whole, killed = (read_manifest(tmp_path / name / "corpus") for name in ("whole", "killed"))
+    assert killed.files == whole.files
+    facts = [{k: v for k, v in m.facts.items() if k != "mb_per_s"} for m in (killed, whole)]
+    assert facts[0] == facts[1]
+    assert not list(tmp_path.rglob("*.partial-*"))
 
 
 def test_a_finished_build_is_kept_and_another_is_refused(

@@ -9,12 +9,14 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.killing import kill_at_every_change
 
 from lilliput.core import files
 from lilliput.core.artefacts import is_artefact, read_manifest, verify
@@ -118,6 +120,21 @@ def test_a_killed_run_goes_on_bitwise(make_config, tokens, tmp_path, profile, th
     assert not is_artefact(out)
     train(config, tokens, out)
     assert_same_run(tmp_path / "whole", out)
+
+
+def test_killed_before_each_of_its_changes_a_run_ends_bitwise_the_same(
+    make_config, tokens, tmp_path
+):
+    config = make_config(max_steps=4, save_steps=(2,), save_interval_s=1e-6)
+    work = partial(_train_until_killed, config, tokens)
+    work(tmp_path / "whole")
+    kills = kill_at_every_change(
+        work, tmp_path / "killed", ["torch.fx.experimental.symbolic_shapes"]
+    )
+    assert kills > 40
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert not list(tmp_path.glob("killed/**/*.partial-*"))
+    assert verify(tmp_path / "killed").mismatches == ()
 
 
 def _wait_for_resume_point(out: Path, step: int, process) -> None:

@@ -3,7 +3,7 @@
 No manifest, no artefact. The **id** is a hash of the kind, its schema, the settings that affect the
 result and the ids of the inputs; everything else (counts, versions, wall time, machine) stands beside
 it. A folder under construction carries its id in `building.json`, so that an interrupted build goes on
-and a folder that holds something else is left alone.
+and a folder that holds something else is left alone. A kill at any moment leaves one of the two.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.core.errors import ArtefactError, InputError, OccupiedFolderError
-from lilliput.core.files import path_within, read_json, remove_partial, write_json
+from lilliput.core.files import (
+    is_temporary,
+    path_within,
+    read_json,
+    remove_folder,
+    remove_partial,
+    write_json,
+)
 from lilliput.core.hashing import content_id, file_hash
 
 MANIFEST = "manifest.json"
@@ -112,12 +119,31 @@ class Build:
         self.folder = folder
         self.id = artefact
         self.facts: dict[str, Any] = {}
+        self._scratch: list[Path] = []
 
     def path(self, relative: str) -> Path:
         """A path inside the artefact, its parent folder made."""
         path = path_within(self.folder, relative)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def scratch(self, name: str) -> Path:
+        """A folder for half-done work: no part of the artefact, and gone when its manifest is there."""
+        folder = path_within(self.folder, name)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._scratch.append(folder)
+        return folder
+
+    def finish(self, manifest: dict[str, Any]) -> None:
+        """Give `manifest` the list of files, and put it in the place of the mark."""
+        remove_partial(self.folder)
+        entries = _file_entries(self.folder, self._scratch)
+        mark = self.folder / BUILDING
+        # Over the mark first: with two files, a kill between the new one and the old one's end would leave both.
+        write_json(mark, manifest | {"files": entries})
+        for scratch in self._scratch:
+            remove_folder(scratch)
+        mark.replace(self.folder / MANIFEST)
 
 
 @contextmanager
@@ -128,7 +154,6 @@ def building(
     settings: Mapping[str, Any],
     inputs: Mapping[str, str] | None = None,
     *,
-    known_hashes: Mapping[str, str] | None = None,
     started: float | None = None,
 ) -> Generator[Build]:
     """Build an artefact in `folder`; the manifest is written when the block ends well.
@@ -141,7 +166,6 @@ def building(
         schema: Version of its layout.
         settings: The settings that affect the result.
         inputs: Name of each input to its id.
-        known_hashes: Hashes of files already computed while they were written.
         started: When the work began, by `time.monotonic`, where that was before this block.
 
     Raises:
@@ -154,19 +178,18 @@ def building(
     started = time.monotonic() if started is None else started
     build = Build(folder, identity)
     yield build
-    remove_partial(folder)
-    manifest = {
-        "kind": kind,
-        "schema": schema,
-        "id": identity,
-        "settings": dict(settings),
-        "inputs": inputs,
-        "files": _file_entries(folder, known_hashes or {}),
-        "facts": build.facts,
-        "environment": environment() | {"wall_time_s": round(time.monotonic() - started, 3)},
-    }
-    write_json(folder / MANIFEST, manifest)
-    (folder / BUILDING).unlink(missing_ok=True)
+    seconds = round(time.monotonic() - started, 3)
+    build.finish(
+        {
+            "kind": kind,
+            "schema": schema,
+            "id": identity,
+            "settings": dict(settings),
+            "inputs": inputs,
+            "facts": build.facts,
+            "environment": environment() | {"wall_time_s": seconds},
+        }
+    )
 
 
 def claim_folder(folder: Path, identity: str, kind: str) -> None:
@@ -202,26 +225,27 @@ def folder_holds(folder: Path) -> str | None:
     for name in (MANIFEST, BUILDING):
         if (folder / name).is_file():
             return str(read_json(folder / name)["id"])
-    if folder.is_dir() and any(folder.iterdir()):
+    # A process killed while it wrote its mark leaves a temporary file, and nothing else.
+    if folder.is_dir() and not all(map(is_temporary, folder.iterdir())):
         return "files that lilliput did not make"
     if folder.exists() and not folder.is_dir():
         return "a file, not a folder"
     return None
 
 
-def _file_entries(folder: Path, known: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Hash and size of every file but those of artefacts further down, which have their own manifest."""
+def _file_entries(folder: Path, scratch: Collection[Path]) -> dict[str, dict[str, Any]]:
+    """Hash and size of every file, but for those in `scratch` and in artefacts further down."""
     entries: dict[str, dict[str, Any]] = {}
-    nested = {path.parent for path in folder.rglob(MANIFEST)} - {folder}
+    apart = {path.parent for path in folder.rglob(MANIFEST)} - {folder} | {*scratch}
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.is_symlink() or path.name in _UNHASHED:
             continue
         if path.name.startswith("."):  # Locks and what desktops leave behind are not content.
             continue
-        if not nested.isdisjoint(path.parents):
+        if not apart.isdisjoint(path.parents):
             continue
         name = path.relative_to(folder).as_posix()
-        entries[name] = {"hash": known.get(name) or file_hash(path), "bytes": path.stat().st_size}
+        entries[name] = {"hash": file_hash(path), "bytes": path.stat().st_size}
     return entries
 
 

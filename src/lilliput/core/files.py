@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ def atomic_path(path: Path) -> Generator[Path]:
     Raises:
         DiskFullError: The disk is full, or the place may not be written.
     """
-    temporary = path.with_name(f"{path.name}{_TEMPORARY_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+    temporary = temporary_beside(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -32,6 +33,27 @@ def atomic_path(path: Path) -> Generator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def temporary_beside(path: Path) -> Path:
+    """A fresh name in the same folder for what is to become `path`, or for what it was."""
+    return path.with_name(f"{path.name}{_TEMPORARY_MARK}{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a write or a removal that was cut short left `path`, whose content nobody needs."""
+    return _TEMPORARY_MARK in path.name
+
+
+def names_below(*folders: Path) -> frozenset[Path]:
+    """All whole files below the folders, where others may be at work: what they have got to."""
+    return frozenset(
+        Path(parent, name)
+        for folder in folders
+        for parent, _, names in os.walk(folder)  # It passes over what vanishes meanwhile.
+        for name in names
+        if _TEMPORARY_MARK not in str(Path(parent, name).relative_to(folder))
+    )
 
 
 @contextmanager
@@ -107,9 +129,22 @@ def read_json_lines(path: Path) -> list[Any]:
 
 
 def remove_partial(folder: Path) -> None:
-    """Delete temporary files that a killed process of this machine left in `folder`."""
-    for path in folder.rglob(f"*{_TEMPORARY_MARK}*"):
-        path.unlink(missing_ok=True)
+    """Delete temporary files and folders that a killed process of this machine left in `folder`."""
+    for path in list(folder.rglob(f"*{_TEMPORARY_MARK}*")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Delete `folder`, if it is there, in one step: a kill leaves it whole, or remains that say so by their name."""
+    remains = temporary_beside(folder)
+    try:
+        folder.replace(remains)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(remains, ignore_errors=True)
 
 
 def path_within(folder: Path, relative: str) -> Path:

@@ -133,7 +133,7 @@ def _score_once(
     device: str,
 ) -> None:
     """Score one task and keep its parts, unless an interrupted call has already done so."""
-    record = build.path(f"parts/{data.task.name}.json")
+    record = _part(build, data.task.name, "json")
     if record.is_file():
         return
     found = _fine_tune_starts(data, starts, encoder, settings, device)
@@ -142,9 +142,14 @@ def _score_once(
         for start, tuned in zip(starts, found, strict=True)
         for split, predictions in tuned.predictions.items()
     ]
-    with atomic_path(build.path(f"parts/{data.task.name}.parquet")) as path:
+    with atomic_path(_part(build, data.task.name, "parquet")) as path:
         pq.write_table(pa.concat_tables(tables), path, compression="zstd")
     write_json(record, [s.as_record() for s in _task_scores(data, starts, found, settings)])
+
+
+def _part(build: Build, task: str, kind: str) -> Path:
+    """What is kept of one task until all are done: its predictions, and then its scores."""
+    return build.scratch("parts") / f"{task}.{kind}"
 
 
 def _fine_tune_starts(
@@ -271,15 +276,12 @@ def split_scores(
 
 
 def _assemble(build: Build, names: Sequence[str]) -> None:
-    """All parts as one file of scores and one of predictions; the parts go."""
-    records = [r for name in names for r in read_json(build.path(f"parts/{name}.json"))]
-    tables = [pq.read_table(build.path(f"parts/{name}.parquet")) for name in names]
+    """All parts as one file of scores and one of predictions."""
+    records = [r for name in names for r in read_json(_part(build, name, "json"))]
+    tables = [pq.read_table(_part(build, name, "parquet")) for name in names]
     with atomic_path(build.path(PREDICTIONS_FILE)) as path:
         pq.write_table(pa.concat_tables(tables), path, compression="zstd")
     write_json(build.path(SCORES_FILE), records)
-    for path in build.path("parts").iterdir():
-        path.unlink()
-    build.path("parts").rmdir()
     build.facts["scores"] = {
         f"{score.task}/{score.start}": score.value for score in map(score_from_record, records)
     }

@@ -124,19 +124,19 @@ def encode_corpus(
             _encode_parts(executor, work, task.advance)
         build.facts |= _assemble(build, work, dtype)
         build.facts |= _describe_ids(build, loaded, rows)
-        shutil.rmtree(build.folder / _PARTS)
     return _result(out, skipped=False)
 
 
 def _plan(build: Build, corpus: Path, loaded: LoadedTokenizer, dtype: np.dtype[Any]) -> list[_Work]:
     """The parts of a corpus, in order."""
+    parts = build.scratch(_PARTS)
     return [
         _Work(
             shard=shard,
             row_groups=(first, last),
             tokenizer=loaded.folder,
             content=loaded.content,
-            part=build.path(f"{_PARTS}/{shard.stem}-{first:05d}-{last:05d}"),
+            part=parts / f"{shard.stem}-{first:05d}-{last:05d}",
             dtype=dtype.str,
         )
         for shard in shard_paths(corpus)

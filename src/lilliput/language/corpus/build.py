@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -141,13 +140,12 @@ def run_plan(plan: Plan, out: Path, reporter: Reporter, executor: Executor) -> d
         facts = _run(plan, build, reporter, executor)
         seconds = time.monotonic() - started
         build.facts.update(facts | {"mb_per_s": round(facts["bytes_in"] / 1e6 / seconds, 3)})
-        shutil.rmtree(build.folder / _WORK)
         return dict(build.facts)
 
 
 def _run(plan: Plan, build: Build, reporter: Reporter, executor: Executor) -> dict[str, Any]:
-    work = build.path(f"{_WORK}/filtered")
-    work.mkdir(parents=True, exist_ok=True)
+    work = build.scratch(_WORK) / "filtered"
+    work.mkdir(exist_ok=True)
     damage = Damage(plan.settings.on_error)
     shards = plan.given.shards(build.path(f"{_WORK}/documents"), damage)
     tasks = [
