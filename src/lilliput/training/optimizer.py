@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 # Every tensor begins on a 64-byte line of the buffer, as separately allocated ones would.
 _ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A part of the buffers with a decay of its own; the names of its state are torch's."""
+
+    weights: Tensor
+    gradients: Tensor
+    weight_decay: float
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+    step: Tensor
+
+    @classmethod
+    def of(cls, weights: Tensor, gradients: Tensor, weight_decay: float) -> _Group:
+        moments = torch.zeros_like(weights), torch.zeros_like(weights)
+        step = torch.zeros((), device=weights.device)
+        return cls(weights, gradients, weight_decay, *moments, step)
+
+    def state(self) -> dict[str, Tensor]:
+        return {"step": self.step, "exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}
 
 
 class FlatAdamW:
@@ -16,7 +39,8 @@ class FlatAdamW:
 
     The parameters of `model` become views of one buffer, and their gradients views of another;
     `zero_grad` fills that with zeros and `backward` adds to it. Matrices come first and are decayed;
-    vectors (biases, norms) follow and are decayed only when asked (S:B33).
+    vectors (biases, norms) follow and are decayed only when asked (S:B33). The update is torch's function,
+    not its class: that loads the compiler when the first one is made, 1.4 s of every worker's start.
 
     Args:
         model: Its parameters are moved into the buffer.
@@ -50,19 +74,16 @@ class FlatAdamW:
         )
         self.places = _move_into(self.weights, self.gradients, dict(decayed + others))
         parts = ((slice(0, border), weight_decay), (slice(border, total), 0.0))
-        groups = [
-            {"params": [_leaf(self.weights[part], self.gradients[part])], "weight_decay": decay}
+        self._groups = [
+            _Group.of(self.weights[part], self.gradients[part], decay)
             for part, decay in parts
             if part.stop > part.start
         ]
-        self._adamw = torch.optim.AdamW(
-            groups,
-            # A tensor on a GPU, where a captured graph reads the rate from memory.
-            lr=torch.zeros((), device=device) if device.type == "cuda" else 0.0,
-            betas=betas,
-            eps=eps,
-            fused=True,
-            capturable=device.type == "cuda",
+        self._betas, self._eps = betas, eps
+        # On a GPU a tensor, which a captured graph reads from memory.
+        self._is_captured = device.type == "cuda"
+        self._learning_rate: float | Tensor = (
+            torch.zeros((), device=device) if self._is_captured else 0.0
         )
 
     def zero_grad(self) -> None:
@@ -77,43 +98,56 @@ class FlatAdamW:
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """The rate of the updates to come."""
-        for group in self._adamw.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(learning_rate)
-            else:
-                group["lr"] = learning_rate
+        if isinstance(self._learning_rate, Tensor):
+            self._learning_rate.fill_(learning_rate)
+        else:
+            self._learning_rate = learning_rate
 
+    @torch.no_grad()
     def step(self) -> None:
         """One update."""
-        self._adamw.step()
+        beta1, beta2 = self._betas
+        for group in self._groups:
+            adamw(
+                [group.weights],
+                [group.gradients],
+                [group.exp_avg],
+                [group.exp_avg_sq],
+                [],
+                [group.step],
+                fused=True,
+                capturable=self._is_captured,
+                amsgrad=False,
+                beta1=beta1,
+                beta2=beta2,
+                lr=self._learning_rate,
+                weight_decay=group.weight_decay,
+                eps=self._eps,
+                maximize=False,
+            )
 
     def snapshot(self) -> dict[str, Tensor]:
         """Copies of weights and moments."""
         copies = {name: tensor.clone() for name, tensor in self.state().items()}
         return copies | {"weights": self.weights.clone()}
 
-    def restore(self, before: dict[str, Tensor]) -> None:
+    def restore(self, before: Mapping[str, Tensor]) -> None:
         """Go back to a `snapshot`, in place: tensors that a captured graph uses stay where they are."""
-        with torch.no_grad():
-            self.weights.copy_(before["weights"])
-            for name, tensor in self.state().items():
-                # Moments that did not exist yet start at zero.
-                tensor.copy_(before[name]) if name in before else tensor.zero_()
+        self.weights.copy_(before["weights"])
+        self.load_state({name: before[name] for name in self.state()})
 
     def state(self) -> dict[str, Tensor]:
         """Both moments, flat, and the number of updates, for a checkpoint."""
-        tensors: dict[str, Tensor] = {}
-        for number, group in enumerate(self._adamw.param_groups):
-            for name, value in self._adamw.state.get(group["params"][0], {}).items():
-                tensors[f"{number}.{name}"] = value
-        return tensors
+        return {
+            f"{number}.{name}": tensor
+            for number, group in enumerate(self._groups)
+            for name, tensor in group.state().items()
+        }
 
-    def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """Take over the moments of a checkpoint."""
-        for key, value in tensors.items():
-            number, name = key.split(".", 1)
-            leaf = self._adamw.param_groups[int(number)]["params"][0]
-            self._adamw.state[leaf][name] = value.to(self.weights.device, copy=True)
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over the moments of a checkpoint; those of one before the first update are zero."""
+        for name, tensor in self.state().items():
+            tensor.copy_(tensors[name]) if name in tensors else tensor.zero_()
 
 
 def flat_size(model: nn.Module) -> int:
@@ -140,13 +174,6 @@ def member_views(
         name: buffer_KP[:, places[name]].view(members, *parameter.shape).detach()
         for name, parameter in model.named_parameters()
     }
-
-
-def _leaf(weights: Tensor, gradients: Tensor) -> Tensor:
-    leaf = weights.detach()
-    leaf.requires_grad_(True)
-    leaf.grad = gradients
-    return leaf
 
 
 def _move_into(
