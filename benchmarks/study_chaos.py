@@ -187,9 +187,9 @@ def main() -> None:
             "fleet_size": given.fleet_size,
             "threads": given.threads,
         }
-        # Kills cost restarts, so that about half of the time is left for work.
+        # A probe of single runs foretells two to four times what stacks take, and kills cost restarts.
         probed = write_recipe(folder, runs=given.runs, steps=100, **given_text)
-        steps = steps_for(probed, given.workers, given.minutes * 30)
+        steps = steps_for(probed, given.workers, given.minutes * 45)
         recipe = write_recipe(folder, runs=given.runs, steps=steps, **given_text)
         blows = disturb(recipe, folder / "killed", given)
         started = time.monotonic()

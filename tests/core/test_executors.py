@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from lilliput.core.errors import ConfigurationError, InputError
 from lilliput.core.executors import InlineExecutor, ProcessExecutor, make_executor
 from lilliput.core.executors.process import WorkerLostError
+from lilliput.core.files import names_below
 
 
 def square(x: int) -> int:
@@ -59,9 +61,25 @@ def test_work_whose_process_was_killed_is_done_again(tmp_path: Path) -> None:
 def test_work_that_kills_every_worker_is_given_up() -> None:
     with (
         ProcessExecutor(1) as workers,
-        pytest.raises(WorkerLostError, match="lost theirs 5 times in a row"),
+        pytest.raises(WorkerLostError, match="lost theirs 5 times without getting further"),
     ):
         list(workers.map(die_always, [0]))
+
+
+def die_before_the_next_of_eight(folder: str) -> int:
+    """Work in eight steps that is killed after each."""
+    step = len(list(Path(folder).iterdir()))
+    if step < 8:
+        (Path(folder) / f"step-{step}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step
+
+
+def test_work_that_gets_further_each_time_is_not_given_up(tmp_path: Path) -> None:
+    standing = partial(names_below, tmp_path)
+    with ProcessExecutor(1) as workers:
+        found = list(workers.map(die_before_the_next_of_eight, [str(tmp_path)], standing))
+    assert found == [(0, 8)]
 
 
 def test_submit_and_wait_keep_the_order() -> None:

@@ -8,15 +8,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.core.test_executors import die_always, die_once, refuse, square
+from tests.core.test_executors import (
+    die_always,
+    die_before_the_next_of_eight,
+    die_once,
+    refuse,
+    square,
+)
 
 from lilliput.core.errors import InputError
 from lilliput.core.executors.process import WorkerLostError
 from lilliput.core.executors.ray import RayExecutor
+from lilliput.core.files import names_below
 
 pytestmark = pytest.mark.ray
 STORE_BYTES = 80_000_000
@@ -62,6 +70,15 @@ def test_work_whose_process_was_killed_is_done_again(workers: RayExecutor, tmp_p
 def test_work_that_kills_every_worker_is_given_up(workers: RayExecutor) -> None:
     with pytest.raises(WorkerLostError, match="1 pieces of work left.*WorkerCrashedError"):
         list(workers.map(die_always, [0]))
+
+
+def test_work_that_gets_further_each_time_is_not_given_up(
+    workers: RayExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lilliput.core.executors.ray._RETRIES", 0)
+    each = workers.reserving(0)
+    standing = partial(names_below, tmp_path)
+    assert list(each.map(die_before_the_next_of_eight, [str(tmp_path)], standing)) == [(0, 8)]
 
 
 def hold_a_share(folder: str) -> str:

@@ -9,6 +9,37 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+# What differs once unfinished work has got further, such as the names of its checkpoints.
+Standing = Callable[[], object]
+LOSSES_WITHOUT_PROGRESS = 5
+
+
+class Losses:
+    """Counts the workers that were lost since the work last got further.
+
+    Args:
+        standing: How far unfinished work is; where None, only finished pieces are progress.
+    """
+
+    def __init__(self, standing: Standing | None) -> None:
+        self._standing = standing or (lambda: None)
+        self._last_standing = self._standing()
+        self._count = 0
+
+    def clear(self) -> None:
+        """A piece of work was finished."""
+        self._count = 0
+
+    def is_one_too_many(self) -> bool:
+        """Count one more; whether so many in a row say that the work will never get further."""
+        standing = self._standing()
+        if standing != self._last_standing:
+            self._last_standing = standing
+            self._count = 0
+        self._count += 1
+        return self._count >= LOSSES_WITHOUT_PROGRESS
+
+
 class Handle(Protocol):
     """A submitted piece of work."""
 
@@ -26,8 +57,13 @@ class Executor(Protocol):
         """Start one piece of work."""
         ...
 
-    def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[tuple[int, R]]:
-        """Pairs of (position of the item, result), as they are done; stops at the first failure."""
+    def map(
+        self, function: Callable[[T], R], items: Iterable[T], /, standing: Standing | None = None
+    ) -> Iterator[tuple[int, R]]:
+        """Pairs of (position of the item, result), as they are done; stops at the first failure.
+
+        Work whose worker died is done again while anything gets further: finished pieces, or `standing`.
+        """
         ...
 
     def wait(self, handles: Sequence[Handle], /) -> list[Any]:

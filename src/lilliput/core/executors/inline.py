@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lilliput.core.executors.base import ClosingExecutor
+from lilliput.core.executors.base import ClosingExecutor, Standing
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -32,7 +32,10 @@ class InlineExecutor(ClosingExecutor):
         """Run the work at once."""
         return _Done(function(*arguments))
 
-    def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[tuple[int, R]]:
-        """Run each item when its result is asked for."""
+    def map(
+        self, function: Callable[[T], R], items: Iterable[T], /, standing: Standing | None = None
+    ) -> Iterator[tuple[int, R]]:
+        """Run each item when its result is asked for; there is no worker to lose."""
+        del standing
         for position, item in enumerate(items):
             yield position, function(item)

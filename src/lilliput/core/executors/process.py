@@ -16,7 +16,12 @@ from typing import Any, TypeVar
 
 from lilliput.core.devices import is_shared_by_mps, list_gpus, show_gpu
 from lilliput.core.errors import LilliputError
-from lilliput.core.executors.base import ClosingExecutor
+from lilliput.core.executors.base import (
+    LOSSES_WITHOUT_PROGRESS,
+    ClosingExecutor,
+    Losses,
+    Standing,
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,7 +34,6 @@ GRACE_S, _ASK_AGAIN_S, _LOOK_UP_S = (
     0.2,
     0.3,
 )  # Batch systems give a job about this long to end.
-LOSSES_WITHOUT_PROGRESS = 5  # A dead worker takes the whole pool down, innocents included.
 
 
 class WorkerLostError(LilliputError):
@@ -78,33 +82,33 @@ class ProcessExecutor(ClosingExecutor):
         future.add_done_callback(self._running.discard)
         return future
 
-    def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[tuple[int, R]]:
+    def map(
+        self, function: Callable[[T], R], items: Iterable[T], /, standing: Standing | None = None
+    ) -> Iterator[tuple[int, R]]:
         """Results as they are done; items whose worker died are run again in a new pool."""
         waiting = dict(enumerate(items))
-        losses = 0
-        while losses < LOSSES_WITHOUT_PROGRESS:
+        losses = Losses(standing)
+        while True:
             futures = {self.submit(function, item): position for position, item in waiting.items()}
             try:
                 for future in as_completed(futures):
                     result = future.result()
                     position = futures[future]
                     del waiting[position]
-                    losses = 0
+                    losses.clear()
                     yield position, result
                 return
-            except BrokenProcessPool:
-                losses += 1
+            except (
+                BrokenProcessPool
+            ):  # A dead worker takes the whole pool down, innocents included.
                 self.close()
                 self._pool = self._new_pool()
+                if losses.is_one_too_many():
+                    raise _given_up(len(waiting)) from None
             except BaseException:
                 for future in futures:
                     future.cancel()
                 raise
-        raise WorkerLostError(
-            "worker processes must stay alive",
-            got=f"{len(waiting)} pieces of work that lost theirs {losses} times in a row",
-            remedy="The system may have killed them for memory: use fewer workers.",
-        )
 
     def __exit__(self, *exception: object) -> None:
         if exception[0] is not None:
@@ -128,6 +132,14 @@ class ProcessExecutor(ClosingExecutor):
             initializer=_start_worker,
             initargs=(threads, gpus),
         )
+
+
+def _given_up(waiting: int) -> WorkerLostError:
+    return WorkerLostError(
+        "worker processes must stay alive",
+        got=f"{waiting} pieces of work that lost theirs {LOSSES_WITHOUT_PROGRESS} times without getting further",
+        remedy="The system may have killed them for memory: use fewer workers.",
+    )
 
 
 def _stop_children(running: Collection[Future[Any]]) -> None:

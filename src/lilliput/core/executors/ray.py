@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lilliput.core.errors import InputError
-from lilliput.core.executors.base import ClosingExecutor
+from lilliput.core.executors.base import ClosingExecutor, Losses, Standing
 from lilliput.core.executors.process import (
     GRACE_S,
-    LOSSES_WITHOUT_PROGRESS,
     WorkerLostError,
     available_cpus,
     limit_threads,
@@ -148,23 +147,24 @@ class RayExecutor(ClosingExecutor):
         finally:
             self._running.discard(reference)
 
-    def map(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[tuple[int, R]]:
+    def map(
+        self, function: Callable[[T], R], items: Iterable[T], /, standing: Standing | None = None
+    ) -> Iterator[tuple[int, R]]:
         """Results as they are done; items whose workers died more often than Ray retries go again."""
         waiting = dict(enumerate(items))
         positions = {self.submit(function, item).reference: p for p, item in waiting.items()}
-        losses = 0
+        losses = Losses(standing)
         while positions:
             done, _ = self._ray.wait(list(positions), num_returns=1)
             position = positions.pop(done[0])
             try:
                 result = self.result_of(done[0])
             except self._lost as error:
-                losses += 1
-                if losses >= LOSSES_WITHOUT_PROGRESS:
+                if losses.is_one_too_many():
                     raise _given_up(len(waiting), error) from None
                 positions[self.submit(function, waiting[position]).reference] = position
                 continue
-            losses = 0
+            losses.clear()
             del waiting[position]
             yield position, result
 

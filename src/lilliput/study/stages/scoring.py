@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lilliput.core.artefacts import is_artefact, read_manifest
-from lilliput.core.files import write_json
+from lilliput.core.files import names_below, write_json
 from lilliput.core.hashing import file_hash
 from lilliput.evaluation import build_probes, filter_task
 from lilliput.evaluation.pairs.reading import find_paradigms
@@ -160,7 +161,8 @@ def score_runs(context: StudyContext, runs: Sequence[Path]) -> list[tuple[str, s
     if not waiting:
         return failures
     with context.reporter.task("scoring", total=len(waiting), unit="runs") as progress:
-        for position, message in context.executor.map(score_one, waiting):
+        standing = partial(names_below, *(task.out for task in waiting))
+        for position, message in context.executor.map(score_one, waiting, standing):
             progress.advance(note=waiting[position].name)
             if message:
                 failures.append((waiting[position].name, message))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import LilliputError
-from lilliput.core.files import write_json
+from lilliput.core.files import names_below, write_json
 from lilliput.study.context import StudyContext
 from lilliput.study.estimates import run_flops, run_tokens
 from lilliput.study.expand import planned_runs
@@ -53,7 +54,8 @@ def train_runs(context: StudyContext) -> TrainedRuns:
     if begun := going_on(waiting):
         context.reporter.say(begun)
     with watching(context.reporter, waiting, len(tasks) - len(waiting)):
-        for _, failed in context.executor.map(train_group, groups):
+        standing = partial(names_below, *(task.out for task in waiting))
+        for _, failed in context.executor.map(train_group, groups, standing):
             for name, message in failed:
                 failures.append((name, message))
                 context.reporter.say(f"failed: {name}: {message}")
