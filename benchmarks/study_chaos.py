@@ -171,6 +171,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--steps", type=int, help="updates a run; by a probe when absent")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--executor", choices=["process", "ray"], default="process")
     parser.add_argument("--seed", type=int, default=0)
@@ -187,9 +188,11 @@ def main() -> None:
             "fleet_size": given.fleet_size,
             "threads": given.threads,
         }
-        # A probe of single runs foretells two to four times what stacks take, and kills cost restarts.
-        probed = write_recipe(folder, runs=given.runs, steps=100, **given_text)
-        steps = steps_for(probed, given.workers, given.minutes * 45)
+        steps = given.steps
+        if steps is None:
+            # Kills cost restarts, so that about half of the time is left for work.
+            probed = write_recipe(folder, runs=given.runs, steps=100, **given_text)
+            steps = steps_for(probed, given.workers, given.minutes * 30)
         recipe = write_recipe(folder, runs=given.runs, steps=steps, **given_text)
         blows = disturb(recipe, folder / "killed", given)
         started = time.monotonic()

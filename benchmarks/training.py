@@ -124,6 +124,9 @@ class ClockReporter:
     def task(self, _name: str, _total: float | None = None, _unit: str = ""):
         yield self
 
+    def found(self, _amount: float) -> None:
+        """Nothing was done before."""
+
     def advance(self, amount: float = 1.0, _note: str = "", **_others: str) -> None:
         if amount == 1.0:
             self.clock.mark()

@@ -34,6 +34,35 @@ def test_a_log_says_what_is_done_and_what_is_left(
     ]
 
 
+def test_what_an_earlier_call_did_counts_as_done_and_not_as_speed(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with PlainReporter().task("train", total=100, unit="updates") as task:
+        task.found(60)
+        clock[0] += 10
+        task.advance(0)
+        clock[0] += 10
+        task.advance(10)
+    assert capsys.readouterr().err.splitlines()[:2] == [
+        "train: 60 of 100 updates",
+        "train: 70 of 100 updates, about 60 s left",
+    ]
+
+
+def test_a_bar_that_goes_on_knows_its_speed_by_its_own_work(
+    clock: list[float], display: Callable[[int], tuple[LiveReporter, Callable[[], list[str]]]]
+) -> None:
+    reporter, lines = display(80)
+    with reporter.task("train", total=100, unit="updates") as task:
+        clock[0] += 1
+        task.found(60)
+        for _ in range(3):
+            clock[0] += 2
+            task.advance(5)
+        assert "75 of 100 updates" in lines()[0]
+        assert "about 0:00:10 left" in lines()[0]
+
+
 def test_nothing_new_is_not_said_again_and_long_work_speaks_less_often(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,11 +24,15 @@ class Line:
     """What stands on one line of the display."""
 
     done: float = 0.0
+    done_before: float = 0.0
     note: str = ""
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:
         self.done += amount
         self.note = note or self.note
+
+    def found(self, amount: float) -> None:
+        self.done = self.done_before = amount
 
 
 @dataclass
@@ -124,6 +128,17 @@ def test_a_run_that_goes_back_to_its_checkpoint_does_not_run_backwards(runs: lis
         soon(lambda: "0 of 1 done, 0 tok/s" in screen.lines["training"].note)
         time.sleep(0.05)
         assert "0 of 1 done, 0 tok/s" in screen.lines["training"].note
+
+
+def test_what_an_earlier_call_did_tells_nothing_of_the_time_left(runs: list[Run]) -> None:
+    runs[0].reach(6.0, 5.0, 4.0)
+    screen = Screen()
+    with watch.watching(screen, runs[:2]):
+        soon(lambda: "loss 4.00" in screen.lines["training"].note)
+        runs[0].reach(6.0, 5.0, 4.0, 3.0)
+        soon(lambda: screen.lines["training"].done == pytest.approx(15.0))
+        assert screen.lines["training"].done_before == pytest.approx(10.0)
+        assert screen.lines["run 0"].done_before == pytest.approx(20.0)
 
 
 def test_a_log_has_the_whole_alone(runs: list[Run], capsys: pytest.CaptureFixture[str]) -> None:

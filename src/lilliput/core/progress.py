@@ -20,6 +20,10 @@ class Task(Protocol):
         """Report `amount` more units done; `note` replaces the short text beside the bar."""
         ...
 
+    def found(self, amount: float) -> None:
+        """Report, first of all, `amount` units that an earlier call did: they tell nothing of the speed."""
+        ...
+
 
 class Reporter(Protocol):
     """Where progress goes. Rooms take one as an argument and never print."""
@@ -42,6 +46,9 @@ class Reporter(Protocol):
 class _SilentTask:
     def advance(self, amount: float = 1.0, note: str = "") -> None:
         del amount, note
+
+    def found(self, amount: float) -> None:
+        del amount
 
 
 class SilentReporter:
@@ -70,10 +77,13 @@ SILENT: Reporter = SilentReporter()
 class _PlainTask:
     def __init__(self, name: str, total: float | None, unit: str) -> None:
         self._name, self._total, self._unit = name, total, unit
-        self._done = 0.0
+        self._done = self._found = 0.0
         self._note = ""
         self._started = self._shown = time.monotonic()
         self._last = ""
+
+    def found(self, amount: float) -> None:
+        self._done = self._found = amount
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:
         self._done += amount
@@ -95,10 +105,11 @@ class _PlainTask:
         return f"{self._name}: {share}{self._time_left()} {self._note}".rstrip()
 
     def _time_left(self) -> str:
-        if not self._total or not self._done:
+        done_here = self._done - self._found
+        if not self._total or not done_here:
             return ""
         elapsed = time.monotonic() - self._started
-        return f", about {_duration(elapsed * (self._total - self._done) / self._done)} left"
+        return f", about {_duration(elapsed * (self._total - self._done) / done_here)} left"
 
 
 def _print_line(text: str) -> None:
@@ -140,6 +151,10 @@ class _LiveTask:
     def __init__(self, progress: _Progress, task_id: object) -> None:
         self._progress, self._task_id = progress, task_id
 
+    def found(self, amount: float) -> None:
+        # An update would be taken for work done in no time at all.
+        self._progress.reset(self._task_id, completed=amount)
+
     def advance(self, amount: float = 1.0, note: str = "") -> None:
         if note:
             self._progress.update(self._task_id, advance=amount, note=note)
@@ -149,6 +164,8 @@ class _LiveTask:
 
 class _Progress(Protocol):
     def update(self, task_id: object, **fields: object) -> None: ...
+
+    def reset(self, task_id: object, **fields: object) -> None: ...
 
 
 def _count(done: float, total: float | None, unit: str) -> str:

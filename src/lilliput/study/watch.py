@@ -123,7 +123,7 @@ def _watch_lines(
 ) -> None:
     total = sum(run.flops for run in runs) or 1.0
     curves = {run.out: _Curve(run.out / "metrics.jsonl") for run in runs}
-    started, shown = time.monotonic(), 0.0
+    started, shown = time.monotonic(), None
     before: int | None = None
     last = ""
     waiting = list(runs)
@@ -145,6 +145,9 @@ def _watch_lines(
         share = min(
             _PER_CENT, _PER_CENT * sum(point["flops_executed_masked"] for point in points) / total
         )
+        if shown is None:
+            task.found(share)
+            shown = share
         task.advance(max(0.0, share - shown), note=note if points else "")
         shown = max(shown, share)
 
@@ -173,11 +176,13 @@ class _Lines:
             line = stack.enter_context(self._reporter.detail(run.label, _PER_CENT, "%"))
             self._open[run.out] = stack, line
         share = _PER_CENT * curve.points[-1]["flops_executed_masked"] / (run.flops or 1.0)
-        losses = curve.losses()
-        before = self._shown.get(run.out, 0.0)
-        more = max(0.0, min(_PER_CENT, share) - before)
-        self._open[run.out][1].advance(more, note=_course(losses))
-        self._shown[run.out] = max(before, min(_PER_CENT, share))
+        share = min(_PER_CENT, share)
+        _, line = self._open[run.out]
+        if run.out not in self._shown:
+            line.found(share)
+        before = self._shown.get(run.out, share)
+        line.advance(max(0.0, share - before), note=_course(curve.losses()))
+        self._shown[run.out] = max(share, before)
 
     def drop_finished(self) -> None:
         """Take away the lines of runs that are done or failed."""

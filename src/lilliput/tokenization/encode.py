@@ -21,7 +21,7 @@ from lilliput.core.artefacts import Build, artefact_id, building, is_artefact, r
 from lilliput.core.errors import ArtefactError, ConfigurationError, DiskFullError
 from lilliput.core.executors import Executor, make_executor
 from lilliput.core.files import atomic_path, read_json, write_json
-from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.progress import SILENT, Reporter, Task
 from lilliput.tokenization.encoder import TextEncoder
 from lilliput.tokenization.folder import LoadedTokenizer, load_tokenizer
 from lilliput.tokenization.foretell import foretell_store
@@ -121,7 +121,7 @@ def encode_corpus(
         workers = min(workers, len(work))
         executor = make_executor("process" if workers > 1 else "inline", workers)
         with executor, reporter.task("encode", total=len(work), unit="parts") as task:
-            _encode_parts(executor, work, task.advance)
+            _encode_parts(executor, work, task)
         build.facts |= _assemble(build, work, dtype)
         build.facts |= _describe_ids(build, loaded, rows)
     return _result(out, skipped=False)
@@ -172,11 +172,11 @@ def _require_disk(corpus: Path, tokenizer: Path, out: Path, reporter: Reporter) 
         )
 
 
-def _encode_parts(executor: Executor, work: Sequence[_Work], advance: Any) -> None:
+def _encode_parts(executor: Executor, work: Sequence[_Work], task: Task) -> None:
     waiting = [item for item in work if not item.part.with_suffix(".json").is_file()]
-    advance(len(work) - len(waiting))
+    task.found(len(work) - len(waiting))
     for _ in executor.map(_encode_part, waiting):
-        advance(1)
+        task.advance()
 
 
 def _encode_part(work: _Work) -> None:

@@ -82,7 +82,7 @@ class TrainingLoop:
         book, total = self.book, self.course.stream.max_steps
         with Interrupts() as interrupts, self._reporter.task("train", total, "updates") as task:
             book.open()
-            task.advance(book.step)
+            task.found(book.step)
             while not book.is_finished:
                 self._advance(task)
                 if interrupts.requested:

@@ -77,7 +77,7 @@ class FleetLoop:
         with Interrupts() as interrupts, self._reporter.task("fleet", total, "updates") as task:
             for position in list(self.books):
                 self._try(position, self.books[position].open)
-            task.advance(sum(book.step for book in self.books.values()))
+            task.found(sum(book.step for book in self.books.values()))
             while active := self._furthest_behind():
                 self._advance(active, task)
                 if interrupts.requested:
