@@ -90,7 +90,7 @@ def test_a_pass_stays_in_the_caches_of_a_processor(shape, length, allowed, membe
 @pytest.mark.parametrize("most_replicas", [1, 16])
 def test_the_probe_picks_the_faster_count_of_threads(monkeypatch, most_replicas):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    seconds, repeats = {1: 10.0, 4: 15.0}, {1: 8, 4: 8}
+    seconds, repeats = {1: 10.0, 2: 20.0, 4: 15.0}, {1: 8, 2: 8, 4: 8}
     now, probed = [0.0], set()
     monkeypatch.setattr(plan_module.time, "perf_counter", lambda: now[0])
 
@@ -105,10 +105,13 @@ def test_the_probe_picks_the_faster_count_of_threads(monkeypatch, most_replicas)
 
     recipe = TrainingConfig(device="cpu", dtype="float32")
     assert chosen() == (1, 1)
-    assert probed == {(1, 1), (4, min(4, most_replicas))}
+    assert probed == {(threads, min(threads, most_replicas)) for threads in (1, 2, 4)}
     # Four passes at once take longer than one, and an update has to do so less often.
     repeats[4] = 2
     assert chosen() == (4, min(4, most_replicas))
+    # Between them, where more would have to share what they read memory through.
+    seconds[2], repeats[2] = 5.0, 4
+    assert chosen() == (2, min(2, most_replicas))
 
 
 def test_explicit_threads_are_not_probed():

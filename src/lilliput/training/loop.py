@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ def plan_for(course: Course, *, may_replicate: bool = True) -> ExecutionPlan:
     """
     config = course.config
 
-    @cache
+    @lru_cache(maxsize=1)  # Replicas of a plan that was tried are not kept beside the next one's.
     def prepared(plan: ExecutionPlan) -> tuple[Replicas, Sequence[MicroBatch]]:
         model = build_run_model(config, plan.attention_kernel)
         batch = course.batch(1, plan.max_rows, multiple_of=plan.replicas)

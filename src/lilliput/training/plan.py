@@ -89,7 +89,7 @@ def make_plan(
         training: Explicit choices win.
         max_cpu_rows: Rows of a forward pass at most, on a processor.
         probe: Computes the passes that a plan has side by side, and says how many times over an update
-            does so; called a few times per thread count where the recipe leaves the choice.
+            does so; called a few times for all threads, half of them and so on where the recipe leaves the choice.
         most_replicas: Passes that may be computed side by side, on a processor.
 
     Raises:
@@ -98,7 +98,7 @@ def make_plan(
     device = _device(training.device)
     dtype = _dtype(training.dtype, device)
     threads = training.threads or torch.get_num_threads()
-    plan = ExecutionPlan(
+    widest = ExecutionPlan(
         device=device,
         threads=threads,
         dtype=dtype,
@@ -108,10 +108,23 @@ def make_plan(
         torch_version=torch.__version__,
         replicas=min(threads, most_replicas) if device == "cpu" else 1,
     )
-    if training.threads or threads == 1 or device != "cpu":
-        return plan
-    candidates = (replace(plan, threads=1, replicas=1), plan)
+    if training.threads or device != "cpu":
+        return widest
+    candidates = [
+        replace(widest, threads=fewer, replicas=min(fewer, most_replicas))
+        for fewer in _halvings(threads)
+    ]
+    if len(candidates) == 1:
+        return widest
     return min(candidates, key=lambda candidate: _seconds_an_update(candidate, probe))
+
+
+def _halvings(threads: int) -> list[int]:
+    """All threads, half of them and so on, down to one."""
+    counts = [threads]
+    while counts[-1] > 1:
+        counts.append(counts[-1] // 2)
+    return counts
 
 
 def widest_plan() -> ExecutionPlan:
