@@ -19,7 +19,7 @@ _RESUME_COPIES = 3  # Weights and two moments: to go on from, or for branches.
 _OTHER_BYTES_PER_RUN = 200_000
 # A worker that has little to do, measured with torch 2.13: built for processors, and what a build for NVIDIA,
 # which is what PyPI gives on Linux, holds beyond it without touching a device.
-_IDLE_BYTES = 420e6
+_IDLE_BYTES = 350e6
 _CUDA_BUILD_BYTES = 300e6
 _LOGIT_COPIES = 3  # Logits, their exponentials, their gradient.
 _MEMORY_SPREAD = 2.0

@@ -18,7 +18,7 @@ from lilliput.training.engine import make_optimizer
 from lilliput.training.fleet.batches import StackedPass
 from lilliput.training.fleet.loss import stacked_heads
 from lilliput.training.optimizer import FlatAdamW, flat_size, member_views
-from lilliput.training.passes import precision
+from lilliput.training.passes import precision, with_gradient
 from lilliput.training.plan import ExecutionPlan
 
 # What only the head multiplies with, if a model has it: its gradients come from there.
@@ -125,7 +125,8 @@ class Stack:
                 self._gradients.get("decoder_bias"),
             )
             # Not `backward`: it would find fault with gradients that lie apart, as rows of a buffer.
-            found = torch.autograd.grad(z_KND, list(trunk.values()), grad_z_KND)
+            scalar = with_gradient(z_KND, grad_z_KND)
+            found = torch.autograd.grad(scalar, list(trunk.values()))
             for name, more in zip(trunk, found, strict=True):
                 self._gradients[name].add_(more)
             total_K += losses_K
