@@ -72,7 +72,7 @@ class Run:
     def reach(self, *losses: float) -> None:
         """Leave an evaluation point for each loss, a tenth of the run apart."""
         points = [
-            {"loss": loss, "tokens_seen": 10 * i, "flops_executed_masked": 100.0 * i}
+            {"step": i, "loss": loss, "tokens_seen": 10 * i, "flops_executed_masked": 100.0 * i}
             for i, loss in enumerate(losses)
         ]
         write_json_lines(self.out / "metrics.jsonl", points)
@@ -128,6 +128,19 @@ def test_a_run_that_goes_back_to_its_checkpoint_does_not_run_backwards(runs: lis
         soon(lambda: "0 of 1 done, 0 tok/s" in screen.lines["training"].note)
         time.sleep(0.05)
         assert "0 of 1 done, 0 tok/s" in screen.lines["training"].note
+
+
+def test_between_two_points_a_checkpoint_tells_how_far_a_run_is(runs: list[Run]) -> None:
+    runs[0].reach(6.0, 5.0, 4.0)
+    screen = Screen()
+    with watch.watching(screen, runs[:1]):
+        soon(lambda: screen.lines["training"].done == pytest.approx(20.0))
+        (runs[0].out / "checkpoints" / "resume-6").mkdir(parents=True)
+        soon(lambda: screen.lines["training"].done == pytest.approx(60.0))
+        assert screen.lines["run 0"].done == pytest.approx(60.0)
+        assert screen.lines["run 0"].note.startswith("loss 4.00")
+        runs[0].reach(6.0, 5.0, 4.0, 3.5, 3.2, 3.1, 3.0, 2.9)
+        soon(lambda: screen.lines["training"].done == pytest.approx(70.0))
 
 
 def test_what_an_earlier_call_did_tells_nothing_of_the_time_left(runs: list[Run]) -> None:

@@ -1,4 +1,4 @@
-"""Live progress of runs that other processes train, read from their curves on disk.
+"""Live progress of runs that other processes train, read from their curves and checkpoints on disk.
 
 A live display has a line for the whole and one for each run under way, with its losses; a log has the whole alone.
 """
@@ -91,16 +91,21 @@ def sparkline(losses: Sequence[float], width: int = 12) -> str:
 def going_on(runs: Sequence[WatchedRun]) -> str:
     """Where each run that was begun before goes on, in one line; empty where none was."""
     begun = [run for run in runs if (run.out / RUN_FILE).is_file()]
-    places = [f"{run.name} from {_saved_update(run.out)}" for run in begun[:_MOST_NAMED]]
+    places = [f"{run.name} from {_place(run.out)}" for run in begun[:_MOST_NAMED]]
     places += ["…"] if len(begun) > _MOST_NAMED else []
     verb = "goes" if len(begun) == 1 else "go"
     return f"{plural(len(begun), 'run')} {verb} on: {', '.join(places)}" if begun else ""
 
 
-def _saved_update(run: Path) -> str:
+def _place(run: Path) -> str:
+    saved = _saved_step(run)
+    return f"update {saved:,}" if saved else "its start"
+
+
+def _saved_step(run: Path) -> int:
+    """The update of the newest checkpoint to resume from; 0 where there is none."""
     saved = [path.name.removeprefix("resume-") for path in run.glob("checkpoints/resume-*")]
-    steps = [int(step) for step in saved if step.isdigit()]
-    return f"update {max(steps):,}" if steps else "its start"
+    return max((int(step) for step in saved if step.isdigit()), default=0)
 
 
 def _watch(
@@ -122,9 +127,10 @@ def _watch_lines(
     stop: threading.Event,
 ) -> None:
     total = sum(run.flops for run in runs) or 1.0
-    curves = {run.out: _Curve(run.out / "metrics.jsonl") for run in runs}
-    started, shown = time.monotonic(), None
-    before: int | None = None
+    curves = {run.out: _Curve(run.out) for run in runs}
+    started = time.monotonic()
+    shown: float | None = None
+    before: float | None = None
     last = ""
     waiting = list(runs)
     while not stop.wait(_INTERVAL_S):
@@ -133,8 +139,8 @@ def _watch_lines(
             lines.show(run, curves[run.out])
         lines.drop_finished()
         waiting = [run for run in waiting if not is_artefact(run.out)]
-        points = [curve.points[-1] for curve in curves.values() if curve.points]
-        tokens = sum(point["tokens_seen"] for point in points)
+        begun = [curve for curve in curves.values() if curve.points]
+        tokens = sum(curve.reached("tokens_seen") for curve in begun)
         # What an earlier call did is not our speed, nor is what a resumed run takes back.
         before = tokens if before is None else min(before, tokens)
         rate = (tokens - before) / (time.monotonic() - started)
@@ -142,13 +148,12 @@ def _watch_lines(
             last = f", {moved[-1].label} {_course(curves[moved[-1].out].losses())}"
         count = done_before + len(runs) - len(waiting)
         note = f"{count} of {done_before + len(runs)} done, {rate:,.0f} tok/s{last}"
-        share = min(
-            _PER_CENT, _PER_CENT * sum(point["flops_executed_masked"] for point in points) / total
-        )
+        flops = sum(curve.reached("flops_executed_masked") for curve in begun)
+        share = min(_PER_CENT, _PER_CENT * flops / total)
         if shown is None:
             task.found(share)
             shown = share
-        task.advance(max(0.0, share - shown), note=note if points else "")
+        task.advance(max(0.0, share - shown), note=note if begun else "")
         shown = max(shown, share)
 
 
@@ -168,15 +173,15 @@ class _Lines:
             self._close(run)
 
     def show(self, run: WatchedRun, curve: _Curve) -> None:
-        """Bring the run's line up to its last evaluation point; a new one if there is room."""
+        """Bring the run's line up to where it is known to be; a new one if there is room."""
         if run.out not in self._open:
             if len(self._open) == _MOST_LINES:
                 return
             stack = ExitStack()
             line = stack.enter_context(self._reporter.detail(run.label, _PER_CENT, "%"))
             self._open[run.out] = stack, line
-        share = _PER_CENT * curve.points[-1]["flops_executed_masked"] / (run.flops or 1.0)
-        share = min(_PER_CENT, share)
+        flops = curve.reached("flops_executed_masked")
+        share = min(_PER_CENT, _PER_CENT * flops / (run.flops or 1.0))
         _, line = self._open[run.out]
         if run.out not in self._shown:
             line.found(share)
@@ -202,24 +207,31 @@ def _course(losses: Sequence[float]) -> str:
 
 
 class _Curve:
-    """A run's evaluation points; its file is read again only when it has changed."""
+    """A run's evaluation points, read again only when they have changed, and its newest checkpoint."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, run: Path) -> None:
         self.points: list[dict[str, Any]] = []
-        self._path = path
-        self._changed = 0
+        self._run = run
+        self._changed = self._saved = 0
 
     def has_moved(self) -> bool:
-        """Whether there is a new point since the last call."""
+        """Whether there is a new point, or a newer checkpoint, since the last call."""
+        before = len(self.points), self._saved
+        path = self._run / "metrics.jsonl"
         try:
-            changed = self._path.stat().st_mtime_ns
+            changed = path.stat().st_mtime_ns
         except FileNotFoundError:
             return False
-        if changed == self._changed:
-            return False
-        self._changed, count = changed, len(self.points)
-        self.points = read_json_lines(self._path)
-        return len(self.points) > count
+        if changed != self._changed:
+            self._changed, self.points = changed, read_json_lines(path)
+        # Points lie further and further apart, and a long run would seem to stand still between them.
+        self._saved = max(self._saved, _saved_step(self._run))
+        return len(self.points) > before[0] or self._saved > before[1]
+
+    def reached(self, quantity: str) -> float:
+        """A quantity that grows with the updates: at the last point, or carried on to the newest checkpoint."""
+        last = self.points[-1]
+        return last[quantity] * max(1.0, self._saved / max(1, last["step"]))
 
     def losses(self) -> list[float]:
         """Of each point, in order."""
