@@ -26,6 +26,7 @@ from lilliput.training.checkpoints import (
     write_resume_point,
 )
 from lilliput.training.course import Course
+from lilliput.training.interrupts import Interrupts
 from lilliput.training.optimizer import FlatAdamW
 from lilliput.training.plan import ExecutionPlan
 from lilliput.training.progress import Progress
@@ -62,6 +63,7 @@ class RunBook:
         plan: Precision and device.
         reporter: Where it says what it passed over.
         branching: Its place in a family of budgets.
+        interrupts: What may cut an evaluation short; it is made up for when the run goes on.
     """
 
     def __init__(
@@ -73,12 +75,13 @@ class RunBook:
         plan: ExecutionPlan,
         reporter: Reporter,
         branching: Branching,
+        interrupts: Interrupts,
     ) -> None:
         training = course.config.training
         self.course, self.model, self.optimizer = course, model, optimizer
         self.checkpoints = folder / "checkpoints"
         self._folder, self._plan, self._reporter = folder, plan, reporter
-        self._branching = branching
+        self._branching, self._interrupts = branching, interrupts
         self.validation = Validation(
             course.data.validation,
             course.data.objective,
@@ -93,6 +96,7 @@ class RunBook:
         self._records: list[dict[str, Any]] = []
         self._resumed_at = time.monotonic()
         self._saved_at = time.monotonic()
+        self._saved = (0, 0)  # Updates and evaluations of the newest checkpoint to resume from.
 
     @property
     def step(self) -> int:
@@ -105,6 +109,11 @@ class RunBook:
         return self._progress.step >= self.course.stream.max_steps
 
     @property
+    def is_saved(self) -> bool:
+        """Whether the newest checkpoint to resume from holds all that there is."""
+        return self._saved == (self.step, len(self._records))
+
+    @property
     def last_loss(self) -> float:
         """Validation loss at the last evaluation, in nats."""
         return float(self._records[-1]["loss"])
@@ -114,31 +123,49 @@ class RunBook:
 
         Raises:
             NonFiniteLossError: The untrained model's loss is not a number.
+            Stopped: An interrupt came during an evaluation.
         """
         self._resume()
-        if self.step == 0:
+        if self._records:
+            self.settle()
+        else:
             write_checkpoint(self.checkpoints / "initial", self._weights_only())
             self._evaluate(learning_rate=0.0)
 
     def enter(self, loss: Tensor, batch: GlobalBatch, seconds: float) -> bool:
-        """Count one more update that gave `loss` and took `seconds`; whether it was evaluated.
+        """Count one more update that gave `loss` and took `seconds`; whether it calls for an evaluation.
 
         Raises:
             NonFiniteLossError: The loss is not a number.
         """
         step = self.step + 1
         learning_rate = self.course.schedule.learning_rate(step)
-        evaluates = step in self.course.evaluation_steps
-        if evaluates or self._plan.device == "cpu" or step % _GPU_CHECK_INTERVAL == 0:
+        if self.looks_next:
             self._require_finite(float(loss), step, learning_rate)
         self._progress = self._progress.after(batch, seconds)
-        if evaluates:
-            self._evaluate(learning_rate)
+        return step in self.course.evaluation_steps
+
+    @property
+    def looks_next(self) -> bool:
+        """Whether the loss of the next update will be looked at."""
+        step = self.step + 1
+        evaluates = step in self.course.evaluation_steps
+        return evaluates or self._plan.device == "cpu" or step % _GPU_CHECK_INTERVAL == 0
+
+    def settle(self) -> None:
+        """Do what falls due after the last update: its evaluation, and checkpoints that were asked for.
+
+        Raises:
+            NonFiniteLossError: The loss is not a number.
+            Stopped: An interrupt came during the evaluation; the next call makes up for it.
+        """
+        step = self.step
+        if step in self.course.evaluation_steps and self._records[-1]["step"] != step:
+            self._evaluate(self.course.schedule.learning_rate(step))
         if step in self.course.config.training.save_steps:
             write_checkpoint(self.checkpoints / f"step-{step}", self._weights_only())
         if step in self._branching.keep_states_at:
             write_checkpoint(self.checkpoints / f"state-{step}", self._whole_state())
-        return evaluates
 
     @property
     def is_save_due(self) -> bool:
@@ -153,6 +180,7 @@ class RunBook:
             return
         keep = self.course.config.training.save_total_limit
         write_resume_point(self.checkpoints, self._whole_state(), keep)
+        self._saved = (self.step, len(self._records))
 
     def close(self) -> None:
         """Write the weights at the end."""
@@ -168,7 +196,9 @@ class RunBook:
     def _evaluate(self, learning_rate: float) -> None:
         """Measure the validation loss, and write all records of the run anew."""
         progress = self._progress
-        measured = self.validation.measure(self.model, self._plan, progress.evaluations)
+        measured = self.validation.measure(
+            self.model, self._plan, progress.evaluations, self._interrupts
+        )
         self._require_finite(measured.loss, progress.step, learning_rate)
         self._progress = replace(progress, evaluations=progress.evaluations + 1)
         self._records.append(
@@ -234,6 +264,7 @@ class RunBook:
         self.optimizer.load_state(dict(checkpoint.optimizer))
         self._progress = Progress(**checkpoint.state["progress"])
         self._records = list(checkpoint.state["records"])
+        self._saved = (self.step, len(self._records))
 
     def _trunk_state(self) -> Checkpoint | None:
         folder = self._branching.start_from

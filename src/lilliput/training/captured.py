@@ -110,13 +110,18 @@ class CapturedUpdate:
 
     def __call__(self, chosen: NDArray[np.int64], key: MaskKey, learning_rate: float) -> Tensor:
         """Take one update; its loss, in a buffer that the next update overwrites."""
+        recording = self.prepare(chosen, key)
         self.read(chosen, key)
-        optimizer = self._engine.optimizer
-        if self._recording is None:
-            self._recording = Recording(self.compute, [optimizer])
-        optimizer.set_learning_rate(learning_rate)
-        self._recording.replay()
+        self._engine.optimizer.set_learning_rate(learning_rate)
+        recording.replay()
         return self._loss
+
+    def prepare(self, chosen: NDArray[np.int64], key: MaskKey) -> Recording:
+        """The recording, made with this batch at the first call; weights and moments stay as they are."""
+        if self._recording is None:
+            self.read(chosen, key)
+            self._recording = Recording(self.compute, [self._engine.optimizer])
+        return self._recording
 
     def serves(self, chosen: NDArray[np.int64]) -> bool:
         """Whether the batch has the recorded size; the last one of an epoch may not."""

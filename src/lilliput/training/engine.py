@@ -9,6 +9,7 @@ from lilliput.core.seeding import stream_key
 from lilliput.models import LanguageModel
 from lilliput.training.batches import GlobalBatch
 from lilliput.training.config import RunConfig, TrainingConfig
+from lilliput.training.interrupts import Interrupts
 from lilliput.training.optimizer import FlatAdamW
 from lilliput.training.plan import ExecutionPlan
 from lilliput.training.replicas import Replicas
@@ -21,15 +22,22 @@ class Engine:
         model: On the plan's device.
         config: Optimizer settings and seed.
         plan: Precision and device.
+        interrupts: What may cut an update short; weights and moments are then as they were.
     """
 
-    def __init__(self, model: LanguageModel, config: RunConfig, plan: ExecutionPlan) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        config: RunConfig,
+        plan: ExecutionPlan,
+        interrupts: Interrupts | None = None,
+    ) -> None:
         training = config.training
         self.model = model
         # A batch uses few of the rows: their gradients are added, no matrix of zeros is filled with them.
         model.embeddings.word.sparse = plan.device == "cpu"
         self.optimizer = make_optimizer(model, training)
-        self._replicas = Replicas(model, plan)
+        self._replicas = Replicas(model, plan, interrupts)
         self._max_grad_norm = training.switches.max_grad_norm
         self._seed = config.seed
         self._has_dropout = config.has_dropout

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that the loop answers between two updates."""
+"""Ctrl-C and SIGTERM as a request that the loop answers between two passes of an update or an evaluation."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from typing import Any
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupts:
-    """While the block runs, interrupts are noted instead of raised; a second one is raised at once.
+class Stopped(Exception):  # noqa: N818 - a request answered, no error
+    """The work at hand was cut short at the request of an interrupt."""
 
-    Outside the main thread, where signals cannot be caught, nothing is changed; nor for a signal that the process ignores:
+
+class Interrupts:
+    """While the block runs, interrupts are noted instead of raised; a second Ctrl-C is raised at once.
+
+    A second SIGTERM is not: a batch system sends one to every process of a job, and the parent of a worker tells
+    it once more. Outside the main thread, where signals cannot be caught, nothing is changed; nor for a signal that the process ignores:
     Ctrl-C reaches a worker too, but it is its parent who then tells it to end.
     """
 
@@ -36,8 +41,17 @@ class Interrupts:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
+    def check(self) -> None:
+        """Cut the work at hand short if an interrupt was noted.
+
+        Raises:
+            Stopped: One was.
+        """
         if self.requested:
+            raise Stopped
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True

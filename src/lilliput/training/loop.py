@@ -19,8 +19,8 @@ from lilliput.training.course import Course
 from lilliput.training.data import RunData
 from lilliput.training.device_batches import expected_counts
 from lilliput.training.engine import Engine
-from lilliput.training.interrupts import Interrupts
-from lilliput.training.plan import ExecutionPlan, load_or_make_plan, make_plan
+from lilliput.training.interrupts import Interrupts, Stopped
+from lilliput.training.plan import ExecutionPlan, load_or_make_plan, make_plan, wait_for_device
 from lilliput.training.replicas import Replicas
 from lilliput.training.start import build_start
 from lilliput.training.weights import build_run_model
@@ -55,7 +55,8 @@ class TrainingLoop:
         model = build_start(
             config, self.plan.attention_kernel, initial, weights_from, data.train.tokens
         )
-        self.engine = Engine(model.to(self.plan.device), config, self.plan)
+        self._interrupts = Interrupts()
+        self.engine = Engine(model.to(self.plan.device), config, self.plan, self._interrupts)
         self._captured = captured_update(self.engine, self.course, self.plan)
         self.book = RunBook(
             self.course,
@@ -65,6 +66,7 @@ class TrainingLoop:
             self.plan,
             reporter,
             branching,
+            self._interrupts,
         )
 
     @property
@@ -80,14 +82,16 @@ class TrainingLoop:
             KeyboardInterrupt: The run was asked to stop and has saved itself.
         """
         book, total = self.book, self.course.stream.max_steps
-        with Interrupts() as interrupts, self._reporter.task("train", total, "updates") as task:
-            book.open()
-            task.found(book.step)
-            while not book.is_finished:
-                self._advance(task)
-                if interrupts.requested:
-                    book.save()
-                    raise KeyboardInterrupt
+        with self._interrupts, self._reporter.task("train", total, "updates") as task:
+            try:
+                book.open()
+                task.found(book.step)
+                while not book.is_finished:
+                    self._interrupts.check()
+                    self._advance(task)
+            except Stopped:
+                book.save()
+                raise KeyboardInterrupt from None
         book.close()
 
     def summary(self) -> dict[str, Any]:
@@ -96,9 +100,15 @@ class TrainingLoop:
 
     def _advance(self, task: Task) -> None:
         """One update, with what falls due after it."""
+        step = self.book.step + 1
+        if self._captured is not None and self._captured.serves(chosen := self.course.chosen(step)):
+            self._captured.prepare(chosen, self.course.mask_key(step))
         started = time.perf_counter()
-        loss, batch = self._update(self.book.step + 1)
+        loss, batch = self._update(step)
+        if self.book.looks_next:
+            wait_for_device(self.plan)
         evaluated = self.book.enter(loss, batch, time.perf_counter() - started)
+        self.book.settle()
         if self.book.is_save_due:
             self.book.save()
         task.advance(note=f"loss {self.book.last_loss:.3f}" if evaluated else "")

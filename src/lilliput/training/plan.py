@@ -66,6 +66,12 @@ class ExecutionPlan:
             keep_freed_memory()
 
 
+def wait_for_device(plan: ExecutionPlan) -> None:
+    """Wait until a GPU has done what it was given: before that, a stopwatch tells the time of launches."""
+    if plan.device == "cuda":
+        torch.cuda.synchronize()
+
+
 @contextmanager
 def threads_given_back() -> Generator[None]:
     """After the block the process has the threads again that it had before."""
@@ -195,7 +201,8 @@ def _dtype(asked: str, device: str) -> str:
     if asked != "auto":
         return asked
     if device == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bfloat16" if has_bf16 else "float32"
     return "bfloat16" if has_bf16_products() else "float32"
 
 

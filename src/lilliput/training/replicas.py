@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lilliput.models import LanguageModel
 from lilliput.training.batches import MicroBatch
+from lilliput.training.interrupts import Interrupts
 from lilliput.training.passes import add_gradients, gradient_of
 from lilliput.training.plan import ExecutionPlan
 
@@ -28,10 +29,13 @@ class Replicas:
     Args:
         model: On the plan's device; the gradients are added to its.
         plan: Replicas and precision.
+        interrupts: What may cut the passes short; gradients are worth nothing then.
     """
 
-    def __init__(self, model: LanguageModel, plan: ExecutionPlan) -> None:
-        self._plan = plan
+    def __init__(
+        self, model: LanguageModel, plan: ExecutionPlan, interrupts: Interrupts | None = None
+    ) -> None:
+        self._plan, self._interrupts = plan, interrupts or Interrupts()
         self._is_ended = False
         self._models = [model, *(_replica(model) for _ in range(1, plan.replicas))]
         self._pool = pass_threads(plan) if plan.replicas > 1 else None
@@ -40,7 +44,7 @@ class Replicas:
         """Add the gradients of the micro-batches' weighted losses to the model's; the loss in nats."""
         model, *others = self._models
         if self._pool is None:
-            return add_gradients(model, micro_batches, self._plan)
+            return add_gradients(model, self._share(micro_batches, 0), self._plan)
         futures = [
             self._pool.submit(add_gradients, replica, self._share(micro_batches, place), self._plan)
             for place, replica in enumerate(self._models)
@@ -49,7 +53,7 @@ class Replicas:
             for future in as_completed(futures):
                 future.result()
         except BaseException:
-            self._is_ended = True  # By an error or an impatient Ctrl-C.
+            self._is_ended = True  # By an error or an interrupt.
             raise
         loss = torch.stack([future.result() for future in futures]).sum()
         for other in others:
@@ -64,6 +68,7 @@ class Replicas:
         for micro in micro_batches[place :: len(self._models)]:
             if self._is_ended:
                 return
+            self._interrupts.check()
             yield micro
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lilliput.core.errors import EmptyCorpusError
 from lilliput.models import LanguageModel
 from lilliput.training.batches import GlobalBatch, MicroBatch, Objective, make_batch
+from lilliput.training.interrupts import Interrupts
 from lilliput.training.masking import MaskKey
 from lilliput.training.order import DataOrder
 from lilliput.training.passes import scored_losses
@@ -82,16 +83,25 @@ class Validation:
         self._chosen = order.sequences_at(0, min(count, len(sequences)))
         self._fixed: GlobalBatch | None = None
 
-    def measure(self, model: LanguageModel, plan: ExecutionPlan, number: int) -> Measurement:
+    def measure(
+        self,
+        model: LanguageModel,
+        plan: ExecutionPlan,
+        number: int,
+        interrupts: Interrupts | None = None,
+    ) -> Measurement:
         """Score evaluation `number` of the run.
 
         Raises:
             EmptyCorpusError: The draw of masks selects no token at all.
+            Stopped: One of `interrupts` cut it short.
         """
-        model.eval()
         batch = self._batch(number)
-        nats, targets, rows = _collect(model, batch, plan)
-        model.train()
+        model.eval()
+        try:
+            nats, targets, rows = _collect(model, batch, plan, interrupts or Interrupts())
+        finally:
+            model.train()
         is_pad = targets == self._objective.special.pad
         masked = ~is_pad
         if not masked.any():
@@ -134,11 +144,12 @@ class Validation:
 
 
 def _collect(
-    model: LanguageModel, batch: GlobalBatch, plan: ExecutionPlan
+    model: LanguageModel, batch: GlobalBatch, plan: ExecutionPlan, interrupts: Interrupts
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Loss, target and row of every scored position."""
 
     def losses(micro: MicroBatch) -> NDArray[np.float64]:
+        interrupts.check()
         return scored_losses(model, micro, plan).double().cpu().numpy()
 
     passes = batch.micro_batches

@@ -63,16 +63,23 @@ class CapturedFleetUpdate:
         Returns:
             The losses of all members, in a buffer that the next update overwrites, and what each read.
         """
+        recording = self.prepare(step, tuple(learning_rates))
         batches = self.read(step)
-        members = tuple(learning_rates)
-        optimizers = [self._stack.optimizers[member] for member in members]
-        if members not in self._recordings:
-            # Who has left does not come back: one graph is kept, with its memory.
-            self._recordings = {members: Recording(lambda: self.compute(members), optimizers)}
-        for optimizer, learning_rate in zip(optimizers, learning_rates.values(), strict=True):
-            optimizer.set_learning_rate(learning_rate)
-        self._recordings[members].replay()
+        for member, learning_rate in learning_rates.items():
+            self._stack.optimizers[member].set_learning_rate(learning_rate)
+        recording.replay()
         return self._losses_K, batches
+
+    def prepare(self, step: int, members: tuple[int, ...]) -> Recording:
+        """The recording of these members, made at their first update; weights and moments stay as they are."""
+        if members not in self._recordings:
+            # Who has left does not come back: one graph is kept, and its memory given back before the next is made.
+            torch.cuda.synchronize()
+            self._recordings.clear()
+            self.read(step)
+            optimizers = [self._stack.optimizers[member] for member in members]
+            self._recordings[members] = Recording(lambda: self.compute(members), optimizers)
+        return self._recordings[members]
 
     def serves(self, step: int) -> bool:
         """Whether the batches of update `step` have the recorded size; the last one of an epoch may not."""

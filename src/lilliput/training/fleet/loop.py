@@ -16,8 +16,8 @@ from lilliput.training.course import Course
 from lilliput.training.fleet.batches import stacked_batch
 from lilliput.training.fleet.captured import captured_fleet
 from lilliput.training.fleet.stack import Stack
-from lilliput.training.interrupts import Interrupts
-from lilliput.training.plan import ExecutionPlan
+from lilliput.training.interrupts import Interrupts, Stopped
+from lilliput.training.plan import ExecutionPlan, wait_for_device
 from lilliput.training.weights import build_run_model
 
 
@@ -44,14 +44,15 @@ class FleetLoop:
         plan: ExecutionPlan,
         reporter: Reporter,
     ) -> None:
-        self._planned, self._reporter = planned, reporter
-        self._max_rows = plan.max_rows
+        self._planned, self._reporter, self._interrupts = planned, reporter, Interrupts()
+        self._plan, self._max_rows = plan, plan.max_rows
         models = [
             build_run_model(course.config, plan.attention_kernel).to(plan.device)
             for course in planned
         ]
         # Always all of the plan: how products are batched decides their rounding.
-        self._stack = Stack(models, [course.config.training for course in planned], plan)
+        recipes = [course.config.training for course in planned]
+        self._stack = Stack(models, recipes, plan, self._interrupts)
         self._captured = captured_fleet(self._stack, planned, plan)
         self.books = {
             position: RunBook(
@@ -62,6 +63,7 @@ class FleetLoop:
                 plan,
                 reporter,
                 Branching(lineages[position]),
+                self._interrupts,
             )
             for position, folder in folders.items()
         }
@@ -74,17 +76,19 @@ class FleetLoop:
             KeyboardInterrupt: The fleet was asked to stop; all members have saved themselves.
         """
         total = sum(book.course.stream.max_steps for book in self.books.values())
-        with Interrupts() as interrupts, self._reporter.task("fleet", total, "updates") as task:
-            for position in list(self.books):
-                self._try(position, self.books[position].open)
-            task.found(sum(book.step for book in self.books.values()))
-            while active := self._furthest_behind():
-                self._advance(active, task)
-                if interrupts.requested:
-                    self._save()
-                    raise KeyboardInterrupt
-                if any(book.is_save_due for book in self._running().values()):
-                    self._save()
+        with self._interrupts, self._reporter.task("fleet", total, "updates") as task:
+            try:
+                for position in list(self.books):
+                    self._try(position, self.books[position].open)
+                task.found(sum(book.step for book in self.books.values()))
+                while active := self._furthest_behind():
+                    self._interrupts.check()
+                    self._advance(active, task)
+                    if any(book.is_save_due for book in self._running().values()):
+                        self._save()
+            except Stopped:
+                self._save()
+                raise KeyboardInterrupt from None
         for position, book in list(self.books.items()):
             if position not in self.failures:
                 self._try(position, book.close)
@@ -103,14 +107,22 @@ class FleetLoop:
 
     def _advance(self, active: tuple[int, ...], task: Task) -> None:
         """One update of the members `active`, with what falls due after it."""
-        started = time.perf_counter()
         step = self.books[active[0]].step + 1
+        if self._captured is not None and self._captured.serves(step):
+            self._captured.prepare(step, active)
+        started = time.perf_counter()
         losses_K, batches = self._update(active, step)
+        if any(self.books[position].looks_next for position in active):
+            wait_for_device(self._plan)
         # Each member's share of the time: rates add up to what the machine does.
         seconds = (time.perf_counter() - started) / len(active)
         for position in active:
             book, loss, read = self.books[position], losses_K[position], batches[position]
             self._try(position, lambda b=book, x=loss, r=read: b.enter(x, r, seconds))
+        # When all are counted: an interrupt may cut an evaluation short, and every member is saved as it is then.
+        for position in active:
+            if position not in self.failures:
+                self._try(position, self.books[position].settle)
         task.advance(len(active))
 
     def _update(self, active: tuple[int, ...], step: int) -> tuple[Tensor, list[GlobalBatch]]:
@@ -122,8 +134,9 @@ class FleetLoop:
         return self._stack.update(batch.passes, rates), batch.batches
 
     def _save(self) -> None:
-        for position, book in self._running().items():
-            self._try(position, book.save)
+        for position, book in self.books.items():
+            if position not in self.failures and not book.is_saved:
+                self._try(position, book.save)
 
     def _try(self, position: int, work: Callable[[], object]) -> None:
         """Do a member's own work; if that fails, the member is out and the others go on."""

@@ -17,6 +17,7 @@ from lilliput.training.config import TrainingConfig
 from lilliput.training.engine import make_optimizer
 from lilliput.training.fleet.batches import StackedPass
 from lilliput.training.fleet.loss import stacked_heads
+from lilliput.training.interrupts import Interrupts
 from lilliput.training.optimizer import FlatAdamW, flat_size, member_views
 from lilliput.training.passes import precision, with_gradient
 from lilliput.training.plan import ExecutionPlan
@@ -58,6 +59,7 @@ class Stack:
         models: Of one shape, without dropout, on the plan's device.
         recipes: Optimizer settings of each.
         plan: Precision and device.
+        interrupts: What may cut an update short; weights and moments are then as they were.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class Stack:
         models: Sequence[LanguageModel],
         recipes: Sequence[TrainingConfig],
         plan: ExecutionPlan,
+        interrupts: Interrupts | None = None,
     ) -> None:
+        self._interrupts = interrupts or Interrupts()
         device = torch.device(plan.device)
         self._plan, self._recipes = plan, recipes
         self._weights_KP = torch.zeros(len(models), flat_size(models[0]), device=device)
@@ -113,6 +117,7 @@ class Stack:
         for one in passes:
             if not one.targets_KN.shape[1]:
                 continue
+            self._interrupts.check()
             read = one if self._plan.device == "cpu" else one.to(self._plan.device)
             with precision(self._plan):
                 z_KND = self._head_inputs(read).to(self._plan.torch_dtype)
