@@ -39,7 +39,7 @@ def configs_of(options: argparse.Namespace, batch: int, threads: int) -> list[Ru
                 global_batch_size=batch,
                 per_device_train_batch_size=batch if options.device == "cuda" else 64,
                 max_steps=options.updates,
-                learning_rate=5e-4 * 2 ** (number // SEEDS),
+                learning_rate=5e-4 * 16 ** (number // SEEDS / max(1, options.members // SEEDS)),
                 eval_sequences=8,
                 eval_points_per_decade=0,
                 device=options.device,
@@ -99,6 +99,14 @@ def ways_of(
     return {name: way for name, way in ways.items() if name in (options.ways or ways)}
 
 
+def idle_shares(
+    options: argparse.Namespace, batch: int, tokens: Path, pool: ProcessExecutor
+) -> dict[str, float]:
+    """Of each way, with few runs and updates: a profiler keeps every kernel, and drops some when there are millions."""
+    few = argparse.Namespace(**vars(options) | {"members": SEEDS, "updates": 20})
+    return {name: idle_share(way) for name, way in ways_of(few, batch, tokens, pool).items()}
+
+
 def idle_share(way: Callable[[], list[float]]) -> float:
     """The share of a way's wall time in which no kernel or copy was on the GPU."""
     import torch
@@ -144,7 +152,7 @@ def measure(
         "seconds": seconds,
         "processor_seconds": processor,
         "rounds": len(seconds["sequential_1_thread"]),
-        "gpu_idle_share": {name: idle_share(way) for name, way in ways.items()}
+        "gpu_idle_share": idle_shares(options, batch, tokens, pool)
         if options.device == "cuda"
         else {},
         "tokens_per_s": {name: read / value for name, value in median.items()},

@@ -168,12 +168,20 @@ def _compare(bench: _Bench, size: int) -> tuple[float, float]:
         bench.stacked(size, _FEWEST_STEPS)
         for _ in range(_ROUNDS):
             rates.append((bench.stacked(size, _within(steps / size)), bench.alone(steps)))
-    except (MemoryError, RuntimeError):  # Torch's own for a full device among them.
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
         return 0.0, 0.0
     return (
         statistics.median(together for together, _ in rates),
         statistics.median(together / alone for together, alone in rates),
     )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether torch or Python found no memory; torch's error for a processor has no type of its own."""
+    is_torchs = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return is_torchs or isinstance(error, MemoryError)
 
 
 def _within(steps: float) -> int:

@@ -137,7 +137,10 @@ class VocabularyHead:
         """Losses of some rows; with `keep` also what the gradients are made of."""
         if self._bound_is_loose:
             logits_CV = functional.linear(z_CD, self.weight_VD, self.bias_V)
-            return self._shifted(z_CD, targets_C, logits_CV.amax(1).float(), keep=keep)
+            shift_C = logits_CV.amax(1).float()
+            # A processor makes them anew, tile by tile in its cache.
+            known = None if z_CD.device.type == "cpu" else logits_CV
+            return self._shifted(z_CD, targets_C, shift_C, known, keep=keep)
         # Cauchy-Schwarz bounds every logit and saves the pass that looks for the maximum. Only what is
         # needed against overflow is taken off: the bound may lie far above the largest logit.
         norm_C = torch.linalg.vector_norm(z_CD, dim=1, dtype=torch.float32)
@@ -149,14 +152,25 @@ class VocabularyHead:
             return self.forward(z_CD, targets_C, keep=keep)
         return chunk
 
-    def _shifted(self, z_CD: Tensor, targets_C: Tensor, shift_C: Tensor, *, keep: bool) -> _Chunk:
+    def _shifted(
+        self,
+        z_CD: Tensor,
+        targets_C: Tensor,
+        shift_C: Tensor,
+        logits_CV: Tensor | None = None,
+        *,
+        keep: bool,
+    ) -> _Chunk:
         shift_C = shift_C.to(z_CD.dtype)
         sums_C = torch.zeros_like(shift_C, dtype=torch.float32)
         product_CD = torch.zeros_like(z_CD, dtype=torch.float32)
         tiles: list[tuple[slice, Tensor]] = []
         for words in _word_tiles(z_CD, self.weight_VD.shape[0]):
             weight_TD = self.weight_VD[words]
-            e_CT = torch.addmm(self.bias_V[words], z_CD, weight_TD.t())
+            if logits_CV is None:
+                e_CT = torch.addmm(self.bias_V[words], z_CD, weight_TD.t())
+            else:
+                e_CT = logits_CV[:, words]
             e_CT.sub_(shift_C[:, None]).exp_()
             sums_C += e_CT.sum(1, dtype=torch.float32)
             if keep:

@@ -93,10 +93,9 @@ def _stack_sizes(context: StudyContext, tasks: Sequence[RunTask]) -> dict[StackK
         try:
             with context.reporter.task("trials of stacks", total=len(trials)):
                 make_trials(trials, workers, context.executor.map)
-        except (
-            LilliputError
-        ) as error:  # A home that may not be written is no reason to train nothing.
-            context.reporter.say(f"runs are not stacked beyond what was tried: {error}")
+        except Exception as error:  # A home that may not be written is no reason to train nothing.
+            failure = as_failure(error, "a trial of stacks")
+            context.reporter.say(f"runs are not stacked beyond what was tried: {failure}")
     sizes: dict[StackKey, int] = {}
     for key, members in by_key.items():
         stack = best_stack(members[0].run_config, len(members), workers)

@@ -116,11 +116,13 @@ class BatchedHeads:
             target_KCD = weight_KVD[member_K1, targets_KC] * weights_KC[..., None]
             grad_z_KND[:, part] = torch.bmm(e_KCV, weight_KVD) * share_KC1 - target_KCD
             shared_KCD = (z_KCD * share_KC1).to(z_KCD.dtype)
-            places = (member_K1.expand_as(targets_KC), targets_KC)
-            pulled_KCD = z_KCD.float() * -weights_KC[..., None]
             grad_weight_KVD += torch.bmm(e_KCV.transpose(1, 2), shared_KCD)
-            grad_weight_KVD.index_put_(places, pulled_KCD, accumulate=True)
             if grad_bias_KV is not None:
                 grad_bias_KV += torch.bmm(e_KCV.transpose(1, 2), share_KC1.to(z_KCD.dtype))[..., 0]
-                grad_bias_KV.index_put_(places, -weights_KC, accumulate=True)
+        # Once for all chunks: into rows of a buffer it copies the whole matrices out and back.
+        places = (member_K1.expand_as(targets_KN), targets_KN)
+        pulled_KND = z_KND.float() * -row_weights_KN[..., None]
+        grad_weight_KVD.index_put_(places, pulled_KND, accumulate=True)
+        if grad_bias_KV is not None:
+            grad_bias_KV.index_put_(places, -row_weights_KN, accumulate=True)
         return loss_K, grad_z_KND

@@ -125,12 +125,11 @@ def _fleet_plan(
 
 def _stacked(first: Course, identities: tuple[str, ...]) -> ExecutionPlan:
     """The plan of a fleet, from that of one of its runs."""
-    plan = replace(plan_for(first, may_replicate=False), fleet=identities)
-    if plan.device != "cpu":
-        return plan
-    # On a processor torch takes the members of a stack through its fused attention one by one.
-    rows = first.config.max_cpu_rows(len(identities))
-    return replace(plan, attention_kernel="plain", max_rows=rows)
+    plan = plan_for(first, may_replicate=False)
+    rows = plan.max_rows if plan.device != "cpu" else first.config.max_cpu_rows(len(identities))
+    # Under vmap a processor takes the members through torch's fused attention one by one; on a GPU it refuses
+    # bfloat16, which autocast no longer casts, and torch 2.13 mixes up the members' masks.
+    return replace(plan, fleet=identities, attention_kernel="plain", max_rows=rows)
 
 
 def _require_one_shape(members: Sequence[FleetMember]) -> None:
