@@ -108,8 +108,10 @@ def line(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Line:
     return Line(corpus, tokenizer, root / "tokens", run)
 
 
-def train_run(out: Path, tokens: Path, *, layout: str = "mini-bert", seed: int = 0) -> Path:
-    """A run of three updates."""
+def train_run(
+    out: Path, tokens: Path, *, layout: str = "mini-bert", seed: int = 0, **recipe: object
+) -> Path:
+    """A run of three updates; `recipe` is added to its training: a profile, switches."""
     model = ModelConfig.for_layout(
         layout,
         vocab_size=300,
@@ -120,16 +122,17 @@ def train_run(out: Path, tokens: Path, *, layout: str = "mini-bert", seed: int =
         num_hidden_layers=2,
         max_seq_length=64,
     )
-    training = TrainingConfig(
-        max_seq_length=64,
-        max_steps=3,
-        global_batch_size=8,
-        learning_rate=1e-2,
-        eval_sequences=8,
-        save_steps=(1,),
-        threads=1,
-        dtype="float32",
-        device="cpu",
-    )
+    values: dict[str, object] = {
+        "max_seq_length": 64,
+        "max_steps": 3,
+        "global_batch_size": 8,
+        "learning_rate": 1e-2,
+        "eval_sequences": 8,
+        "save_steps": (1,),
+        "threads": 1,
+        "dtype": "float32",
+        "device": "cpu",
+    }
+    training = TrainingConfig.model_validate(values | recipe)
     train(RunConfig(model=model, training=training, seed=seed), tokens, out)
     return out

@@ -119,7 +119,11 @@ def glue(
     vocabulary: VocabularyOption = None,
     word_rule: RuleOption = "corrected",
     preset: Annotated[
-        str, typer.Option("--preset", help="Fine-tuning: default, or paper with its defects.")
+        str,
+        typer.Option(
+            "--preset",
+            help="Fine-tuning: default, as the run's switches say; or paper, with all defects.",
+        ),
     ] = "default",
     hub: Annotated[
         bool, typer.Option("--hub", help="Fetch tasks that --data lacks from the Hugging Face Hub.")
@@ -202,7 +206,8 @@ def _overridden(settings: SettingsT, overrides: Sequence[str] | None) -> Setting
     from lilliput.core.settings import parse_settings
     from lilliput.core.toml import with_overrides
 
-    values = with_overrides(settings.model_dump(mode="json"), overrides or ())
+    # Without what nobody gave: that is left to the run's switches.
+    values = with_overrides(settings.model_dump(mode="json", exclude_unset=True), overrides or ())
     return parse_settings(type(settings), values, where="--set")
 
 

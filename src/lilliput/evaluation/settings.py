@@ -16,7 +16,11 @@ MIN_ITEMS_TO_CONCLUDE = 100
 
 
 class FineTuningSettings(Settings):
-    """Fine-tuning of a classifier or a regressor on top of an encoder."""
+    """Fine-tuning of a classifier or a regressor on top of an encoder.
+
+    The defaults are those of a run whose switches are as under the profile `corrected`; `follow_switches`
+    sets what was not given as another run's switches say.
+    """
 
     learning_rates: tuple[PositiveFloat, ...] = Field(
         default=(1e-3,), min_length=1, description="Peak learning rates to choose from."
@@ -104,7 +108,7 @@ class FineTuningSettings(Settings):
 
     @classmethod
     def named(cls, preset: str) -> FineTuningSettings:
-        """The settings called "default" or "paper".
+        """The settings called "default", which leave to the run's switches what they rule, or "paper".
 
         Raises:
             ConfigurationError: There are none of that name.
@@ -177,7 +181,7 @@ class ProbeSettings(Settings):
             max_seq_length=64,
             resamples=500,
         ),
-        description="How the probes are learned, the same from trained and untrained weights.",
+        description="How the probes are learned, the same from trained and untrained weights; what is left out follows the switches of each run.",
     )
 
     @model_validator(mode="after")

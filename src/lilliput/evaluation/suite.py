@@ -18,6 +18,7 @@ from lilliput.core.progress import SILENT, Reporter
 from lilliput.evaluation.encoding import TextEncoder, encode_examples
 from lilliput.evaluation.examples import Examples, Table
 from lilliput.evaluation.fine_tuning import LabelledTexts
+from lilliput.evaluation.following import follow_switches
 from lilliput.evaluation.scores import (
     EVALUATION_KIND,
     EVALUATION_SCHEMA,
@@ -37,6 +38,7 @@ from lilliput.evaluation.seeds import FineTuned, fine_tune_seeds
 from lilliput.evaluation.settings import FineTuningSettings
 from lilliput.evaluation.starts import TRAINED, UNTRAINED, Start, check_vocabulary, load_starts
 from lilliput.evaluation.tasks import TaskDefinition
+from lilliput.training import read_run_config
 
 FloatArray = NDArray[np.float64]
 
@@ -99,11 +101,12 @@ def evaluate_tasks(
         tokenizer: Folder of the tokenizer that the run was trained with.
         out: Folder of the artefact "evaluation".
         inputs: Ids of where the examples come from, by name.
-        settings: How models are fine-tuned.
+        settings: How models are fine-tuned; what they leave out follows the run's switches.
         checkpoint: The trained weights: "final" or "step-N".
         device: Where to compute.
         reporter: Where progress goes.
     """
+    settings = follow_switches(settings, read_run_config(run).training.switches)
     made_from: dict[str, Any] = {
         "tasks": [one.task.model_dump(mode="json") for one in data],
         "fine_tuning": settings.model_dump(mode="json"),

@@ -10,8 +10,10 @@ from typing import Any
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.errors import InputError
 from lilliput.core.files import read_json, read_json_lines
+from lilliput.core.settings import parse_settings
 from lilliput.study.failures import FAILURE
 from lilliput.study.layout import StudyLayout
+from lilliput.training.switches import Switches
 
 RUN_FILE = "run.json"
 
@@ -47,6 +49,11 @@ class RunRecord:
     def model(self) -> Mapping[str, Any]:
         """The resolved shape and switches of its model."""
         return self.config["model"]
+
+    @property
+    def switches(self) -> Switches:
+        """The behaviours that it was trained under, and that its scores follow."""
+        return parse_settings(Switches, self.config["training"]["switches"], str(self.folder))
 
     def metrics(self) -> list[dict[str, Any]]:
         """Its evaluation points so far, in order."""

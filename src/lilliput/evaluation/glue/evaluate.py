@@ -44,7 +44,7 @@ def evaluate_glue(
             with a `task.toml` of its own) that holds one table a split.
         tokenizer: Folder of the tokenizer the run was trained with.
         out: Folder of the artefact "evaluation"; finished tasks in it are not repeated.
-        settings: How models are fine-tuned.
+        settings: How models are fine-tuned; what they leave out follows the run's switches.
         checkpoint: The trained weights: "final" or "step-N".
         device: Where to compute.
         reporter: Where progress goes.

@@ -63,7 +63,8 @@ def evaluate_probes(
         tokenizer: Folder of the tokenizer the run was trained with.
         out: Folder of the artefact "evaluation"; one that is already there is read.
         tasks: Names of probes; all when empty.
-        settings: How the probes are learned; `ProbeSettings().fine_tuning` when left out.
+        settings: How the probes are learned; `ProbeSettings().fine_tuning` when left out. What they
+            leave out follows the run's switches.
         checkpoint: The trained weights: "final" or "step-N".
         device: Where to compute.
         reporter: Where progress goes.

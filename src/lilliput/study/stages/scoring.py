@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.core.artefacts import is_artefact, read_manifest
-from lilliput.core.files import names_below, write_json
+from lilliput.core.files import names_below, remove_folder, write_json
 from lilliput.core.hashing import file_hash
 from lilliput.evaluation import build_probes, filter_task
+from lilliput.evaluation.following import follow_switches
 from lilliput.evaluation.pairs.reading import find_paradigms
 from lilliput.evaluation.settings import (
     FineTuningSettings,
@@ -24,6 +25,7 @@ from lilliput.study.context import StudyContext
 from lilliput.study.expand import planned_runs
 from lilliput.study.failures import as_failure, scores_failure
 from lilliput.study.runs import RunRecord, read_run
+from lilliput.training.switches import Switches
 
 PROBES = "probes"
 GLUE = "glue"
@@ -51,11 +53,16 @@ class ScoringTask(ABC):
     @property
     def is_done(self) -> bool:
         """Whether the scores of these very tasks and settings lie there."""
+        recorded = self.recorded()
+        return recorded is not None and self.made(recorded)
+
+    def recorded(self) -> Mapping[str, Any] | None:
+        """The settings of the scores of these very tasks that lie there; None where none do."""
         if not is_artefact(self.out):
-            return False
+            return None
         manifest = read_manifest(self.out)
         origins = {read_manifest(self.run).id, *self.origins}
-        return origins <= set(manifest.inputs.values()) and self.made(manifest.settings)
+        return manifest.settings if origins <= set(manifest.inputs.values()) else None
 
     @abstractmethod
     def made(self, recorded: Mapping[str, Any]) -> bool:
@@ -68,11 +75,24 @@ class ScoringTask(ABC):
 
 @dataclass(frozen=True)
 class LearnedTasks(ScoringTask):
-    """Tasks that are learned by fine-tuning: the probes in one folder, or GLUE tasks in one each."""
+    """Tasks that are learned by fine-tuning: the probes in one folder, or GLUE tasks in one each.
+
+    Attributes:
+        suite: "probes" or "glue".
+        tasks: Their folders.
+        asked: Fine-tuning as the recipe gives it.
+        switches: Of the run: they say what the recipe does not.
+    """
 
     suite: str
     tasks: tuple[Path, ...]
-    settings: FineTuningSettings
+    asked: FineTuningSettings
+    switches: Switches
+
+    @property
+    def settings(self) -> FineTuningSettings:
+        """Fine-tuning of this run, nothing left open."""
+        return follow_switches(self.asked, self.switches)
 
     def made(self, recorded: Mapping[str, Any]) -> bool:
         """Whether the models were fine-tuned in the same way."""
@@ -82,12 +102,24 @@ class LearnedTasks(ScoringTask):
         """Fine-tune both starts and score them."""
         from lilliput.evaluation import evaluate_glue, evaluate_probes
 
+        self._clear_outdated()
         if self.suite == PROBES:
             evaluate_probes(
                 self.run, self.tasks[0], self.tokenizer, self.out, settings=self.settings
             )
         else:
             evaluate_glue(self.run, self.tasks, self.tokenizer, self.out, settings=self.settings)
+
+    def _clear_outdated(self) -> None:
+        """Make room where the scores are those of this recipe from before they followed the run's switches."""
+        from lilliput.evaluation.starts import load_starts
+
+        before = self.recorded()
+        if before is None or self.made(before):
+            return
+        if before.get("fine_tuning") == self.asked.model_dump(mode="json"):
+            load_starts(self.run)  # Weights that were pruned raise here, while there are scores.
+            remove_folder(self.out)
 
 
 @dataclass(frozen=True)
@@ -213,7 +245,13 @@ def _probes(context: StudyContext) -> _Suite | None:
     def suite(record: RunRecord) -> ScoringTask:
         folder = context.layout.probes(str(record.info["language"]))
         place = _place(context, record, PROBES, [read_manifest(folder).id])
-        return LearnedTasks(**place, suite=PROBES, tasks=(folder,), settings=probes.fine_tuning)
+        return LearnedTasks(
+            **place,
+            suite=PROBES,
+            tasks=(folder,),
+            asked=probes.fine_tuning,
+            switches=record.switches,
+        )
 
     return suite
 
@@ -227,7 +265,9 @@ def _glue(context: StudyContext) -> _Suite | None:
 
     def suite(record: RunRecord) -> ScoringTask:
         place = _place(context, record, GLUE, ids)
-        return LearnedTasks(**place, suite=GLUE, tasks=tasks, settings=glue.fine_tuning)
+        return LearnedTasks(
+            **place, suite=GLUE, tasks=tasks, asked=glue.fine_tuning, switches=record.switches
+        )
 
     return suite
 
