@@ -11,11 +11,11 @@ from tests.study.conftest import StudyCommand
 
 from lilliput.architecture import count_parameters
 from lilliput.cli import study as study_verbs
-from lilliput.core.artefacts import read_manifest
+from lilliput.core.artefacts import MANIFEST, read_manifest
 from lilliput.core.errors import RunsFailedError
-from lilliput.core.files import read_json
+from lilliput.core.files import read_json, write_json
 from lilliput.core.settings import parse_settings
-from lilliput.study import load_recipe, plan_study
+from lilliput.study import Recipe, load_recipe, plan_study
 from lilliput.study.estimates import run_flops, run_tokens
 from lilliput.study.expand import planned_runs
 from lilliput.study.foretell import foretell_disk, foretell_memory
@@ -132,6 +132,92 @@ def test_a_sparkline_falls_as_the_loss_does() -> None:
     assert sparkline([]) == ""
     assert len(sparkline([float(i) for i in range(1000)])) == 12
     assert sparkline([2.0, float("inf"), 2.0]) == "▁▁"
+
+
+SHAPE, LARGER = "8/8/16/1/1", "8/16/32/2/1"
+
+
+def grid_of(recipe_file: Path, block: str, *more: str) -> Recipe:
+    return load_recipe(str(recipe_file), [f"grid=[{{languages=['invented'],{block}}}]", *more])
+
+
+def hours_of(recipe: Recipe, out: Path, workers: int) -> tuple[float, ...]:
+    """Value, lower and upper end."""
+    hours = plan_study(recipe, out, workers).hours
+    assert hours is not None
+    return hours.value, hours.low, hours.high
+
+
+def test_no_run_is_shared_by_workers(recipe_file: Path, cache: Path, tmp_path: Path) -> None:
+    out = tmp_path / "none"
+    one = grid_of(recipe_file, f"seeds=[0],shapes=['{SHAPE}']")
+    alone = hours_of(one, out, 1)
+    assert hours_of(one, out, 16) == pytest.approx(alone)
+    four = grid_of(recipe_file, f"seeds=[0,1,2,3],shapes=['{SHAPE}']")
+    assert hours_of(four, out, 2) == pytest.approx([2 * hours for hours in alone])
+    assert hours_of(four, out, 16) == pytest.approx(alone)
+    # The larger run takes longer than half of both.
+    both = grid_of(recipe_file, f"seeds=[0],shapes=['{SHAPE}','{LARGER}']")
+    larger = hours_of(grid_of(recipe_file, f"seeds=[0],shapes=['{LARGER}']"), out, 1)
+    assert hours_of(both, out, 2) == pytest.approx(larger)
+    assert hours_of(both, out, 1) == pytest.approx(
+        [a + b for a, b in zip(alone, larger, strict=True)]
+    )
+
+
+def test_runs_trained_as_one_are_not_shared_by_workers(
+    recipe_file: Path, cache: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "none"
+    seeds = f"seeds=[0,1,2,3],shapes=['{SHAPE}']"
+    fleets = grid_of(recipe_file, seeds, "training.fleet_size=3")
+    # Four runs in fleets of at most three are two fleets of two.
+    assert hours_of(fleets, out, 16) == pytest.approx(
+        [2 * hours for hours in hours_of(grid_of(recipe_file, seeds), out, 16)]
+    )
+    decaying = ("training.lr_scheduler_type='warmup_stable_decay'", "training.warmup_steps=4")
+    trunk = grid_of(recipe_file, f"seeds=[0],budgets=[40,80],shapes=['{SHAPE}']", *decaying)
+    assert hours_of(trunk, out, 16) == pytest.approx(hours_of(trunk, out, 1))
+
+
+SEARCH = ("search.learning_rates=[1e-4,1e-3,1e-2]", "search.max_steps=20")
+
+
+def test_the_search_is_counted_until_it_is_done(
+    recipe_file: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "study"
+    given = f"seeds=[0],shapes=['{SHAPE}','{LARGER}']"
+    searched = grid_of(recipe_file, f"{given},learning_rates='search'", *SEARCH)
+    plain, whole = plan_study(grid_of(recipe_file, given), out, 16), plan_study(searched, out, 16)
+    # Three trials of 20 updates a shape, beside a run of 300.
+    assert (whole.runs, whole.search_runs) == (2, 6)
+    assert plain.tokens is not None
+    assert whole.tokens == pytest.approx(plain.tokens * (1 + 3 * 20 / 300))
+    for name, flops in plain.flops.items():
+        assert whole.flops[name] == pytest.approx(flops * (1 + 3 * 20 / 300))
+    assert whole.disk.value == pytest.approx(4 * plain.disk.value)
+    # All trials at once, and then all runs.
+    longest = hours_of(grid_of(recipe_file, f"seeds=[0],shapes=['{LARGER}']"), out, 1)
+    expected = [hours * (1 + 20 / 300) for hours in longest]
+    assert hours_of(searched, out, 16) == pytest.approx(expected)
+
+    assignments = [f"grid=[{{languages=['invented'],{given},learning_rates='search'}}]", *SEARCH]
+    study_verbs.plan(str(recipe_file), out, assignments, workers=1)
+    printed = capsys.readouterr().out
+    assert "before them, to search learning rates: 6 short runs" in printed
+    assert "hours of training: " in printed
+    assert "scoring is not counted" in printed
+
+    write_json(
+        out / "search" / "found.json",
+        {"rates": [{"language": "invented", "profile": "corrected", "variant": "", "shape": shape,
+                    "learning_rate": 1e-3} for shape in (SHAPE, LARGER)]},
+    )  # fmt: skip
+    write_json(out / "search" / MANIFEST, {})
+    after = plan_study(searched, out, 16)
+    assert (after.search_runs, after.tokens, after.flops) == (0, plain.tokens, plain.flops)
+    assert (after.hours, after.disk) == (plain.hours, plain.disk)
 
 
 def test_a_plan_names_the_command_that_runs_it(

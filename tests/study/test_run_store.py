@@ -19,6 +19,7 @@ from lilliput.cli._frame import build_app
 from lilliput.core.artefacts import read_manifest, verify
 from lilliput.core.errors import ConfigurationError, InputError, MissingExtraError
 from lilliput.study import (
+    diff_runs,
     find_run,
     index_records,
     plan_study,
@@ -182,6 +183,48 @@ def test_a_run_is_found_by_id_or_name_and_opened_alone(many: Path) -> None:
     assert {Path(p).parent.name for p in opened if p.endswith(".json")} == {f"{42:016x}"}
     with pytest.raises(InputError, match="matches 256 runs"):
         find_run(many, f"{1:014x}")
+
+
+def test_two_runs_differ_in_what_was_set_and_in_what_came_out(study: Path) -> None:
+    small, other_seed, large, _ = read_runs(study)
+    found = diff_runs(small, other_seed)
+    assert found["config.seed"] == (0, 1)
+    assert found["info.name"] == (small.name, other_seed.name)
+    assert found["result.loss"] == (small.result["loss"], other_seed.result["loss"])
+    # What they share is left out, and the rest is in order.
+    assert not [key for key in found if key.startswith(("config.model", "config.training"))]
+    assert list(found) == sorted(found)
+    shapes = diff_runs(small, large)
+    assert {key for key in shapes if key.startswith("config.model")} >= {"config.model.hidden_size"}
+    assert diff_runs(large, small) == {key: pair[::-1] for key, pair in shapes.items()}
+    assert diff_runs(small, small) == {}
+
+
+def test_a_run_without_a_result_differs_in_all_of_it(study: Path) -> None:
+    one, other = read_runs(study)[:2]
+    (other.folder / "manifest.json").unlink()
+    found = diff_runs(one, find_run(study, other.run_id))
+    assert found["result.loss"] == (one.result["loss"], None)
+    assert {f"result.{key}" for key in one.result} <= found.keys()
+
+
+def test_diff_prints_pairs_for_people_and_as_json(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = read_runs(study)[:2]
+    record = call(capsys, "diff", str(study), one.run_id, other.name)
+    assert record["runs"] == [one.run_id, other.run_id]
+    differences = {key: list(pair) for key, pair in diff_runs(one, other).items()}
+    assert record["differences"] == json.loads(json.dumps(differences))
+    assert record["differences"]["config.seed"] == [0, 1]
+    build_app()(["runs", "diff", str(study), one.run_id, other.run_id], standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines if line.startswith("config.seed ")] == [
+        ["config.seed", "0", "|", "1"]
+    ]
+    assert call(capsys, "diff", str(study), one.run_id, one.run_id)["differences"] == {}
+    with pytest.raises(InputError, match="matches 0 runs"):
+        call(capsys, "diff", str(study), one.run_id, "nobody")
 
 
 def test_sql_answers_from_runs_and_curves(study: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,11 @@ def test_a_study_finds_and_uses_a_rate_for_each_shape(recipe_file: Path, tmp_pat
     assert fleets == {3}
     code, record = study.finish("--executor", "inline")
     assert (code, record["skipped"], record["search_runs"]) == (0, 4, 0)
+    # Trials tell how fast a shape is before a run of the study does.
+    shutil.rmtree(study.out / "runs")
+    after = plan_study(load_recipe(str(path)), study.out)
+    assert (after.search_runs, after.done) == (0, 0)
+    assert "2 shapes measured" in after.basis
 
 
 def test_a_search_needs_its_table_and_rising_rates(recipe_file: Path, tmp_path: Path) -> None:

@@ -225,10 +225,10 @@ def _show_plan(found: StudyPlan) -> None:
     for family, count in found.by_family.items():
         echo(f"{family:<32} {plural(count, 'run')}")
     echo(f"{plural(found.runs, 'run')}, {found.done} done, {found.failed} failed")
+    if found.search_runs:
+        echo(f"before them, to search learning rates: {plural(found.search_runs, 'short run')}")
     if found.tokens is not None:
         echo(f"{found.tokens:,.0f} tokens")
-    if found.search_runs:
-        echo(f"on top, short ones of the learning-rate search: {plural(found.search_runs, 'run')}")
     if found.branches:
         echo(f"from the trunk of a longer one: {plural(found.branches, 'run')}")
     for shape, size in found.stacks.items():
@@ -243,7 +243,8 @@ def _show_plan(found: StudyPlan) -> None:
     for name, value in found.flops.items():
         echo(f"{name:<26} {value:<9.3g} {_COUNTED[name]}")
     if found.hours is None:
-        echo(f"hours: unknown yet, since {found.basis}")
+        echo(f"hours of training: unknown yet, since {found.basis}")
     else:
         hours = found.hours
-        echo(f"hours: {hours.value:.2g} ({hours.low:.2g} to {hours.high:.2g}), from {found.basis}")
+        span = f"{hours.value:.2g} ({hours.low:.2g} to {hours.high:.2g})"
+        echo(f"hours of training: {span}, from {found.basis}; scoring is not counted")

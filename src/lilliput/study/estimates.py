@@ -26,7 +26,7 @@ class RunEstimate:
         config: Its whole configuration.
         tokens: Its budget in input tokens; None while that is not known.
         flops: Its training FLOPs under each convention.
-        is_in_trunk: Whether runs of other budgets share its trunk.
+        trunk: Name of the longest of the runs that share its trunk; empty: none does.
         kept_states: Whole states that it keeps for branches.
         trained_share: Of its updates, those that are taken for it; the others are its trunk's.
     """
@@ -35,7 +35,7 @@ class RunEstimate:
     config: RunConfig
     tokens: float | None
     flops: Mapping[str, float]
-    is_in_trunk: bool = False
+    trunk: str = ""
     kept_states: int = 0
     trained_share: float = 1.0
 
@@ -69,7 +69,8 @@ def _with_trunks(estimates: Sequence[RunEstimate]) -> list[RunEstimate]:
     for positions in by_language.values():
         for group in group_trunks([estimates[position].config for position in positions]):
             for member in group:
-                one = replace(estimates[positions[member]], is_in_trunk=True)
+                trunk = estimates[positions[group[-1]]].run.name
+                one = replace(estimates[positions[member]], trunk=trunk)
                 found[positions[member]] = (
                     replace(one, kept_states=len(group) - 1)
                     if member == group[-1]

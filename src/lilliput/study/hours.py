@@ -1,15 +1,16 @@
-"""How long the waiting runs of a study will take: from measurements where there are any, else from FLOPs."""
+"""How long the training of waiting runs will take: from measurements where there are any, else from FLOPs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from lilliput.core.progress import Reporter
+from lilliput.study.estimates import RunEstimate
 from lilliput.study.foretell import Estimate
 from lilliput.study.probe import Measured, cached_probe, probe_key, probe_shapes
-from lilliput.training.config import RunConfig
+from lilliput.study.turns import Turns
 
 _SECONDS_PER_HOUR = 3600.0
 # Executed FLOP/s of one worker where nothing was measured: from a busy old core to a whole GPU.
@@ -19,32 +20,8 @@ _UNMEASURED_RATE = (2e9, 2e10, 2e11)
 _MEASURED_SPREAD, _PROBED_SPREAD, _NEIGHBOUR_SPREAD = 1.3, 1.6, 3.0
 
 
-class WaitingRun(Protocol):
-    """What must be known of a run to foretell its time."""
-
-    @property
-    def shape(self) -> str:
-        """E/H/I/A/L."""
-        ...
-
-    @property
-    def config(self) -> RunConfig:
-        """Its whole configuration."""
-        ...
-
-    @property
-    def trained_tokens(self) -> float | None:
-        """Input tokens that are read for it."""
-        ...
-
-    @property
-    def work(self) -> float:
-        """Executed FLOPs it will take."""
-        ...
-
-
 def measure_or_recall(
-    waiting: Sequence[WaitingRun], workers: int, reporter: Reporter | None
+    waiting: Sequence[RunEstimate], workers: int, reporter: Reporter | None
 ) -> dict[str, Measured]:
     """Measurements by `probe_key`: those in the cache, and with a reporter those missing too, made now."""
     configs = {probe_key(run.config, workers): run.config for run in waiting}
@@ -54,24 +31,35 @@ def measure_or_recall(
 
 
 def foretell_hours(
-    waiting: Sequence[WaitingRun],
-    records: Sequence[Mapping[str, Any]],
-    measured: Mapping[str, Measured],
-    workers: int,
+    phases: Sequence[Turns], records: Sequence[Mapping[str, Any]], workers: int
 ) -> tuple[Estimate | None, str]:
-    """Wall-clock hours for the waiting runs, and in words what they rest on."""
-    if any(run.trained_tokens is None for run in waiting):
+    """Wall-clock hours of training, and in words what they rest on.
+
+    Args:
+        phases: Waiting runs; a phase begins when the one before it is done.
+        records: Runs of the study so far.
+        workers: Groups of runs that are trained at once.
+    """
+    runs = [run for turns in phases for group in turns.groups for run in group]
+    if any(run.trained_tokens is None for run in runs):
         return None, "the token stores are not built yet, and budgets are in epochs"
     done = [record for record in records if record["state"] == "done"]
     rates = {str(r["shape"]): float(r["tokens_per_s"]) for r in done}
     efforts = [r["flops_executed_masked"] / r["tokens_seen"] * r["tokens_per_s"] for r in done]
     totals = [0.0, 0.0, 0.0]
-    for run in waiting:
-        probe = measured.get(probe_key(run.config, workers))
-        for place, seconds in enumerate(_seconds(run, rates, probe, efforts)):
-            totals[place] += seconds
-    low, value, high = (total / (workers * _SECONDS_PER_HOUR) for total in totals)
-    return Estimate(value, low, high), _basis(len(rates), len(measured))
+    for turns in phases:
+        groups: list[list[float]] = []
+        for group in turns.groups:
+            probes = [turns.measured.get(probe_key(run.config, workers)) for run in group]
+            pairs = zip(group, probes, strict=True)
+            each = [_seconds(run, rates, probe, efforts) for run, probe in pairs]
+            groups.append([sum(bounds) for bounds in zip(*each, strict=True)])
+        for place, seconds in enumerate(zip(*groups, strict=True)):
+            # No group is shared by two workers.
+            totals[place] += max(sum(seconds) / workers, *seconds)
+    low, value, high = (total / _SECONDS_PER_HOUR for total in totals)
+    known = {key for turns in phases for key in turns.measured}
+    return Estimate(value, low, high), _basis(len(rates), len(known))
 
 
 def _basis(shapes: int, probes: int) -> str:
@@ -81,7 +69,7 @@ def _basis(shapes: int, probes: int) -> str:
 
 
 def _seconds(
-    run: WaitingRun, rates: Mapping[str, float], probe: Measured | None, efforts: Sequence[float]
+    run: RunEstimate, rates: Mapping[str, float], probe: Measured | None, efforts: Sequence[float]
 ) -> tuple[float, float, float]:
     tokens = run.trained_tokens or 0.0
     if run.shape in rates:

@@ -12,13 +12,12 @@ from lilliput.architecture import FLOPS_CONVENTIONS
 from lilliput.core.executors.process import threads_for
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.study.estimates import RunEstimate, estimate_runs
-from lilliput.study.expand import planned_runs
 from lilliput.study.foretell import Estimate, foretell_disk, foretell_memory
 from lilliput.study.growth import growth_in
 from lilliput.study.hours import foretell_hours, measure_or_recall
-from lilliput.study.layout import StudyLayout
+from lilliput.study.layout import SearchLayout, StudyLayout
 from lilliput.study.packing import Packing, pack_runs
-from lilliput.study.probe import Measured, cached_probe, probe_key
+from lilliput.study.probe import cached_probe, probe_key
 from lilliput.study.recipe import Recipe
 from lilliput.study.search import (
     is_searched,
@@ -27,9 +26,7 @@ from lilliput.study.search import (
     sweep_recipe,
     with_found_rates,
 )
-from lilliput.study.stacking import Stack, best_stack, make_missing_trials
-from lilliput.training.config import RunConfig
-from lilliput.training.fleet import fleet_key
+from lilliput.study.turns import Turns, foretell_turns
 
 _PROBE_SPREAD = 1.25  # Of memory, from a second's run to a whole one.
 
@@ -43,13 +40,14 @@ class StudyPlan:
         done: Those whose finished folder lies in the study.
         failed: Those that failed before.
         tokens: Input tokens of all runs; None while a run's budget is in epochs of an unbuilt corpus.
-        hours: Wall-clock hours of training for the runs not done; None likewise.
+        hours: Wall-clock hours of training for the runs not done, without their scoring; None likewise.
         disk: Bytes that the runs will take.
         memory: Most bytes that one worker will hold.
         flops: Training FLOPs of all runs under each convention; empty when tokens are not known.
         by_family: Runs of each family.
         basis: What the hours rest on, in words.
-        search_runs: Short runs of the learning-rate search, which come on top; 0 when it is done.
+        search_runs: Short runs of the learning-rate search, which tokens, hours, disk and FLOPs count too; 0
+            when it is done.
         packing: How many runs share a device; None unless asked for.
         branches: Runs that start from the state of a longer one; only their decay is trained.
         stacks: Of each shape that trials found to pay as a stack, how many runs one holds at most.
@@ -101,17 +99,19 @@ def plan_study(
     """
     layout = StudyLayout(out)
     growth_in(layout, recipe)
-    search_runs = _search_runs(recipe, layout)
-    recipe = with_found_rates(recipe, layout)
-    estimates = estimate_runs(recipe, layout)
-    records = _records(layout)
-    states = {str(record["name"]): record["state"] for record in records}
-    waiting = [one for one in estimates if states.get(one.run.name) != "done"]
-    measured = measure_or_recall(waiting, workers, reporter if probe else None)
-    stacks = _stacks(waiting, workers, reporter if probe else None)
-    for config, stack in stacks.values():
-        measured[probe_key(config, workers)] = stack.as_measured()
-    hours, basis = foretell_hours(waiting, records, measured, workers)
+    trials = _trials(recipe, out)
+    estimates = estimate_runs(with_found_rates(recipe, layout), layout)
+    tried, records = _records(SearchLayout(out)), _records(layout)
+    states = _states(records)
+    searching, waiting = _waiting(trials, _states(tried)), _waiting(estimates, states)
+    teller = reporter if probe else None
+    measured = measure_or_recall([*searching, *waiting], workers, teller)
+    # The search ends before any run begins.
+    search, training = (
+        foretell_turns(runs, measured, workers, teller) for runs in (searching, waiting)
+    )
+    hours, basis = foretell_hours([search, training], [*tried, *records], workers)
+    everything = [*trials, *estimates]
     families: dict[str, int] = defaultdict(int)
     for one in estimates:
         families[one.run.family] += 1
@@ -119,39 +119,18 @@ def plan_study(
         runs=len(estimates),
         done=len(estimates) - len(waiting),
         failed=sum(states.get(one.run.name) == "failed" for one in waiting),
-        tokens=_total([one.tokens for one in estimates]),
+        tokens=_total([one.tokens for one in everything]),
         hours=hours,
-        disk=_summed(foretell_disk(one.config, one.kept_states) for one in estimates),
-        memory=_largest_memory(estimates, measured, workers),
-        flops=_summed_flops(estimates),
+        disk=_summed(foretell_disk(one.config, one.kept_states) for one in everything),
+        memory=_largest_memory([(trials, search), (estimates, training)], workers),
+        flops=_summed_flops(everything),
         by_family=dict(families),
         basis=basis,
-        search_runs=search_runs,
+        search_runs=len(trials),
         packing=pack_runs([one.config for one in estimates], workers) if pack else None,
         branches=sum(one.trained_share < 1 for one in estimates),
-        stacks={shape: stack.size for shape, (_, stack) in stacks.items()},
+        stacks={shape: stack.size for shape, stack in training.stacks.items()},
     )
-
-
-def _stacks(
-    waiting: Sequence[RunEstimate], workers: int, reporter: Reporter | None
-) -> dict[str, tuple[RunConfig, Stack]]:
-    """Shape to one of its runs and the stack that pays, from trials in the cache or, with a reporter, made now."""
-    by_key: dict[tuple[str, str], list[RunEstimate]] = defaultdict(list)
-    for one in waiting:
-        key = fleet_key(one.config) if one.config.training.fleet_size == "auto" else None
-        if key is not None and not one.is_in_trunk:
-            by_key[one.run.language, key].append(one)
-    if reporter is not None:
-        make_missing_trials(
-            [(members[0].config, len(members)) for members in by_key.values()], workers, reporter
-        )
-    found: dict[str, tuple[RunConfig, Stack]] = {}
-    for members in by_key.values():
-        stack = best_stack(members[0].config, len(members), workers)
-        if stack:
-            found[members[0].shape] = members[0].config, stack
-    return found
 
 
 def _records(layout: StudyLayout) -> list[dict[str, Any]]:
@@ -160,28 +139,40 @@ def _records(layout: StudyLayout) -> list[dict[str, Any]]:
         return []
     from lilliput.study.index import index_records, run_index
 
-    return index_records(run_index(layout.root))
+    return index_records(run_index(layout.runs.parent))
 
 
-def _search_runs(recipe: Recipe, layout: StudyLayout) -> int:
+def _trials(recipe: Recipe, out: Path) -> list[RunEstimate]:
+    """The short runs that a search still needs, with their costs."""
     if not is_searched(recipe):
-        return 0
-    found = read_rates(layout)
-    return sum(key_of(run) not in found for run in planned_runs(sweep_recipe(recipe)))
+        return []
+    found = read_rates(StudyLayout(out))
+    trials = estimate_runs(sweep_recipe(recipe), SearchLayout(out))
+    return [one for one in trials if key_of(one.run) not in found]
+
+
+def _states(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    return {str(record["name"]): str(record["state"]) for record in records}
+
+
+def _waiting(estimates: Iterable[RunEstimate], states: Mapping[str, str]) -> list[RunEstimate]:
+    """The runs that are not done."""
+    return [one for one in estimates if states.get(one.run.name) != "done"]
 
 
 def _largest_memory(
-    estimates: Sequence[RunEstimate], measured: Mapping[str, Measured], workers: int
+    phases: Sequence[tuple[Sequence[RunEstimate], Turns]], workers: int
 ) -> Estimate:
     """What the hungriest run or stack takes, as measured where it was."""
     found: list[Estimate] = []
-    for config in {one.run.shape: one.config for one in estimates}.values():
-        probe = measured.get(probe_key(config, workers)) or cached_probe(config, workers)
-        found.append(
-            Estimate.within(probe.memory_bytes, _PROBE_SPREAD)
-            if probe
-            else foretell_memory(config, threads_for(workers))
-        )
+    for estimates, turns in phases:
+        for config in {one.run.shape: one.config for one in estimates}.values():
+            probe = turns.measured.get(probe_key(config, workers)) or cached_probe(config, workers)
+            found.append(
+                Estimate.within(probe.memory_bytes, _PROBE_SPREAD)
+                if probe
+                else foretell_memory(config, threads_for(workers))
+            )
     return max(found, key=lambda estimate: estimate.value)
 
 
