@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lilliput.core.errors import ConfigurationError, InputError
-from lilliput.core.executors import InlineExecutor, ProcessExecutor, make_executor
+from lilliput.core.executors import InlineExecutor, ProcessExecutor, make_executor, process
 from lilliput.core.executors.process import WorkerLostError
 from lilliput.core.files import names_below
 
@@ -80,6 +80,21 @@ def test_work_that_gets_further_each_time_is_not_given_up(tmp_path: Path) -> Non
     with ProcessExecutor(1) as workers:
         found = list(workers.map(die_before_the_next_of_eight, [str(tmp_path)], standing))
     assert found == [(0, 8)]
+
+
+def threads_here(_: int) -> str:
+    return os.environ["OMP_NUM_THREADS"]
+
+
+def test_few_pieces_of_work_share_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "available_cpus", lambda: 4)
+    with ProcessExecutor() as workers:
+        assert (workers.workers, list(workers.map(threads_here, [0]))) == (4, [(0, "1")])
+        few = workers.reserving(0.0, 2)
+        assert (few.workers, list(few.map(threads_here, [0]))) == (2, [(0, "2")])
+        assert few.reserving(0.0, 9).workers == 2
+    with ProcessExecutor(3) as asked:
+        assert asked.reserving(0.0, 1).workers == 3
 
 
 def test_submit_and_wait_keep_the_order() -> None:

@@ -109,7 +109,7 @@ def run_study(
         RunsFailedError: Some runs failed; the others are whole and in the report.
     """
     started = time.monotonic()
-    planned_runs(recipe)  # A wrong shape is refused before anything is built.
+    runs = planned_runs(recipe)  # A wrong shape is refused before anything is built.
     layout = StudyLayout(out)
     require_sources(recipe, layout)
     share = gpu_share(recipe, workers) if executor != "inline" else 0.0
@@ -120,7 +120,7 @@ def run_study(
             build_probe_tasks(context)
             build_glue_tasks(context)
             build_tokenizers(context)
-            context = replace(context, executor=pool.reserving(share))
+            context = replace(context, executor=pool.reserving(share, len(runs)))
             context = replace(context, recipe=search_learning_rates(context))
             trained = train_runs(context)
             failures = trained.failures + tuple(score_runs(context, trained.done))

@@ -70,8 +70,11 @@ class Executor(Protocol):
         """The results in order."""
         ...
 
-    def reserving(self, num_gpus: float) -> Executor:
-        """The same workers, each piece of work with that share of a GPU where that can be had."""
+    def reserving(self, num_gpus: float, pieces: int | None = None) -> Executor:
+        """The same workers, each piece of work with that share of a GPU where that can be had.
+
+        Where there are fewer `pieces` than workers, each has more of the processor's threads.
+        """
         ...
 
     def close(self) -> None:
@@ -89,9 +92,9 @@ class ClosingExecutor:
     def close(self) -> None:
         """Nothing to give back."""
 
-    def reserving(self, num_gpus: float) -> Self:
-        """The executor itself: on one machine, every worker sees every device."""
-        del num_gpus
+    def reserving(self, num_gpus: float, pieces: int | None = None) -> Self:
+        """The executor itself: its one worker sees every device, and has all threads."""
+        del num_gpus, pieces
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -60,18 +60,20 @@ class ProcessExecutor(ClosingExecutor):
     def __enter__(self) -> ProcessExecutor:
         return self
 
-    def reserving(self, num_gpus: float) -> ProcessExecutor:
-        """From here on one worker a GPU, each seeing its own alone; the same workers where there is none.
+    def reserving(self, num_gpus: float, pieces: int | None = None) -> ProcessExecutor:
+        """From here on one worker a GPU, each seeing its own alone; without one, no more workers than pieces.
 
         Where NVIDIA's MPS runs, as many a GPU as shares of this size fit on it. A number of workers that was
         asked for stays, dealt over the GPUs.
         """
         gpus = [gpu.index for gpu in list_gpus()] if num_gpus else []
+        workers = self.workers if pieces is None else max(1, min(self.workers, pieces))
         if gpus:
-            each = max(1, round(1 / num_gpus)) if is_shared_by_mps() else 1
+            workers = len(gpus) * (max(1, round(1 / num_gpus)) if is_shared_by_mps() else 1)
+        workers = self._asked or workers
+        if gpus or workers != self.workers:
             self.close()
-            self._gpus = tuple(gpus)
-            self.workers = self._asked or each * len(gpus)
+            self._gpus, self.workers = tuple(gpus), workers
             self._pool = self._new_pool()
         return self
 

@@ -119,8 +119,9 @@ class RayExecutor(ClosingExecutor):
         options = {"num_cpus": self._num_cpus, "num_gpus": share, "max_retries": _RETRIES}
         return self._ray.remote(**options)(_work)
 
-    def reserving(self, num_gpus: float) -> RayExecutor:
+    def reserving(self, num_gpus: float, pieces: int | None = None) -> RayExecutor:
         """The same cluster, each task with that share of a GPU if the cluster has any, and `workers` as that allows."""
+        del pieces  # What a task may reserve is what one node has, and nodes differ.
         twin = copy(self)
         twin._owns_cluster = False
         twin._remote = self._make_remote(num_gpus)
