@@ -14,6 +14,7 @@ from lilliput.core.errors import ConfigurationError
 from lilliput.study import Recipe, load_recipe, plan_study
 from lilliput.study.expand import planned_runs
 from lilliput.study.families import quantity_of
+from lilliput.training.budget import plan_stream
 
 SIZES = (
     "embedding_size", "hidden_size", "intermediate_size", "num_attention_heads_recorded", "num_hidden_layers",
@@ -57,6 +58,21 @@ def test_heads_are_eight_where_the_published_code_built_eight() -> None:
         recorded = run.sizes["num_attention_heads"]
         factorised_reference = run.profile == "reference" and run.variant != "tied"
         assert built == (8 if factorised_reference else recorded), run.name
+
+
+def test_the_reference_runs_of_the_paper_make_its_updates() -> None:
+    """S:B5: with 128 x 2, 35,476 updates, the first of them of 128 sequences."""
+    found = {
+        (run.profile, stream.max_steps, stream.places(1), stream.places(2))
+        for run in planned_runs(load_recipe("paper"))
+        for stream in [plan_stream(run.training, 9_081_490, 9_081_490 * 120)]
+    }
+    assert found == {
+        ("reference", 35_476, (0, 128), (128, 256)),
+        ("corrected", 35_475, (0, 256), (256, 256)),
+    }
+    for run in planned_runs(load_recipe("paper-mini")):  # As with 256 x 1.
+        assert plan_stream(run.training, 9_000, 9_000 * 120).max_steps == 3_000
 
 
 def test_paper_mini_is_a_part_of_the_paper() -> None:

@@ -8,9 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lilliput.training import TrainingConfig
+from lilliput.architecture import ModelConfig
+from lilliput.core.files import read_json_lines
+from lilliput.core.hashing import content_id
+from lilliput.study import load_recipe
+from lilliput.training import RunConfig, TrainingConfig, branch_configs, train, train_branches
 from lilliput.training.budget import evaluation_steps, plan_schedule, plan_stream
 from lilliput.training.schedule import Schedule, warmup_length
+from lilliput.training.trunks import branch_start
 
 
 def test_inverse_square_root_has_the_published_values():
@@ -56,6 +61,56 @@ def test_half_way_values():
     assert Schedule("warmup_stable_decay", 1.0, 100, 10, 20).learning_rate(90) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("cycles", [0.25, 0.5, 1.0, 1.7])
+def test_the_cosine_is_that_of_transformers(cycles):
+    import torch
+
+    optimization = pytest.importorskip("transformers.optimization")
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    theirs = optimization.get_cosine_schedule_with_warmup(optimizer, 10, 110, cycles).lr_lambdas[0]
+    training = TrainingConfig(
+        lr_scheduler_type="cosine", learning_rate=3e-3, warmup_steps=10, num_cycles=cycles
+    )
+    schedule = plan_schedule(training, 110)
+    for step in range(1, 111):
+        expected = 3e-3 * theirs(step)
+        assert schedule.learning_rate(step) == pytest.approx(expected, rel=1e-12, abs=1e-18)
+
+
+def test_the_follow_up_ends_at_half_its_peak():
+    """S:E6: a cosine of 0.25 cycles after 1,000 updates of warm-up."""
+    training = load_recipe("mini-gpt").training
+    schedule = plan_schedule(training, training.max_steps)
+    assert schedule.learning_rate(1_000) == training.learning_rate == 2.8e-3
+    assert schedule.learning_rate(training.max_steps) == pytest.approx(1.4e-3)
+
+
+def test_a_wave_that_does_not_fall_to_the_end_keeps_above_its_floor():
+    assert Schedule("cosine", 1.0, 110, 10, 0, 0.2, 0.25).learning_rate(110) == pytest.approx(0.6)
+
+
+def settings(**training):
+    model = ModelConfig.for_layout(
+        "mini-bert",
+        max_seq_length=128,
+        vocab_size=1000,
+        embedding_size=16,
+        hidden_size=32,
+        intermediate_size=64,
+        num_attention_heads=2,
+        num_hidden_layers=2,
+    )
+    return RunConfig(model=model, training=training).identity_settings()
+
+
+def test_runs_keep_the_ids_they_had_before_num_cycles():
+    assert content_id(settings()) == "b8cf7cbbd59b942a"
+    cosine = {"lr_scheduler_type": "cosine", "max_steps": 100}
+    assert content_id(settings(**cosine)) == "a7f3e937f1d3be82"
+    assert settings(**cosine, num_cycles=0.5) == settings(**cosine)
+    assert settings(**cosine, num_cycles=0.25) != settings(**cosine)
+
+
 def test_short_and_long_stable_runs_are_one_run_until_the_decay_begins():
     short = Schedule("warmup_stable_decay", 1.0, 100, 10, 20)
     long = Schedule("warmup_stable_decay", 1.0, 1000, 10, 200)
@@ -65,15 +120,18 @@ def test_short_and_long_stable_runs_are_one_run_until_the_decay_begins():
     assert short.learning_rate(81) < long.learning_rate(81)
 
 
-def paper_budget(**switches):
+SEQUENCES = 9_081_490
+
+
+def paper_budget(micro=128, budget=None, **switches):
     """S:A2 and A5: 9,081,490 sequences, 256 an update as 2 x 128."""
     training = TrainingConfig(
         global_batch_size=256,
-        per_device_train_batch_size=128,
-        num_train_epochs=1,
+        per_device_train_batch_size=micro,
         switches=switches,
+        **(budget or {"num_train_epochs": 1}),
     )
-    return plan_stream(training, 9_081_490, 9_081_490 * 120)
+    return plan_stream(training, SEQUENCES, SEQUENCES * 120)
 
 
 def test_accumulation_off_by_one_adds_an_update():
@@ -86,6 +144,65 @@ def test_accumulation_off_by_one_adds_an_update():
         start, count = stream.places(stream.max_steps)
         assert start + count == 9_081_490
         assert count > 0
+
+
+@pytest.mark.parametrize("budget", [{"max_steps": 35_475}, {"max_tokens": 35_475 * 256 * 120}])
+def test_accumulation_off_by_one_adds_an_update_to_every_budget(budget):
+    """The sequences are those of the budget; the last update reads what the first one left."""
+    right = paper_budget(budget=budget)
+    wrong = paper_budget(budget=budget, accumulation_off_by_one=True)
+    assert (right.max_steps, wrong.max_steps) == (35_475, 35_476)
+    assert (right.places(1), wrong.places(1)) == ((0, 256), (0, 128))
+    assert [wrong.places(2), wrong.places(35_476)] == [(128, 256), (35_475 * 256 - 128, 128)]
+    assert right.places(35_475) == (35_474 * 256, 256)
+    # Where one micro-batch is all of an update, nothing is left to be added.
+    assert paper_budget(256, budget, accumulation_off_by_one=True) == right
+    assert plan_schedule(TrainingConfig(), wrong.max_steps).warmup_steps == 1_773
+
+
+@pytest.mark.parametrize(("off_by_one", "updates"), [(False, 6), (True, 7)])
+def test_a_run_makes_the_updates_of_its_budget(make_config, tokens, tmp_path, off_by_one, updates):
+    config = make_config(
+        max_steps=6,
+        per_device_train_batch_size=8,
+        switches={"accumulation_off_by_one": off_by_one},
+    )
+    assert train(config, tokens, tmp_path / "run").steps == updates
+    points = read_json_lines(tmp_path / "run" / "metrics.jsonl")
+    assert points[-1]["step"] == updates
+
+
+def test_branches_under_accumulation_off_by_one_equal_runs_from_scratch(
+    make_config, tokens, tmp_path
+):
+    config = make_config(
+        lr_scheduler_type="warmup_stable_decay",
+        warmup_steps=2,
+        per_device_train_batch_size=8,
+        switches={"accumulation_off_by_one": True},
+    )
+    short, long = branch_configs(config, [10, 20])
+    # 11 and 21 updates, of which a fifth are the decay.
+    assert (branch_start(short), branch_start(long)) == (9, 17)
+    results = train_branches([short, long], tokens, [tmp_path / "short", tmp_path / "long"])
+    assert train(short, tokens, tmp_path / "alone").loss == results[0].loss
+    assert results[0].steps == 11
+
+
+@pytest.mark.parametrize(
+    ("recipe", "is_another"),
+    [
+        ({"profile": "reference", "max_steps": 100}, True),
+        ({"profile": "reference", "max_tokens": 10**6}, True),
+        ({"profile": "reference", "num_train_epochs": 1}, False),
+        ({"profile": "reference"}, False),
+        ({"profile": "reference", "max_steps": 100, "global_batch_size": 64}, False),
+        ({"max_steps": 100}, False),
+    ],
+)
+def test_a_budget_that_the_switch_lengthens_is_another_run(recipe, is_another):
+    """The result that such a run once left, an update short, is not taken for it."""
+    assert ("adds_last_part" in settings(**recipe)["training"]) == is_another
 
 
 @given(st.integers(1, 3000), st.integers(1, 300), st.integers(1, 4), st.booleans())

@@ -34,20 +34,26 @@ class Stream:
 def plan_stream(training: TrainingConfig, sequences: int, input_tokens: int) -> Stream:
     """The stream of a run over a split of so many sequences and input tokens.
 
-    Under `accumulation_off_by_one` the first update has one micro-batch, so that a one-epoch run of
-    9,081,490 sequences at 128 x 2 has 35,476 updates (S:B5).
+    Under `accumulation_off_by_one` the first update has one micro-batch and a last partial one is added,
+    whatever the budget: one epoch of 9,081,490 sequences at 128 x 2 has 35,476 updates, and so has
+    `max_steps = 35475` (S:B5).
     """
     later = training.global_batch_size
-    first = later
-    if training.switches.accumulation_off_by_one:
-        first = later // training.micro_batches
-    if training.max_steps is not None:
-        return Stream(training.max_steps, first, later, None)
+    first = later // training.micro_batches if training.begins_with_a_part else later
+    batches = training.max_steps
     if training.max_tokens is not None:
         per_update = input_tokens / sequences * later
-        return Stream(max(1, round(training.max_tokens / per_update)), first, later, None)
+        batches = max(1, round(training.max_tokens / per_update))
+    if batches is not None:
+        total = batches * later if training.begins_with_a_part else None
+        return Stream(count_updates(training, batches), first, later, total)
     total = max(1, round((training.num_train_epochs or 1.0) * sequences))
     return Stream(1 + max(0, -(-(total - first) // later)), first, later, total)
+
+
+def count_updates(training: TrainingConfig, batches: int) -> int:
+    """Updates that read as many sequences as so many global batches have."""
+    return batches + training.begins_with_a_part
 
 
 def plan_schedule(training: TrainingConfig, max_steps: int) -> Schedule:
@@ -60,6 +66,7 @@ def plan_schedule(training: TrainingConfig, max_steps: int) -> Schedule:
         warmup_steps=warmup,
         decay_steps=max(0, min(round(training.decay_ratio * max_steps), max_steps - warmup)),
         min_ratio=training.min_lr_ratio,
+        num_cycles=training.num_cycles,
     )
 
 

@@ -60,7 +60,9 @@ class TrainingConfig(Settings):
     )
 
     global_batch_size: PositiveInt = Field(256, description="Sequences per update.")
-    max_steps: PositiveInt | None = Field(None, description="Budget in updates.")
+    max_steps: PositiveInt | None = Field(
+        None, description="Budget in updates; accumulation_off_by_one adds a partial one."
+    )
     num_train_epochs: PositiveFloat | None = Field(
         None, description="Budget in passes over the train split; 1 when no budget is given."
     )
@@ -82,6 +84,11 @@ class TrainingConfig(Settings):
     )
     min_lr_ratio: float = Field(
         0.0, ge=0, le=1, description="Last learning rate as a share of the peak (not inverse_sqrt)."
+    )
+    num_cycles: PositiveFloat = Field(
+        0.5,
+        description="Waves of cosine after the warm-up, as in transformers' get_cosine_schedule_with_warmup: "
+        "0.5 ends at min_lr_ratio, 0.25 halfway between it and the peak.",
     )
     weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's decoupled decay.")
     adam_beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment.")
@@ -183,6 +190,11 @@ class TrainingConfig(Settings):
         return -(-self.global_batch_size // self.per_device_train_batch_size)
 
     @property
+    def begins_with_a_part(self) -> bool:
+        """Whether the first update reads one micro-batch of several, and a last one what it left."""
+        return self.switches.accumulation_off_by_one and self.micro_batches > 1
+
+    @property
     def pads_to_max(self) -> bool:
         """Whether every sequence is padded to `max_seq_length`, because pads change the numbers."""
         return self.switches.score_padding or self.switches.attend_padding
@@ -195,6 +207,18 @@ def _refuse_misplaced_switches(values: Mapping[str, Any]) -> None:
                 f"{name} is a switch and belongs under training.switches",
                 got=f"training.{name}",
                 remedy=f"Write training.switches.{name}.",
+            )
+
+
+def refuse_overridden_dropout(model: Mapping[str, Any], training: TrainingConfig) -> None:
+    """Raise ConfigurationError where a recipe gives its model a dropout that the switch would set aside."""
+    dropout = training.switches.dropout
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        if dropout is not None and model.get(name, dropout) != dropout:
+            raise ConfigurationError(
+                f"the switch training.switches.dropout, {dropout:g}, decides over model.{name}",
+                got=model[name],
+                remedy='Set training.switches.dropout to that, or to "model" to let the model\'s own settings hold.',
             )
 
 
@@ -290,12 +314,18 @@ class RunConfig(Settings):
                 del training[name]
         if self.training.switches.accumulation_off_by_one:
             training["micro_batches"] = self.training.micro_batches
+        budgets = (self.training.max_steps, self.training.max_tokens)
+        if self.training.begins_with_a_part and budgets != (None, None):
+            # Results without it, made before these budgets added it, are not this run's.
+            training["adds_last_part"] = True
         for row in switch_table():
             if row.room == "evaluation":
                 del training["switches"][row.name]
         # Left out where it changes nothing, so that runs keep the ids they always had.
         if self.training.decoder_bias_init == "drawn":
             del training["decoder_bias_init"]
+        if self.training.num_cycles == TrainingConfig.model_fields["num_cycles"].default:
+            del training["num_cycles"]
         # Mixtures that end in the same switches are the same run, whatever profile they started from.
         del training["profile"]
         settings: dict[str, Any] = {

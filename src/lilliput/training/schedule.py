@@ -19,7 +19,9 @@ class Schedule:
         max_steps: Updates of the run.
         warmup_steps: Updates of the linear warm-up, at least 0.
         decay_steps: Updates of the final decay; read by "warmup_stable_decay" only.
-        min_ratio: Share of the peak at the end; read by "cosine", "linear", "warmup_stable_decay".
+        min_ratio: Share of the peak at the end, or where a cosine is lowest; read by "cosine", "linear",
+            "warmup_stable_decay".
+        num_cycles: Waves after the warm-up; read by "cosine" only.
     """
 
     kind: SchedulerType
@@ -28,11 +30,13 @@ class Schedule:
     warmup_steps: int
     decay_steps: int = 0
     min_ratio: float = 0.0
+    num_cycles: float = 0.5
 
     def learning_rate(self, step: int) -> float:
         """The rate of update number `step`, counted from 1.
 
-        Source: inverse square root as in S:A5, lr(t) = peak * min(sqrt(w / t), t / w).
+        Source: inverse square root as in S:A5, lr(t) = peak * min(sqrt(w / t), t / w); cosine as in
+        transformers' get_cosine_schedule_with_warmup.
         """
         if step < self.warmup_steps:
             return self.peak * step / self.warmup_steps
@@ -47,10 +51,11 @@ class Schedule:
         if self.kind == "warmup_stable_decay":
             into_decay = step - self.decay_start
             return 1.0 - fall * min(1.0, max(0, into_decay) / max(self.decay_steps, 1))
-        progress = (step - self.warmup_steps) / max(self.max_steps - self.warmup_steps, 1)
+        progress = min(1.0, (step - self.warmup_steps) / max(self.max_steps - self.warmup_steps, 1))
         if self.kind == "cosine":
-            return self.min_ratio + fall * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-        return 1.0 - fall * min(1.0, progress)
+            wave = math.cos(2.0 * math.pi * self.num_cycles * progress)
+            return self.min_ratio + fall * 0.5 * (1.0 + wave)
+        return 1.0 - fall * progress
 
     @property
     def decay_start(self) -> int:

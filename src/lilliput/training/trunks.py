@@ -11,7 +11,7 @@ from typing import Any
 
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.hashing import content_id
-from lilliput.training.budget import plan_schedule
+from lilliput.training.budget import count_updates, plan_schedule
 from lilliput.training.config import RunConfig
 
 _BUDGETS = ("max_steps", "num_train_epochs", "max_tokens")
@@ -53,12 +53,16 @@ def _with_budget(config: RunConfig, max_steps: int) -> RunConfig:
 
 def branch_start(config: RunConfig) -> int:
     """The update after which a run of `branch_configs` leaves the trunk: its decay begins there."""
-    return plan_schedule(config.training, config.training.max_steps or 0).decay_start
+    return plan_schedule(config.training, _updates(config)).decay_start
 
 
 def decay_share(config: RunConfig) -> float:
     """Share of the updates of a run of `branch_configs` that come after it leaves the trunk."""
-    return 1.0 - branch_start(config) / (config.training.max_steps or 1)
+    return 1.0 - branch_start(config) / max(1, _updates(config))
+
+
+def _updates(config: RunConfig) -> int:
+    return count_updates(config.training, config.training.max_steps or 0)
 
 
 def group_trunks(configs: Sequence[RunConfig]) -> list[tuple[int, ...]]:

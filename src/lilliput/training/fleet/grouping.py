@@ -12,7 +12,7 @@ from lilliput.training.config import RunConfig
 # What members may have of their own: it changes numbers, never the shape of a computation.
 _OWN_SETTINGS = (
     "learning_rate", "lr_scheduler_type", "warmup_ratio", "warmup_steps", "decay_ratio",
-    "min_lr_ratio", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "initializer_range",
+    "min_lr_ratio", "num_cycles", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "initializer_range",
     "profile", "save_steps",
 )  # fmt: skip
 _OWN_SWITCHES = (
