@@ -169,6 +169,22 @@ def test_sigterm_saves_within_ten_seconds_and_leaves_with_130(
     assert_whole(command.out, finished_study)
 
 
+def test_sigterm_to_every_process_of_a_job_saves_too(command: StudyCommand) -> None:
+    """A worker hears it twice, from the batch system and from its parent, in the middle of an update."""
+    slow = [f"training.{key}" for key in ("global_batch_size=4096", "save_interval_s=3600")]
+    process = command.start("--workers", "2", *(part for key in slow for part in ("--set", key)))
+    wait_for(lambda: len(list(command.out.glob("runs/*/checkpoints/initial"))) >= 2, process)
+    time.sleep(1)
+    assert not list(command.out.glob("runs/*/checkpoints/resume-*"))
+    sent = time.time()
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 130
+    saved = list(command.out.glob("runs/*/checkpoints/resume-*/state.json"))
+    assert len(saved) == 2
+    assert all(path.stat().st_mtime - sent < GRACE_S for path in saved)
+
+
 def test_a_run_that_fails_leaves_the_others_alone(
     command: StudyCommand, finished_study: Path
 ) -> None:
@@ -273,6 +289,31 @@ def test_two_drivers_do_not_share_a_folder(command: StudyCommand, finished_study
     process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0
     assert_whole(command.out, finished_study)
+
+
+def test_a_changed_recipe_is_refused_by_a_study_half_done(
+    command: StudyCommand, finished_study: Path
+) -> None:
+    process = command.start("--executor", "process", "--workers", "2")
+    wait_for(is_training(command.out), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=DEADLINE_S)  # Until no worker holds the pipe.
+    left = everything_in(command.out)
+    assert not (command.out / MANIFEST).exists()
+    for verb in ("plan", "run"):
+        code, record = command.finish("--set", "training.learning_rate=1e-2", verb=verb)
+        assert (code, record["error"]["code"]) == (2, "occupied_folder")
+        assert "training.learning_rate = 0.01, not 0.0005" in record["error"]["got"]
+        assert everything_in(command.out) == left
+    code, record = command.finish("--executor", "inline")
+    assert (code, record["done"]) == (0, 4)
+    assert_whole(command.out, finished_study)
+
+
+def everything_in(out: Path) -> dict[str, bytes]:
+    """Every file by its path, those of unfinished runs too; hidden ones, such as locks, left out."""
+    files = (path for path in out.rglob("*") if path.is_file() and path.name[0] != ".")
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
 def test_a_changed_recipe_is_refused_and_the_study_left_alone(

@@ -113,6 +113,44 @@ def test_a_profile_in_the_grid_sets_its_switches_and_keeps_single_ones(tmp_path:
     assert by_profile["corrected"].initialization == "xavier"
 
 
+def test_a_switch_that_another_profile_of_the_grid_would_set_back_is_refused(
+    tmp_path: Path,
+) -> None:
+    """A norm of 1 is what `corrected` has anyway: it would be lost under `reference`."""
+    block = """
+[[grid]]
+variant = "both"
+languages = ["constrained"]
+profiles = ["corrected", "reference"]
+shapes = ["32/64/256/4/2"]
+training = { max_tokens = 7, switches = { SWITCHES } }
+"""
+    path = tmp_path / "two.toml"
+    given = ["training.switches.max_grad_norm=1.0"]
+    path.write_text(recipe_text("quickstart") + block.replace("SWITCHES", ""))
+    with pytest.raises(ConfigurationError, match="max_grad_norm must hold under every profile"):
+        load_recipe(str(path), given)
+    path.write_text(recipe_text("quickstart") + block.replace("SWITCHES", "max_grad_norm = 1.0"))
+    runs = planned_runs(load_recipe(str(path), given))
+    found = {
+        run.profile: run.training.switches.max_grad_norm for run in runs if run.variant == "both"
+    }
+    assert found == {"corrected": 1.0, "reference": 1.0}
+
+
+def test_a_dropout_of_the_model_that_the_switch_sets_aside_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "dropout.toml"
+    asked = recipe_text("quickstart").replace(
+        "[model]", "[model]\nhidden_dropout_prob = 0.25\nattention_probs_dropout_prob = 0.25", 1
+    )
+    path.write_text(asked)
+    with pytest.raises(ConfigurationError, match=r"model\.hidden_dropout_prob: got 0\.25"):
+        planned_runs(load_recipe(str(path)))
+    recipe = load_recipe(str(path), ['training.switches.dropout="model"'])
+    (built, *_) = [run.config(600).built_model() for run in planned_runs(recipe)]
+    assert built.hidden_dropout_prob == 0.25
+
+
 def test_a_variant_changes_its_block_alone_and_is_a_family_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "variants.toml"
     path.write_text(
@@ -130,7 +168,8 @@ model = { norm_position = "post" }
     runs = planned_runs(load_recipe(str(path)))
     (changed,) = [run for run in runs if run.variant]
     assert changed.family == "constrained reference post-norm without B6"
-    assert changed.training.switches.projection_norm_gain == 1.0
+    # Gain 1 with bias 0, the corrected start, and not with the bias that the defect gives too.
+    assert changed.training.switches.projection_norm_gain is None
     assert changed.training.switches.score_padding
     assert (changed.training.max_steps, changed.training.max_tokens) == (7, None)
     assert changed.config(600).model.norm_position == "post"

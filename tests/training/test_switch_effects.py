@@ -176,9 +176,12 @@ def test_the_projection_norm_starts_at_a_hundredth(make_config):
     norm = build_run_model(make_config(switches={"projection_norm_gain": 0.01})).projection_norm
     assert norm.weight.tolist() == pytest.approx([0.01] * 16)
     assert norm.bias.tolist() == pytest.approx([0.01] * 16)
-    right = build_run_model(make_config()).projection_norm
-    assert right.weight.tolist() == [1.0] * 16
-    assert right.bias.tolist() == [0.0] * 16
+    # Turned off alone, as a recipe spells it: no gain of 1 with a bias of 1.
+    off = make_config(profile="reference", switches={"projection_norm_gain": 1.0})
+    for config in (make_config(), off):
+        right = build_run_model(config).projection_norm
+        assert right.weight.tolist() == [1.0] * 16
+        assert right.bias.tolist() == [0.0] * 16
 
 
 def test_xavier_start_and_biases(make_config):

@@ -12,7 +12,7 @@ from lilliput.core.settings import parse_settings
 from lilliput.study.families import quantity_of
 from lilliput.study.grid import GridBlock, format_shape
 from lilliput.study.recipe import Recipe
-from lilliput.training.config import RunConfig, TrainingConfig
+from lilliput.training.config import RunConfig, TrainingConfig, refuse_overridden_dropout
 from lilliput.training.switches import profile_values
 
 _BUDGETS = frozenset({"max_steps", "max_tokens", "num_train_epochs"})
@@ -64,6 +64,7 @@ class PlannedRun:
         Raises:
             ConfigurationError: The sizes do not fit together.
         """
+        refuse_overridden_dropout(self.model, self.training)
         fields = {"layout": "electra", **self.model, **self.sizes}
         model = ModelConfig.for_layout(
             str(fields.pop("layout")),

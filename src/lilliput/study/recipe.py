@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
@@ -20,6 +21,7 @@ from lilliput.recipes import recipe_text, shipped_recipes
 from lilliput.study.grid import GridBlock
 from lilliput.tokenization.settings import KindName
 from lilliput.training.config import TrainingConfig
+from lilliput.training.switches import Profile, profile_values
 
 
 class VocabularyRecipe(Settings):
@@ -101,7 +103,7 @@ class GlueRecipe(Settings):
     )
     fine_tuning: FineTuningSettings = Field(
         default_factory=lambda: parse_settings(FineTuningSettings, {}),
-        description="How the tasks are learned, the same from trained and untrained weights.",
+        description="How the tasks are learned, the same from trained and untrained weights; what is left out follows the switches of each run.",
     )
 
 
@@ -240,8 +242,30 @@ def load_recipe(name_or_path: str, assignments: Sequence[str] = ()) -> Recipe:
         ConfigurationError: A key is unknown, a value breaks a rule, or no such recipe or scale.
         InputError: The file is not there or not TOML.
     """
-    values = _lay_scale(_read_tables(name_or_path), assignments)
-    return parse_settings(Recipe, with_overrides(values, assignments), name_or_path)
+    values = with_overrides(_lay_scale(_read_tables(name_or_path), assignments), assignments)
+    recipe = parse_settings(Recipe, values, name_or_path)
+    _refuse_lost_switches(recipe, values.get("training", {}).get("switches", {}))
+    return recipe
+
+
+def _refuse_lost_switches(recipe: Recipe, given: Iterable[str]) -> None:
+    """Raise ConfigurationError where a switch that was set holds in one profile of the grid alone.
+
+    What is as the recipe's own profile has it cannot be told from what was not given, once the recipe
+    is resolved: a block with another profile has that profile's value.
+    """
+    own = profile_values(recipe.training.profile)
+    for block in recipe.grid:
+        profiles: list[Profile] = [one for one in get_args(Profile) if one in block.profiles]
+        for profile, name in product(profiles, given):
+            value, others = getattr(recipe.training.switches, name), profile_values(profile)
+            is_set_there = name in block.training.get("switches", {})
+            if value == own[name] != others[name] and not is_set_there:
+                raise ConfigurationError(
+                    f"the switch {name} must hold under every profile of the grid",
+                    got=f"{value!r}, which is {recipe.training.profile}'s own, beside profile {profile!r}",
+                    remedy=f"Set it in that block: training = {{ switches = {{ {name} = … }} }}.",
+                )
 
 
 def _read_tables(name_or_path: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from lilliput.core.errors import ConfigurationError
 from lilliput.core.settings import Settings, parse_settings
 from lilliput.core.toml import read_toml, with_overrides
 from lilliput.tokenization import open_store
-from lilliput.training.config import RunConfig, TrainingConfig
+from lilliput.training.config import RunConfig, TrainingConfig, refuse_overridden_dropout
 from lilliput.training.start import read_start
 
 
@@ -68,6 +68,7 @@ def read_recipe(
     tokens = path.parent / recipe.tokens
     folder = start_from or (path.parent / recipe.start_from if recipe.start_from else None)
     values: dict[str, Any] = {"training": recipe.training, "seed": recipe.seed}
+    refuse_overridden_dropout(recipe.model, recipe.training)
     if folder is None:
         values["model"] = _model_values(recipe.model, tokens, recipe.training)
     else:

@@ -2,7 +2,8 @@
 
 Each field of `Switches` is a row: what it does to the numbers, its value under both profiles, the room
 that obeys it and the row of the defect list it comes from (docs/training.md prints the table). A profile
-sets all of them; any mixture is a recipe: `training.switches.score_padding = true`.
+sets all of them; any mixture is a recipe: `training.switches.score_padding = true`. Those of the room
+`evaluation` change nothing in a run itself: whoever scores it fine-tunes as they say, unless told otherwise.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator
 
 from lilliput.core.settings import Settings
 
@@ -34,8 +35,8 @@ class Switches(Settings):
     )  # fmt: skip
     attend_padding: bool = _switch(
         True, False, "training", "B2",
-        "No attention mask is given: every token attends to the pads of its sequence, which is padded "
-        "to max_seq_length.",
+        "No attention mask is given, in fine-tuning either: every token attends to the pads of its "
+        "sequence, which is padded to max_seq_length.",
     )  # fmt: skip
     always_eight_heads: bool = _switch(
         True, False, "models", "B3",
@@ -50,7 +51,8 @@ class Switches(Settings):
     projection_norm_gain: PositiveFloat | None = _switch(
         0.01, None, "models", "B6",
         "Initial gain and bias of the LayerNorm behind the embedding projection: 0.01 shrinks what the "
-        "first layer sees a hundredfold, so that attention starts uniform. None means gain 1, bias 0.",
+        "first layer sees a hundredfold, so that attention starts uniform. 1 is the corrected start, as "
+        "absent is: gain 1 and bias 0.",
     )  # fmt: skip
     initialization: Literal["xavier", "normal"] = _switch(
         "xavier", "normal", "models", "B7",
@@ -78,16 +80,18 @@ class Switches(Settings):
     )  # fmt: skip
     classifier_head: Literal["positions", "pooled"] = _switch(
         "positions", "pooled", "evaluation", "B23",
-        "'positions': a learned mixture over all 128 positions, pads included; 'pooled': a head over "
-        "the masked mean or `<s>`.",
+        "Head of fine-tuning. 'positions': one learned weight for each of max_seq_length positions, pads "
+        "included, then one linear map, no dropout; 'pooled': the mean over the tokens.",
     )  # fmt: skip
     regression_loss: Literal["relu_mse", "mse"] = _switch(
         "relu_mse", "mse", "evaluation", "B24",
-        "'relu_mse': a ReLU before the squared error, whose gradient dies where outputs are negative.",
+        "Of fine-tuning on values. 'relu_mse': a ReLU before the squared error, whose gradient dies where "
+        "outputs are negative; 'mse': no ReLU, and values scaled to variance 1.",
     )  # fmt: skip
     reported_epoch: Literal["last", "best"] = _switch(
         "last", "best", "evaluation", "B26",
-        "Fine-tuning reports the last epoch, or the best on the development set.",
+        "'last': fine-tuning reports the last epoch of its first learning rate; 'best': the epoch and rate, "
+        "of those its settings offer, that are best on a part held out of train.",
     )  # fmt: skip
     max_grad_norm: NonNegativeFloat = _switch(
         0.0, 1.0, "training", "B33",
@@ -99,9 +103,19 @@ class Switches(Settings):
     )  # fmt: skip
     dropout: float | None = _switch(
         0.1, 0.0, "models", "B33",
-        "Dropout of hidden states and attention, in one under-fitting epoch a pure loss; absent (null), "
-        "the model's own settings hold.",
+        "Dropout of hidden states and attention, in one under-fitting epoch a pure loss; \"model\" leaves "
+        "it to the model's own settings.",
     )  # fmt: skip
+
+    @field_validator("projection_norm_gain")
+    @classmethod
+    def _one_is_no_other_start(cls, gain: float | None) -> float | None:
+        return None if gain == 1.0 else gain
+
+    @field_validator("dropout", mode="before")
+    @classmethod
+    def _leave_it_to_the_model(cls, dropout: Any) -> Any:
+        return None if dropout == "model" else dropout
 
 
 @dataclass(frozen=True)
