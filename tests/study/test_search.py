@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.study.conftest import StudyCommand
 
+from lilliput.core.artefacts import verify
 from lilliput.core.errors import ConfigurationError
 from lilliput.study import load_recipe, plan_study, read_runs
 from lilliput.study.search import FoundRate, Trial, drift_with_width, find_rates
@@ -105,6 +106,11 @@ def test_a_study_finds_and_uses_a_rate_for_each_shape(recipe_file: Path, tmp_pat
         len(json.loads(p.read_text())["fleet"]) for p in study.out.glob("search/runs/*/plan.json")
     }
     assert fleets == {3}
+    # Of a trial its loss is wanted: no weights are kept.
+    done = [path.parent for path in study.out.glob("search/runs/*/manifest.json")]
+    assert len(done) == 4
+    assert not [path for run in done for path in run.rglob("*.safetensors")]
+    assert verify(study.out).mismatches == ()
     code, record = study.finish("--executor", "inline")
     assert (code, record["skipped"], record["search_runs"]) == (0, 4, 0)
     # Trials tell how fast a shape is before a run of the study does.

@@ -17,6 +17,7 @@ from lilliput.core.files import write_json
 from lilliput.study.context import StudyContext
 from lilliput.study.expand import planned_runs
 from lilliput.study.layout import SearchLayout
+from lilliput.study.prune import prune_runs
 from lilliput.study.recipe import Recipe
 from lilliput.study.runs import RunRecord, read_runs
 from lilliput.study.search import (
@@ -76,6 +77,7 @@ def _sweep(context: StudyContext, sweep: Recipe) -> None:
             ],
         }  # fmt: skip
         write_json(build.path(FOUND), record)
+        prune_runs(layout.runs, keep=())  # Of a trial its loss is wanted, never its weights.
     for one in found:
         edge = ", the last one tried: widen search.learning_rates" if one.is_at_edge else ""
         context.reporter.say(f"learning rate of {' '.join(one.key)}: {one.learning_rate:g}{edge}")
