@@ -7,7 +7,7 @@ import pytest
 from lilliput.architecture import count_parameters
 from lilliput.core.errors import ConfigurationError, InputError, OccupiedFolderError
 from lilliput.recipes import recipe_text, shipped_recipes
-from lilliput.study import init_recipe, load_recipe, plan_study
+from lilliput.study import init_recipe, load_recipe, plan_study, run_study
 from lilliput.study.expand import planned_runs
 
 
@@ -176,6 +176,27 @@ model = { norm_position = "post" }
     others = [run for run in runs if not run.variant]
     assert {run.config(600).model.norm_position for run in others} == {"pre"}
     assert {run.training.max_steps for run in others} == {None}
+
+
+def test_a_variant_that_changes_nothing_is_refused(tmp_path: Path) -> None:
+    """It would be trained in the folder of the run it equals, and never be done."""
+    path = tmp_path / "same.toml"
+    path.write_text(
+        recipe_text("quickstart")
+        + """
+[[grid]]
+variant = "with shuffling"
+languages = ["constrained"]
+shapes = ["32/64/256/4/2"]
+training = { switches = { shuffle = true } }
+"""
+    )
+    recipe = load_recipe(str(path))
+    with pytest.raises(ConfigurationError, match="with shuffling 32/64/256/4/2 seed 0', the same"):
+        plan_study(recipe, tmp_path / "study")
+    with pytest.raises(ConfigurationError, match="must differ in what is trained"):
+        run_study(recipe, tmp_path / "study")
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_change_without_a_name_is_refused(tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from lilliput.architecture import ModelConfig
 from lilliput.core.errors import ConfigurationError
+from lilliput.core.hashing import content_id
 from lilliput.core.settings import parse_settings
 from lilliput.study.families import quantity_of
 from lilliput.study.grid import GridBlock, format_shape
@@ -111,11 +113,29 @@ def planned_runs(recipe: Recipe) -> list[PlannedRun]:
     return list(runs.values())
 
 
+def require_distinct_runs(recipe: Recipe) -> None:
+    """Raise ConfigurationError where two names of the grid are one run: it would have one folder, done once.
+
+    Runs whose learning rate is searched are not known yet, and are left out.
+    """
+    known = tuple(block for block in recipe.grid if block.learning_rates != "search")
+    runs = planned_runs(recipe.model_copy(update={"grid": known})) if known else []
+    names: dict[str, str] = {}
+    for run in runs:
+        settings = run.config(assumed_vocab_size(recipe)).identity_settings()
+        other = names.setdefault(content_id([run.language, settings]), run.name)
+        if other != run.name:
+            raise ConfigurationError(
+                "runs of the grid that differ in name must differ in what is trained",
+                got=f"{other!r} and {run.name!r}, the same run",
+                remedy="Take one of the blocks out, or let its variant change something.",
+            )
+
+
 def _expand(recipe: Recipe) -> Iterator[PlannedRun]:
     for block in recipe.grid:
-        for language in block.languages:
-            for profile in block.profiles:
-                yield from _expand_block(recipe, block, language, profile)
+        for language, profile in product(block.languages, block.profiles):
+            yield from _expand_block(recipe, block, language, profile)
 
 
 def _expand_block(

@@ -22,7 +22,7 @@ from lilliput.core.files import write_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.wording import plural
 from lilliput.study.context import StudyContext
-from lilliput.study.expand import planned_runs
+from lilliput.study.expand import planned_runs, require_distinct_runs
 from lilliput.study.growth import (
     STUDY_KIND,
     STUDY_SCHEMA,
@@ -110,6 +110,7 @@ def run_study(
     """
     started = time.monotonic()
     runs = planned_runs(recipe)  # A wrong shape is refused before anything is built.
+    require_distinct_runs(recipe)
     layout = StudyLayout(out)
     require_sources(recipe, layout)
     share = gpu_share(recipe, workers) if executor != "inline" else 0.0

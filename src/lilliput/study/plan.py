@@ -12,6 +12,7 @@ from lilliput.architecture import FLOPS_CONVENTIONS
 from lilliput.core.executors.process import threads_for
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.study.estimates import RunEstimate, estimate_runs
+from lilliput.study.expand import require_distinct_runs
 from lilliput.study.foretell import Estimate, foretell_disk, foretell_memory
 from lilliput.study.growth import growth_in
 from lilliput.study.hours import foretell_hours, measure_or_recall
@@ -98,6 +99,7 @@ def plan_study(
         OccupiedFolderError: Another recipe's study lies in `out`, which this one would change or drop.
     """
     layout = StudyLayout(out)
+    require_distinct_runs(recipe)
     growth_in(layout, recipe)
     trials = _trials(recipe, out)
     estimates = estimate_runs(with_found_rates(recipe, layout), layout)
