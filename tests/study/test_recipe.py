@@ -11,6 +11,13 @@ from lilliput.study import init_recipe, load_recipe, plan_study, run_study
 from lilliput.study.expand import planned_runs
 
 
+def quickstart_with(folder: Path, block: str) -> Path:
+    """The recipe of the quickstart with another block of its grid behind it."""
+    path = folder / "recipe.toml"
+    path.write_text(recipe_text("quickstart") + block)
+    return path
+
+
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_every_shipped_recipe_is_planned(name: str, tmp_path: Path) -> None:
     plan = plan_study(load_recipe(name), tmp_path / "study")
@@ -125,12 +132,11 @@ profiles = ["corrected", "reference"]
 shapes = ["32/64/256/4/2"]
 training = { max_tokens = 7, switches = { SWITCHES } }
 """
-    path = tmp_path / "two.toml"
     given = ["training.switches.max_grad_norm=1.0"]
-    path.write_text(recipe_text("quickstart") + block.replace("SWITCHES", ""))
+    path = quickstart_with(tmp_path, block.replace("SWITCHES", ""))
     with pytest.raises(ConfigurationError, match="max_grad_norm must hold under every profile"):
         load_recipe(str(path), given)
-    path.write_text(recipe_text("quickstart") + block.replace("SWITCHES", "max_grad_norm = 1.0"))
+    path = quickstart_with(tmp_path, block.replace("SWITCHES", "max_grad_norm = 1.0"))
     runs = planned_runs(load_recipe(str(path), given))
     found = {
         run.profile: run.training.switches.max_grad_norm for run in runs if run.variant == "both"
@@ -152,10 +158,9 @@ def test_a_dropout_of_the_model_that_the_switch_sets_aside_is_refused(tmp_path: 
 
 
 def test_a_variant_changes_its_block_alone_and_is_a_family_of_its_own(tmp_path: Path) -> None:
-    path = tmp_path / "variants.toml"
-    path.write_text(
-        recipe_text("quickstart")
-        + """
+    path = quickstart_with(
+        tmp_path,
+        """
 [[grid]]
 variant = "post-norm without B6"
 profiles = ["reference"]
@@ -163,7 +168,7 @@ languages = ["constrained"]
 shapes = ["32/64/256/4/2"]
 training = { max_steps = 7, switches = { projection_norm_gain = 1.0 } }
 model = { norm_position = "post" }
-"""
+""",
     )
     runs = planned_runs(load_recipe(str(path)))
     (changed,) = [run for run in runs if run.variant]
@@ -180,16 +185,15 @@ model = { norm_position = "post" }
 
 def test_a_variant_that_changes_nothing_is_refused(tmp_path: Path) -> None:
     """It would be trained in the folder of the run it equals, and never be done."""
-    path = tmp_path / "same.toml"
-    path.write_text(
-        recipe_text("quickstart")
-        + """
+    path = quickstart_with(
+        tmp_path,
+        """
 [[grid]]
 variant = "with shuffling"
 languages = ["constrained"]
 shapes = ["32/64/256/4/2"]
 training = { switches = { shuffle = true } }
-"""
+""",
     )
     recipe = load_recipe(str(path))
     with pytest.raises(ConfigurationError, match="with shuffling 32/64/256/4/2 seed 0', the same"):
@@ -200,15 +204,14 @@ training = { switches = { shuffle = true } }
 
 
 def test_a_change_without_a_name_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "unnamed.toml"
-    path.write_text(
-        recipe_text("quickstart")
-        + """
+    path = quickstart_with(
+        tmp_path,
+        """
 [[grid]]
 languages = ["constrained"]
 shapes = ["32/64/256/4/2"]
 training = { learning_rate = 1e-3 }
-"""
+""",
     )
     with pytest.raises(ConfigurationError, match="must name its variant"):
         load_recipe(str(path))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -119,7 +119,7 @@ class Build:
         self.folder = folder
         self.id = artefact
         self.facts: dict[str, Any] = {}
-        self._scratch: list[Path] = []
+        self._scratch: set[Path] = set()
 
     def path(self, relative: str) -> Path:
         """A path inside the artefact, its parent folder made."""
@@ -131,7 +131,7 @@ class Build:
         """A folder for half-done work: no part of the artefact, and gone when its manifest is there."""
         folder = path_within(self.folder, name)
         folder.mkdir(parents=True, exist_ok=True)
-        self._scratch.append(folder)
+        self._scratch.add(folder)
         return folder
 
     def finish(self, manifest: dict[str, Any]) -> None:
@@ -233,10 +233,10 @@ def folder_holds(folder: Path) -> str | None:
     return None
 
 
-def _file_entries(folder: Path, scratch: Collection[Path]) -> dict[str, dict[str, Any]]:
+def _file_entries(folder: Path, scratch: set[Path]) -> dict[str, dict[str, Any]]:
     """Hash and size of every file, but for those in `scratch` and in artefacts further down."""
     entries: dict[str, dict[str, Any]] = {}
-    apart = {path.parent for path in folder.rglob(MANIFEST)} - {folder} | {*scratch}
+    apart = {path.parent for path in folder.rglob(MANIFEST)} - {folder} | scratch
     for path in sorted(folder.rglob("*")):
         if not path.is_file() or path.is_symlink() or path.name in _UNHASHED:
             continue

@@ -116,6 +116,11 @@ class CapturedUpdate:
         recording.replay()
         return self._loss
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether updates are replayed from here on."""
+        return self._recording is not None
+
     def prepare(self, chosen: NDArray[np.int64], key: MaskKey) -> Recording:
         """The recording, made with this batch at the first call; weights and moments stay as they are."""
         if self._recording is None:

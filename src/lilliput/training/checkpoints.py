@@ -9,7 +9,6 @@ checkpoints/resume-1234/   weights, optimizer and counters, while the run goes o
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +18,19 @@ from typing import Any
 from torch import Tensor
 
 from lilliput.core.errors import ArtefactError, InputError, LilliputError
-from lilliput.core.files import read_json, write_json, writing
+from lilliput.core.files import (
+    read_json,
+    remove_partial,
+    temporary_beside,
+    write_json,
+    writing,
+)
 from lilliput.core.hashing import file_hash
 
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
 _RESUME = "resume-"
-_PARTIAL = ".partial-"
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     Raises:
         DiskFullError: The disk is full, or the place may not be written.
     """
-    temporary = folder.with_name(f"{folder.name}{_PARTIAL}{os.getpid()}-{secrets.token_hex(4)}")
+    temporary = temporary_beside(folder)
     with writing(folder):
         try:
             temporary.mkdir(parents=True)
@@ -137,8 +141,9 @@ def newest_resume_point(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 
 def remove_resume_points(folder: Path) -> None:
     """Delete what only an unfinished run needs."""
-    for path in [*_resume_points(folder), *folder.glob(f"*{_PARTIAL}*")]:
+    for path in _resume_points(folder):
         shutil.rmtree(path, ignore_errors=True)
+    remove_partial(folder)
 
 
 def _resume_points(folder: Path) -> list[Path]:

@@ -101,8 +101,7 @@ class TrainingLoop:
     def _advance(self, task: Task) -> None:
         """One update, with what falls due after it."""
         step = self.book.step + 1
-        if self._captured is not None and self._captured.serves(chosen := self.course.chosen(step)):
-            self._captured.prepare(chosen, self.course.mask_key(step))
+        self._record(step)
         started = time.perf_counter()
         loss, batch = self._update(step)
         if self.book.looks_next:
@@ -112,6 +111,14 @@ class TrainingLoop:
         if self.book.is_save_due:
             self.book.save()
         task.advance(note=f"loss {self.book.last_loss:.3f}" if evaluated else "")
+
+    def _record(self, step: int) -> None:
+        """Record the update where it will be replayed and is not yet: the time of updates leaves that out."""
+        if self._captured is None or self._captured.is_recorded:
+            return
+        chosen = self.course.chosen(step)
+        if self._captured.serves(chosen):
+            self._captured.prepare(chosen, self.course.mask_key(step))
 
     def _update(self, step: int) -> tuple[Tensor, GlobalBatch]:
         """Take an update by the fastest way this device has; its loss, and what it read."""

@@ -114,14 +114,12 @@ def make_plan(
         torch_version=torch.__version__,
         replicas=min(threads, most_replicas) if device == "cpu" else 1,
     )
-    if training.threads or device != "cpu":
+    if training.threads or threads == 1 or device != "cpu":
         return widest
     candidates = [
         replace(widest, threads=fewer, replicas=min(fewer, most_replicas))
         for fewer in _halvings(threads)
     ]
-    if len(candidates) == 1:
-        return widest
     return min(candidates, key=lambda candidate: _seconds_an_update(candidate, probe))
 
 

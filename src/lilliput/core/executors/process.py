@@ -100,9 +100,8 @@ class ProcessExecutor(ClosingExecutor):
                     losses.clear()
                     yield position, result
                 return
-            except (
-                BrokenProcessPool
-            ):  # A dead worker takes the whole pool down, innocents included.
+            except BrokenProcessPool:
+                # A dead worker takes the whole pool down, innocents included.
                 self.close()
                 self._pool = self._new_pool()
                 if losses.is_one_too_many():

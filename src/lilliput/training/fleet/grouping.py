@@ -12,8 +12,8 @@ from lilliput.training.config import RunConfig
 # What members may have of their own: it changes numbers, never the shape of a computation.
 _OWN_SETTINGS = (
     "learning_rate", "lr_scheduler_type", "warmup_ratio", "warmup_steps", "decay_ratio",
-    "min_lr_ratio", "num_cycles", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "initializer_range",
-    "profile", "save_steps",
+    "min_lr_ratio", "num_cycles", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon",
+    "initializer_range", "profile", "save_steps",
 )  # fmt: skip
 _OWN_SWITCHES = (
     "projection_norm_gain", "initialization", "redraw_evaluation_masks", "eval_average", "shuffle",
