@@ -21,8 +21,8 @@ import torch
 from lilliput.evaluation import FineTuningSettings, evaluate_glue, evaluate_pairs, read_scores
 from lilliput.evaluation.glue.data import prepare_tasks
 from lilliput.evaluation.places import place_of
-from lilliput.study.layout import StudyLayout
-from lilliput.study.runs import read_runs
+from lilliput.study.store.layout import StudyLayout
+from lilliput.study.store.runs import read_runs
 
 TASKS = ("cola", "sst2", "rte", "mrpc", "stsb", "wnli")
 

@@ -92,9 +92,9 @@ def overhead(folder: Path, given: argparse.Namespace) -> None:
     from lilliput.core.progress import SILENT
     from lilliput.core.settings import parse_settings
     from lilliput.study import load_recipe, run_study
-    from lilliput.study.context import StudyContext
-    from lilliput.study.layout import StudyLayout
-    from lilliput.study.stages.training import run_tasks
+    from lilliput.study.pipeline.context import StudyContext
+    from lilliput.study.pipeline.stages.training import run_tasks
+    from lilliput.study.store.layout import StudyLayout
     from lilliput.training import RunConfig, train
 
     runs = given.runs or 20
@@ -135,10 +135,10 @@ def _training_of(recipe: object, out: Path) -> None:
     from lilliput.core.executors import InlineExecutor
     from lilliput.core.progress import SILENT
     from lilliput.study import plan_study
-    from lilliput.study.context import StudyContext
-    from lilliput.study.layout import StudyLayout
-    from lilliput.study.stages.tokenizers import build_tokenizers
-    from lilliput.study.stages.training import train_runs
+    from lilliput.study.pipeline.context import StudyContext
+    from lilliput.study.pipeline.stages.tokenizers import build_tokenizers
+    from lilliput.study.pipeline.stages.training import train_runs
+    from lilliput.study.store.layout import StudyLayout
 
     context = StudyContext(recipe, StudyLayout(out), InlineExecutor(), SILENT)  # pyright: ignore
     build_tokenizers(context)

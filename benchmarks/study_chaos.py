@@ -29,8 +29,8 @@ from _study_recipe import write_recipe
 from lilliput.core.artefacts import verify
 from lilliput.core.hashing import file_hash
 from lilliput.study import load_recipe
-from lilliput.study.expand import planned_runs
-from lilliput.study.probe import probe_key, probe_shapes
+from lilliput.study.planning.probe import probe_key, probe_shapes
+from lilliput.study.recipe.expansion import planned_runs
 
 PARTS = ("vocabulary", "corpora", "tokenizers", "tokens", "runs", "evaluations")
 TIMED = {"result.json", "metrics.jsonl", "plan.json", "manifest.json"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lilliput.architecture import ModelConfig
 from lilliput.language import CorpusSettings, Source, build_corpus, build_vocabulary
-from lilliput.study.publish import export_run
+from lilliput.study.publishing.export import export_run
 from lilliput.tokenization import TokenizerSettings, encode_corpus, open_store, train_tokenizer
 from lilliput.training import RunConfig, TrainingConfig, train
 

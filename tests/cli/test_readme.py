@@ -42,7 +42,7 @@ def run(line: str, folder: Path) -> None:
 
 def write_texts(folder: Path) -> None:
     """120 chapters, a file each."""
-    from lilliput.study.texts import package_documents
+    from lilliput.language.reading.packages import package_documents
 
     folder.mkdir()
     for number, document in zip(range(120), package_documents("pythonbible_bwe"), strict=False):
@@ -89,7 +89,7 @@ def test_make_knows_the_two_commands(target: str) -> None:
 
 
 def test_the_readme_names_the_status_of_every_text() -> None:
-    from lilliput.study.texts import EDITIONS
+    from lilliput.language.reading.packages import EDITIONS
 
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     assert all(name.replace("_", "-") in page for name in EDITIONS)

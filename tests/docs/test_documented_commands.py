@@ -17,8 +17,8 @@ import pytest
 import typer
 
 from lilliput.cli._frame import build_app
+from lilliput.language.reading.packages import package_documents
 from lilliput.study import load_recipe, read_runs, run_study
-from lilliput.study.texts import package_documents
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)

@@ -18,7 +18,7 @@ from lilliput.evaluation import FineTuningSettings, ProbeSettings, evaluate_glue
 from lilliput.evaluation.classifier import Classifier
 from lilliput.evaluation.following import follow_switches
 from lilliput.models import build_model
-from lilliput.study.stages.scoring import GLUE, LearnedTasks
+from lilliput.study.pipeline.stages.scoring import GLUE, LearnedTasks
 from lilliput.tokenization import load_tokenizer
 from lilliput.training import Switches, profile_values
 

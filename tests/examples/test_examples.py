@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from lilliput.analysis import FitOptions, analyse_fit, load_table
-from lilliput.study.texts import package_documents
+from lilliput.language.reading.packages import package_documents
 from lilliput.tokenization import load_tokenizer, open_store
 
 FOLDER = Path(__file__).parents[2] / "examples"

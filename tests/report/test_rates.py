@@ -15,7 +15,7 @@ from lilliput.report import write_report
 from lilliput.report.evidence import read_evidence
 from lilliput.report.pages.rates import rate_figures, rate_tables
 from lilliput.report.searches import read_search
-from lilliput.study.search import FOUND, FoundRate, drift_with_width
+from lilliput.study.planning.learning_rates import FOUND, FoundRate, drift_with_width
 
 SLOPE = -0.7
 WIDTHS = (16, 32, 64, 128)

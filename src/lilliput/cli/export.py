@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
         Example: lilliput export lilliput-quickstart/runs/RUN_ID --to my-model
         """
-        from lilliput.study.publish import export_artefact
+        from lilliput.study.publishing.export import export_artefact
 
         exported = export_artefact(source, to, tokenizer=tokenizer, checkpoint=checkpoint)
 
@@ -57,7 +57,7 @@ def register(app: typer.Typer) -> None:
 
         Example: lilliput push my-model --hub me/lilliput-tiny
         """
-        from lilliput.study.publish import push as push_folder
+        from lilliput.study.publishing.export import push as push_folder
 
         pushed = push_folder(folder, hub, private=private)
         deliver(pushed.as_record(), as_json, lambda: echo(f"{pushed.path} is now {pushed.hub}"))

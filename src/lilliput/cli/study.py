@@ -14,8 +14,8 @@ from lilliput.core.wording import plural
 
 if TYPE_CHECKING:
     from lilliput.study import Recipe, StudyPlan
-    from lilliput.study.foretell import Estimate
-    from lilliput.study.standing import Standing
+    from lilliput.study.pipeline.status import Standing
+    from lilliput.study.planning.resources import Estimate
 
 _PROCESS = "process"
 # What each FLOPs convention counts, in few words.
@@ -141,10 +141,10 @@ def status(
     Example: lilliput study status mystudy.toml
     """
     from lilliput.study import load_recipe, read_run
-    from lilliput.study.index import index_records, run_index
-    from lilliput.study.runs import runs_folder
-    from lilliput.study.standing import read_standing
-    from lilliput.study.watch import sparkline
+    from lilliput.study.pipeline.live_progress import sparkline
+    from lilliput.study.pipeline.status import read_standing
+    from lilliput.study.store.index import index_records, run_index
+    from lilliput.study.store.runs import runs_folder
 
     checked = load_recipe(recipe, assignments or ())
     folder = _folder(checked, out)

@@ -11,38 +11,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lilliput.study.index import find_run, index_records, run_index
-    from lilliput.study.line import StudyResult, run_study
-    from lilliput.study.machine import MachineReport, examine_machine
-    from lilliput.study.plan import StudyPlan, plan_study
-    from lilliput.study.prune import Pruning, prune_runs
-    from lilliput.study.recipe import Recipe, init_recipe, load_recipe
-    from lilliput.study.runs import RunRecord, diff_runs, read_run, read_runs
-    from lilliput.study.select import select_runs
-    from lilliput.study.sql import query_runs
+    from lilliput.study.pipeline.run import StudyResult, run_study
+    from lilliput.study.planning.machine import MachineReport, examine_machine
+    from lilliput.study.planning.plan import StudyPlan, plan_study
+    from lilliput.study.recipe.schema import Recipe, init_recipe, load_recipe
+    from lilliput.study.store.index import find_run, index_records, run_index
+    from lilliput.study.store.pruning import Pruning, prune_runs
+    from lilliput.study.store.runs import RunRecord, diff_runs, read_run, read_runs
+    from lilliput.study.store.selection import select_runs
+    from lilliput.study.store.sql import query_runs
 
 # Loaded when first asked for, so that reading runs needs neither recipes nor their rooms.
 _LATER = {
-    "StudyResult": "line",
-    "run_study": "line",
-    "MachineReport": "machine",
-    "examine_machine": "machine",
-    "StudyPlan": "plan",
-    "plan_study": "plan",
-    "Recipe": "recipe",
-    "init_recipe": "recipe",
-    "load_recipe": "recipe",
-    "RunRecord": "runs",
-    "diff_runs": "runs",
-    "find_run": "index",
-    "index_records": "index",
-    "run_index": "index",
-    "Pruning": "prune",
-    "prune_runs": "prune",
-    "select_runs": "select",
-    "query_runs": "sql",
-    "read_run": "runs",
-    "read_runs": "runs",
+    "StudyResult": "pipeline.run",
+    "run_study": "pipeline.run",
+    "MachineReport": "planning.machine",
+    "examine_machine": "planning.machine",
+    "StudyPlan": "planning.plan",
+    "plan_study": "planning.plan",
+    "Recipe": "recipe.schema",
+    "init_recipe": "recipe.schema",
+    "load_recipe": "recipe.schema",
+    "RunRecord": "store.runs",
+    "diff_runs": "store.runs",
+    "find_run": "store.index",
+    "index_records": "store.index",
+    "run_index": "store.index",
+    "Pruning": "store.pruning",
+    "prune_runs": "store.pruning",
+    "select_runs": "store.selection",
+    "query_runs": "store.sql",
+    "read_run": "store.runs",
+    "read_runs": "store.runs",
 }
 
 __all__ = [

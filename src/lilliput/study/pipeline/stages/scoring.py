@@ -1,0 +1,291 @@
+"""Stage: every finished run on the probes of its language, and on GLUE and pairs where the recipe asks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.core.files import names_below, remove_folder, write_json
+from lilliput.core.hashing import file_hash
+from lilliput.evaluation import build_probes, filter_task
+from lilliput.evaluation.following import follow_switches
+from lilliput.evaluation.pairs.reading import find_paradigms
+from lilliput.evaluation.settings import (
+    FineTuningSettings,
+    PairSettings,
+    WordRule,
+    plain_pair_settings,
+)
+from lilliput.study.pipeline.context import StudyContext
+from lilliput.study.recipe.expansion import planned_runs
+from lilliput.study.store.failures import as_failure, scores_failure
+from lilliput.study.store.runs import RunRecord, read_run
+from lilliput.training.switches import Switches
+
+PROBES = "probes"
+GLUE = "glue"
+PAIRS = "pairs"
+
+
+@dataclass(frozen=True)
+class ScoringTask(ABC):
+    """One run on one suite of tasks, as a worker needs it.
+
+    Attributes:
+        name: Of the run.
+        run: Its folder.
+        tokenizer: The run's.
+        out: Where the scores go.
+        origins: Ids and hashes of what is scored.
+    """
+
+    name: str
+    run: Path
+    tokenizer: Path
+    out: Path
+    origins: tuple[str, ...]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the scores of these very tasks and settings lie there."""
+        recorded = self.recorded()
+        return recorded is not None and self.made(recorded)
+
+    def recorded(self) -> Mapping[str, Any] | None:
+        """The settings of the scores of these very tasks that lie there; None where none do."""
+        if not is_artefact(self.out):
+            return None
+        manifest = read_manifest(self.out)
+        origins = {read_manifest(self.run).id, *self.origins}
+        return manifest.settings if origins <= set(manifest.inputs.values()) else None
+
+    @abstractmethod
+    def made(self, recorded: Mapping[str, Any]) -> bool:
+        """Whether scores with these recorded settings are this task's."""
+
+    @abstractmethod
+    def score(self) -> None:
+        """Score the run, in this process."""
+
+
+@dataclass(frozen=True)
+class LearnedTasks(ScoringTask):
+    """Tasks that are learned by fine-tuning: the probes in one folder, or GLUE tasks in one each.
+
+    Attributes:
+        suite: "probes" or "glue".
+        tasks: Their folders.
+        asked: Fine-tuning as the recipe gives it.
+        switches: Of the run: they say what the recipe does not.
+    """
+
+    suite: str
+    tasks: tuple[Path, ...]
+    asked: FineTuningSettings
+    switches: Switches
+
+    @property
+    def settings(self) -> FineTuningSettings:
+        """Fine-tuning of this run, nothing left open."""
+        return follow_switches(self.asked, self.switches)
+
+    def made(self, recorded: Mapping[str, Any]) -> bool:
+        """Whether the models were fine-tuned in the same way."""
+        return recorded.get("fine_tuning") == self.settings.model_dump(mode="json")
+
+    def score(self) -> None:
+        """Fine-tune both starts and score them."""
+        from lilliput.evaluation import evaluate_glue, evaluate_probes
+
+        self._clear_outdated()
+        if self.suite == PROBES:
+            evaluate_probes(
+                self.run, self.tasks[0], self.tokenizer, self.out, settings=self.settings
+            )
+        else:
+            evaluate_glue(self.run, self.tasks, self.tokenizer, self.out, settings=self.settings)
+
+    def _clear_outdated(self) -> None:
+        """Make room where the scores are those of this recipe from before they followed the run's switches."""
+        from lilliput.evaluation.starts import load_starts
+
+        before = self.recorded()
+        if before is None or self.made(before):
+            return
+        if before.get("fine_tuning") == self.asked.model_dump(mode="json"):
+            load_starts(self.run)  # Weights that were pruned raise here, while there are scores.
+            remove_folder(self.out)
+
+
+@dataclass(frozen=True)
+class MinimalPairs(ScoringTask):
+    """Pairs that are scored without learning."""
+
+    data: Path
+    vocabulary: Path
+    rule: WordRule
+    settings: PairSettings
+
+    def made(self, recorded: Mapping[str, Any]) -> bool:
+        """Whether the same pairs were chosen and scored in the same way."""
+        settings = self.settings.model_dump(mode="json")
+        return recorded.get("pairs") == settings and recorded.get("rule") == self.rule
+
+    def score(self) -> None:
+        """Score both starts."""
+        from lilliput.evaluation import evaluate_pairs
+
+        evaluate_pairs(
+            self.run,
+            self.data,
+            self.tokenizer,
+            self.out,
+            vocabulary=self.vocabulary,
+            rule=self.rule,
+            settings=self.settings,
+        )
+
+
+_Suite = Callable[[RunRecord], ScoringTask]
+
+
+def build_probe_tasks(context: StudyContext) -> None:
+    """Make the probes of each language from the held-out text of its corpus."""
+    recipe, layout = context.recipe, context.layout
+    if recipe.probes is None:
+        return
+    for language in recipe.languages:
+        build_probes(
+            layout.corpus(language),
+            layout.probes(language),
+            settings=recipe.probes,
+            seed=recipe.seed,
+            reporter=context.reporter,
+        )
+
+
+def build_glue_tasks(context: StudyContext) -> None:
+    """Keep of each GLUE task the examples that the vocabulary admits."""
+    recipe, layout = context.recipe, context.layout
+    if recipe.glue is None:
+        return
+    for task in recipe.glue.tasks:
+        filter_task(
+            task,
+            Path(recipe.resolve(recipe.glue.data)),
+            layout.vocabulary,
+            layout.glue(task),
+            rule=recipe.glue.rule,
+        )
+
+
+def score_runs(context: StudyContext, runs: Sequence[Path]) -> list[tuple[str, str]]:
+    """Score the finished runs whose block asks for it; name and message of those that could not be scored."""
+    scored = {run.name for run in planned_runs(context.recipe) if run.scored}
+    records = [record for record in map(read_run, runs) if record.name in scored]
+    waiting = [task for task in _tasks(context, records) if not task.is_done]
+    failures: list[tuple[str, str]] = []
+    if not waiting:
+        return failures
+    with context.reporter.task("scoring", total=len(waiting), unit="runs") as progress:
+        standing = partial(names_below, *(task.out for task in waiting))
+        for position, message in context.executor.map(score_one, waiting, standing):
+            progress.advance(note=waiting[position].name)
+            if message:
+                failures.append((waiting[position].name, message))
+                context.reporter.say(f"failed: {waiting[position].name}: {message}")
+    return failures
+
+
+def score_one(task: ScoringTask) -> str:
+    """Score one run in this process; the message of its failure, or an empty string."""
+    mark = scores_failure(task.out)
+    mark.unlink(missing_ok=True)
+    try:
+        task.score()
+    except Exception as error:
+        failure = as_failure(error, "scoring a run")
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        write_json(mark, failure.as_record())
+        return str(failure)
+    return ""
+
+
+def _tasks(context: StudyContext, records: Sequence[RunRecord]) -> Iterator[ScoringTask]:
+    # The largest first, so that no worker is left alone with one at the end.
+    by_size = sorted(records, key=lambda r: -r.result["num_parameters"])
+    for suite in filter(None, (_probes(context), _glue(context), _pairs(context))):
+        yield from map(suite, by_size)
+
+
+def _place(
+    context: StudyContext, record: RunRecord, suite: str, origins: Sequence[str]
+) -> dict[str, Any]:
+    layout = context.layout
+    language = str(record.info["language"])
+    return {
+        "name": record.name,
+        "run": record.folder,
+        "tokenizer": layout.tokenizer(language, context.recipe.tokenizers.train_with),
+        "out": layout.evaluation(record.run_id, suite),
+        "origins": tuple(origins),
+    }
+
+
+def _probes(context: StudyContext) -> _Suite | None:
+    probes = context.recipe.probes
+    if probes is None:
+        return None
+
+    def suite(record: RunRecord) -> ScoringTask:
+        folder = context.layout.probes(str(record.info["language"]))
+        place = _place(context, record, PROBES, [read_manifest(folder).id])
+        return LearnedTasks(
+            **place,
+            suite=PROBES,
+            tasks=(folder,),
+            asked=probes.fine_tuning,
+            switches=record.switches,
+        )
+
+    return suite
+
+
+def _glue(context: StudyContext) -> _Suite | None:
+    glue = context.recipe.glue
+    if glue is None:
+        return None
+    tasks = tuple(map(context.layout.glue, glue.tasks))
+    ids = [read_manifest(task).id for task in tasks]
+
+    def suite(record: RunRecord) -> ScoringTask:
+        place = _place(context, record, GLUE, ids)
+        return LearnedTasks(
+            **place, suite=GLUE, tasks=tasks, asked=glue.fine_tuning, switches=record.switches
+        )
+
+    return suite
+
+
+def _pairs(context: StudyContext) -> _Suite | None:
+    pairs = context.recipe.pairs
+    if pairs is None:
+        return None
+    data = Path(context.recipe.resolve(pairs.data))
+    hashes = [file_hash(path) for path in find_paradigms(data)]
+
+    def suite(record: RunRecord) -> ScoringTask:
+        return MinimalPairs(
+            **_place(context, record, PAIRS, hashes),
+            data=data,
+            vocabulary=context.layout.vocabulary,
+            rule=pairs.rule,
+            settings=pairs.scoring or plain_pair_settings(bool(record.model["is_causal"])),
+        )
+
+    return suite

@@ -1,0 +1,107 @@
+"""Stage: the learning rate of each shape, by a short sweep over rates, where the grid asks for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lilliput.core.artefacts import (
+    artefact_id,
+    building,
+    read_manifest,
+    reclaim_folder,
+)
+from lilliput.core.errors import ConfigurationError, NonFiniteLossError, RunsFailedError
+from lilliput.core.files import write_json
+from lilliput.study.pipeline.context import StudyContext
+from lilliput.study.pipeline.stages.training import train_runs
+from lilliput.study.planning.learning_rates import (
+    FOUND,
+    SEARCH_KIND,
+    SEARCH_SCHEMA,
+    Trial,
+    drift_with_width,
+    find_rates,
+    is_found,
+    is_searched,
+    key_of,
+    sweep_recipe,
+    with_found_rates,
+)
+from lilliput.study.recipe.expansion import planned_runs
+from lilliput.study.recipe.schema import Recipe
+from lilliput.study.store.layout import SearchLayout
+from lilliput.study.store.pruning import prune_runs
+from lilliput.study.store.runs import RunRecord, read_runs
+
+
+def search_learning_rates(context: StudyContext) -> Recipe:
+    """The recipe with the rates that its search finds; without a search, the recipe itself.
+
+    Raises:
+        RunsFailedError: A trial failed in another way than by diverging.
+        ConfigurationError: No rate trains one of the shapes.
+    """
+    recipe, layout = context.recipe, context.layout
+    if not is_searched(recipe):
+        return recipe
+    if not is_found(recipe, layout):
+        _sweep(context, sweep_recipe(recipe))
+    return with_found_rates(recipe, layout)
+
+
+def _sweep(context: StudyContext, sweep: Recipe) -> None:
+    layout = SearchLayout(context.layout.root)
+    inputs = {run.language: layout.tokens(run.language) for run in planned_runs(sweep)}
+    settings = {
+        "grid": [block.model_dump(mode="json") for block in sweep.grid],
+        "model": dict(sweep.model),
+        "training": sweep.training.model_dump(mode="json"),
+    }
+    stores = {language: read_manifest(store, "tokens").id for language, store in inputs.items()}
+    # Where the study has grown: trials that are done are recognised, and their rates stay.
+    identity = artefact_id(SEARCH_KIND, SEARCH_SCHEMA, settings, stores)
+    reclaim_folder(layout.search, identity, SEARCH_KIND)
+    with building(layout.search, SEARCH_KIND, SEARCH_SCHEMA, settings, stores) as build:
+        train_runs(replace(context, recipe=sweep, layout=layout))
+        trials = _trials(sweep, read_runs(layout.runs))
+        found = find_rates(trials)
+        record = {
+            "rates": [one.as_record() for one in found],
+            "drift_with_width": drift_with_width(found),
+            "trials": [
+                {"shape": t.key[-1], "learning_rate": t.learning_rate, "seed": t.seed,
+                 "loss": t.loss if math.isfinite(t.loss) else None}
+                for t in trials
+            ],
+        }  # fmt: skip
+        write_json(build.path(FOUND), record)
+        prune_runs(layout.runs, keep=())  # Of a trial its loss is wanted, never its weights.
+    for one in found:
+        edge = ", the last one tried: widen search.learning_rates" if one.is_at_edge else ""
+        context.reporter.say(f"learning rate of {' '.join(one.key)}: {one.learning_rate:g}{edge}")
+
+
+def _trials(sweep: Recipe, records: Sequence[RunRecord]) -> list[Trial]:
+    """The trials with their final losses; those that diverged are infinitely bad."""
+    by_name = {record.name: record for record in records}
+    trials: list[Trial] = []
+    for run in planned_runs(sweep):
+        record = by_name[run.name]
+        if record.state != "done" and record.failure.get("code") != NonFiniteLossError.code:
+            raise RunsFailedError(
+                "every trial of the learning-rate search must finish or diverge",
+                got=f"{run.name}: {record.failure.get('rule', 'not finished')}",
+                remedy="Run the same command again: it goes on where it stopped.",
+            )
+        loss = float(record.result["loss"]) if record.state == "done" else math.inf
+        trials.append(Trial(key_of(run), run.training.learning_rate, run.seed, loss))
+    for key in {trial.key for trial in trials}:
+        if not any(math.isfinite(t.loss) for t in trials if t.key == key):
+            raise ConfigurationError(
+                "a rate of search.learning_rates must train every shape",
+                got=f"{' '.join(filter(None, key))}, which diverged at all of them",
+                remedy="Add lower rates.",
+            )
+    return trials

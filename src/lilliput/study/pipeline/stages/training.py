@@ -1,0 +1,168 @@
+"""Stage: every run of the grid, on the executor's workers, each with its own failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lilliput.core.artefacts import read_manifest
+from lilliput.core.errors import LilliputError
+from lilliput.core.files import names_below, write_json
+from lilliput.study.pipeline.context import StudyContext
+from lilliput.study.pipeline.live_progress import going_on, watching
+from lilliput.study.pipeline.stages.groups import (
+    RunTask,
+    StackKey,
+    TaskGroup,
+    read_groups,
+    task_groups,
+    write_groups,
+)
+from lilliput.study.planning.estimates import run_flops, run_tokens
+from lilliput.study.planning.stacking import best_stack, make_trials, missing_trials
+from lilliput.study.recipe.expansion import planned_runs
+from lilliput.study.store.failures import FAILURE, as_failure
+from lilliput.tokenization import open_store
+from lilliput.training import run_identity
+from lilliput.training.allocator import return_freed_memory
+
+# Executed FLOP/s of one worker, about; and how long a shape's runs must take at that rate, one after
+# another, for trials of a few seconds to be worth their time.
+_USUAL_FLOPS_PER_S = 2e10
+_WORTH_TRIALS_S = 120.0
+
+
+@dataclass(frozen=True)
+class TrainedRuns:
+    """What the stage leaves: the folders of finished runs, those recognised, and the failures."""
+
+    done: tuple[Path, ...]
+    skipped: int
+    failures: tuple[tuple[str, str], ...]
+
+
+def train_runs(context: StudyContext) -> TrainedRuns:
+    """Train every run of the grid that is not done yet; a failing run does not stop the others."""
+    tasks = run_tasks(context)
+    waiting = [task for task in tasks if not task.is_done]
+    failures: list[tuple[str, str]] = []
+    groups = [group for group in _planned_groups(context, tasks) if not group.is_done]
+    # The largest first, so that no worker is left alone with one at the end.
+    groups.sort(key=lambda group: -group.flops)
+    if begun := going_on(waiting):
+        context.reporter.say(begun)
+    with watching(context.reporter, waiting, len(tasks) - len(waiting)):
+        standing = partial(names_below, *(task.out for task in waiting))
+        for _, failed in context.executor.map(train_group, groups, standing):
+            for name, message in failed:
+                failures.append((name, message))
+                context.reporter.say(f"failed: {name}: {message}")
+    done = tuple(task.out for task in tasks if task.is_done)
+    return TrainedRuns(done, len(tasks) - len(waiting), tuple(failures))
+
+
+def _planned_groups(context: StudyContext, tasks: Sequence[RunTask]) -> list[TaskGroup]:
+    """The groups as the first start wrote them down, with those of runs that came since."""
+    path = context.layout.groups
+    recorded = read_groups(path)
+    known = {name for group in recorded for name in group}
+    fresh = [task for task in tasks if task.out.name not in known]
+    groups = task_groups(tasks, _stack_sizes(context, fresh), recorded)
+    write_groups(path, groups)
+    return groups
+
+
+def _stack_sizes(context: StudyContext, tasks: Sequence[RunTask]) -> dict[StackKey, int]:
+    """How many runs of each shape a stack should hold, by trials made before or, where it is worth it, now."""
+    workers = context.executor.workers
+    by_key: dict[StackKey, list[RunTask]] = {}
+    for group in task_groups(tasks):
+        task = group.tasks[0]
+        is_free = len(group.tasks) == 1 and not task.out.exists()
+        if is_free and task.run_config.training.fleet_size == "auto" and (key := task.stack_key):
+            by_key.setdefault(key, []).append(task)
+    trials = [
+        trial
+        for members in by_key.values()
+        if sum(task.flops for task in members) > _USUAL_FLOPS_PER_S * _WORTH_TRIALS_S
+        for trial in missing_trials(members[0].run_config, len(members), workers)
+    ]
+    if trials:
+        try:
+            with context.reporter.task("trials of stacks", total=len(trials)):
+                make_trials(trials, workers, context.executor.map)
+        except Exception as error:  # A home that may not be written is no reason to train nothing.
+            failure = as_failure(error, "a trial of stacks")
+            context.reporter.say(f"runs are not stacked beyond what was tried: {failure}")
+    sizes: dict[StackKey, int] = {}
+    for key, members in by_key.items():
+        stack = best_stack(members[0].run_config, len(members), workers)
+        if stack:
+            sizes[key] = stack.size
+            context.reporter.say(
+                f"runs of {members[0].info['shape']} are trained as stacks of up to {stack.size}: "
+                f"{stack.speedup:.1f} times as fast in a trial"
+            )
+    return sizes
+
+
+def train_group(group: TaskGroup) -> list[tuple[str, str]]:
+    """Train a group in this process; name and message of each run that failed."""
+    for task in group.tasks:
+        (task.out / FAILURE).unlink(missing_ok=True)
+    try:
+        failed = _train(group)
+    except Exception as error:
+        ours = as_failure(error, "a run")
+        failed = [(task, ours) for task in group.tasks if not task.is_done]
+    return_freed_memory()
+    for task, error in failed:
+        write_json(task.out / FAILURE, error.as_record())
+    return [(task.name, str(error)) for task, error in failed]
+
+
+def _train(group: TaskGroup) -> list[tuple[RunTask, LilliputError]]:
+    """Train a group; the runs that failed by an error of ours."""
+    from lilliput.training import train, train_branches
+    from lilliput.training.fleet import FleetMember, train_fleet
+
+    tasks, tokens = group.tasks, group.tasks[0].tokens
+    if len(tasks) == 1:
+        train(tasks[0].run_config, tokens, tasks[0].out, info=tasks[0].info)
+        return []
+    if group.is_trunk:
+        configs, outs = [t.run_config for t in tasks], [t.out for t in tasks]
+        results = train_branches(configs, tokens, outs, infos=[task.info for task in tasks])
+    else:
+        results = train_fleet([FleetMember(t.run_config, t.out, t.info) for t in tasks], tokens)
+    pairs = zip(tasks, results, strict=True)
+    return [(task, result) for task, result in pairs if isinstance(result, LilliputError)]
+
+
+def run_tasks(context: StudyContext) -> list[RunTask]:
+    """The runs of the grid with their ids, which follow from the token stores."""
+    runs = planned_runs(context.recipe)
+    stores = {run.language: context.layout.tokens(run.language) for run in runs}
+    manifests = {language: read_manifest(store, "tokens") for language, store in stores.items()}
+    vocab_sizes: Mapping[str, int] = {
+        language: open_store(store).vocab_size for language, store in stores.items()
+    }
+    tasks: list[RunTask] = []
+    for run in runs:
+        config = run.config(vocab_sizes[run.language])
+        folder = context.layout.run(run_identity(config, manifests[run.language]))
+        facts = manifests[run.language].facts
+        tokens = run_tokens(config, facts) or 0.0
+        tasks.append(
+            RunTask(
+                name=run.name,
+                config=config.model_dump(mode="json"),
+                tokens=stores[run.language],
+                out=folder,
+                info=run.info(),
+                flops=run_flops(config, tokens, facts)["flops_executed_masked"],
+            )
+        )
+    return tasks

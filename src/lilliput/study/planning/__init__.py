@@ -1,0 +1,1 @@
+"""Planning: what a study will cost, how its runs share workers and devices, and what a changed recipe adds."""

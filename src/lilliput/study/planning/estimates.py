@@ -1,0 +1,139 @@
+"""What each run of a study costs: tokens and FLOPs by arithmetic, less what a trunk takes off its branches."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lilliput.architecture import training_flops
+from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.study.recipe.expansion import PlannedRun, assumed_vocab_size, planned_runs
+from lilliput.study.recipe.schema import Recipe
+from lilliput.study.store.layout import StudyLayout
+from lilliput.training.config import RunConfig
+from lilliput.training.trunks import decay_share, group_trunks
+
+
+@dataclass(frozen=True)
+class RunEstimate:
+    """One run with what it will cost.
+
+    Attributes:
+        run: What it is.
+        config: Its whole configuration.
+        tokens: Its budget in input tokens; None while that is not known.
+        flops: Its training FLOPs under each convention.
+        trunk: Name of the longest of the runs that share its trunk; empty: none does.
+        kept_states: Whole states that it keeps for branches.
+        trained_share: Of its updates, those that are taken for it; the others are its trunk's.
+    """
+
+    run: PlannedRun
+    config: RunConfig
+    tokens: float | None
+    flops: Mapping[str, float]
+    trunk: str = ""
+    kept_states: int = 0
+    trained_share: float = 1.0
+
+    @property
+    def shape(self) -> str:
+        """E/H/I/A/L."""
+        return self.run.shape
+
+    @property
+    def work(self) -> float:
+        """Executed FLOPs; 0 while they are not known."""
+        return self.flops.get("flops_executed_masked", 0.0) * self.trained_share
+
+    @property
+    def trained_tokens(self) -> float | None:
+        """Input tokens that are read for it."""
+        return None if self.tokens is None else self.tokens * self.trained_share
+
+
+def estimate_runs(recipe: Recipe, layout: StudyLayout) -> list[RunEstimate]:
+    """The cost of every run of the grid."""
+    return _with_trunks([_estimate_run(run, recipe, layout) for run in planned_runs(recipe)])
+
+
+def _with_trunks(estimates: Sequence[RunEstimate]) -> list[RunEstimate]:
+    """The estimates, those of branches reduced to their decay."""
+    found = list(estimates)
+    by_language: dict[str, list[int]] = defaultdict(list)
+    for position, one in enumerate(estimates):
+        by_language[one.run.language].append(position)
+    for positions in by_language.values():
+        for group in group_trunks([estimates[position].config for position in positions]):
+            for member in group:
+                trunk = estimates[positions[group[-1]]].run.name
+                one = replace(estimates[positions[member]], trunk=trunk)
+                found[positions[member]] = (
+                    replace(one, kept_states=len(group) - 1)
+                    if member == group[-1]
+                    else replace(one, trained_share=decay_share(one.config))
+                )
+    return found
+
+
+def _estimate_run(run: PlannedRun, recipe: Recipe, layout: StudyLayout) -> RunEstimate:
+    """The cost of one run, from its token store when there is one, else from its budget in tokens."""
+    store = layout.tokens(run.language)
+    facts = read_manifest(store, "tokens").facts if is_artefact(store) else {}
+    config = run.config(int(facts.get("vocab_size", assumed_vocab_size(recipe))))
+    tokens = run_tokens(config, facts)
+    flops = {} if tokens is None else run_flops(config, tokens, facts)
+    return RunEstimate(run, config, tokens, flops)
+
+
+def run_tokens(config: RunConfig, facts: Mapping[str, Any]) -> float | None:
+    """Input tokens of a run; None when that depends on a token store that is not there yet."""
+    training = config.training
+    if training.max_tokens is not None:
+        return float(training.max_tokens)
+    if not facts:
+        if training.max_steps is None:
+            return None
+        # Before the texts are known: full sequences, which is the most that it can be.
+        return float(training.max_steps * training.global_batch_size * training.max_seq_length)
+    if training.max_steps is not None:
+        return mean_length(config, facts) * training.global_batch_size * training.max_steps
+    text, sequences = _text_and_sequences(config, facts)
+    return (text + 2 * sequences) * (training.num_train_epochs or 1.0)
+
+
+def mean_length(config: RunConfig, facts: Mapping[str, Any]) -> float:
+    """Tokens of a sequence, special ones included; full sequences while the texts are not known."""
+    if not facts:
+        return float(config.training.max_seq_length)
+    text, sequences = _text_and_sequences(config, facts)
+    return text / sequences + 2
+
+
+def _text_and_sequences(config: RunConfig, facts: Mapping[str, Any]) -> tuple[float, float]:
+    """Tokens of the texts, and the sequences that they are cut into."""
+    split = facts["splits"]["train"]
+    text, documents = float(split["tokens"]), float(split["documents"])
+    # Documents longer than a sequence are cut; each piece gets its own <s> and </s>.
+    return text, documents * math.ceil(text / documents / (config.training.max_seq_length - 2))
+
+
+def run_flops(config: RunConfig, tokens: float, facts: Mapping[str, Any]) -> dict[str, float]:
+    """Training FLOPs under each convention, where all sequences have the mean length."""
+    training = config.training
+    sequences = tokens / mean_length(config, facts)
+    predicted = None
+    if training.switches.score_padding and not config.model.is_causal:
+        pads = sequences * training.max_seq_length - tokens
+        predicted = tokens * training.mlm_probability + max(0.0, pads)
+    return training_flops(
+        config.model,
+        seq_length=training.max_seq_length,
+        sequences=sequences,
+        tokens=tokens,
+        mlm_probability=training.mlm_probability,
+        predicted_tokens=predicted,
+    )

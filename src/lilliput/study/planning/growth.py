@@ -1,0 +1,153 @@
+"""Whether the folder of a study may go on under a changed recipe: it may grow, and what is there stays what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lilliput.core.artefacts import artefact_id, folder_holds
+from lilliput.core.errors import OccupiedFolderError
+from lilliput.core.files import read_json
+from lilliput.core.settings import parse_settings
+from lilliput.core.wording import plural
+from lilliput.study.planning.learning_rates import searched_runs
+from lilliput.study.recipe.expansion import assumed_vocab_size, planned_runs
+from lilliput.study.recipe.schema import Recipe
+from lilliput.study.store.layout import StudyLayout
+from lilliput.study.store.runs import flatten
+
+STUDY_KIND, STUDY_SCHEMA = "study", 1
+# What all runs rest on stays; how runs are trained is compared run by run; no id rests on the analysis and on
+# folders; all that is left are scores, which may be added.
+_DATA = ("name", "seed", "vocabulary", "languages", "tokenizers")
+_RUNS = ("model", "training", "grid", "search")
+_FREE = ("scale", "paths", "analysis", "checkpoint_quota_gb")
+_SCORES = tuple(key for key in Recipe.model_fields if key not in (*_DATA, *_RUNS, *_FREE))
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a recipe adds to a study.
+
+    Attributes:
+        runs: Names of the new runs.
+        scores: Suites that runs were not scored on before.
+    """
+
+    runs: tuple[str, ...]
+    scores: tuple[str, ...]
+
+    def additions(self) -> str:
+        """New runs and scores in words; empty where there are none."""
+        parts: list[str] = []
+        if self.runs:
+            first, *others = self.runs
+            more = ", …" if others else ""
+            parts.append(f"{plural(1 + len(others), 'run')} ({first}{more})")
+        parts += [f"scores on {suite}" for suite in self.scores]
+        return " and ".join(parts)
+
+    def sentence(self) -> str:
+        """It in one line."""
+        added = self.additions()
+        if not added:
+            return "the recipe has changed in what leaves the study's runs as they are"
+        return f"added to the study: {added}"
+
+
+def study_settings(recipe: Recipe) -> dict[str, Any]:
+    """What the id of a study rests on."""
+    return recipe.model_dump(mode="json", exclude={"paths", "checkpoint_quota_gb"})
+
+
+def study_identity(recipe: Recipe) -> str:
+    """The id of the recipe's study."""
+    return artefact_id(STUDY_KIND, STUDY_SCHEMA, study_settings(recipe), {})
+
+
+def recorded_recipe(layout: StudyLayout) -> Recipe | None:
+    """The recipe of the study that lies in the folder; None where there is no study."""
+    if folder_holds(layout.root) is None or not layout.recipe.is_file():
+        return None
+    return parse_settings(Recipe, read_json(layout.recipe), where=str(layout.recipe))
+
+
+def growth_in(layout: StudyLayout, recipe: Recipe) -> Growth | None:
+    """What `recipe` adds to the study in the folder; None where it is this very study, or there is none.
+
+    Raises:
+        OccupiedFolderError: It changes or drops something that is there.
+    """
+    same = folder_holds(layout.root) == study_identity(recipe)
+    before = None if same else recorded_recipe(layout)
+    return None if before is None else growth_of(layout.root, before, recipe)
+
+
+def growth_of(out: Path, before: Recipe, after: Recipe) -> Growth:
+    """What `after` adds to the study that `before` made in `out`.
+
+    Raises:
+        OccupiedFolderError: It changes or drops something that is there.
+    """
+    for got in _losses(before, after):
+        raise OccupiedFolderError(
+            f"a study may gain runs and scores, and the data and runs in {out} stay what they are",
+            got=got,
+            remedy="Choose another folder with --out, or give the recipe back what it had.",
+        )
+    old, new = _settings_of_runs(before), _settings_of_runs(after)
+    return Growth(
+        tuple(name for name in new if name not in old),
+        tuple(s for s in _SCORES if _of(before, s) is None and _of(after, s) is not None),
+    )
+
+
+def _losses(before: Recipe, after: Recipe) -> Iterator[str]:
+    """What `after` changes or drops, in words."""
+    yield from (f"another {part}" for part in _DATA if _of(before, part) != _of(after, part))
+    yield from (
+        f"other {suite}" for suite in _SCORES if _of(before, suite) not in (None, _of(after, suite))
+    )
+    old, new = _settings_of_runs(before), _settings_of_runs(after)
+    for name, settings in old.items():
+        if name not in new:
+            yield f"{_count(old, new)} the recipe does not have, the first: {name}"
+        elif settings != new[name]:
+            yield f"{name} with {_difference(settings, new[name])}"
+    yield from _changes_of_search(before, after)
+
+
+def _of(recipe: Recipe, key: str) -> object:
+    return getattr(recipe, key)
+
+
+def _settings_of_runs(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """Of each run by name, all that its id rests on but the token store."""
+    vocab_size = assumed_vocab_size(recipe)
+    return {
+        run.name: dict(flatten(run.config(vocab_size).identity_settings()))
+        for run in planned_runs(recipe)
+    }
+
+
+def _count(old: dict[str, Any], new: dict[str, Any]) -> str:
+    dropped = len(old.keys() - new.keys())
+    return "a run that" if dropped == 1 else f"{dropped} runs that"
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """The first setting that two runs do not share, in words."""
+    key = next(key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key))
+    return f"{key} = {new.get(key)}, not {old.get(key)}"
+
+
+def _changes_of_search(before: Recipe, after: Recipe) -> Iterator[str]:
+    """A run whose learning rate was searched stays so, by the same search, and one that was not, not."""
+    searched = {run.name for run in searched_runs(before)}
+    known = {run.name for run in planned_runs(before)}
+    if searched != {run.name for run in searched_runs(after)} & known:
+        yield "runs whose learning rate is searched in one and given in the other"
+    if searched and before.search != after.search:
+        yield "another search of learning rates"

@@ -1,0 +1,194 @@
+"""What a study will cost, before it costs anything: runs, tokens, FLOPs, hours, disk. No torch here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lilliput.architecture import FLOPS_CONVENTIONS
+from lilliput.core.executors.process import threads_for
+from lilliput.core.progress import SILENT, Reporter
+from lilliput.study.planning.estimates import RunEstimate, estimate_runs
+from lilliput.study.planning.grouping import Turns, foretell_turns
+from lilliput.study.planning.growth import growth_in
+from lilliput.study.planning.hours import foretell_hours, measure_or_recall
+from lilliput.study.planning.learning_rates import (
+    is_searched,
+    key_of,
+    read_rates,
+    sweep_recipe,
+    with_found_rates,
+)
+from lilliput.study.planning.packing import Packing, pack_runs
+from lilliput.study.planning.probe import cached_probe, probe_key
+from lilliput.study.planning.resources import Estimate, foretell_disk, foretell_memory
+from lilliput.study.recipe.expansion import require_distinct_runs
+from lilliput.study.recipe.schema import Recipe
+from lilliput.study.store.layout import SearchLayout, StudyLayout
+
+_PROBE_SPREAD = 1.25  # Of memory, from a second's run to a whole one.
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What is to be done.
+
+    Attributes:
+        runs: Runs of the grid.
+        done: Those whose finished folder lies in the study.
+        failed: Those that failed before.
+        tokens: Input tokens of all runs; None while a run's budget is in epochs of an unbuilt corpus.
+        hours: Wall-clock hours of training for the runs not done, without their scoring; None likewise.
+        disk: Bytes that the runs will take.
+        memory: Most bytes that one worker will hold.
+        flops: Training FLOPs of all runs under each convention; empty when tokens are not known.
+        by_family: Runs of each family.
+        basis: What the hours rest on, in words.
+        search_runs: Short runs of the learning-rate search, which tokens, hours, disk and FLOPs count too; 0
+            when it is done.
+        packing: How many runs share a device; None unless asked for.
+        branches: Runs that start from the state of a longer one; only their decay is trained.
+        stacks: Of each shape that trials found to pay as a stack, how many runs one holds at most.
+    """
+
+    runs: int
+    done: int
+    failed: int
+    tokens: float | None
+    hours: Estimate | None
+    disk: Estimate
+    memory: Estimate
+    flops: Mapping[str, float]
+    by_family: Mapping[str, int] = field(default_factory=dict[str, int])
+    basis: str = ""
+    search_runs: int = 0
+    packing: Packing | None = None
+    branches: int = 0
+    stacks: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def as_record(self) -> dict[str, Any]:
+        """The keys of the command line's JSON contract."""
+        record = asdict(self)
+        flops = record.pop("flops")
+        return record | {"disk_bytes": round(self.disk.value)} | flops
+
+
+def plan_study(
+    recipe: Recipe,
+    out: Path,
+    workers: int = 1,
+    *,
+    probe: bool = False,
+    pack: bool = False,
+    reporter: Reporter = SILENT,
+) -> StudyPlan:
+    """Foretell the study that `recipe` makes in the folder `out`.
+
+    Args:
+        recipe: Checked recipe.
+        out: Folder of the study; it need not exist.
+        workers: Runs that are trained at once.
+        probe: Measure each shape for about a second where no measurement is in the user's cache.
+        pack: Say how many runs share a device.
+        reporter: Where the progress of probes goes.
+
+    Raises:
+        OccupiedFolderError: Another recipe's study lies in `out`, which this one would change or drop.
+    """
+    layout = StudyLayout(out)
+    require_distinct_runs(recipe)
+    growth_in(layout, recipe)
+    trials = _trials(recipe, out)
+    estimates = estimate_runs(with_found_rates(recipe, layout), layout)
+    tried, records = _records(SearchLayout(out)), _records(layout)
+    states = _states(records)
+    searching, waiting = _waiting(trials, _states(tried)), _waiting(estimates, states)
+    teller = reporter if probe else None
+    measured = measure_or_recall([*searching, *waiting], workers, teller)
+    # The search ends before any run begins.
+    search, training = (
+        foretell_turns(runs, measured, workers, teller) for runs in (searching, waiting)
+    )
+    hours, basis = foretell_hours([search, training], [*tried, *records], workers)
+    everything = [*trials, *estimates]
+    families: dict[str, int] = defaultdict(int)
+    for one in estimates:
+        families[one.run.family] += 1
+    return StudyPlan(
+        runs=len(estimates),
+        done=len(estimates) - len(waiting),
+        failed=sum(states.get(one.run.name) == "failed" for one in waiting),
+        tokens=_total([one.tokens for one in everything]),
+        hours=hours,
+        disk=_summed(foretell_disk(one.config, one.kept_states) for one in everything),
+        memory=_largest_memory([(trials, search), (estimates, training)], workers),
+        flops=_summed_flops(everything),
+        by_family=dict(families),
+        basis=basis,
+        search_runs=len(trials),
+        packing=pack_runs([one.config for one in estimates], workers) if pack else None,
+        branches=sum(one.trained_share < 1 for one in estimates),
+        stacks={shape: stack.size for shape, stack in training.stacks.items()},
+    )
+
+
+def _records(layout: StudyLayout) -> list[dict[str, Any]]:
+    """What the runs of the study say of themselves; nothing, and no pyarrow, where there are none."""
+    if not layout.runs.is_dir():
+        return []
+    from lilliput.study.store.index import index_records, run_index
+
+    return index_records(run_index(layout.runs.parent))
+
+
+def _trials(recipe: Recipe, out: Path) -> list[RunEstimate]:
+    """The short runs that a search still needs, with their costs."""
+    if not is_searched(recipe):
+        return []
+    found = read_rates(StudyLayout(out))
+    trials = estimate_runs(sweep_recipe(recipe), SearchLayout(out))
+    return [one for one in trials if key_of(one.run) not in found]
+
+
+def _states(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    return {str(record["name"]): str(record["state"]) for record in records}
+
+
+def _waiting(estimates: Iterable[RunEstimate], states: Mapping[str, str]) -> list[RunEstimate]:
+    """The runs that are not done."""
+    return [one for one in estimates if states.get(one.run.name) != "done"]
+
+
+def _largest_memory(
+    phases: Sequence[tuple[Sequence[RunEstimate], Turns]], workers: int
+) -> Estimate:
+    """What the hungriest run or stack takes, as measured where it was."""
+    found: list[Estimate] = []
+    for estimates, turns in phases:
+        for config in {one.run.shape: one.config for one in estimates}.values():
+            probe = turns.measured.get(probe_key(config, workers)) or cached_probe(config, workers)
+            found.append(
+                Estimate.within(probe.memory_bytes, _PROBE_SPREAD)
+                if probe
+                else foretell_memory(config, threads_for(workers))
+            )
+    return max(found, key=lambda estimate: estimate.value)
+
+
+def _summed(estimates: Iterable[Estimate]) -> Estimate:
+    columns = zip(*((e.value, e.low, e.high) for e in estimates), strict=True)
+    return Estimate(*map(sum, columns))
+
+
+def _total(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _summed_flops(estimates: Sequence[RunEstimate]) -> dict[str, float]:
+    if any(not one.flops for one in estimates):
+        return {}
+    return {name: sum(one.flops[name] for one in estimates) for name in FLOPS_CONVENTIONS}

@@ -1,0 +1,69 @@
+"""The texts that a recipe names: looked for before anything is written, then read by the stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lilliput.core.artefacts import is_artefact
+from lilliput.core.errors import InputError
+from lilliput.core.files import require_file
+from lilliput.language import Source
+from lilliput.language.reading.documents import TextUnit
+from lilliput.language.reading.files import find_files, is_remote
+from lilliput.language.reading.packages import PACKAGE_PREFIX
+from lilliput.study.recipe.schema import Recipe
+from lilliput.study.store.layout import StudyLayout
+
+
+def require_sources(recipe: Recipe, layout: StudyLayout) -> None:
+    """Refuse a recipe whose files are not there; what lies on the network is met when it is read.
+
+    Raises:
+        InputError: A folder or a file is missing, or a folder holds no file of a known kind.
+        ConfigurationError: A {name} is not in the recipe's `paths`.
+    """
+    for place in _places(recipe):
+        _require_folder(recipe, place)
+        recipe.resolve(place)
+    if recipe.vocabulary.file:
+        require_file(Path(recipe.resolve(recipe.vocabulary.file)), "the file of the vocabulary")
+    named = list(recipe.languages.values())
+    texts = {text: None for language in named for text in language.sources}
+    if not is_artefact(layout.vocabulary):  # Else its words are counted already.
+        texts |= dict.fromkeys(recipe.vocabulary.sources)
+    for source in text_sources(recipe, [t for t in texts if not t.startswith(PACKAGE_PREFIX)]):
+        if not is_remote(source.path) and not source.path.startswith("hub:"):
+            find_files([source])
+
+
+def text_sources(recipe: Recipe, sources: Sequence[str], unit: TextUnit = "auto") -> list[Source]:
+    """The sources with the recipe's folders filled in.
+
+    Raises:
+        InputError: One of these folders is not there.
+        ConfigurationError: A {name} is not in the recipe's `paths`.
+    """
+    for source in sources:
+        _require_folder(recipe, source)
+    return [Source(path=recipe.resolve(source), text_unit=unit) for source in sources]
+
+
+def _places(recipe: Recipe) -> Iterator[str]:
+    """Everything beside texts and tables of words in which a folder of `paths` may stand."""
+    yield from filter(None, [recipe.vocabulary.file, recipe.tokenizers.morphology])
+    yield from (part.data for part in (recipe.glue, recipe.pairs) if part is not None)
+
+
+def _require_folder(recipe: Recipe, text: str) -> None:
+    """Raise InputError where `text` names a folder of the recipe that is not there."""
+    for name, folder in recipe.paths.items():
+        if "{" + name + "}" not in text or is_remote(folder):
+            continue
+        path = Path(folder).expanduser()
+        if not path.exists():
+            raise InputError(
+                f"paths.{name} must be a folder that exists",
+                got=f"{folder}, and there is no {path.absolute()}",
+                remedy=f"Give the right folder with --set paths.{name}=FOLDER, or in the recipe under [paths].",
+            )
