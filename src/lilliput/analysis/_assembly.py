@@ -17,8 +17,7 @@ from lilliput.analysis.fit_options import FitOptions, Rows
 from lilliput.analysis.measurements import Measurements
 from lilliput.analysis.profile import profile_interval
 from lilliput.analysis.results import BreakEstimate, Candidate, LawFit, estimates_of
-
-FloatArray = NDArray[np.float64]
+from lilliput.core.arrays import FloatArray
 
 
 def assemble(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis._levenberg import levenberg
 from lilliput.analysis.bnsl import BnslProblem
 from lilliput.analysis.curves import CurveFit
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 _COARSE, _FINE, _NEAR = 121, 81, 0.05
 _PROFILE_STEPS, _PROFILE_ROUNDS = 40, 4
 _PROFILE_SHARPNESS = (0.03, 0.3, 1.5)

@@ -13,8 +13,8 @@ from lilliput.analysis.break_test import (
 )
 from lilliput.analysis.curves import CurveFit
 from lilliput.analysis.power import fit_power, fit_power_offset
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 SIMULATIONS = 400
 _RUNS_ON_A_SIDE = 2
 

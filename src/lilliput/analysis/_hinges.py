@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.analysis._aggregate import Aggregated
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 _MOST_CANDIDATES = 200
 _REFINE_STEPS = 25
 _STEP_SHARES = np.array([1.0, 0.5, 0.2, 0.05])

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.analysis._aggregate import Aggregated
-
-FloatArray = NDArray[np.float64]
+from lilliput.core.arrays import FloatArray
 
 
 def best_splits(data: Aggregated, breaks: int, min_points: int) -> NDArray[np.intp] | None:

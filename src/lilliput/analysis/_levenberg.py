@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from lilliput.core.arrays import FloatArray
+
 # (starts, parameters) to residuals (starts, points) and their Jacobian (starts, points, parameters).
 Residuals = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 _FIRST_DAMPING, _LESS, _MORE = 1e-2, 0.2, 5.0

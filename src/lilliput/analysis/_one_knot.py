@@ -8,11 +8,10 @@ hinge takes off the residual sum, has one stationary point in closed form.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis._aggregate import Aggregated
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 # A hinge that the straight line explains up to rounding cannot be told from it.
 _INDEPENDENCE = 1e-9
 

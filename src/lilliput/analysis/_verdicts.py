@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from lilliput.analysis.break_test import FEWEST_RUNS, SIGNIFICANCE, BreakTest
 from lilliput.analysis.curves import CurveFit
 from lilliput.analysis.naming import law_label
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 # Differences of BIC below 2 are "not worth more than a bare mention" (Kass and Raftery 1995).
 _TELLING_BIC = 2.0
 _FEW_RUNS = 10

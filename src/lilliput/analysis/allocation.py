@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis.fit_options import FitOptions, Rows, pick_points
 from lilliput.analysis.measurements import Measurements
@@ -16,8 +15,8 @@ from lilliput.analysis.repeated import CONSTANTS, best_split
 from lilliput.analysis.resampling import cluster_draws
 from lilliput.analysis.results import Estimate, LawFit, estimates_of
 from lilliput.analysis.table import Table
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 _NEAR_SHAPE = 1.5
 
 

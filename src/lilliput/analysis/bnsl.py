@@ -13,14 +13,13 @@ import itertools
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from lilliput.analysis._levenberg import levenberg
 from lilliput.analysis.curves import CurveFit, total_sum_of_squares
 from lilliput.analysis.power import fit_power_offset
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 _OFFSET_SHARES = (0.0, 0.5, 0.9)
 _SHARPNESS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)
 _LOCATIONS = 16

@@ -19,9 +19,9 @@ from lilliput.analysis.curves import CurveFit, plain
 from lilliput.analysis.diagnostics import intraclass_correlation
 from lilliput.analysis.naming import law_label
 from lilliput.analysis.segmented import MIN_POINTS
+from lilliput.core.arrays import FloatArray
 from lilliput.core.seeding import generator
 
-FloatArray = NDArray[np.float64]
 Clusters = NDArray[np.intp]
 _NULL_SEARCH = 4_000
 _TESTED_BREAKS = 3

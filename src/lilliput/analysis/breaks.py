@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from lilliput.analysis._hinges import hinge_design
 from lilliput.analysis.curves import covariance_of
 from lilliput.analysis.power import fit_power
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 _DAVIES_POINTS = 10
 
 

@@ -11,14 +11,13 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis.table import Table, read_table
 from lilliput.architecture import ModelConfig, training_flops
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
 BUILTIN_TABLES: tuple[str, ...] = ("paper",)
-FloatArray = NDArray[np.float64]
 _VOCAB_SIZE, _POSITIONS, _SEQ_LENGTH = 19_010, 130, 128
 _SIZES = (
     "embedding_size",

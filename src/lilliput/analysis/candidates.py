@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lilliput.analysis.bnsl import fit_bnsl
 from lilliput.analysis.curves import CurveFit
 from lilliput.analysis.power import fit_power, fit_power_offset
@@ -18,9 +15,9 @@ from lilliput.analysis.segmented import (
     fit_jumps,
     fit_segmented,
 )
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
-FloatArray = NDArray[np.float64]
 SizeLawName = Literal["isoflop", "minimum"]
 Law = Literal[
     "auto",

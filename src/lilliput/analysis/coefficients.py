@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-FloatArray = NDArray[np.float64]
+from lilliput.core.arrays import FloatArray
+
 _MANY_POINTS = 150
 
 

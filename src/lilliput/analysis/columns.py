@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis.table import Table
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
-FloatArray = NDArray[np.float64]
 # Losses are nats and FLOPs are counted in billions and more, whatever the study.
 _LOSS_CEILING, _FLOPS_FLOOR = 1e3, 1e3
 

@@ -21,9 +21,9 @@ from lilliput.analysis.curves import plain_number
 from lilliput.analysis.finals import final_rows
 from lilliput.analysis.resampling import cluster_draws, expanded_bounds
 from lilliput.analysis.table import Table
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
-FloatArray = NDArray[np.float64]
 DEFAULT_RESAMPLES = 2000
 _LEAST_POINTS = 3
 

@@ -18,9 +18,9 @@ from lilliput.analysis.icer import (
     icer_with_seeds,
 )
 from lilliput.analysis.table import Table
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
-FloatArray = NDArray[np.float64]
 _LOWER_IS_BETTER = re.compile(r"(^|_)(loss|perplexity|bits_per_byte|error|ppl)(_|$)")
 FACTORS: tuple[str, ...] = (
     "embedding_size",

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from lilliput.analysis.repeated import CONSTANTS, best_split, repeated_loss
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 # A relative error of 1e-8 in a loss is below any measurement: without this floor, the rounding noise
 # of perfect data would decide between laws.
 _VARIANCE_FLOOR = 1e-16

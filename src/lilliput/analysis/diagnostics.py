@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lilliput.analysis.curves import CurveFit, plain_number
-
-FloatArray = NDArray[np.float64]
+from lilliput.core.arrays import FloatArray
 
 
 def intraclass_correlation(residuals: FloatArray, clusters: NDArray[np.intp]) -> float:

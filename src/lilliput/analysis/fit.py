@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis._assembly import assemble
 from lilliput.analysis._choice import check_asked_breaks, choose_law
@@ -15,10 +14,9 @@ from lilliput.analysis.parametric_law import fit_parametric_law
 from lilliput.analysis.repeated_law import fit_repeated_law
 from lilliput.analysis.results import LawFit
 from lilliput.analysis.table import Table
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.core.progress import SILENT, Reporter
-
-FloatArray = NDArray[np.float64]
 
 
 def analyse_fit(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis.candidates import Form, fit_form
 from lilliput.analysis.curves import CurveFit
 from lilliput.analysis.fit_options import FitOptions, Rows, drawn_rows, pick_points
 from lilliput.analysis.measurements import Measurements
+from lilliput.core.arrays import FloatArray
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.seeding import generator
-
-FloatArray = NDArray[np.float64]
 
 
 def draw_parameters(

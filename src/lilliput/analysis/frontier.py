@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from lilliput.analysis.measurements import Measurements, measurements_of
 from lilliput.analysis.table import Table
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 Rows = NDArray[np.intp]
 FrontierMethod = Literal["paper", "log", "envelope"]
 FRONTIER_METHODS: tuple[FrontierMethod, ...] = get_args(FrontierMethod)

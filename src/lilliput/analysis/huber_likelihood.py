@@ -12,14 +12,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import minimize_scalar
 
 from lilliput.analysis._levenberg import levenberg
 from lilliput.analysis.parametric import HUBER_DELTA, ParametricFit, Problem, fit_parametric
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 # The threshold in ln L is delta times the scale, far below any residual: it is approached in steps.
 _THRESHOLDS = tuple(10.0**-k for k in range(3, 9))
 _STEPS = 200

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis.acceptability import Acceptability, acceptability
 from lilliput.analysis.curves import plain_number
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.core.seeding import generator
 
-FloatArray = NDArray[np.float64]
 Status = Literal["ND", "ED", "D"]
 Direction = Literal["higher", "lower"]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)

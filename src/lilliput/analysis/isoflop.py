@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from lilliput.analysis.curves import plain_number
 from lilliput.analysis.power import fit_power
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
-FloatArray = NDArray[np.float64]
 _SAME_BUDGET = 0.05
 _LEAST_SIZES = 4
 _CURVE_VALUES = 1500

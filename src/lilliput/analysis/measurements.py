@@ -14,9 +14,9 @@ from lilliput.analysis.columns import choose_flops, choose_loss, refuse_swapped
 from lilliput.analysis.finals import furthest
 from lilliput.analysis.start_up import up_to_step, usual_start, warm_up_of
 from lilliput.analysis.table import Table
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
-FloatArray = NDArray[np.float64]
 _WARM_UP = "in the warm-up"
 
 

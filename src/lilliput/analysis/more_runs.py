@@ -6,14 +6,13 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis.fit_draws import draw_parameters
 from lilliput.analysis.fit_options import FitOptions
 from lilliput.analysis.measurements import Measurements
 from lilliput.analysis.results import LawFit
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 _FEWEST_RUNS = 4
 _RATE_DRAWS = 200
 _SLOWEST_RATE, _FASTEST_RATE = 0.25, 1.0

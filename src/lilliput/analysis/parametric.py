@@ -15,13 +15,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
 from lilliput.analysis._levenberg import Residuals, levenberg
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
-FloatArray = NDArray[np.float64]
 HUBER_DELTA = 1e-3
 PARAMETER_NAMES = ("E", "A", "B", "alpha", "beta")
 # (steps, starts kept, points used at most): all starts take a few steps, the best ones more.

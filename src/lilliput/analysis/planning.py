@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis.allocation import split_budget
 from lilliput.analysis.curves import predict
@@ -17,10 +16,10 @@ from lilliput.analysis.measurements import measurements_of
 from lilliput.analysis.more_runs import runs_to_halve
 from lilliput.analysis.results import Estimate, LawFit, estimates_of
 from lilliput.analysis.table import Table
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.core.progress import SILENT, Reporter
 
-FloatArray = NDArray[np.float64]
 # How far beyond the data a budget is looked for, in factors of the cost.
 _REACH = 1e6
 _BISECTIONS = 60

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis._levenberg import levenberg
 from lilliput.analysis.curves import CurveFit, line_coefficients, total_sum_of_squares
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 _OFFSET_SHARES = np.array([0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98])
 _OFFSET_STEPS = 60
 

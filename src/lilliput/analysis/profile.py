@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from lilliput.analysis._aggregate import Aggregated, aggregate
@@ -12,8 +11,8 @@ from lilliput.analysis._hinges import rss_at
 from lilliput.analysis._jumps import rss_of_splits
 from lilliput.analysis.curves import CurveFit
 from lilliput.analysis.segmented import MIN_POINTS
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 _ROUNDS = 4
 
 

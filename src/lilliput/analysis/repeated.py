@@ -12,11 +12,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from lilliput.analysis.parametric import optimum
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 CONSTANTS = ("E", "A", "B", "alpha", "beta", "repeat_tokens", "repeat_parameters")
 # The best split is looked for this many factors of e around that of fresh data, then ever closer.
 _REACH, _GRID, _CLOSER = 9.0, 49, 12

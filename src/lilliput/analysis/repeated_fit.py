@@ -9,9 +9,9 @@ from scipy.optimize import minimize
 from lilliput.analysis._levenberg import levenberg
 from lilliput.analysis.parametric import HUBER_DELTA, Problem, fit_parametric, natural
 from lilliput.analysis.repeated import RepeatedDataLaw, repeated_loss
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
-FloatArray = NDArray[np.float64]
 _RATE_STARTS = np.array([1.0, 3.0, 10.0, 30.0, 100.0])
 # Rates are kept between e^-5 and e^12 repetitions: beyond, all or none of their worth is lost.
 _LOWEST_RATE, _HIGHEST_RATE = -5.0, 12.0

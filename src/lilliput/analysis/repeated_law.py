@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis.curves import CurveFit, total_sum_of_squares
 from lilliput.analysis.fit_options import FitOptions
@@ -19,9 +18,9 @@ from lilliput.analysis.sized import (
     sized_result,
 )
 from lilliput.analysis.table import Table
+from lilliput.core.arrays import FloatArray
 from lilliput.core.progress import SILENT, Reporter
 
-FloatArray = NDArray[np.float64]
 _NAMES = (*CONSTANTS, "flops_per_parameter_token", "unique_tokens")
 _FREE = ("ln A", "ln B", "ln E", "alpha", "beta", "ln repeat_tokens", "ln repeat_parameters")
 

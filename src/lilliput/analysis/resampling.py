@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from lilliput.core.arrays import FloatArray
 from lilliput.core.seeding import generator
 
-FloatArray = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Resample = Literal["run", "seed", "both"]
 RESAMPLE_WAYS: tuple[Resample, ...] = get_args(Resample)

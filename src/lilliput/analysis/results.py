@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from lilliput.analysis.curves import CurveFit, plain, plain_number
 from lilliput.analysis.resampling import expanded_bounds, spread
-
-FloatArray = NDArray[np.float64]
+from lilliput.core.arrays import FloatArray
 
 
 @dataclass(frozen=True)

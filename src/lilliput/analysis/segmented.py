@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis._aggregate import Aggregated, aggregate
 from lilliput.analysis._hinges import hinge_design, knot_candidates, refine_knots, search_knots
 from lilliput.analysis._jumps import best_splits
 from lilliput.analysis._one_knot import best_knot
 from lilliput.analysis.curves import CurveFit, line_coefficients, total_sum_of_squares
+from lilliput.core.arrays import FloatArray
 
-FloatArray = NDArray[np.float64]
 MAX_BREAKS = 4
 MIN_POINTS = 2
 FULL_SEARCH = 60_000

@@ -24,9 +24,9 @@ from lilliput.analysis.power import fit_power
 from lilliput.analysis.results import Estimate, estimates_of
 from lilliput.analysis.sized import require_column
 from lilliput.analysis.table import Table
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
-FloatArray = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 

@@ -15,9 +15,9 @@ from lilliput.analysis.fit_options import FitOptions, drawn_rows
 from lilliput.analysis.measurements import Measurements
 from lilliput.analysis.results import Candidate, Estimate, LawFit
 from lilliput.analysis.table import Table
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
-FloatArray = NDArray[np.float64]
 _FLOPS_PER_PARAMETER_TOKEN = 6.0
 _MANY_RUNS = 10
 

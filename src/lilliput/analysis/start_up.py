@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.analysis.table import Table
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
-FloatArray = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 # The warm-up of arXiv 2305.17266, 1,773 of 35,475 updates.
 USUAL_SHARE = 0.05

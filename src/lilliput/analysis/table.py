@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from lilliput.analysis._cells import Problem, RawTable, checked_column, problems_of, read_raw
 from lilliput.analysis.schema import SCHEMA, describe
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.core.files import atomic_path
 
-FloatArray = NDArray[np.float64]
 _SHOWN_LINES = 5
 _NEARLY = 0.8
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lilliput.core.arrays import FloatArray
 from lilliput.core.seeding import generator
 
-FloatArray = NDArray[np.float64]
 DEFAULT_RESAMPLES = 2000
 
 

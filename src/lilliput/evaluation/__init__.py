@@ -7,10 +7,9 @@ kept, so that every figure can be computed again.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lilliput.core.extras import require
+from lilliput.core.lazy import lazy_attributes
 from lilliput.evaluation.settings import FineTuningSettings, PairSettings, ProbeSettings
 
 if TYPE_CHECKING:
@@ -100,12 +99,4 @@ __all__ = [
     "write_lm_eval_tasks",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load what is heavy when it is first asked for."""
-    if name in _WITH_TORCH:
-        require("torch", "train")
-        return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)
-    if name in _LATER:
-        return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_attributes(__name__, _LATER, with_torch=_WITH_TORCH)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lilliput.core.arrays import FloatArray
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import InputError
 from lilliput.core.intervals import DEFAULT_RESAMPLES
@@ -23,7 +23,6 @@ from lilliput.evaluation.scores import (
 )
 from lilliput.evaluation.starts import TRAINED
 
-FloatArray = NDArray[np.float64]
 _LEVEL = 0.05
 
 

@@ -10,14 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import NonFiniteLossError
 from lilliput.core.seeding import stream_key
 from lilliput.evaluation.batching import prediction_batches, training_batches
 from lilliput.evaluation.encoding import EncodedTexts
 from lilliput.evaluation.settings import FineTuningSettings
 from lilliput.evaluation.stack import ClassifierStack
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

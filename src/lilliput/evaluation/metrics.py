@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-FloatArray = NDArray[np.float64]
+from lilliput.core.arrays import FloatArray
+
 Metric = Callable[[FloatArray, FloatArray], float]
 """Labels and predictions, both of shape (examples,), to a number."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from lilliput.core.arrays import FloatArray
 from lilliput.core.artefacts import artefact_id, is_artefact, read_manifest
 from lilliput.core.files import read_json
 from lilliput.core.intervals import (
@@ -21,7 +22,6 @@ from lilliput.core.intervals import (
 from lilliput.evaluation.metrics import METRICS, majority_predictions
 from lilliput.evaluation.settings import MIN_ITEMS_TO_CONCLUDE
 
-FloatArray = NDArray[np.float64]
 EVALUATION_KIND = "evaluation"
 EVALUATION_SCHEMA = 1
 SCORES_FILE = "scores.json"

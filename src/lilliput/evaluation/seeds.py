@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lilliput.core.arrays import FloatArray
 from lilliput.core.seeding import generator
 from lilliput.evaluation.classifier import Classifier, keep_word_rows
 from lilliput.evaluation.encoding import EncodedTexts
@@ -21,7 +22,6 @@ from lilliput.evaluation.tasks import TaskDefinition
 from lilliput.models import LanguageModel
 from lilliput.training.allocator import keep_freed_memory
 
-FloatArray = NDArray[np.float64]
 STACK_SIZE = 8
 """Classifiers computed at once; an update of eight takes 0.68 to 0.91 of the time of eight alone."""
 STACK_SIZE_GPU = 32

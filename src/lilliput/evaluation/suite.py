@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from lilliput.core.arrays import FloatArray
 from lilliput.core.artefacts import Build, building, read_manifest
 from lilliput.core.files import atomic_path, read_json, write_json
 from lilliput.core.progress import SILENT, Reporter
@@ -39,8 +39,6 @@ from lilliput.evaluation.settings import FineTuningSettings
 from lilliput.evaluation.starts import TRAINED, UNTRAINED, Start, check_vocabulary, load_starts
 from lilliput.evaluation.tasks import TaskDefinition
 from lilliput.training import read_run_config
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ as a `corpus` artefact with its provenance, and every drop is counted by reason.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lilliput.core.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from lilliput.language.corpus.build import build_corpus, build_matched_corpus
@@ -78,8 +79,4 @@ __all__ = [
     "write_vocabulary",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+__getattr__ = lazy_attributes(__name__, _LATER)

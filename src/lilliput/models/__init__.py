@@ -8,10 +8,9 @@ torch is loaded when one of them is first asked for.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lilliput.core.extras import require
+from lilliput.core.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from lilliput.models.build import LanguageModel, build_model, initialise
@@ -62,10 +61,4 @@ __all__ = [
     "pool",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load what needs torch when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    require("torch", "train")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_attributes(__name__, {}, with_torch=_HOMES)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lilliput.analysis import (
     LAW_NAMES,
@@ -20,12 +19,12 @@ from lilliput.analysis import (
     frontier,
     law_label,
 )
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.report.figures import Cell
 from lilliput.report.groups import scaling_groups
 from lilliput.report.quantities import Quantity
 
-FloatArray = NDArray[np.float64]
 _RESAMPLES = 500
 _RESAMPLES_ELSEWHERE = 100
 _SLOPE_STEP = 1e-4  # Relative, for slopes by differences.

@@ -7,8 +7,9 @@ again; runs and scores go to an executor's workers, and one failing run does not
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lilliput.core.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from lilliput.study.pipeline.run import StudyResult, run_study
@@ -68,8 +69,4 @@ __all__ = [
     "select_runs",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+__getattr__ = lazy_attributes(__name__, _LATER)

@@ -8,8 +8,9 @@ maps into memory.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lilliput.core.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from lilliput.tokenization.choose import default_tokenizer, find_tokenizer
@@ -106,8 +107,4 @@ __all__ = [
     "train_tokenizers",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+__getattr__ = lazy_attributes(__name__, _LATER)

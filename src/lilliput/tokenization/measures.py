@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from lilliput.core.arrays import FloatArray
 from lilliput.core.intervals import Interval, percentile_bounds
 from lilliput.core.seeding import generator
 from lilliput.tokenization.cut import CutWords
@@ -20,7 +21,6 @@ from lilliput.tokenization.encoder import ignores_first_space, is_word_local
 from lilliput.tokenization.symbols import SPACE_MARK
 
 IdArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 _ANCHOR = "a"  # A word in context follows this word and a space.
 # Least occurrences in the train split, most frequent band first.

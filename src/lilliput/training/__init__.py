@@ -7,10 +7,9 @@ torch is loaded when something is trained.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lilliput.core.extras import require
+from lilliput.core.lazy import lazy_attributes
 from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, TrainingConfig, run_identity
 from lilliput.training.switches import Profile, Switches, SwitchRow, profile_values, switch_table
 from lilliput.training.trunks import branch_configs, group_trunks
@@ -52,10 +51,4 @@ __all__ = [
     "train_branches",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Load what needs torch when it is first asked for."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    require("torch", "train")
-    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+__getattr__ = lazy_attributes(__name__, {}, with_torch=_LATER)

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.evaluation.batching import prediction_batches
 from lilliput.evaluation.encoding import EncodedTexts, SpecialIds, Tokenised, lay_end_to_end
@@ -24,7 +25,6 @@ from lilliput.evaluation.settings import PairSettings
 from lilliput.models import LanguageModel
 from lilliput.training.loss import token_losses
 
-FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from lilliput.core.arrays import FloatArray
 from lilliput.core.intervals import (
     Interval,
     percentile_bounds,
@@ -18,7 +18,6 @@ from lilliput.core.seeding import generator
 from lilliput.evaluation.scores import Score, caution
 from lilliput.evaluation.starts import TRAINED, UNTRAINED
 
-FloatArray = NDArray[np.float64]
 CHANCE = 0.5
 
 

@@ -7,10 +7,9 @@ the checkpoints and the failure it would have alone.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lilliput.core.extras import require
+from lilliput.core.lazy import lazy_attributes
 from lilliput.training.fleet.grouping import fleet_key, group_fleets
 
 if TYPE_CHECKING:
@@ -18,10 +17,4 @@ if TYPE_CHECKING:
 
 __all__ = ["FleetMember", "fleet_key", "group_fleets", "train_fleet"]
 
-
-def __getattr__(name: str) -> Any:
-    """Load what needs torch when it is first asked for."""
-    if name not in {"FleetMember", "train_fleet"}:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    require("torch", "train")
-    return getattr(import_module(f"{__name__}.run"), name)
+__getattr__ = lazy_attributes(__name__, {}, with_torch={"FleetMember": "run", "train_fleet": "run"})

@@ -1,0 +1,8 @@
+"""Types of arrays that many rooms share."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
