@@ -33,7 +33,7 @@ from lilliput.evaluation.examples import read_examples
 from lilliput.evaluation.fine_tuning import LabelledTexts
 from lilliput.evaluation.seeds import fine_tune_seeds
 from lilliput.models import build_model, export_model
-from lilliput.training.plan import has_bf16_products
+from lilliput.training.execution.plan import has_bf16_products
 
 TASKS = ("cola", "sst2")
 SEEDS = (0, 1, 2)

@@ -27,7 +27,7 @@ from lilliput.evaluation.encoding import TextEncoder
 from lilliput.evaluation.pairs.likelihood import score_sentences
 from lilliput.evaluation.pairs.reading import find_paradigms, read_paradigm
 from lilliput.models import build_model, export_model
-from lilliput.training.plan import has_bf16_products
+from lilliput.training.execution.plan import has_bf16_products
 
 PARADIGMS = (
     "adjunct_island",

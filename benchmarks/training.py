@@ -234,7 +234,7 @@ def mean_length(folder: Path) -> float:
 
 
 def fast_bf16(device: str) -> bool:
-    from lilliput.training.plan import has_bf16_products
+    from lilliput.training.execution.plan import has_bf16_products
 
     return device == "cuda" or has_bf16_products()
 
@@ -242,7 +242,7 @@ def fast_bf16(device: str) -> bool:
 def peer_rows(folder: Path) -> list[dict[str, list[int]]]:
     """The sequences that our side cuts from the store."""
     from lilliput.tokenization import open_store
-    from lilliput.training.sequences import cut_sequences
+    from lilliput.training.data.sequences import cut_sequences
 
     tokens, offsets = open_store(folder / "tokens").split("train")
     cut = cut_sequences(tokens, offsets, LENGTH)

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from lilliput.core.errors import ArtefactError, ConfigurationError
 from lilliput.core.files import read_json_lines
 from lilliput.training import branch_configs, train, train_branches
-from lilliput.training.engine import Engine
+from lilliput.training.execution.engine import Engine
 
 RECIPE = {"lr_scheduler_type": "warmup_stable_decay", "warmup_steps": 2, "decay_ratio": 0.25}
 

@@ -12,8 +12,8 @@ from lilliput.core.files import read_json, read_json_lines
 from lilliput.evaluation.starts import load_starts
 from lilliput.tokenization import open_store
 from lilliput.training import load_model, run_identity, train
+from lilliput.training.data.unigram import log_unigram
 from lilliput.training.fleet import fleet_key
-from lilliput.training.unigram import log_unigram
 
 from .conftest import VOCAB_SIZE, tiny_model
 

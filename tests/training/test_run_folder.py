@@ -31,7 +31,7 @@ from lilliput.core.errors import (
 )
 from lilliput.core.files import read_json, read_json_lines
 from lilliput.training import RunConfig, load_model, run_identity, train
-from lilliput.training.engine import Engine
+from lilliput.training.execution.engine import Engine
 from lilliput.training.loop import TrainingLoop
 
 from .conftest import VOCAB_SIZE, tiny_model, write_store

@@ -14,7 +14,7 @@ from lilliput.core.hashing import content_id
 from lilliput.study import load_recipe
 from lilliput.training import RunConfig, TrainingConfig, branch_configs, train, train_branches
 from lilliput.training.budget import evaluation_steps, plan_schedule, plan_stream
-from lilliput.training.schedule import Schedule, warmup_length
+from lilliput.training.learning_rate import Schedule, warmup_length
 from lilliput.training.trunks import branch_start
 
 

@@ -102,7 +102,7 @@ def test_the_recipes_key_is_the_option_and_the_weights_are_in_the_id(recipe):
 
 
 def test_a_run_once_begun_needs_the_folder_no_more(recipe, monkeypatch):
-    from lilliput.training.engine import Engine
+    from lilliput.training.execution.engine import Engine
 
     run = read_recipe(recipe, ["start_from=model"])
     whole = train(run.config, run.tokens, recipe.parent / "whole", weights_from=run.weights_from)

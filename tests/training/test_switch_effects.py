@@ -23,13 +23,13 @@ from lilliput.training import (
     switch_table,
     train,
 )
-from lilliput.training.batches import make_batch
-from lilliput.training.book import Branching
-from lilliput.training.data import load_data
+from lilliput.training.data.batches import make_batch
+from lilliput.training.data.masking import MaskKey
+from lilliput.training.data.packing import one_a_row
+from lilliput.training.data.sequences import SPECIAL_PER_SEQUENCE
+from lilliput.training.data.token_data import load_data
 from lilliput.training.loop import TrainingLoop
-from lilliput.training.masking import MaskKey
-from lilliput.training.packing import one_a_row
-from lilliput.training.sequences import SPECIAL_PER_SEQUENCE
+from lilliput.training.recorder import Branching
 from lilliput.training.validation import Measurement
 from lilliput.training.weights import build_run_model
 

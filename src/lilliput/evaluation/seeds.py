@@ -20,7 +20,7 @@ from lilliput.evaluation.settings import FineTuningSettings
 from lilliput.evaluation.stack import ClassifierStack
 from lilliput.evaluation.tasks import TaskDefinition
 from lilliput.models import LanguageModel
-from lilliput.training.allocator import keep_freed_memory
+from lilliput.training.execution.allocator import keep_freed_memory
 
 STACK_SIZE = 8
 """Classifiers computed at once; an update of eight takes 0.68 to 0.91 of the time of eight alone."""

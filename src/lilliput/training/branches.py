@@ -17,7 +17,7 @@ from lilliput.core.errors import LilliputError
 from lilliput.core.files import write_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.training.config import PLAN, RunConfig
-from lilliput.training.plan import read_plan
+from lilliput.training.execution.plan import read_plan
 from lilliput.training.run import RunResult, claim_run, train
 from lilliput.training.trunks import branch_start
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lilliput.training.config import TrainingConfig
-from lilliput.training.schedule import Schedule, warmup_length
+from lilliput.training.learning_rate import Schedule, warmup_length
 
 
 @dataclass(frozen=True)

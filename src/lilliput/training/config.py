@@ -19,7 +19,7 @@ from lilliput.core.artefacts import Manifest, artefact_id
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.hashing import content_id
 from lilliput.core.settings import Settings, parse_settings
-from lilliput.training.schedule import SchedulerType
+from lilliput.training.learning_rate import SchedulerType
 from lilliput.training.switches import Profile, Switches, profile_values, switch_table
 
 RUN_KIND = "run"

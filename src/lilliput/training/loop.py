@@ -11,18 +11,23 @@ from typing import Any
 from torch import Tensor
 
 from lilliput.core.progress import Reporter, Task
-from lilliput.training.batches import GlobalBatch, MicroBatch
-from lilliput.training.book import Branching, RunBook
-from lilliput.training.captured import captured_update
 from lilliput.training.config import PLAN, RunConfig
-from lilliput.training.course import Course
-from lilliput.training.data import RunData
-from lilliput.training.device_batches import expected_counts
-from lilliput.training.engine import Engine
-from lilliput.training.interrupts import Interrupts, Stopped
-from lilliput.training.plan import ExecutionPlan, load_or_make_plan, make_plan, wait_for_device
-from lilliput.training.replicas import Replicas
-from lilliput.training.start import build_start
+from lilliput.training.data.batches import GlobalBatch, MicroBatch
+from lilliput.training.data.token_data import RunData
+from lilliput.training.execution.captured import captured_update
+from lilliput.training.execution.device_batches import expected_counts
+from lilliput.training.execution.engine import Engine
+from lilliput.training.execution.interrupts import Interrupts, Stopped
+from lilliput.training.execution.plan import (
+    ExecutionPlan,
+    load_or_make_plan,
+    make_plan,
+    wait_for_device,
+)
+from lilliput.training.execution.replicas import Replicas
+from lilliput.training.initial_weights import build_start
+from lilliput.training.recorder import Branching, RunBook
+from lilliput.training.run_schedule import Course
 from lilliput.training.weights import build_run_model
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lilliput.training.batches import GlobalBatch
+from lilliput.training.data.batches import GlobalBatch
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from lilliput.core.settings import Settings, parse_settings
 from lilliput.core.toml import read_toml, with_overrides
 from lilliput.tokenization import open_store
 from lilliput.training.config import RunConfig, TrainingConfig, refuse_overridden_dropout
-from lilliput.training.start import read_start
+from lilliput.training.initial_weights import read_start
 
 
 class _Recipe(Settings):

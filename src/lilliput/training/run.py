@@ -23,12 +23,12 @@ from lilliput.core.files import read_json, write_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.settings import parse_settings
 from lilliput.models import LanguageModel
-from lilliput.training.book import Branching, RunBook
 from lilliput.training.checkpoints import read_checkpoint, remove_resume_points
 from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, run_identity, run_lineage
-from lilliput.training.data import RunData, load_data
+from lilliput.training.data.token_data import RunData, load_data
+from lilliput.training.execution.plan import threads_given_back
 from lilliput.training.loop import TrainingLoop
-from lilliput.training.plan import threads_given_back
+from lilliput.training.recorder import Branching, RunBook
 from lilliput.training.weights import build_run_model, load_weights
 
 CONFIG = "run.json"

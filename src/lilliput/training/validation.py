@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from lilliput.core.errors import EmptyCorpusError
 from lilliput.models import LanguageModel
-from lilliput.training.batches import GlobalBatch, MicroBatch, Objective, make_batch
-from lilliput.training.interrupts import Interrupts
-from lilliput.training.masking import MaskKey
-from lilliput.training.order import DataOrder
-from lilliput.training.passes import scored_losses
-from lilliput.training.plan import ExecutionPlan
-from lilliput.training.replicas import pass_threads
-from lilliput.training.sequences import Sequences
+from lilliput.training.data.batches import GlobalBatch, MicroBatch, Objective, make_batch
+from lilliput.training.data.masking import MaskKey
+from lilliput.training.data.order import DataOrder
+from lilliput.training.data.sequences import Sequences
+from lilliput.training.execution.gradients import scored_losses
+from lilliput.training.execution.interrupts import Interrupts
+from lilliput.training.execution.plan import ExecutionPlan
+from lilliput.training.execution.replicas import pass_threads
 
 _EVALUATION_SEED = 0
 

@@ -19,7 +19,7 @@ from lilliput.study.pipeline.stages.groups import RunTask, task_groups
 from lilliput.study.pipeline.stages.training import train_group, train_runs
 from lilliput.study.store.failures import FAILURE
 from lilliput.training import RunConfig, run_identity
-from lilliput.training.engine import Engine
+from lilliput.training.execution.engine import Engine
 from lilliput.training.fleet.stack import Stack
 
 

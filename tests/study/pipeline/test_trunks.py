@@ -21,7 +21,7 @@ from lilliput.study.pipeline.stages.groups import RunTask, TaskGroup, task_group
 from lilliput.study.pipeline.stages.training import train_group
 from lilliput.study.store.failures import FAILURE
 from lilliput.training import RunConfig, run_identity
-from lilliput.training.engine import Engine
+from lilliput.training.execution.engine import Engine
 
 BUDGETS = (8, 24, 16)
 

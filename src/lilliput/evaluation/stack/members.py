@@ -16,7 +16,7 @@ from lilliput.evaluation.classifier import Classifier
 from lilliput.evaluation.settings import FineTuningSettings
 from lilliput.evaluation.stack.dropout import Draws
 from lilliput.evaluation.stack.modules import stack_parts
-from lilliput.training.optimizer import FlatAdamW, flat_size, member_views
+from lilliput.training.execution.optimizer import FlatAdamW, flat_size, member_views
 
 _BETAS = (0.9, 0.999)
 _EPSILON = 1e-8

@@ -88,7 +88,7 @@ def examine_machine() -> MachineReport:
 def _examine_torch() -> tuple[str, str, bool | None, dict[str, Any]]:
     import torch
 
-    from lilliput.training.plan import has_bf16_products, widest_plan
+    from lilliput.training.execution.plan import has_bf16_products, widest_plan
 
     plan = asdict(widest_plan())
     if torch.cuda.is_available():

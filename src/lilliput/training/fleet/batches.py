@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from lilliput.training.batches import GlobalBatch, MicroBatch, OnDevice
-from lilliput.training.course import Course
-from lilliput.training.packing import Packing, pack, row_width
-from lilliput.training.passes import HEAD_ROWS
-from lilliput.training.sequences import SPECIAL_PER_SEQUENCE
+from lilliput.training.data.batches import GlobalBatch, MicroBatch, OnDevice
+from lilliput.training.data.packing import Packing, pack, row_width
+from lilliput.training.data.sequences import SPECIAL_PER_SEQUENCE
+from lilliput.training.execution.gradients import HEAD_ROWS
+from lilliput.training.run_schedule import Course
 
 
 @dataclass(frozen=True)

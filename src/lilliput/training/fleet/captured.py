@@ -11,13 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lilliput.training.batches import GlobalBatch
-from lilliput.training.captured import Recording, device_split
-from lilliput.training.course import Course
-from lilliput.training.device_batches import DevicePass, DeviceSplit, device_passes, expected_counts
+from lilliput.training.data.batches import GlobalBatch
+from lilliput.training.execution.captured import Recording, device_split
+from lilliput.training.execution.device_batches import (
+    DevicePass,
+    DeviceSplit,
+    device_passes,
+    expected_counts,
+)
+from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.fleet.batches import StackedPass, streams_of
 from lilliput.training.fleet.stack import Stack
-from lilliput.training.plan import ExecutionPlan
+from lilliput.training.run_schedule import Course
 
 
 def captured_fleet(

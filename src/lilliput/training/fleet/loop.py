@@ -10,14 +10,14 @@ from torch import Tensor
 
 from lilliput.core.errors import LilliputError
 from lilliput.core.progress import Reporter, Task
-from lilliput.training.batches import GlobalBatch
-from lilliput.training.book import Branching, RunBook
-from lilliput.training.course import Course
+from lilliput.training.data.batches import GlobalBatch
+from lilliput.training.execution.interrupts import Interrupts, Stopped
+from lilliput.training.execution.plan import ExecutionPlan, wait_for_device
 from lilliput.training.fleet.batches import stacked_batch
 from lilliput.training.fleet.captured import captured_fleet
 from lilliput.training.fleet.stack import Stack
-from lilliput.training.interrupts import Interrupts, Stopped
-from lilliput.training.plan import ExecutionPlan, wait_for_device
+from lilliput.training.recorder import Branching, RunBook
+from lilliput.training.run_schedule import Course
 from lilliput.training.weights import build_run_model
 
 

@@ -14,13 +14,13 @@ from torch.func import functional_call, vmap
 
 from lilliput.models import LanguageModel
 from lilliput.training.config import TrainingConfig
-from lilliput.training.engine import make_optimizer
+from lilliput.training.execution.engine import make_optimizer
+from lilliput.training.execution.gradients import precision, with_gradient
+from lilliput.training.execution.interrupts import Interrupts
+from lilliput.training.execution.optimizer import FlatAdamW, flat_size, member_views
+from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.fleet.batches import StackedPass
 from lilliput.training.fleet.loss import stacked_heads
-from lilliput.training.interrupts import Interrupts
-from lilliput.training.optimizer import FlatAdamW, flat_size, member_views
-from lilliput.training.passes import precision, with_gradient
-from lilliput.training.plan import ExecutionPlan
 
 # What only the head multiplies with, if a model has it: its gradients come from there.
 _HEAD_ONLY = ("decoder", "decoder_bias")

@@ -26,7 +26,7 @@ from lilliput.study.recipe.expansion import planned_runs
 from lilliput.study.store.failures import FAILURE, as_failure
 from lilliput.tokenization import open_store
 from lilliput.training import run_identity
-from lilliput.training.allocator import return_freed_memory
+from lilliput.training.execution.allocator import return_freed_memory
 
 # Executed FLOP/s of one worker, about; and how long a shape's runs must take at that rate, one after
 # another, for trials of a few seconds to be worth their time.

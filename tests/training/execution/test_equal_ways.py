@@ -12,16 +12,16 @@ import torch
 
 from lilliput.core.progress import SILENT
 from lilliput.models import Transformer, build_model
-from lilliput.training.batches import make_batch
-from lilliput.training.book import Branching
-from lilliput.training.data import load_data
-from lilliput.training.engine import Engine
+from lilliput.training.data.batches import make_batch
+from lilliput.training.data.masking import MaskKey
+from lilliput.training.data.packing import one_a_row
+from lilliput.training.data.token_data import load_data
+from lilliput.training.execution.engine import Engine
+from lilliput.training.execution.gradients import add_gradients, scored_losses
+from lilliput.training.execution.optimizer import FlatAdamW
+from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.loop import TrainingLoop
-from lilliput.training.masking import MaskKey
-from lilliput.training.optimizer import FlatAdamW
-from lilliput.training.packing import one_a_row
-from lilliput.training.passes import add_gradients, scored_losses
-from lilliput.training.plan import ExecutionPlan
+from lilliput.training.recorder import Branching
 from lilliput.training.weights import build_run_model
 
 from .conftest import VOCAB_SIZE, tiny_model

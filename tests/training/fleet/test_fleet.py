@@ -20,17 +20,17 @@ from lilliput.core.errors import ConfigurationError, NonFiniteLossError
 from lilliput.core.files import read_json, read_json_lines
 from lilliput.training import RunConfig, RunResult, train
 from lilliput.training.checkpoints import newest_resume_point
-from lilliput.training.course import Course
-from lilliput.training.data import load_data
-from lilliput.training.device_batches import DeviceSplit
-from lilliput.training.engine import Engine
+from lilliput.training.data.token_data import load_data
+from lilliput.training.execution.device_batches import DeviceSplit
+from lilliput.training.execution.engine import Engine
+from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.fleet import FleetMember, fleet_key, group_fleets, train_fleet
 from lilliput.training.fleet.batches import stacked_batch
 from lilliput.training.fleet.captured import CapturedFleetUpdate
 from lilliput.training.fleet.loss import BatchedHeads, HeadsInTurn
 from lilliput.training.fleet.stack import Stack
-from lilliput.training.loss import VocabularyHead
-from lilliput.training.plan import ExecutionPlan
+from lilliput.training.objectives.cross_entropy import VocabularyHead
+from lilliput.training.run_schedule import Course
 from lilliput.training.weights import build_run_model
 
 from .conftest import tiny_model

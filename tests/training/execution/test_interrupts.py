@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lilliput.training import passes, train
+from lilliput.training import train
+from lilliput.training.execution import gradients as passes
+from lilliput.training.execution.interrupts import Interrupts, Stopped
 from lilliput.training.fleet import FleetMember, train_fleet
 from lilliput.training.fleet.stack import Stack
-from lilliput.training.interrupts import Interrupts, Stopped
 
 from .test_run_folder import assert_same_run
 

@@ -8,13 +8,13 @@ import torch
 
 from lilliput.core.files import read_json_lines
 from lilliput.training import train
-from lilliput.training.batches import GlobalBatch, make_batch
-from lilliput.training.captured import CapturedUpdate
-from lilliput.training.data import load_data
-from lilliput.training.device_batches import DeviceSplit, device_batch, expected_counts
-from lilliput.training.engine import Engine
-from lilliput.training.masking import MaskKey
-from lilliput.training.plan import ExecutionPlan
+from lilliput.training.data.batches import GlobalBatch, make_batch
+from lilliput.training.data.masking import MaskKey
+from lilliput.training.data.token_data import load_data
+from lilliput.training.execution.captured import CapturedUpdate
+from lilliput.training.execution.device_batches import DeviceSplit, device_batch, expected_counts
+from lilliput.training.execution.engine import Engine
+from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.weights import build_run_model
 
 from .conftest import tiny_model

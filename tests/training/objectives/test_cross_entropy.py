@@ -7,8 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lilliput.training import loss as loss_module
-from lilliput.training.loss import VocabularyHead, plain_cross_entropy, token_losses
+from lilliput.training.objectives import cross_entropy as loss_module
+from lilliput.training.objectives.cross_entropy import (
+    VocabularyHead,
+    plain_cross_entropy,
+    token_losses,
+)
 
 
 def problem(rows, vocab, width, *, scale=1.0, seed=0, with_bias=True, dtype=torch.float32):

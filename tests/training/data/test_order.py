@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lilliput.training.order import DataOrder, Permutation, mix32
+from lilliput.training.data.order import DataOrder, Permutation, mix32
 
 
 @given(st.integers(1, 5000), st.integers(0, 2**64 - 1))

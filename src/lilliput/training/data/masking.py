@@ -15,7 +15,7 @@ import numpy as np
 
 from lilliput.core.seeding import stream_key
 from lilliput.tokenization import SpecialIds
-from lilliput.training.order import mix32
+from lilliput.training.data.order import mix32
 
 _RANGE = 1 << 32
 _ROW_STRIDE = 0x9E3779B1

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from lilliput.core.errors import ConfigurationError, EmptyCorpusError
 from lilliput.tokenization import TokenStore, open_store
-from lilliput.training.batches import Objective
 from lilliput.training.config import RunConfig, TrainingConfig
-from lilliput.training.masking import MaskingRule
-from lilliput.training.sequences import Sequences, cut_sequences
-from lilliput.training.unigram import unigram_entropy
+from lilliput.training.data.batches import Objective
+from lilliput.training.data.masking import MaskingRule
+from lilliput.training.data.sequences import Sequences, cut_sequences
+from lilliput.training.data.unigram import unigram_entropy
 
 # A store up to this size is read into memory; a larger one is paged in by the system.
 _IN_MEMORY_BYTES = 1 << 30

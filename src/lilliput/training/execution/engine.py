@@ -7,12 +7,12 @@ from torch import Tensor
 
 from lilliput.core.seeding import stream_key
 from lilliput.models import LanguageModel
-from lilliput.training.batches import GlobalBatch
 from lilliput.training.config import RunConfig, TrainingConfig
-from lilliput.training.interrupts import Interrupts
-from lilliput.training.optimizer import FlatAdamW
-from lilliput.training.plan import ExecutionPlan
-from lilliput.training.replicas import Replicas
+from lilliput.training.data.batches import GlobalBatch
+from lilliput.training.execution.interrupts import Interrupts
+from lilliput.training.execution.optimizer import FlatAdamW
+from lilliput.training.execution.plan import ExecutionPlan
+from lilliput.training.execution.replicas import Replicas
 
 
 class Engine:

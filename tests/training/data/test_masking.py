@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lilliput.tokenization import SpecialIds
-from lilliput.training.masking import MaskingRule, MaskKey, corrupt, select_positions
+from lilliput.training.data.masking import MaskingRule, MaskKey, corrupt, select_positions
 
 SPECIAL = SpecialIds()
 VOCAB_SIZE = 500

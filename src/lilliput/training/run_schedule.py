@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.training.batches import Averaging, GlobalBatch, make_batch
 from lilliput.training.budget import Stream, evaluation_steps, plan_schedule, plan_stream
 from lilliput.training.config import RunConfig
-from lilliput.training.data import RunData
-from lilliput.training.masking import MaskKey
-from lilliput.training.order import DataOrder
-from lilliput.training.packing import Packing
-from lilliput.training.schedule import Schedule
+from lilliput.training.data.batches import Averaging, GlobalBatch, make_batch
+from lilliput.training.data.masking import MaskKey
+from lilliput.training.data.order import DataOrder
+from lilliput.training.data.packing import Packing
+from lilliput.training.data.token_data import RunData
+from lilliput.training.learning_rate import Schedule
 
 
 @dataclass(frozen=True)

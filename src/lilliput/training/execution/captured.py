@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lilliput.training.batches import Objective
-from lilliput.training.course import Course
-from lilliput.training.device_batches import DeviceSplit, device_batch
-from lilliput.training.engine import Engine
-from lilliput.training.masking import MaskKey
-from lilliput.training.optimizer import FlatAdamW
-from lilliput.training.passes import add_gradients
-from lilliput.training.plan import ExecutionPlan
-from lilliput.training.sequences import Sequences
+from lilliput.training.data.batches import Objective
+from lilliput.training.data.masking import MaskKey
+from lilliput.training.data.sequences import Sequences
+from lilliput.training.execution.device_batches import DeviceSplit, device_batch
+from lilliput.training.execution.engine import Engine
+from lilliput.training.execution.gradients import add_gradients
+from lilliput.training.execution.optimizer import FlatAdamW
+from lilliput.training.execution.plan import ExecutionPlan
+from lilliput.training.run_schedule import Course
 
 _WARM_UP_UPDATES = 3
 _BYTES_PER_TOKEN = 4

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lilliput.tokenization import SpecialIds
-from lilliput.training.packing import pack, row_width
-from lilliput.training.sequences import cut_sequences, padded_ids
+from lilliput.training.data.packing import pack, row_width
+from lilliput.training.data.sequences import cut_sequences, padded_ids
 
 
 @given(

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from lilliput.models import LanguageModel
-from lilliput.training.batches import MicroBatch
-from lilliput.training.interrupts import Interrupts
-from lilliput.training.passes import add_gradients, gradient_of
-from lilliput.training.plan import ExecutionPlan
+from lilliput.training.data.batches import MicroBatch
+from lilliput.training.execution.gradients import add_gradients, gradient_of
+from lilliput.training.execution.interrupts import Interrupts
+from lilliput.training.execution.plan import ExecutionPlan
 
 
 class Replicas:

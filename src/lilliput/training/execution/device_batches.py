@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lilliput.training.batches import GlobalBatch, MicroBatch, Objective
-from lilliput.training.masking import MaskKey, corrupt, select_positions
-from lilliput.training.sequences import SPECIAL_PER_SEQUENCE, Sequences
+from lilliput.training.data.batches import GlobalBatch, MicroBatch, Objective
+from lilliput.training.data.masking import MaskKey, corrupt, select_positions
+from lilliput.training.data.sequences import SPECIAL_PER_SEQUENCE, Sequences
 
 # A draw exceeds its mean by this many standard deviations once in 1e15 batches.
 _SPARE_DEVIATIONS = 8.0

@@ -17,7 +17,6 @@ from lilliput.core.errors import ArtefactError, NonFiniteLossError
 from lilliput.core.files import write_json_lines
 from lilliput.core.progress import Reporter
 from lilliput.models import LanguageModel
-from lilliput.training.batches import GlobalBatch
 from lilliput.training.checkpoints import (
     Checkpoint,
     newest_resume_point,
@@ -25,11 +24,12 @@ from lilliput.training.checkpoints import (
     write_checkpoint,
     write_resume_point,
 )
-from lilliput.training.course import Course
-from lilliput.training.interrupts import Interrupts
-from lilliput.training.optimizer import FlatAdamW
-from lilliput.training.plan import ExecutionPlan
+from lilliput.training.data.batches import GlobalBatch
+from lilliput.training.execution.interrupts import Interrupts
+from lilliput.training.execution.optimizer import FlatAdamW
+from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.progress import Progress
+from lilliput.training.run_schedule import Course
 from lilliput.training.validation import Validation
 from lilliput.training.weights import load_weights, named_weights
 

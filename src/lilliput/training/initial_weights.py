@@ -20,7 +20,7 @@ from lilliput.tokenization import TokenStore, load_tokenizer
 from lilliput.tokenization.symbols import token_bytes, word_start
 from lilliput.training.checkpoints import read_checkpoint
 from lilliput.training.config import RunConfig
-from lilliput.training.unigram import log_unigram
+from lilliput.training.data.unigram import log_unigram
 from lilliput.training.weights import build_run_model, load_weights, named_weights
 
 _WEIGHTS = "model.safetensors"

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from lilliput.models import LanguageModel
-from lilliput.training.batches import MicroBatch
-from lilliput.training.loss import VocabularyHead, token_losses
-from lilliput.training.plan import ExecutionPlan
+from lilliput.training.data.batches import MicroBatch
+from lilliput.training.execution.plan import ExecutionPlan
+from lilliput.training.objectives.cross_entropy import VocabularyHead, token_losses
 
 HEAD_ROWS = 32  # Scored positions of a pass are rounded up to these.
 

@@ -15,12 +15,12 @@ import torch
 from lilliput.core.errors import ArtefactError, ConfigurationError
 from lilliput.core.files import read_json
 from lilliput.training import RunConfig, TrainingConfig, train
-from lilliput.training import plan as plan_module
-from lilliput.training.allocator import keep_freed_memory
-from lilliput.training.engine import Engine
+from lilliput.training.execution import plan as plan_module
+from lilliput.training.execution.allocator import keep_freed_memory
+from lilliput.training.execution.engine import Engine
+from lilliput.training.execution.interrupts import Interrupts
+from lilliput.training.execution.plan import ExecutionPlan, load_or_make_plan, make_plan
 from lilliput.training.fleet import FleetMember, train_fleet
-from lilliput.training.interrupts import Interrupts
-from lilliput.training.plan import ExecutionPlan, load_or_make_plan, make_plan
 
 from .conftest import tiny_model
 
@@ -224,7 +224,7 @@ def test_a_finished_run_gives_its_freed_memory_back():
     code = """
 import ctypes
 from pathlib import Path
-from lilliput.training.allocator import keep_freed_memory, return_freed_memory
+from lilliput.training.execution.allocator import keep_freed_memory, return_freed_memory
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

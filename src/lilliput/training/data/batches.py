@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lilliput.tokenization import SpecialIds
-from lilliput.training.masking import MaskingRule, MaskKey, corrupt, select_positions
-from lilliput.training.packing import Packing, one_a_row, pack, row_width
-from lilliput.training.sequences import SPECIAL_PER_SEQUENCE, Sequences, padded_ids
+from lilliput.training.data.masking import MaskingRule, MaskKey, corrupt, select_positions
+from lilliput.training.data.packing import Packing, one_a_row, pack, row_width
+from lilliput.training.data.sequences import SPECIAL_PER_SEQUENCE, Sequences, padded_ids
 
 _QUERIES = 16  # Queries of a row are rounded up to these.
 

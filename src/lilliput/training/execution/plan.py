@@ -17,8 +17,8 @@ from lilliput.core.errors import ArtefactError, ConfigurationError
 from lilliput.core.files import read_json, write_json
 from lilliput.core.settings import parse_settings
 from lilliput.models import AttentionKernel
-from lilliput.training.allocator import keep_freed_memory
 from lilliput.training.config import MOST_REPLICAS, TrainingConfig
+from lilliput.training.execution.allocator import keep_freed_memory
 
 
 @dataclass(frozen=True)

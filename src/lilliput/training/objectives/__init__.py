@@ -1,0 +1,1 @@
+"""Training objectives: what is predicted, and the loss of a prediction."""
