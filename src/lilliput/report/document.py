@@ -24,15 +24,15 @@ from lilliput.report.embedding import (
 from lilliput.report.evidence import Evidence, read_evidence
 from lilliput.report.findings import findings_of
 from lilliput.report.learning import unlearned_groups
-from lilliput.report.pages.cost import build_cost
+from lilliput.report.pages.cost.page import build_cost
 from lilliput.report.pages.downstream import build_downstream
 from lilliput.report.pages.language import build_language
 from lilliput.report.pages.method import build_method
-from lilliput.report.pages.runs_page import build_runs
-from lilliput.report.pages.scaling import build_scaling
-from lilliput.report.pages.summary import build_summary
+from lilliput.report.pages.runs import build_runs
+from lilliput.report.pages.scaling.page import build_scaling
+from lilliput.report.pages.summary.page import build_summary
 from lilliput.report.pages.tokenizers import build_tokenizers
-from lilliput.report.pages.training import build_training
+from lilliput.report.pages.training.page import build_training
 from lilliput.report.parts import Page
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lilliput.cli._analyse_options import (
+from lilliput.cli._frame import JsonOption, deliver, echo, suggest
+from lilliput.cli._options import (
     AfterStepOption,
     FinishedOption,
     FlopsOption,
@@ -21,15 +22,14 @@ from lilliput.cli._analyse_options import (
     one_of,
     with_options,
 )
-from lilliput.cli._analyse_show import (
+from lilliput.cli.analyse.output import (
     interval,
     show_fit,
     show_size,
     show_strategies,
     show_warnings,
 )
-from lilliput.cli._analyse_tables import check, convert
-from lilliput.cli._frame import JsonOption, deliver, echo, suggest
+from lilliput.cli.analyse.tables import check, convert
 from lilliput.core.wording import plural
 
 if TYPE_CHECKING:

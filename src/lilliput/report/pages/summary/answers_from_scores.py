@@ -20,7 +20,7 @@ from lilliput.report.pages.downstream import (
     tasks_of,
     whole_scores,
 )
-from lilliput.report.pages.scaling import main_laws
+from lilliput.report.pages.scaling.page import main_laws
 from lilliput.report.parts import Answer, Verdict, yes_in_part
 from lilliput.report.quantities import (
     Quantity,

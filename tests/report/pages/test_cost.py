@@ -10,7 +10,7 @@ from tests.report.test_learning import answer, on_the_plateau, write_losses
 
 from lilliput.report.document import build_pages
 from lilliput.report.evidence import read_evidence
-from lilliput.report.pages.cost_words import FEWEST_SEEDS, ICER
+from lilliput.report.pages.cost.sentences import FEWEST_SEEDS, ICER
 from lilliput.report.parts import Page, TableView
 
 

@@ -13,14 +13,14 @@ from lilliput.report.groups import groups_of_one_size, said_of
 from lilliput.report.laws import GroupLaw, last_exponent, law_name, rival_name
 from lilliput.report.learning import unlearned_groups, unlearned_sentences
 from lilliput.report.pages import shared
-from lilliput.report.pages.scaling_data import (
+from lilliput.report.pages.scaling.data import (
     breaks_data,
     cuts_data,
     exponents_data,
     frontier_data,
     laws_data,
 )
-from lilliput.report.pages.scaling_tables import (
+from lilliput.report.pages.scaling.tables import (
     candidates_table,
     convention_meanings,
     conventions_table,

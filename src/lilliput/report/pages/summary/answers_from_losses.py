@@ -18,8 +18,8 @@ from lilliput.report.groups import said_of
 from lilliput.report.laws import GroupLaw, last_exponent
 from lilliput.report.learning import learning_of, learning_sentences, unlearned_sentences
 from lilliput.report.pages import shared
-from lilliput.report.pages.cost_words import efficient_sentences, order_of_factors
-from lilliput.report.pages.scaling import break_sentence, main_laws
+from lilliput.report.pages.cost.sentences import efficient_sentences, order_of_factors
+from lilliput.report.pages.scaling.page import break_sentence, main_laws
 from lilliput.report.parts import Answer, Verdict, yes_in_part
 from lilliput.report.quantities import Quantity, format_number, format_share
 from lilliput.report.runs import Run

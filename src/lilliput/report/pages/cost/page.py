@@ -6,7 +6,7 @@ import numpy as np
 
 from lilliput.report.costs import Costs, FactorCost, GroupCost
 from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
-from lilliput.report.pages.cost_words import (
+from lilliput.report.pages.cost.sentences import (
     EFFICIENT,
     FACTOR_LABELS,
     ICER,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lilliput.analysis import Correlation, CorrelationResult
 from lilliput.report.correlations import TaskCorrelation, beyond_chance
-from lilliput.report.pages.answers_scores import answer_correlation
+from lilliput.report.pages.summary.answers_from_scores import answer_correlation
 
 
 def correlation(task: str, rho: float, low: float | None, high: float | None, n: int):

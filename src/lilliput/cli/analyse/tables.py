@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from lilliput.cli._analyse_options import column_mapping, with_options
-from lilliput.cli._analyse_show import show_warnings
 from lilliput.cli._frame import EXIT_USER, JsonOption, deliver, echo, suggest
+from lilliput.cli._options import column_mapping, with_options
+from lilliput.cli.analyse.output import show_warnings
 from lilliput.core.wording import plural
 
 

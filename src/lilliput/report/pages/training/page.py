@@ -16,7 +16,7 @@ from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, DataTable, Figure, Layer
 from lilliput.report.learning import ESCAPE_RULE, learning_sentences
 from lilliput.report.pages import shared
-from lilliput.report.pages.rates import rate_figures, rate_tables
+from lilliput.report.pages.training.learning_rates import rate_figures, rate_tables
 from lilliput.report.parts import (
     Column,
     Missing,

@@ -12,8 +12,8 @@ from tests.report.test_learning import answer, on_the_plateau, write_losses
 from lilliput.analysis import FRONTIER_CAVEAT, FrontierPoint
 from lilliput.report.document import build_pages
 from lilliput.report.evidence import Evidence, read_evidence
-from lilliput.report.pages.answers_laws import answer_parameters
-from lilliput.report.pages.scaling import frontier_sentence
+from lilliput.report.pages.scaling.page import frontier_sentence
+from lilliput.report.pages.summary.answers_from_losses import answer_parameters
 from lilliput.report.parts import Page
 from lilliput.report.runs import Run
 

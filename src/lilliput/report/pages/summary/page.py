@@ -9,7 +9,8 @@ from lilliput.report.evidence import Evidence
 from lilliput.report.laws import GroupLaw
 from lilliput.report.learning import unlearned_groups
 from lilliput.report.pages import shared
-from lilliput.report.pages.answers_laws import (
+from lilliput.report.pages.downstream import tasks_of, whole_scores
+from lilliput.report.pages.summary.answers_from_losses import (
     answer_break,
     answer_depth,
     answer_exponent,
@@ -17,13 +18,12 @@ from lilliput.report.pages.answers_laws import (
     answer_learning,
     answer_parameters,
 )
-from lilliput.report.pages.answers_scores import (
+from lilliput.report.pages.summary.answers_from_scores import (
     answer_correlation,
     answer_gain,
     answer_language,
     answer_optimality,
 )
-from lilliput.report.pages.downstream import tasks_of, whole_scores
 from lilliput.report.parts import Fact, Page, as_sentences
 from lilliput.report.quantities import format_count
 

@@ -1,0 +1,1 @@
+"""The page Cost: which shapes are worth their compute."""

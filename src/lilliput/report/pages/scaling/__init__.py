@@ -1,0 +1,1 @@
+"""The page Scaling: the compute-optimal frontier and the laws of loss against compute."""

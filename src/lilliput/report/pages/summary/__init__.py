@@ -1,0 +1,1 @@
+"""The page Summary: every question of the study with its answer."""

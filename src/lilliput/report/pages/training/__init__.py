@@ -1,0 +1,1 @@
+"""The page Training: curves of the loss, final losses and learning rates."""
