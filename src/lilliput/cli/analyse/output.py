@@ -25,6 +25,7 @@ def _show_values(rows: list[tuple[str, Mapping[str, Any]]]) -> None:
 
 
 def show_fit(found: Any, with_warnings: bool = True) -> None:
+    """Print a fitted law: its parameters, its breaks, and the laws it was compared with."""
     record = found.as_record()
     said = f"R2 {found.r2:.4f}, BIC {found.bic:.1f}, {plural(found.n, 'point')}"
     echo(f"{found.law}: {said}")
@@ -59,11 +60,13 @@ def show_size(found: Any) -> None:
 
 
 def show_strategies(found: Any) -> None:
+    """Print one line a strategy: status, cost, effect, ICER, name."""
     for s in found.strategies:
         ratio = "" if s.icer is None else f"{s.icer:.5g}"
         echo(f"{s.status:2}  {s.cost:12.5g}  {s.effect:10.5g}  {ratio:>12}  {s.name}")
 
 
 def show_warnings(warnings: tuple[str, ...]) -> None:
+    """Print each warning as a note."""
     for warning in warnings:
         echo(f"Note: {warning}")
