@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from lilliput.language import iter_documents, read_vocabulary
-from lilliput.language.corpus.tally import Tally
+from lilliput.language.corpus.counts import Tally
 from lilliput.language.spans.finder import SpanFinder
 from lilliput.language.spans.settings import SpanSettings
 from lilliput.language.spans.verdicts import KEPT

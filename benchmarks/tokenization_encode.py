@@ -27,8 +27,8 @@ from lilliput.tokenization import (
     load_tokenizer,
     train_tokenizer,
 )
+from lilliput.tokenization.counting.texts import texts_of
 from lilliput.tokenization.store import SPLITS
-from lilliput.tokenization.texts import texts_of
 
 
 def encode_batch_alone(texts: list[str], tokenizer: Path) -> int:

@@ -30,8 +30,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.progress import PlainReporter
 from lilliput.tokenization import KINDS, SPECIAL_TOKENS, compare_tokenizers, train_tokenizers
-from lilliput.tokenization.kinds import KIND
-from lilliput.tokenization.texts import texts_of
+from lilliput.tokenization.counting.texts import texts_of
+from lilliput.tokenization.training.kinds import KIND
 
 SIZES = (1000, 2000, 5000, 10_000, 20_000, 40_000)
 DOCUMENTS = 10_000

@@ -19,7 +19,7 @@ from lilliput.tokenization import (
     load_tokenizer,
     open_store,
 )
-from lilliput.tokenization.texts import batches_of_shard, row_group_ranges, texts_of
+from lilliput.tokenization.counting.texts import batches_of_shard, row_group_ranges, texts_of
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_one_shard_is_cut_into_parts_and_gives_the_same_bytes(
         pq.write_table(table, build.path("shards/00000.parquet"), row_group_size=20)
     contents = {}
     for name, most_bytes, workers in (("whole", 10**9, 1), ("cut", 1000, 1), ("apart", 1000, 2)):
-        monkeypatch.setattr("lilliput.tokenization.encode._PART_BYTES", most_bytes)
+        monkeypatch.setattr("lilliput.tokenization.encoding.encode._PART_BYTES", most_bytes)
         encode_corpus(tmp_path / "corpus", tokenizer, tmp_path / name, workers=workers)
         contents[name] = read_manifest(tmp_path / name).content
     assert len(row_group_ranges(tmp_path / "corpus/shards/00000.parquet", 1000)) > 2
@@ -117,7 +117,7 @@ def test_long_documents_are_read_a_few_at_a_time(tmp_path: Path) -> None:
 def test_an_interrupted_build_goes_on_and_gives_the_same_bytes(
     store: Path, corpus: Path, tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lilliput.tokenization import encode
+    from lilliput.tokenization.encoding import encode
 
     class KilledError(Exception):
         pass

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from lilliput.language.corpus.settings import CorpusSettings
     from lilliput.language.reading.documents import Document, Source
     from lilliput.language.tables import filter_table, glue_paper_words
-    from lilliput.language.words.counting import build_vocabulary, count_words, iter_documents
-    from lilliput.language.words.making import VocabularySettings, make_vocabulary
+    from lilliput.language.vocabularies.counting import (
+        build_vocabulary,
+        count_words,
+        iter_documents,
+    )
+    from lilliput.language.vocabularies.making import VocabularySettings, make_vocabulary
     from lilliput.language.words.profiles import PROFILES, WordProfile, word_profile
     from lilliput.language.words.splitting import split_words
     from lilliput.language.words.vocabulary import (
@@ -39,11 +43,11 @@ _LATER = {
     "Source": "reading.documents",
     "filter_table": "tables",
     "glue_paper_words": "tables",
-    "build_vocabulary": "words.counting",
-    "count_words": "words.counting",
-    "iter_documents": "words.counting",
-    "VocabularySettings": "words.making",
-    "make_vocabulary": "words.making",
+    "build_vocabulary": "vocabularies.counting",
+    "count_words": "vocabularies.counting",
+    "iter_documents": "vocabularies.counting",
+    "VocabularySettings": "vocabularies.making",
+    "make_vocabulary": "vocabularies.making",
     "PROFILES": "words.profiles",
     "WordProfile": "words.profiles",
     "word_profile": "words.profiles",

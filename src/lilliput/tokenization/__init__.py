@@ -13,19 +13,23 @@ from typing import TYPE_CHECKING
 from lilliput.core.lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from lilliput.tokenization.choose import default_tokenizer, find_tokenizer
-    from lilliput.tokenization.compare import Comparison, TokenizerRow, compare_tokenizers
-    from lilliput.tokenization.encode import EncodeResult, encode_corpus
-    from lilliput.tokenization.folder import LoadedTokenizer, load_tokenizer
-    from lilliput.tokenization.foretell import StoreEstimate, foretell_store
-    from lilliput.tokenization.kinds import parse_kinds
-    from lilliput.tokenization.morphology import (
+    from lilliput.tokenization.comparison.compare import (
+        Comparison,
+        TokenizerRow,
+        compare_tokenizers,
+    )
+    from lilliput.tokenization.comparison.morphology import (
         PAPER_WORDS,
         exact_match_score,
         exact_match_score_first,
         read_segmentations,
     )
-    from lilliput.tokenization.pick import Pick, pick_tokenizer
+    from lilliput.tokenization.comparison.pick import Pick, pick_tokenizer
+    from lilliput.tokenization.counting.texts import find_corpus
+    from lilliput.tokenization.encoding.encode import EncodeResult, encode_corpus
+    from lilliput.tokenization.encoding.estimate import StoreEstimate, foretell_store
+    from lilliput.tokenization.find import default_tokenizer, find_tokenizer
+    from lilliput.tokenization.folder import LoadedTokenizer, load_tokenizer
     from lilliput.tokenization.settings import (
         KINDS,
         CompareSettings,
@@ -35,29 +39,29 @@ if TYPE_CHECKING:
     )
     from lilliput.tokenization.special import SPECIAL_IDS, SPECIAL_TOKENS, SpecialIds
     from lilliput.tokenization.store import TokenStore, open_store
-    from lilliput.tokenization.texts import find_corpus
-    from lilliput.tokenization.train import train_tokenizer, train_tokenizers
+    from lilliput.tokenization.training.kinds import parse_kinds
+    from lilliput.tokenization.training.train import train_tokenizer, train_tokenizers
 
 # Loaded when first asked for: a study is planned with this room's settings alone.
 _LATER = {
-    "default_tokenizer": "choose",
-    "find_tokenizer": "choose",
-    "Comparison": "compare",
-    "TokenizerRow": "compare",
-    "compare_tokenizers": "compare",
-    "EncodeResult": "encode",
-    "encode_corpus": "encode",
+    "default_tokenizer": "find",
+    "find_tokenizer": "find",
+    "Comparison": "comparison.compare",
+    "TokenizerRow": "comparison.compare",
+    "compare_tokenizers": "comparison.compare",
+    "EncodeResult": "encoding.encode",
+    "encode_corpus": "encoding.encode",
     "LoadedTokenizer": "folder",
     "load_tokenizer": "folder",
-    "StoreEstimate": "foretell",
-    "foretell_store": "foretell",
-    "parse_kinds": "kinds",
-    "PAPER_WORDS": "morphology",
-    "exact_match_score": "morphology",
-    "exact_match_score_first": "morphology",
-    "read_segmentations": "morphology",
-    "Pick": "pick",
-    "pick_tokenizer": "pick",
+    "StoreEstimate": "encoding.estimate",
+    "foretell_store": "encoding.estimate",
+    "parse_kinds": "training.kinds",
+    "PAPER_WORDS": "comparison.morphology",
+    "exact_match_score": "comparison.morphology",
+    "exact_match_score_first": "comparison.morphology",
+    "read_segmentations": "comparison.morphology",
+    "Pick": "comparison.pick",
+    "pick_tokenizer": "comparison.pick",
     "KINDS": "settings",
     "CompareSettings": "settings",
     "KindName": "settings",
@@ -68,9 +72,9 @@ _LATER = {
     "SpecialIds": "special",
     "TokenStore": "store",
     "open_store": "store",
-    "find_corpus": "texts",
-    "train_tokenizer": "train",
-    "train_tokenizers": "train",
+    "find_corpus": "counting.texts",
+    "train_tokenizer": "training.train",
+    "train_tokenizers": "training.train",
 }
 
 __all__ = [

@@ -26,16 +26,15 @@ from lilliput.core.executors import Executor, InlineExecutor
 from lilliput.core.files import atomic_path, write_json, write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.language.corpus.card import corpus_card
+from lilliput.language.corpus.counts import sum_tallies
 from lilliput.language.corpus.facts import corpus_facts, require_text, sum_damage
 from lilliput.language.corpus.filtering import FilterTask, filter_shard
 from lilliput.language.corpus.inputs import CorpusInput, resolve_input
-from lilliput.language.corpus.near import drop_near_duplicates
+from lilliput.language.corpus.near_duplicates import drop_near_duplicates
 from lilliput.language.corpus.reading import KIND, SCHEMA
 from lilliput.language.corpus.selection import Selection, drop_exact_duplicates, limit_words
 from lilliput.language.corpus.settings import SPLITS, CorpusSettings
-from lilliput.language.corpus.statistics import corpus_statistics
-from lilliput.language.corpus.tally import sum_tallies
-from lilliput.language.corpus.unknown import sum_unknown, unknown_statistics
+from lilliput.language.corpus.statistics import corpus_statistics, sum_unknown, unknown_statistics
 from lilliput.language.corpus.writing import WriteTask, count_types, write_shard
 from lilliput.language.reading.documents import Damage, Document, Source
 from lilliput.language.words.vocabulary import Vocabulary

@@ -21,7 +21,8 @@ from lilliput.language.corpus.filtering import passing_spans
 from lilliput.language.corpus.settings import CorpusSettings
 from lilliput.language.reading.documents import Damage, Source
 from lilliput.language.reading.files import InputFile, find_files, is_remote
-from lilliput.language.reading.shards import Shard, plan_shards, read_shard
+from lilliput.language.reading.shard import Shard
+from lilliput.language.reading.shards import plan_shards, read_shard
 from lilliput.language.spans.finder import SpanFinder
 from lilliput.language.words.vocabulary import Vocabulary
 

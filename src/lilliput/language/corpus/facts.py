@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lilliput.core.errors import EmptyCorpusError
+from lilliput.language.corpus.counts import Tally
 from lilliput.language.corpus.selection import Selection
 from lilliput.language.corpus.settings import SPLITS, CorpusSettings
-from lilliput.language.corpus.tally import Tally
 
 
 def corpus_facts(

@@ -18,14 +18,14 @@ from pyarrow import parquet
 
 from lilliput.core.files import atomic_path, read_json, write_json
 from lilliput.core.seeding import stream_key
+from lilliput.language.corpus.counts import Tally
 from lilliput.language.corpus.settings import CorpusSettings
-from lilliput.language.corpus.splits import group_key, split_of
-from lilliput.language.corpus.tally import Tally
 from lilliput.language.reading.documents import Damage
-from lilliput.language.reading.shards import Shard, read_shard
+from lilliput.language.reading.shard import Shard
+from lilliput.language.reading.shards import read_shard
 from lilliput.language.spans.finder import FoundSpans, SpanFinder, buffers
-from lilliput.language.spans.lacking import LackingWords
 from lilliput.language.spans.verdicts import KEPT, REASONS
+from lilliput.language.spans.words_to_add import LackingWords
 from lilliput.language.words.vocabulary import Vocabulary
 
 FILTERED_SCHEMA = pa.schema(
@@ -212,6 +212,21 @@ def _splits(
     named = batch.select(["source", "doc_id", "split_group"]).take(pa.array(unique)).to_pylist()
     splits = [split_of(group_key(**names), settings) for names in named]
     return pa.array(splits, pa.string()).take(pa.array(position))
+
+
+def split_of(key: str, settings: CorpusSettings) -> str:
+    """The split of everything called `key` (a split group, a document, or a span's hash)."""
+    position = stream_key(settings.seed, "split", key) / _KEYS
+    if position < settings.validation_share:
+        return "validation"
+    if position < settings.validation_share + settings.test_share:
+        return "test"
+    return "train"
+
+
+def group_key(source: str, doc_id: str, split_group: str | None) -> str:
+    """What the split of a document is drawn for."""
+    return f"group\x1f{split_group}" if split_group is not None else f"{source}\x1f{doc_id}"
 
 
 def selection_keys(low: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:

@@ -24,7 +24,8 @@ from lilliput.language.reading.documents import (
     batches_of,
 )
 from lilliput.language.reading.files import InputFile, find_files
-from lilliput.language.reading.shards import Shard, identify, plan_shards
+from lilliput.language.reading.shard import Shard
+from lilliput.language.reading.shards import identify, plan_shards
 
 _DOCUMENTS_A_SHARD = 20_000
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from lilliput.core.files import atomic_path, read_json, write_json
-from lilliput.language.corpus.ages import AgeTally
 from lilliput.language.corpus.filtering import ROW_GROUP_ROWS
+from lilliput.language.corpus.statistics import AgeTally
 from lilliput.language.spans.counter import WordCounter
 from lilliput.language.words.profiles import WordProfile
 

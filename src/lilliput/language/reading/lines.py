@@ -7,15 +7,13 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import pyarrow as pa
 
 from lilliput.language.reading.columns import choose_columns
 from lilliput.language.reading.documents import BatchMaker, Damage, Document
-
-if TYPE_CHECKING:
-    from lilliput.language.reading.shards import Shard
+from lilliput.language.reading.shard import Shard
 
 TEXT_CHUNK_BYTES = 1 << 20
 SECTION_BYTES = 4 << 10  # About two pages: enough sentences each, enough sections to divide.

@@ -5,38 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from lilliput.core.hashing import content_id, file_hash
+from lilliput.language.reading import lines, tables, transcripts
 from lilliput.language.reading.documents import Damage
 from lilliput.language.reading.files import InputFile, is_remote
+from lilliput.language.reading.shard import WHOLE, Shard
 
 # A multiple of the text chunk, so that chunks do not depend on where shards are cut.
 SHARD_BYTES = 64 << 20
-WHOLE = -1
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A part of an input file: a byte range of lines, a range of row groups, or all of it.
-
-    Attributes:
-        index: Rank among all shards; the name of its output.
-        file: The file.
-        first: First byte or row group.
-        last: Byte or row group after the last; WHOLE for the end of the file.
-        max_document_bytes: Longer documents are reported as damaged.
-    """
-
-    index: int
-    file: InputFile
-    first: int
-    last: int
-    max_document_bytes: int
 
 
 def plan_shards(
@@ -55,9 +36,7 @@ def plan_shards(
 
 def _ranges(file: InputFile, damage: Damage, shard_bytes: int) -> Iterable[tuple[int, int]]:
     if file.format == "parquet":
-        from lilliput.language.reading.tables import row_group_ranges
-
-        return row_group_ranges(file, damage, shard_bytes)
+        return tables.row_group_ranges(file, damage, shard_bytes)
     splittable = file.format == "jsonl" or (
         file.format == "text" and file.source.text_unit != "file"
     )
@@ -68,8 +47,6 @@ def _ranges(file: InputFile, damage: Damage, shard_bytes: int) -> Iterable[tuple
 
 def read_shard(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
     """The documents of a shard as record batches (see documents.BATCH_SCHEMA), streamed."""
-    from lilliput.language.reading import lines, tables, transcripts
-
     readers: dict[str, Any] = {
         "text": lines.read_text,
         "jsonl": lines.read_json_lines,

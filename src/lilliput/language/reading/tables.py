@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +16,8 @@ from lilliput.core.errors import LilliputError
 from lilliput.language.reading.columns import Columns, choose_columns
 from lilliput.language.reading.documents import BATCH_SCHEMA, Damage
 from lilliput.language.reading.files import InputFile
-
-if TYPE_CHECKING:
-    from lilliput.language.reading.shards import Shard
+from lilliput.language.reading.lines import STREAM_ERRORS, decode
+from lilliput.language.reading.shard import Shard
 
 _ROWS = 4096
 _CSV_BLOCK_BYTES = 8 << 20
@@ -62,7 +61,6 @@ def read_parquet(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
 
 def read_csv(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
     """The documents of a CSV or tab-separated file; every cell is text."""
-    from lilliput.language.reading.lines import STREAM_ERRORS
 
     def on_bad_row(row: csv.InvalidRow) -> str:
         # Errors cannot cross Arrow's border, so the policy is applied after the read.
@@ -155,8 +153,6 @@ def _without_invalid(texts: pa.Array, damage: Damage, where: str) -> pa.Array:
 
 
 def _valid_or_none(cell: bytes | None, damage: Damage, where: str) -> str | None:
-    from lilliput.language.reading.lines import decode
-
     return None if cell is None else decode(cell, where, damage)
 
 

@@ -7,15 +7,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from lilliput.language.reading.documents import Damage, Document, batches_of
-
-if TYPE_CHECKING:
-    from lilliput.language.reading.shards import Shard
-
+from lilliput.language.reading.lines import STREAM_ERRORS, decode
+from lilliput.language.reading.shard import Shard
 
 CHILD_CODES = {"CHI"}
 _AGE = re.compile(r"(?P<years>\d+)(?:;(?P<months>\d+)(?:\.(?P<days>\d+))?)?")
@@ -107,8 +104,6 @@ def clean_chat(said: str) -> str:
 
 def read_transcript(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
     """A CHAT file as one document: the utterances of all speakers but the child, a line each."""
-    from lilliput.language.reading.lines import STREAM_ERRORS, decode
-
     try:
         with shard.file.open() as stream:
             raw = stream.read(shard.max_document_bytes + 1)

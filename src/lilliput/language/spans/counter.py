@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lilliput.language.spans._codes import APOSTROPHE
 from lilliput.language.spans.finder import buffers, prepared, present
+from lilliput.language.spans.kernels.codes import APOSTROPHE
 from lilliput.language.spans.rules import Rules, compile_rules
 from lilliput.language.words.profiles import WordProfile
 from lilliput.language.words.splitting import LINK, NUMBER
@@ -72,7 +72,7 @@ class WordCounter:
 
     def add(self, texts: pa.Array) -> NDArray[np.float64]:
         """Count the words of each text; the mean value of each, NaN where no word has one."""
-        from lilliput.language.spans._words import count_in_batch
+        from lilliput.language.spans.kernels.words import count_in_batch
 
         texts = prepared(texts, self._profile)
         offsets, data = buffers(texts)

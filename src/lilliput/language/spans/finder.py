@@ -80,7 +80,7 @@ class SpanFinder:
 
     def find(self, texts: pa.Array) -> FoundSpans:
         """The spans of each document in an Arrow array of strings; nulls have none."""
-        from lilliput.language.spans._select import find_in_batch
+        from lilliput.language.spans.kernels.select import find_in_batch
 
         texts = prepared(texts, self.settings.profile)
         offsets, data = buffers(texts)
@@ -95,7 +95,7 @@ class SpanFinder:
 
 def prepared(texts: pa.Array, profile: WordProfile) -> pa.LargeStringArray:
     """The texts as the scanner wants them: large strings, lower-cased where a table cannot do it."""
-    from lilliput.language.spans._scan import holds_context_dependent
+    from lilliput.language.spans.kernels.scan import holds_context_dependent
 
     texts = texts.cast(pa.large_string())
     if profile.letters != "python_word":

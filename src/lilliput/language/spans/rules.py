@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.language.spans import _codes
-from lilliput.language.spans._codes import APOSTROPHE, DIGIT, LETTER, OTHER, SPACE
+from lilliput.language.spans.kernels import codes
+from lilliput.language.spans.kernels.codes import APOSTROPHE, DIGIT, LETTER, OTHER, SPACE
 from lilliput.language.words.profiles import APOSTROPHES, CPP_DELIMITERS, WordProfile
 from lilliput.language.words.splitting import (
     LAST_LETTER,
@@ -20,7 +20,7 @@ from lilliput.language.words.splitting import (
     lower_character,
 )
 
-_NUMERALS = {"looked_up": _codes.LOOKED_UP, "number": _codes.NUMBER, "pass": _codes.PASSES}
+_NUMERALS = {"looked_up": codes.LOOKED_UP, "number": codes.NUMBER, "pass": codes.PASSES}
 
 ByteArray = NDArray[np.uint8]
 
@@ -32,7 +32,7 @@ class Rules:
     Attributes:
         classes: Class of each code point up to the last letter of Unicode; uint8.
         lower: Lower-case code point of each; int32.
-        switches: Small integers, at the positions that `_codes` names; int64.
+        switches: Small integers, at the positions that `kernels.codes` names; int64.
         table: Open-addressed keys of the vocabulary, shape (slots, 2); uint64, (0, 0) is empty.
         admits_all: No vocabulary: every word is known.
     """
@@ -49,18 +49,18 @@ def compile_rules(profile: WordProfile, words: Sequence[str] | None) -> Rules:
 
     None for `words`: every word is known.
     """
-    from lilliput.language.spans._keys import key_table
+    from lilliput.language.spans.kernels.keys import key_table
 
     forms = list(words or ())
     classes, lower = _character_tables(profile.letters)
-    switches = np.zeros(_codes.SWITCHES, np.int64)
-    switches[_codes.NUMERALS] = _NUMERALS[profile.numerals]
-    switches[_codes.REPLACES_LINKS] = profile.replaces_links
-    switches[_codes.LEAST] = profile.min_word_length
-    switches[_codes.SINGLE_SPACE] = profile.pieces == "single_space"
-    switches[_codes.NUMBER_KNOWN] = NUMBER in forms
-    switches[_codes.LINK_KNOWN] = LINK in forms
-    switches[_codes.BEYOND] = LETTER if profile.letters == "not_delimiter" else OTHER
+    switches = np.zeros(codes.SWITCHES, np.int64)
+    switches[codes.NUMERALS] = _NUMERALS[profile.numerals]
+    switches[codes.REPLACES_LINKS] = profile.replaces_links
+    switches[codes.LEAST] = profile.min_word_length
+    switches[codes.SINGLE_SPACE] = profile.pieces == "single_space"
+    switches[codes.NUMBER_KNOWN] = NUMBER in forms
+    switches[codes.LINK_KNOWN] = LINK in forms
+    switches[codes.BEYOND] = LETTER if profile.letters == "not_delimiter" else OTHER
     if profile.replaces_links:
         forms = [word for word in forms if "http" not in word]  # A link begins inside them.
     return Rules(classes, lower, switches, key_table(forms), admits_all=words is None)

@@ -1,0 +1,1 @@
+"""The compiled scanner: a document's bytes become bitmaps, and bitmaps become spans and word counts."""

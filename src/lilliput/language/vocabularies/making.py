@@ -1,0 +1,111 @@
+"""Make the artefact `vocabulary` from texts, transcripts or a list of frequencies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.settings import Settings, parse_settings
+from lilliput.language.reading.documents import Document, Source
+from lilliput.language.reading.files import find_files
+from lilliput.language.reading.shards import identify
+from lilliput.language.vocabularies.counting import build_vocabulary
+from lilliput.language.words.profiles import ProfileName
+from lilliput.language.words.vocabulary import (
+    Vocabulary,
+    from_counts,
+    read_vocabulary,
+    write_vocabulary,
+)
+
+
+class VocabularySettings(Settings):
+    """Which words of the sources make the vocabulary."""
+
+    word_profile: ProfileName = Field(default="modern", description="What a word is.")
+    size: PositiveInt | None = Field(default=None, description="At most so many words.")
+    coverage: float | None = Field(
+        default=None, gt=0, le=1, description="The fewest words that cover this share of the text."
+    )
+    min_frequency: PositiveInt = Field(default=1, description="Rarer words are left out.")
+    speakers: Literal["adults", "children", "all"] = Field(
+        default="adults", description="Of transcripts: whose words count."
+    )
+    max_age_months: PositiveFloat | None = Field(
+        default=None, description="Of transcripts: only those with a child up to this age."
+    )
+    on_error: Literal["stop", "skip"] = Field(
+        default="stop", description="Damaged input: stop or skip."
+    )
+
+    @classmethod
+    def of(cls, **values: Any) -> VocabularySettings:
+        """Checked settings from plain values.
+
+        Raises:
+            ConfigurationError: A value breaks a rule.
+        """
+        return parse_settings(cls, values)
+
+
+def make_vocabulary(
+    sources: Iterable[Document] | Sequence[str | Path | Source],
+    out: Path,
+    settings: VocabularySettings | None = None,
+    *,
+    reporter: Reporter = SILENT,
+    hub: bool = False,
+) -> dict[str, Any]:
+    """Write a vocabulary to `out`; the keys of `lilliput vocabulary build --json` come back.
+
+    A single `.csv` file with a column `word` and no text column is read as a list of frequencies;
+    everything else is text whose words are counted.
+    """
+    settings = settings or VocabularySettings()
+    given = [sources] if isinstance(sources, str | Path | Source) else list(sources)
+    vocabulary = _vocabulary(given, settings, reporter, hub)
+    paths = [item for item in given if not isinstance(item, Document)]
+    inputs = {"sources": identify(find_files(paths, hub=hub))} if paths else {}
+    write_vocabulary(vocabulary, out, settings=settings.model_dump(), inputs=inputs)
+    return vocabulary.as_record()
+
+
+def _vocabulary(
+    given: Sequence[str | Path | Source | Document],
+    settings: VocabularySettings,
+    reporter: Reporter,
+    hub: bool,
+) -> Vocabulary:
+    if len(given) == 1 and isinstance(given[0], str | Path) and is_word_list(Path(given[0])):
+        listed = read_vocabulary(Path(given[0]))
+        return from_counts(
+            dict(zip(listed.words, listed.frequencies, strict=True)),
+            size=settings.size,
+            coverage=settings.coverage,
+            min_frequency=settings.min_frequency,
+        )
+    return build_vocabulary(
+        given,  # pyright: ignore[reportArgumentType]
+        profile=settings.word_profile,
+        size=settings.size,
+        coverage=settings.coverage,
+        min_frequency=settings.min_frequency,
+        speakers=settings.speakers,
+        max_age_months=settings.max_age_months,
+        on_error=settings.on_error,
+        reporter=reporter,
+        hub=hub,
+    )
+
+
+def is_word_list(path: Path) -> bool:
+    """Whether a file is a CSV list of words with frequencies."""
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        return False
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        header = [name.strip().lower() for name in file.readline().split(",")]
+    return "word" in header and "frequency" in header

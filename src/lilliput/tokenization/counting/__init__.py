@@ -1,0 +1,1 @@
+"""A corpus read as counted and numbered words, by a compiled scanner."""

@@ -1,0 +1,1 @@
+"""Texts encoded as token ids, and whole corpora encoded into the token store."""
