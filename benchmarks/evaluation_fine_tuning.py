@@ -29,9 +29,9 @@ import torch
 from lilliput.architecture import ModelConfig
 from lilliput.evaluation import FineTuningSettings, load_task
 from lilliput.evaluation.encoding import TextEncoder, encode_examples
-from lilliput.evaluation.examples import read_examples
-from lilliput.evaluation.fine_tuning import LabelledTexts
-from lilliput.evaluation.seeds import fine_tune_seeds
+from lilliput.evaluation.fine_tuning.epochs import LabelledTexts
+from lilliput.evaluation.fine_tuning.seeds import fine_tune_seeds
+from lilliput.evaluation.tasks.examples import read_examples
 from lilliput.models import build_model, export_model
 from lilliput.training.execution.plan import has_bf16_products
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 
 from lilliput.evaluation import FineTuningSettings, evaluate_glue, evaluate_pairs, read_scores
+from lilliput.evaluation.folders import evaluation_folders
 from lilliput.evaluation.glue.data import prepare_tasks
-from lilliput.evaluation.places import place_of
 from lilliput.study.store.layout import StudyLayout
 from lilliput.study.store.runs import read_runs
 
@@ -51,7 +51,7 @@ def main() -> None:
             *((f"glue-{task.name}", glue_scorer(task, settings)) for task in tasks),
             ("pairs-filtered", pairs_scorer(options.pairs, vocabulary)),
         ):
-            place = place_of(run.folder, suite, None, None, "final")
+            place = evaluation_folders(run.folder, suite, None, None, "final")
             is_late = time.monotonic() - started > 60 * options.minutes
             if not (place.out / "manifest.json").is_file() and is_late:
                 waiting += 1

@@ -22,8 +22,8 @@ from lilliput.evaluation import (
     read_scores,
 )
 from lilliput.evaluation.probes.evaluate import read_probes
-from lilliput.evaluation.starts import load_starts
 from lilliput.evaluation.suite import split_scores
+from lilliput.evaluation.weights import load_weights
 from lilliput.tokenization import TokenizerSettings, train_tokenizer
 
 QUICK = FineTuningSettings(
@@ -117,7 +117,7 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_scores(
 
 
 def test_the_starts_are_the_final_and_the_first_weights(line):
-    trained, untrained = load_starts(line.run)
+    trained, untrained = load_weights(line.run)
     for start, folder in ((trained, "final"), (untrained, "initial")):
         stored = load_file(line.run / "checkpoints" / folder / "model.safetensors")
         for name, parameter in start.model.named_parameters():
@@ -126,9 +126,9 @@ def test_the_starts_are_the_final_and_the_first_weights(line):
 
 
 def test_a_point_along_the_run_can_be_scored(line):
-    step, untrained = load_starts(line.run, "step-1")
+    step, untrained = load_weights(line.run, "step-1")
     assert step.checkpoint == "step-1"
-    assert len({step.digest, untrained.digest, load_starts(line.run)[0].digest}) == 3
+    assert len({step.digest, untrained.digest, load_weights(line.run)[0].digest}) == 3
 
 
 def _copy_run(line, tmp_path):
@@ -143,7 +143,7 @@ def test_trained_weights_in_place_of_the_initial_ones_are_refused(line, tmp_path
         source = run / "checkpoints" / "final" / name
         shutil.copy(source, run / "checkpoints" / "initial" / name)
     with pytest.raises(ArtefactError, match="weights that its seed draws"):
-        load_starts(run)
+        load_weights(run)
 
 
 def test_a_checkpoint_that_lacks_a_tensor_is_refused(line, tmp_path):
@@ -157,7 +157,7 @@ def test_a_checkpoint_that_lacks_a_tensor_is_refused(line, tmp_path):
     state["hashes"]["model.safetensors"] = file_hash(folder / "model.safetensors")
     (folder / "state.json").write_text(json.dumps(state))
     with pytest.raises(ArtefactError, match=lost):
-        load_starts(run)
+        load_weights(run)
 
 
 def test_a_larger_tokenizer_is_refused_with_both_sizes(line, probes, corpus, tmp_path):

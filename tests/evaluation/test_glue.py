@@ -25,7 +25,7 @@ from lilliput.evaluation import (
     read_scores,
 )
 from lilliput.evaluation.glue.data import fetch_from_hub
-from lilliput.evaluation.scores import task_value
+from lilliput.evaluation.scores.score import task_value
 from lilliput.language import glue_paper_words
 
 # GLUE test scores of the BERT miniatures and their averages recomputed from them

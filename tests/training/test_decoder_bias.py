@@ -9,7 +9,7 @@ import torch
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.files import read_json, read_json_lines
-from lilliput.evaluation.starts import load_starts
+from lilliput.evaluation.weights import load_weights
 from lilliput.tokenization import open_store
 from lilliput.training import load_model, run_identity, train
 from lilliput.training.data.unigram import log_unigram
@@ -44,7 +44,7 @@ def test_every_other_weight_is_what_the_seed_draws(make_config, tokens, tmp_path
     train_tokens, _ = open_store(tokens).split("train")
     expected = torch.from_numpy(log_unigram(train_tokens, VOCAB_SIZE)).float()
     assert torch.equal(started["decoder_bias"], expected)
-    assert [start.name for start in load_starts(tmp_path / "started")] == ["trained", "untrained"]
+    assert [start.name for start in load_weights(tmp_path / "started")] == ["trained", "untrained"]
 
 
 def test_it_is_part_of_the_identity_only_where_it_changes_something(make_config, tokens):

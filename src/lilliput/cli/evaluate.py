@@ -15,7 +15,7 @@ from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
 if TYPE_CHECKING:
     from lilliput.core.settings import Settings
     from lilliput.evaluation import Score
-    from lilliput.evaluation.places import Place
+    from lilliput.evaluation.folders import EvaluationFolders
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 _GLUE = """Example: lilliput evaluate glue STUDY/runs/3f2a --tasks cola,sst2 --data glue/
@@ -62,11 +62,11 @@ class Shared:
         """The tasks that were named."""
         return [name.strip() for name in self.tasks.split(",") if name.strip()]
 
-    def place(self, run: Path, suite: str) -> Place:
+    def place(self, run: Path, suite: str) -> EvaluationFolders:
         """Where the tokenizer is and where the scores go."""
-        from lilliput.evaluation.places import place_of
+        from lilliput.evaluation.folders import evaluation_folders
 
-        return place_of(run, suite, self.tokenizer, self.out, self.checkpoint)
+        return evaluation_folders(run, suite, self.tokenizer, self.out, self.checkpoint)
 
     def how(self) -> dict[str, Any]:
         """What every evaluation is told besides its data."""
@@ -152,7 +152,7 @@ def pairs(
 ) -> None:
     """Score minimal pairs: BLiMP, Zorro, or any JSON Lines with sentence_good and sentence_bad."""
     from lilliput.evaluation import default_pair_settings, evaluate_pairs
-    from lilliput.evaluation.places import word_rule_named
+    from lilliput.evaluation.folders import word_rule_named
 
     place = shared.place(run, "pairs")
     scores = evaluate_pairs(

@@ -13,12 +13,10 @@ from lilliput.core.lazy import lazy_attributes
 from lilliput.evaluation.settings import FineTuningSettings, PairSettings, ProbeSettings
 
 if TYPE_CHECKING:
-    from lilliput.evaluation.averages import average_interval
-    from lilliput.evaluation.comparison import Comparison, compare_evaluations
-    from lilliput.evaluation.curve import CurvePoint, score_curve
     from lilliput.evaluation.exports.babylm import write_babylm_fine_tuning, write_babylm_pairs
     from lilliput.evaluation.exports.lm_eval import write_lm_eval_pairs, write_lm_eval_tasks
     from lilliput.evaluation.exports.lm_eval_run import run_lm_eval
+    from lilliput.evaluation.folders import default_pair_settings
     from lilliput.evaluation.glue.average import (
         GlueAverage,
         average_of_evaluation,
@@ -28,38 +26,45 @@ if TYPE_CHECKING:
     from lilliput.evaluation.glue.evaluate import evaluate_glue
     from lilliput.evaluation.glue.filtering import filter_task
     from lilliput.evaluation.pairs.evaluate import evaluate_pairs
-    from lilliput.evaluation.places import default_pair_settings
     from lilliput.evaluation.probes.build import build_probes
     from lilliput.evaluation.probes.evaluate import evaluate_probes
-    from lilliput.evaluation.scores import Score, as_summary, read_scores
-    from lilliput.evaluation.tasks import GLUE_TASKS, TaskDefinition, known_tasks, load_task
+    from lilliput.evaluation.scores.averages import average_interval
+    from lilliput.evaluation.scores.comparison import Comparison, compare_evaluations
+    from lilliput.evaluation.scores.curve import CurvePoint, score_curve
+    from lilliput.evaluation.scores.score import Score, as_summary, read_scores
+    from lilliput.evaluation.tasks.definition import (
+        GLUE_TASKS,
+        TaskDefinition,
+        known_tasks,
+        load_task,
+    )
 
 _LATER = {
-    "GLUE_TASKS": "tasks",
+    "GLUE_TASKS": "tasks.definition",
     "GlueAverage": "glue.average",
-    "Score": "scores",
-    "TaskDefinition": "tasks",
-    "as_summary": "scores",
-    "average_interval": "averages",
+    "Score": "scores.score",
+    "TaskDefinition": "tasks.definition",
+    "as_summary": "scores.score",
+    "average_interval": "scores.averages",
     "average_of_evaluation": "glue.average",
     "average_of_scores": "glue.average",
     "build_probes": "probes.build",
     "filter_task": "glue.filtering",
     "glue_average": "glue.average",
-    "known_tasks": "tasks",
-    "load_task": "tasks",
-    "read_scores": "scores",
+    "known_tasks": "tasks.definition",
+    "load_task": "tasks.definition",
+    "read_scores": "scores.score",
 }
 _WITH_TORCH = {
-    "Comparison": "comparison",
-    "CurvePoint": "curve",
-    "compare_evaluations": "comparison",
-    "default_pair_settings": "places",
+    "Comparison": "scores.comparison",
+    "CurvePoint": "scores.curve",
+    "compare_evaluations": "scores.comparison",
+    "default_pair_settings": "folders",
     "evaluate_glue": "glue.evaluate",
     "evaluate_pairs": "pairs.evaluate",
     "evaluate_probes": "probes.evaluate",
     "run_lm_eval": "exports.lm_eval_run",
-    "score_curve": "curve",
+    "score_curve": "scores.curve",
     "write_babylm_fine_tuning": "exports.babylm",
     "write_babylm_pairs": "exports.babylm",
     "write_lm_eval_pairs": "exports.lm_eval",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from lilliput.core.errors import ArtefactError, InputError
-from lilliput.evaluation.examples import Examples
+from lilliput.evaluation.tasks.examples import Examples
 from lilliput.tokenization import LoadedTokenizer, load_tokenizer
 
 IntArray = NDArray[np.int64]

@@ -16,10 +16,10 @@ from lilliput.core.artefacts import Build, building, read_manifest
 from lilliput.core.files import atomic_path, read_json, write_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.evaluation.encoding import TextEncoder, encode_examples
-from lilliput.evaluation.examples import Examples, Table
-from lilliput.evaluation.fine_tuning import LabelledTexts
-from lilliput.evaluation.following import follow_switches
-from lilliput.evaluation.scores import (
+from lilliput.evaluation.fine_tuning.epochs import LabelledTexts
+from lilliput.evaluation.fine_tuning.seeds import FineTuned, fine_tune_seeds
+from lilliput.evaluation.fine_tuning.switch_defaults import follow_switches
+from lilliput.evaluation.scores.score import (
     EVALUATION_KIND,
     EVALUATION_SCHEMA,
     PREDICTIONS_FILE,
@@ -34,10 +34,16 @@ from lilliput.evaluation.scores import (
     seed_values,
     value_interval,
 )
-from lilliput.evaluation.seeds import FineTuned, fine_tune_seeds
 from lilliput.evaluation.settings import FineTuningSettings
-from lilliput.evaluation.starts import TRAINED, UNTRAINED, Start, check_vocabulary, load_starts
-from lilliput.evaluation.tasks import TaskDefinition
+from lilliput.evaluation.tasks.definition import TaskDefinition
+from lilliput.evaluation.tasks.examples import Examples, Table
+from lilliput.evaluation.weights import (
+    TRAINED,
+    UNTRAINED,
+    ScoredWeights,
+    check_vocabulary,
+    load_weights,
+)
 from lilliput.training import read_run_config
 
 
@@ -115,7 +121,7 @@ def evaluate_tasks(
         return read_scores(out)
     with building(out, EVALUATION_KIND, EVALUATION_SCHEMA, made_from, origins) as build:
         encoder = TextEncoder.load(tokenizer)
-        starts = load_starts(run, checkpoint)
+        starts = load_weights(run, checkpoint)
         check_vocabulary(run, starts[0].model, encoder)
         with reporter.task("evaluation", total=len(data), unit="tasks") as progress:
             for one in data:
@@ -128,7 +134,7 @@ def evaluate_tasks(
 def _score_once(
     build: Build,
     data: TaskData,
-    starts: Sequence[Start],
+    starts: Sequence[ScoredWeights],
     encoder: TextEncoder,
     settings: FineTuningSettings,
     device: str,
@@ -155,7 +161,7 @@ def _part(build: Build, task: str, kind: str) -> Path:
 
 def _fine_tune_starts(
     data: TaskData,
-    starts: Sequence[Start],
+    starts: Sequence[ScoredWeights],
     encoder: TextEncoder,
     settings: FineTuningSettings,
     device: str,
@@ -201,7 +207,7 @@ def _prediction_table(data: TaskData, start: str, split: str, predictions_SN: Fl
 
 def _task_scores(
     data: TaskData,
-    starts: Sequence[Start],
+    starts: Sequence[ScoredWeights],
     found: Sequence[FineTuned],
     settings: FineTuningSettings,
 ) -> list[Score]:

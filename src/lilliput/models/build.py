@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lilliput.architecture import Initialisation, ModelConfig
 from lilliput.core.seeding import generator
-from lilliput.models.transformer import AttentionKernel, Blueprint, Transformer
+from lilliput.models.transformer import AttentionKernel, NetworkConfig, Transformer
 
 
 class LanguageModel(Transformer):
@@ -19,7 +19,7 @@ class LanguageModel(Transformer):
     def __init__(self, config: ModelConfig, attention_kernel: AttentionKernel = "plain") -> None:
         # torch's own start is overwritten anyway; the caller's random state stays as it was.
         with torch.random.fork_rng(devices=[]):
-            super().__init__(Blueprint.of(config), attention_kernel)
+            super().__init__(NetworkConfig.of(config), attention_kernel)
         self.config = config
 
 

@@ -17,8 +17,8 @@ from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import InputError
 from lilliput.core.files import write_json, write_text
 from lilliput.evaluation.pairs.reading import find_paradigms, read_all_pairs
-from lilliput.evaluation.scores import Score, read_predictions, read_scores
-from lilliput.evaluation.starts import TRAINED
+from lilliput.evaluation.scores.score import Score, read_predictions, read_scores
+from lilliput.evaluation.weights import TRAINED
 
 _METRICS = {"matthews_corrcoef": "mcc"}
 
@@ -83,7 +83,7 @@ def write_babylm_fine_tuning(
         out: The pipeline's results folder.
         model: Name of the model's folder.
         revision: "main", or a checkpoint.
-        seed: Place of the seed among those that were fine-tuned.
+        seed: EvaluationFolders of the seed among those that were fine-tuned.
     """
     columns = read_predictions(evaluation, TRAINED)
     files: list[Path] = []

@@ -14,8 +14,8 @@ from typing import Any
 
 from lilliput.core.errors import InputError
 from lilliput.core.files import write_json_lines, write_text
+from lilliput.evaluation.admission import admission
 from lilliput.evaluation.glue.evaluate import read_tasks
-from lilliput.evaluation.glue.words import admission
 from lilliput.evaluation.pairs.reading import find_paradigms, read_paradigm
 from lilliput.evaluation.settings import WordRule
 from lilliput.evaluation.suite import TaskData

@@ -11,9 +11,9 @@ import numpy as np
 
 from lilliput.core.errors import InputError
 from lilliput.core.intervals import Interval
-from lilliput.evaluation.averages import average_interval
-from lilliput.evaluation.scores import Score, read_scores
-from lilliput.evaluation.tasks import GLUE_TASKS
+from lilliput.evaluation.scores.averages import average_interval
+from lilliput.evaluation.scores.score import Score, read_scores
+from lilliput.evaluation.tasks.definition import GLUE_TASKS
 
 
 @dataclass(frozen=True)

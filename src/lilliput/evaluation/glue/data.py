@@ -9,9 +9,9 @@ from lilliput.core.errors import InputError
 from lilliput.core.extras import require
 from lilliput.core.files import atomic_path
 from lilliput.core.hashing import content_id
+from lilliput.evaluation.folders import word_rule_named
 from lilliput.evaluation.glue.filtering import filter_task
-from lilliput.evaluation.places import word_rule_named
-from lilliput.evaluation.tasks import load_task
+from lilliput.evaluation.tasks.definition import load_task
 from lilliput.language import read_vocabulary
 
 _HUB_DATASET = "nyu-mll/glue"

@@ -11,12 +11,12 @@ from lilliput.core.files import read_json
 from lilliput.core.hashing import content_id, file_hash
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.settings import parse_settings
-from lilliput.evaluation.examples import Examples, read_examples
 from lilliput.evaluation.glue.filtering import TASK_KIND, present_splits
-from lilliput.evaluation.scores import Score
+from lilliput.evaluation.scores.score import Score
 from lilliput.evaluation.settings import FineTuningSettings
 from lilliput.evaluation.suite import TaskData, evaluate_tasks
-from lilliput.evaluation.tasks import TaskDefinition, load_task
+from lilliput.evaluation.tasks.definition import TaskDefinition, load_task
+from lilliput.evaluation.tasks.examples import Examples, read_examples
 from lilliput.tokenization import load_tokenizer
 
 _DEFINITIONS = ("task.json", "task.toml")

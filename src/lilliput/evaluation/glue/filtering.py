@@ -19,10 +19,10 @@ from lilliput.core.artefacts import (
 from lilliput.core.errors import EmptyCorpusError, InputError
 from lilliput.core.files import atomic_path, write_json
 from lilliput.core.hashing import file_hash
-from lilliput.evaluation.examples import examples_of, find_table, read_table
-from lilliput.evaluation.glue.words import Admits, admission, filter_fields
+from lilliput.evaluation.admission import Admits, admission, filter_fields
 from lilliput.evaluation.settings import WordRule
-from lilliput.evaluation.tasks import TaskDefinition, load_task
+from lilliput.evaluation.tasks.definition import TaskDefinition, load_task
+from lilliput.evaluation.tasks.examples import examples_of, find_table, read_table
 
 TASK_KIND = "task"
 TASK_SCHEMA = 1

@@ -10,12 +10,12 @@ from lilliput.core.artefacts import building, read_manifest
 from lilliput.core.errors import EmptyCorpusError
 from lilliput.core.hashing import file_hash
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.evaluation.admission import Admits, admission
 from lilliput.evaluation.encoding import TextEncoder
-from lilliput.evaluation.glue.words import Admits, admission
 from lilliput.evaluation.pairs.likelihood import FloatArray, score_sentences
 from lilliput.evaluation.pairs.reading import Paradigm, find_paradigms, read_paradigm
 from lilliput.evaluation.pairs.record import ScoredParadigm, write_scored
-from lilliput.evaluation.scores import (
+from lilliput.evaluation.scores.score import (
     EVALUATION_KIND,
     EVALUATION_SCHEMA,
     Score,
@@ -23,7 +23,7 @@ from lilliput.evaluation.scores import (
     read_scores,
 )
 from lilliput.evaluation.settings import PairSettings, WordRule, plain_pair_settings
-from lilliput.evaluation.starts import Start, check_vocabulary, load_starts
+from lilliput.evaluation.weights import ScoredWeights, check_vocabulary, load_weights
 from lilliput.tokenization import load_tokenizer
 
 
@@ -67,7 +67,7 @@ def evaluate_pairs(
         ConfigurationError: The tokenizer is not the run's.
     """
     files = find_paradigms(data, paradigms)
-    starts = load_starts(run, checkpoint)
+    starts = load_weights(run, checkpoint)
     settings = settings or plain_pair_settings(starts[0].model.config.is_causal)
     admits, words = admission(vocabulary, rule) if vocabulary else (None, "")
     made_from: dict[str, Any] = {
@@ -89,7 +89,7 @@ def evaluate_pairs(
 
 def _score_all(
     paradigms: Sequence[Paradigm],
-    starts: Sequence[Start],
+    starts: Sequence[ScoredWeights],
     encoder: TextEncoder,
     settings: PairSettings,
     device: str,
@@ -129,7 +129,7 @@ def _kept_paradigms(
 
 def _score(
     paradigm: Paradigm,
-    starts: Sequence[Start],
+    starts: Sequence[ScoredWeights],
     encoder: TextEncoder,
     settings: PairSettings,
     device: str,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lilliput.core.errors import InputError
 from lilliput.core.seeding import generator
-from lilliput.evaluation.glue.words import Admits
+from lilliput.evaluation.admission import Admits
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Paradigm:
     Attributes:
         name: The file's name without its ending.
         pairs: Pairs whose sentences differ, in the file's order.
-        numbers: Place of each pair in the file, from 0.
+        numbers: EvaluationFolders of each pair in the file, from 0.
         identical: Pairs of the file whose two sentences are the same; they are skipped.
         total: Pairs of the file.
     """

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 
 from lilliput.core.artefacts import Build
 from lilliput.core.files import atomic_path, write_json
-from lilliput.evaluation.examples import Table
 from lilliput.evaluation.pairs.likelihood import FloatArray
 from lilliput.evaluation.pairs.reading import Paradigm
 from lilliput.evaluation.pairs.scoring import hits, mean_over_paradigms, paradigm_scores
-from lilliput.evaluation.scores import MEAN, PREDICTIONS_FILE, SCORES_FILE, Score
+from lilliput.evaluation.scores.score import MEAN, PREDICTIONS_FILE, SCORES_FILE, Score
 from lilliput.evaluation.settings import PairSettings
-from lilliput.evaluation.starts import Start
+from lilliput.evaluation.tasks.examples import Table
+from lilliput.evaluation.weights import ScoredWeights
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def write_scored(
     build: Build,
     scored: Sequence[ScoredParadigm],
     settings: PairSettings,
-    starts: Sequence[Start],
+    starts: Sequence[ScoredWeights],
 ) -> None:
     """Put the likelihoods and the scores of all paradigms, and their mean, into an artefact."""
     with atomic_path(build.path(PREDICTIONS_FILE)) as path:

@@ -15,8 +15,8 @@ from lilliput.core.intervals import (
     two_way_bootstrap_interval,
 )
 from lilliput.core.seeding import generator
-from lilliput.evaluation.scores import Score, caution
-from lilliput.evaluation.starts import TRAINED, UNTRAINED
+from lilliput.evaluation.scores.score import Score, caution
+from lilliput.evaluation.weights import TRAINED, UNTRAINED
 
 CHANCE = 0.5
 

@@ -33,7 +33,7 @@ from lilliput.evaluation.probes.makers import (
 )
 from lilliput.evaluation.probes.windows import Document, read_documents
 from lilliput.evaluation.settings import ProbeSettings
-from lilliput.evaluation.tasks import TaskDefinition
+from lilliput.evaluation.tasks.definition import TaskDefinition
 
 PROBES_KIND = "probes"
 PROBES_SCHEMA = 1

@@ -10,12 +10,12 @@ from lilliput.core.errors import InputError
 from lilliput.core.files import read_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.settings import parse_settings
-from lilliput.evaluation.examples import read_examples
 from lilliput.evaluation.probes.build import PROBES_KIND, PROBES_SCHEMA
-from lilliput.evaluation.scores import Score
+from lilliput.evaluation.scores.score import Score
 from lilliput.evaluation.settings import FineTuningSettings, ProbeSettings
 from lilliput.evaluation.suite import TaskData, evaluate_tasks
-from lilliput.evaluation.tasks import TaskDefinition
+from lilliput.evaluation.tasks.definition import TaskDefinition
+from lilliput.evaluation.tasks.examples import read_examples
 from lilliput.tokenization import load_tokenizer
 
 

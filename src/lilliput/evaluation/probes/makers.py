@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lilliput.evaluation.probes.windows import Document, Window
-from lilliput.evaluation.tasks import TaskDefinition
+from lilliput.evaluation.tasks.definition import TaskDefinition
 
 _SOURCE = "made from held-out text of this study's corpus"
 

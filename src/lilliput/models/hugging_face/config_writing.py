@@ -8,7 +8,7 @@ from typing import Any
 
 from lilliput.architecture import ModelConfig, layout_defaults
 from lilliput.models.hugging_face.names import Format
-from lilliput.models.transformer import Blueprint
+from lilliput.models.transformer import NetworkConfig
 
 # Fields that every native `config.json` can say.
 _ALWAYS_SAYABLE = {
@@ -131,7 +131,7 @@ def _llama_fields(config: ModelConfig) -> dict[str, Any]:
 
 
 def _lilliput_fields(config: ModelConfig) -> dict[str, Any]:
-    derived = {field.name: getattr(config, field.name) for field in fields(Blueprint)}
+    derived = {field.name: getattr(config, field.name) for field in fields(NetworkConfig)}
     return derived | config.model_dump(mode="json")
 
 

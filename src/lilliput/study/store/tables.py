@@ -11,7 +11,7 @@ import pyarrow.csv as pacsv
 
 from lilliput.core.artefacts import building
 from lilliput.core.files import atomic_path, read_json
-from lilliput.evaluation.scores import MEAN
+from lilliput.evaluation.scores.score import MEAN
 from lilliput.study.store.layout import StudyLayout
 from lilliput.study.store.runs import RunRecord
 

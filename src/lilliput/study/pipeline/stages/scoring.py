@@ -13,7 +13,7 @@ from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.files import names_below, remove_folder, write_json
 from lilliput.core.hashing import file_hash
 from lilliput.evaluation import build_probes, filter_task
-from lilliput.evaluation.following import follow_switches
+from lilliput.evaluation.fine_tuning.switch_defaults import follow_switches
 from lilliput.evaluation.pairs.reading import find_paradigms
 from lilliput.evaluation.settings import (
     FineTuningSettings,
@@ -112,13 +112,13 @@ class LearnedTasks(ScoringTask):
 
     def _clear_outdated(self) -> None:
         """Make room where the scores are those of this recipe from before they followed the run's switches."""
-        from lilliput.evaluation.starts import load_starts
+        from lilliput.evaluation.weights import load_weights
 
         before = self.recorded()
         if before is None or self.made(before):
             return
         if before.get("fine_tuning") == self.asked.model_dump(mode="json"):
-            load_starts(self.run)  # Weights that were pruned raise here, while there are scores.
+            load_weights(self.run)  # Weights that were pruned raise here, while there are scores.
             remove_folder(self.out)
 
 

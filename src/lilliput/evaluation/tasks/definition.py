@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt, model_validator
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.settings import Settings, parse_settings
 from lilliput.core.toml import parse_toml, read_toml
-from lilliput.evaluation.metrics import METRICS
+from lilliput.evaluation.scores.metrics import METRICS
 
 GLUE_TASKS = ("cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli")
 

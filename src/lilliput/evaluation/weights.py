@@ -11,7 +11,7 @@ import xxhash
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import ArtefactError, ConfigurationError
 from lilliput.evaluation.encoding import TextEncoder
-from lilliput.evaluation.places import find_token_store
+from lilliput.evaluation.folders import find_token_store
 from lilliput.models import LanguageModel
 from lilliput.training import load_model, read_run_config
 from lilliput.training.weights import build_run_model
@@ -21,7 +21,7 @@ INITIAL = "initial"
 
 
 @dataclass(frozen=True)
-class Start:
+class ScoredWeights:
     """Weights to fine-tune or to score, with the proof of which they are.
 
     Attributes:
@@ -46,7 +46,9 @@ def weights_digest(model: LanguageModel) -> str:
     return state.hexdigest()
 
 
-def load_starts(run: Path, checkpoint: str = "final", *, untrained: bool = True) -> list[Start]:
+def load_weights(
+    run: Path, checkpoint: str = "final", *, untrained: bool = True
+) -> list[ScoredWeights]:
     """The weights at `checkpoint`, and with `untrained` those the run started from.
 
     The published baseline without pre-training may have read pre-trained weights, whatever was asked
@@ -64,12 +66,12 @@ def load_starts(run: Path, checkpoint: str = "final", *, untrained: bool = True)
     return starts
 
 
-def _load(run: Path, name: str, checkpoint: str) -> Start:
+def _load(run: Path, name: str, checkpoint: str) -> ScoredWeights:
     model = load_model(run, checkpoint)
-    return Start(name, checkpoint, model, weights_digest(model))
+    return ScoredWeights(name, checkpoint, model, weights_digest(model))
 
 
-def _prove_untrained(run: Path, untrained: Start, trained: Start) -> None:
+def _prove_untrained(run: Path, untrained: ScoredWeights, trained: ScoredWeights) -> None:
     config = read_run_config(run)
     drawn = dict(build_run_model(config).named_parameters())
     held = dict(untrained.model.named_parameters())

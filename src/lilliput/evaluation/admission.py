@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lilliput.evaluation.settings import WordRule
-from lilliput.evaluation.tasks import TaskDefinition
+from lilliput.evaluation.tasks.definition import TaskDefinition
 from lilliput.language import (
     Vocabulary,
     glue_paper_words,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as oracle
 
-from lilliput.evaluation.metrics import (
+from lilliput.evaluation.scores.metrics import (
     accuracy,
     f1,
     majority_predictions,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lilliput.core.intervals import Interval, percentile_bounds
-from lilliput.evaluation.scores import prediction_sets, read_scores, value_draws
+from lilliput.evaluation.scores.score import prediction_sets, read_scores, value_draws
 
 _RESAMPLES = 1000
 _LEVEL = 0.95

@@ -14,7 +14,7 @@ from lilliput.training import read_run_config
 
 
 @dataclass(frozen=True)
-class Place:
+class EvaluationFolders:
     """Folders of one evaluation.
 
     Attributes:
@@ -28,9 +28,9 @@ class Place:
     probes: Path | None
 
 
-def place_of(
+def evaluation_folders(
     run: Path, suite: str, tokenizer: Path | None, out: Path | None, checkpoint: str
-) -> Place:
+) -> EvaluationFolders:
     """The folders given, or those of the study that the run lies in.
 
     The tokenizer is found by content: the run names its token store, the store its tokenizer.
@@ -44,7 +44,7 @@ def place_of(
     name = suite if checkpoint == "final" else f"{suite}-{checkpoint}"
     is_study = run.resolve().parent.name == "runs"
     beside = run.with_name(f"{run.resolve().name}-{name}")
-    return Place(
+    return EvaluationFolders(
         tokenizer or _find_tokenizer(study, store),
         out or (study / "evaluations" / manifest.id / name if is_study else beside),
         study / "probes" / store.name if store else None,

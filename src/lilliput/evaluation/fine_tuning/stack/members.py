@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lilliput.evaluation.classifier import Classifier
+from lilliput.evaluation.fine_tuning.classifier import Classifier
+from lilliput.evaluation.fine_tuning.stack.dropout import Draws
+from lilliput.evaluation.fine_tuning.stack.modules import stack_parts
 from lilliput.evaluation.settings import FineTuningSettings
-from lilliput.evaluation.stack.dropout import Draws
-from lilliput.evaluation.stack.modules import stack_parts
 from lilliput.training.execution.optimizer import FlatAdamW, flat_size, member_views
 
 _BETAS = (0.9, 0.999)

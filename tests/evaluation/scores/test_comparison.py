@@ -10,8 +10,8 @@ from scipy import stats
 
 from lilliput.core.errors import InputError
 from lilliput.evaluation import compare_evaluations, evaluate_pairs
-from lilliput.evaluation.comparison import paired_p_value
-from lilliput.evaluation.scores import caution
+from lilliput.evaluation.scores.comparison import paired_p_value
+from lilliput.evaluation.scores.score import caution
 
 
 @pytest.mark.parametrize(("wins", "losses"), [(14, 6), (30, 10), (8, 8)])

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lilliput.evaluation.stack.members import ClassifierStack
+from lilliput.evaluation.fine_tuning.stack.members import ClassifierStack
 
 __all__ = ["ClassifierStack"]

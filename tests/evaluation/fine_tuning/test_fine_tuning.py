@@ -10,23 +10,24 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.evaluation import plain_fine_tuning as plain
+from tests.evaluation.fine_tuning import plain_fine_tuning as plain
 
 from lilliput.architecture import ModelConfig
 from lilliput.core.errors import ConfigurationError, NonFiniteLossError
-from lilliput.evaluation import FineTuningSettings, load_task, seeds
+from lilliput.evaluation import FineTuningSettings, load_task
 from lilliput.evaluation.batching import prediction_batches, training_batches
-from lilliput.evaluation.classifier import Classifier, keep_word_rows
 from lilliput.evaluation.encoding import lay_end_to_end
-from lilliput.evaluation.fine_tuning import (
+from lilliput.evaluation.fine_tuning import seeds
+from lilliput.evaluation.fine_tuning.classifier import Classifier, keep_word_rows
+from lilliput.evaluation.fine_tuning.epochs import (
     LabelledTexts,
     LinearSchedule,
     Member,
     predict,
     train_epochs,
 )
-from lilliput.evaluation.seeds import fine_tune_seeds
-from lilliput.evaluation.stack import ClassifierStack
+from lilliput.evaluation.fine_tuning.seeds import fine_tune_seeds
+from lilliput.evaluation.fine_tuning.stack import ClassifierStack
 from lilliput.models import build_model
 
 lengths = st.lists(st.integers(3, 40), min_size=1, max_size=200).map(np.array)
@@ -170,7 +171,7 @@ def test_leaving_out_words_a_task_never_sees_changes_no_prediction(layout):
 
 def fine_tune_rows(data):
     """The training rows in the order in which every fine-tuning takes them."""
-    from lilliput.evaluation.seeds import _drawn_rows, _part
+    from lilliput.evaluation.fine_tuning.seeds import _drawn_rows, _part
 
     return _part(data, _drawn_rows(len(data), None))
 

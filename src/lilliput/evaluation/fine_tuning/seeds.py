@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from lilliput.core.arrays import FloatArray
 from lilliput.core.seeding import generator
-from lilliput.evaluation.classifier import Classifier, keep_word_rows
 from lilliput.evaluation.encoding import EncodedTexts
-from lilliput.evaluation.fine_tuning import LabelledTexts, Member, predict, train_epochs
-from lilliput.evaluation.scores import seed_values
+from lilliput.evaluation.fine_tuning.classifier import Classifier, keep_word_rows
+from lilliput.evaluation.fine_tuning.epochs import LabelledTexts, Member, predict, train_epochs
+from lilliput.evaluation.fine_tuning.stack import ClassifierStack
+from lilliput.evaluation.scores.score import seed_values
 from lilliput.evaluation.settings import FineTuningSettings
-from lilliput.evaluation.stack import ClassifierStack
-from lilliput.evaluation.tasks import TaskDefinition
+from lilliput.evaluation.tasks.definition import TaskDefinition
 from lilliput.models import LanguageModel
 from lilliput.training.execution.allocator import keep_freed_memory
 

@@ -10,7 +10,7 @@ from tests.evaluation.conftest import train_run
 from lilliput.core.errors import InputError
 from lilliput.core.files import read_json_lines
 from lilliput.evaluation import evaluate_pairs, read_scores, score_curve
-from lilliput.evaluation.curve import tokens_seen_at
+from lilliput.evaluation.scores.curve import tokens_seen_at
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from lilliput.evaluation.batching import training_batches
-from lilliput.evaluation.fine_tuning import LinearSchedule
+from lilliput.evaluation.fine_tuning.epochs import LinearSchedule
 
 
 def outputs(model, texts, rows, pad, *, width=None):

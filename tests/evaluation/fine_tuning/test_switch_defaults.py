@@ -10,19 +10,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tests.evaluation.conftest import train_run
 
 from lilliput.architecture import ModelConfig
 from lilliput.cli._frame import build_app
 from lilliput.core.artefacts import artefact_id, read_manifest
-from lilliput.evaluation import FineTuningSettings, ProbeSettings, evaluate_glue, load_task, seeds
-from lilliput.evaluation.classifier import Classifier
-from lilliput.evaluation.following import follow_switches
+from lilliput.evaluation import FineTuningSettings, ProbeSettings, evaluate_glue, load_task
+from lilliput.evaluation.fine_tuning import seeds
+from lilliput.evaluation.fine_tuning.classifier import Classifier
+from lilliput.evaluation.fine_tuning.switch_defaults import follow_switches
 from lilliput.models import build_model
 from lilliput.study.pipeline.stages.scoring import GLUE, LearnedTasks
 from lilliput.tokenization import load_tokenizer
 from lilliput.training import Switches, profile_values
-
-from .conftest import train_run
 
 # What evaluations of `corrected` runs have recorded since the first of them: their ids rest on it.
 DEFAULTS = {

@@ -15,8 +15,8 @@ from lilliput.core.errors import NonFiniteLossError
 from lilliput.core.seeding import stream_key
 from lilliput.evaluation.batching import prediction_batches, training_batches
 from lilliput.evaluation.encoding import EncodedTexts
+from lilliput.evaluation.fine_tuning.stack import ClassifierStack
 from lilliput.evaluation.settings import FineTuningSettings
-from lilliput.evaluation.stack import ClassifierStack
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,14 @@ from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import InputError
 from lilliput.core.intervals import DEFAULT_RESAMPLES
 from lilliput.core.seeding import generator
-from lilliput.evaluation.scores import (
+from lilliput.evaluation.scores.score import (
     caution,
     gain_interval,
     prediction_sets,
     read_scores,
     seed_values,
 )
-from lilliput.evaluation.starts import TRAINED
+from lilliput.evaluation.weights import TRAINED
 
 _LEVEL = 0.05
 

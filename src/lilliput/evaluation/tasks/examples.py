@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lilliput.core.errors import InputError
-from lilliput.evaluation.tasks import TaskDefinition
+from lilliput.evaluation.tasks.definition import TaskDefinition
 
 Table = Any
 """A `pyarrow.Table`; pyarrow publishes no types."""

@@ -12,8 +12,8 @@ import numpy as np
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import InputError
 from lilliput.core.files import read_json, read_json_lines
-from lilliput.evaluation.scores import read_scores
-from lilliput.evaluation.starts import INITIAL, TRAINED
+from lilliput.evaluation.scores.score import read_scores
+from lilliput.evaluation.weights import INITIAL, TRAINED
 
 
 @dataclass(frozen=True)

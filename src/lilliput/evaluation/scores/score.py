@@ -19,7 +19,7 @@ from lilliput.core.intervals import (
     two_way_bootstrap_draws,
     two_way_bootstrap_interval,
 )
-from lilliput.evaluation.metrics import METRICS, majority_predictions
+from lilliput.evaluation.scores.metrics import METRICS, majority_predictions
 from lilliput.evaluation.settings import MIN_ITEMS_TO_CONCLUDE
 
 EVALUATION_KIND = "evaluation"

@@ -17,15 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lilliput.evaluation.classifier import Classifier
-from lilliput.evaluation.stack.attention import short_attention
-from lilliput.evaluation.stack.dropout import Draws, KeyedDropout
+from lilliput.evaluation.fine_tuning.classifier import Classifier
+from lilliput.evaluation.fine_tuning.stack.attention import short_attention
+from lilliput.evaluation.fine_tuning.stack.dropout import Draws, KeyedDropout
 from lilliput.models.transformer import (
-    Attending,
-    Blueprint,
+    AttentionContext,
     Embeddings,
     Layer,
-    Wanted,
+    NetworkConfig,
+    RequestedPositions,
     rotate,
 )
 
@@ -154,11 +154,13 @@ class StackedEmbeddings(nn.Module):
 class StackedLayer(Layer):
     """A layer whose attention weights are dropped by key."""
 
-    def __init__(self, plan: Blueprint, index: int, draws: Draws) -> None:
+    def __init__(self, plan: NetworkConfig, index: int, draws: Draws) -> None:
         super().__init__(plan, index)
         self.draws = draws
 
-    def attend(self, x_NH: Tensor, shared: Attending, wanted: Wanted | None) -> Tensor:
+    def attend(
+        self, x_NH: Tensor, shared: AttentionContext, wanted: RequestedPositions | None
+    ) -> Tensor:
         """As `Layer.attend`; on a processor by `short_attention`, for all rows or one of each text."""
         if not x_NH.is_cpu or (shared.is_causal and shared.bias is None):
             return super().attend(x_NH, shared, wanted)

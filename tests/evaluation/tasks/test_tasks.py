@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from lilliput.core.errors import ConfigurationError, InputError
-from lilliput.evaluation.examples import Examples, examples_of, read_examples
 from lilliput.evaluation.glue.filtering import present_splits
-from lilliput.evaluation.tasks import GLUE_TASKS, known_tasks, load_task
+from lilliput.evaluation.tasks.definition import GLUE_TASKS, known_tasks, load_task
+from lilliput.evaluation.tasks.examples import Examples, examples_of, read_examples
 
 # Official sizes, train / dev, of the nine tasks (Wang et al. 2018, and the released files).
 OFFICIAL = {

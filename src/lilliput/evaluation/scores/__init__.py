@@ -1,0 +1,1 @@
+"""Scores with their intervals: metrics, averages, comparisons of two models, and curves along a run."""
