@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from lilliput.core.artefacts import building
 from lilliput.core.files import write_json, write_json_lines
 from lilliput.report.document import build_pages
 from lilliput.report.evidence import read_evidence
-from lilliput.report.parts import Page
+from lilliput.report.page import BuiltPage
 
 SHAPES = ["32/32/64/1/1", "32/32/128/2/2", "64/64/256/2/2", "64/64/256/2/4", "128/128/512/4/4"]
 VOCAB_SIZE = 2000
@@ -261,6 +262,6 @@ def data_of() -> Callable[[str], dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def pages(study: Path) -> list[Page]:
+def pages(study: Path) -> list[BuiltPage]:
     """The pages of the whole study."""
-    return build_pages(read_evidence(study), "make it")
+    return build_pages(replace(read_evidence(study), command="make it"))

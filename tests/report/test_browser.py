@@ -19,7 +19,7 @@ from lilliput.core.extras import is_installed
 from lilliput.report import write_report
 from lilliput.report.document import build_pages, render
 from lilliput.report.evidence import read_evidence
-from lilliput.report.parts import Page as ReportPage
+from lilliput.report.page import BuiltPage
 
 pytestmark = pytest.mark.browser
 
@@ -48,7 +48,7 @@ def browser() -> Generator[Any]:
 
 
 @pytest.fixture(scope="module")
-def report(study: Path, pages: list[ReportPage], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(study: Path, pages: list[BuiltPage], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     path.write_text(render(read_evidence(study), pages), encoding="utf-8")
     return path
@@ -107,13 +107,15 @@ def visit(browser: Any, report: Path) -> Generator[Callable[..., Visit]]:
 
 
 def test_every_page_opens_without_a_request_or_an_error(
-    visit: Callable[..., Visit], report: Path, pages: list[ReportPage]
+    visit: Callable[..., Visit], report: Path, pages: list[BuiltPage]
 ):
     seen = visit()
     for page in pages:
-        seen.go(page.id)
+        seen.go(page.name)
         assert seen.page.locator("main > section:visible").count() == 1
-        assert seen.page.locator("nav a[aria-current=page]").get_attribute("href") == f"#{page.id}"
+        assert (
+            seen.page.locator("nav a[aria-current=page]").get_attribute("href") == f"#{page.name}"
+        )
         for figure in page.figures:
             seen.draw(figure.id)
             assert not seen.page.locator(f"#{figure.id} .no-data").is_visible(), figure.id
@@ -125,7 +127,7 @@ def test_the_papers_table_opens_too(visit: Callable[..., Visit], tmp_path: Path)
     # Few draws: laws and their intervals have tests of their own, here the page has to stand.
     evidence = replace(read_evidence(Path("paper")), recipe={"analysis": {"resamples": 5}})
     path = tmp_path / "paper.html"
-    path.write_text(render(evidence, build_pages(evidence, "make it")), encoding="utf-8")
+    path.write_text(render(evidence, build_pages(evidence)), encoding="utf-8")
     seen = visit(path)
     for name in ("summary", "training", "scaling", "cost", "runs", "method"):
         seen.go(name)
@@ -305,12 +307,10 @@ def test_where_things_are_named_all_of_them_are(visit: Callable[..., Visit]):
     assert set(names) == drawn
 
 
-def test_without_scripts_every_page_can_be_read(
-    browser: Any, report: Path, pages: list[ReportPage]
-):
+def test_without_scripts_every_page_can_be_read(browser: Any, report: Path, pages: list[BuiltPage]):
     seen = Visit(browser, report, java_script_enabled=False)
     for page in pages:
-        assert seen.page.locator(f"#{page.id}-title").is_visible()
+        assert seen.page.locator(f"#{page.name}-title").is_visible()
     assert seen.page.locator("details.reading:visible").count() == 0
     seen.context.close()
 
@@ -359,7 +359,7 @@ def test_the_keyboard_alone_is_enough(visit: Callable[..., Visit]):
     assert seen.page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "false"
 
 
-def test_all_pages_are_printed(visit: Callable[..., Visit], pages: list[ReportPage]):
+def test_all_pages_are_printed(visit: Callable[..., Visit], pages: list[BuiltPage]):
     seen = visit(color_scheme="dark")
     seen.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert seen.page.locator("main > section:visible").count() == len(PAGES)

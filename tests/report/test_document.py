@@ -21,7 +21,7 @@ from lilliput.report import write_report
 from lilliput.report.document import render
 from lilliput.report.embedding import to_safe_json
 from lilliput.report.evidence import read_evidence
-from lilliput.report.parts import Page
+from lilliput.report.page import BuiltPage
 
 PAGES = [
     "summary", "language", "tokenizers", "training", "scaling", "downstream", "cost", "runs", "method",
@@ -29,7 +29,7 @@ PAGES = [
 
 
 @pytest.fixture(scope="module")
-def html(study: Path, pages: list[Page]) -> str:
+def html(study: Path, pages: list[BuiltPage]) -> str:
     return render(read_evidence(study), pages)
 
 

@@ -9,21 +9,21 @@ from tests.report.conftest import StudyMaker
 
 from lilliput.report.document import build_pages, render
 from lilliput.report.evidence import read_evidence
+from lilliput.report.page import BuiltPage
 from lilliput.report.pages.shared import FLOPS_LABELS, FLOPS_MEANINGS
-from lilliput.report.parts import Page
 
 
-def page_of(pages: list[Page], name: str) -> Page:
-    return next(page for page in pages if page.id == name)
+def page_of(pages: list[BuiltPage], name: str) -> BuiltPage:
+    return next(page for page in pages if page.name == name)
 
 
-def test_shapes_and_flops_are_explained_on_the_summary(pages: list[Page]):
+def test_shapes_and_flops_are_explained_on_the_summary(pages: list[BuiltPage]):
     note = pages[0].content["note"]
     assert "E/H/I/A/L: widths of the embedding (E)" in note
     assert "FLOPs are counted by “executed, logits where masked”: what is executed here" in note
 
 
-def test_every_convention_has_a_meaning_at_its_choice(study: Path, pages: list[Page]):
+def test_every_convention_has_a_meaning_at_its_choice(study: Path, pages: list[BuiltPage]):
     assert FLOPS_MEANINGS.keys() == FLOPS_LABELS.keys() - {"flops"}
     html = render(read_evidence(study), pages)
     assert 'title="the formula of the paper&#39;s authors' in html
@@ -35,7 +35,7 @@ def test_every_convention_has_a_meaning_at_its_choice(study: Path, pages: list[P
 def test_reasons_and_statistics_are_said_in_words(tmp_path: Path):
     maker = StudyMaker(tmp_path / "study")
     maker.corpus("matched", {"over_quota": 200, "too_short": 5}, kept=400)
-    page = build_pages(read_evidence(maker.folder), "make it")[1]
+    page = build_pages(read_evidence(maker.folder))[1]
     assert "“over quota” (33.1 % of all spans): it was not needed" in page.content["sentence"]
     (drops,) = page.content["drops"]
     meanings = [row.cells[-1].text for row in drops.rows]
@@ -47,9 +47,7 @@ def test_reasons_and_statistics_are_said_in_words(tmp_path: Path):
 def test_students_interval_of_two_seeds_is_named(tmp_path: Path, seeds: int, is_named: bool):
     maker = StudyMaker(tmp_path / "study", seeds=seeds)
     maker.runs()
-    table = page_of(build_pages(read_evidence(maker.folder), "make it"), "training").content[
-        "seeds"
-    ]
+    table = page_of(build_pages(read_evidence(maker.folder)), "training").content["seeds"]
     means = [row.cells[-1].quantity for row in table.rows]
     assert all(mean and mean.has_interval for mean in means)
     assert all(mean and ("Student's interval of two" in mean.text) == is_named for mean in means)

@@ -12,7 +12,8 @@ from tests.report.conftest import ENTROPY, StudyMaker
 from lilliput.report.document import build_pages
 from lilliput.report.evidence import Evidence, read_evidence
 from lilliput.report.learning import LEARNED_NATS, learning_of, unlearned_groups
-from lilliput.report.parts import Answer, Page
+from lilliput.report.page import BuiltPage
+from lilliput.report.parts import Answer
 
 
 def write_losses(study: Path, loss_of: Callable[[int, int], float]) -> None:
@@ -43,7 +44,7 @@ def plateau(tmp_path: Path) -> Evidence:
     return read_evidence(folder)
 
 
-def answer(pages: list[Page], question: str) -> Answer:
+def answer(pages: list[BuiltPage], question: str) -> Answer:
     return next(a for a in pages[0].content["answers"] if question in a.question)
 
 
@@ -59,7 +60,7 @@ def test_the_runs_are_told_apart_by_where_they_ended(plateau: Evidence):
 
 def test_the_first_answer_gives_the_numbers_and_a_next_step(plateau: Evidence):
     found = learning_of(plateau.runs)
-    said = answer(build_pages(plateau, "make it"), "more than how frequent")
+    said = answer(build_pages(plateau), "more than how frequent")
     text = " ".join(said.paragraphs)
     assert said.verdict == "no"
     assert "6 nat for constrained" in text
@@ -74,7 +75,7 @@ def test_the_first_answer_gives_the_numbers_and_a_next_step(plateau: Evidence):
 def test_curves_that_stand_still_need_another_learning_rate(tmp_path: Path):
     folder = StudyMaker(tmp_path / "study").whole()
     write_losses(folder, lambda run, point: ENTROPY + 0.1 + 0.01 * (point % 2))
-    said = answer(build_pages(read_evidence(folder), "make it"), "more than how frequent")
+    said = answer(build_pages(read_evidence(folder)), "more than how frequent")
     assert "so most stand still. Next: a higher learning rate" in " ".join(said.paragraphs)
 
 
@@ -83,18 +84,18 @@ def test_where_some_runs_learned_the_answer_is_yes_in_part(tmp_path: Path):
     write_losses(folder, lambda run, _: ENTROPY - 0.1 * run)
     evidence = read_evidence(folder)
     assert 0 < len(learning_of(evidence.runs).learned) < len(evidence.runs)
-    assert answer(build_pages(evidence, "it"), "more than how frequent").label == "Yes, in part"
+    assert answer(build_pages(evidence), "more than how frequent").label == "Yes, in part"
 
 
-def test_no_step_is_advised_where_something_was_learned(pages: list[Page]):
+def test_no_step_is_advised_where_something_was_learned(pages: list[BuiltPage]):
     said = answer(pages, "more than how frequent")
     assert said.verdict == "yes"
     assert "Next:" not in " ".join(said.paragraphs)
     assert "0 ended" not in " ".join(said.paragraphs)
 
 
-def test_both_thresholds_are_explained(pages: list[Page]):
-    figure = next(page for page in pages if page.id == "training").figure("loss-curves")
+def test_both_thresholds_are_explained(pages: list[BuiltPage]):
+    figure = next(page for page in pages if page.name == "training").figure("loss-curves")
     assert figure is not None
     assert "two measurements in a row at least 0.5 nat below" in figure.note
     assert "0.3 nat by which an end is judged" in figure.note

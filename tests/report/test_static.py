@@ -10,18 +10,18 @@ import pytest
 from tests.report.conftest import EVALUATIONS
 
 from lilliput.core.errors import MissingExtraError
-from lilliput.report.parts import Page
+from lilliput.report.page import BuiltPage
 from lilliput.report.static import draw_figures
 
 
 @pytest.fixture(scope="module")
-def drawn(pages: list[Page], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drawn(pages: list[BuiltPage], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("figures")
     draw_figures(pages, folder)
     return folder
 
 
-def test_every_figure_is_written_twice(pages: list[Page], drawn: Path):
+def test_every_figure_is_written_twice(pages: list[BuiltPage], drawn: Path):
     figures = [figure.id for page in pages for figure in page.figures]
     assert len(figures) == 12
     names = {path.name for path in drawn.iterdir()}
@@ -38,14 +38,14 @@ def test_svg_holds_a_curve_for_each_run_and_words_as_text(drawn: Path):
     assert lines.count(EVALUATIONS - 1) >= 20
 
 
-def test_the_same_figures_give_the_same_bytes(pages: list[Page], drawn: Path, tmp_path: Path):
-    training = [page for page in pages if page.id == "training"]
+def test_the_same_figures_give_the_same_bytes(pages: list[BuiltPage], drawn: Path, tmp_path: Path):
+    training = [page for page in pages if page.name == "training"]
     for path in draw_figures(training, tmp_path):
         assert path.read_bytes() == (drawn / path.name).read_bytes(), path.name
 
 
 def test_without_matplotlib_the_error_names_the_extra(
-    pages: list[Page], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pages: list[BuiltPage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def missing(module: str, extra: str) -> Any:
         raise MissingExtraError(f"this needs {module}", remedy=f"pip install 'lilliput[{extra}]'")

@@ -22,8 +22,8 @@ from lilliput.report.groups import (
     groups_of_one_size,
     scaling_groups,
 )
+from lilliput.report.page import BuiltPage
 from lilliput.report.pages.downstream import gain_sentence, tasks_of, whole_scores
-from lilliput.report.parts import Page
 from lilliput.report.quantities import Quantity
 from lilliput.report.runs import Run
 from lilliput.report.scores import TaskScore
@@ -31,8 +31,8 @@ from lilliput.report.scores import TaskScore
 PARTS = [f"paradigm_{number}" for number in range(5)]
 
 
-def page_of(pages: list[Page], name: str) -> Page:
-    return next(page for page in pages if page.id == name)
+def page_of(pages: list[BuiltPage], name: str) -> BuiltPage:
+    return next(page for page in pages if page.name == name)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def paired(tmp_path: Path) -> Evidence:
 def test_a_mean_is_called_as_the_recipe_says_and_stands_for_its_parts(paired: Evidence):
     assert set(tasks_of(whole_scores(paired.scores))) == {*TASKS, "blimp"}
     assert set(PARTS) < set(tasks_of(paired.scores))
-    pages = build_pages(paired, "make it")
+    pages = build_pages(paired)
     told = answer(pages, "Does pre-training help").paragraphs
     assert any(sentence.startswith("blimp: no gain") for sentence in told)
     assert not any("paradigm" in sentence for sentence in told)
@@ -62,7 +62,7 @@ def test_a_mean_is_called_as_the_recipe_says_and_stands_for_its_parts(paired: Ev
 
 
 def test_the_parts_are_counted_and_stay_in_the_figures(paired: Evidence):
-    page = page_of(build_pages(paired, "make it"), "downstream")
+    page = page_of(build_pages(paired), "downstream")
     runs = len({score.run for score in paired.scores})
     (said,) = [s for s in page.content["sentences"] if "mean of 5 parts" in s]
     assert f"of {5 * runs} gains on one part {runs} lie beyond the interval" in said
@@ -105,7 +105,7 @@ def test_a_factor_tried_at_one_size_has_no_law(tmp_path: Path):
     found = compute_findings(evidence)
     assert {law.group for law in found.laws} == {"constrained", "unconstrained"}
     assert {cost.group for cost in found.costs.results} == {"constrained", "unconstrained"}
-    page = page_of(build_pages(evidence, "make it"), "scaling")
+    page = page_of(build_pages(evidence), "scaling")
     said = page.content["sentences"][-1]
     assert said.startswith("2 groups of runs of one size (constrained, hot, unconstrained, hot)")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+import shlex
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, DictLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lilliput.core.files import write_text
@@ -23,17 +23,7 @@ from lilliput.report.embedding import (
 )
 from lilliput.report.evidence import Evidence, read_evidence
 from lilliput.report.findings import findings_of
-from lilliput.report.learning import unlearned_groups
-from lilliput.report.pages.cost.page import build_cost
-from lilliput.report.pages.downstream import build_downstream
-from lilliput.report.pages.language import build_language
-from lilliput.report.pages.method import build_method
-from lilliput.report.pages.runs import build_runs
-from lilliput.report.pages.scaling.page import build_scaling
-from lilliput.report.pages.summary.page import build_summary
-from lilliput.report.pages.tokenizers import build_tokenizers
-from lilliput.report.pages.training.page import build_training
-from lilliput.report.parts import Page
+from lilliput.report.page import BuiltPage, registered_pages
 
 
 @dataclass(frozen=True)
@@ -82,9 +72,10 @@ def write_report(
         MissingExtraError: `static` is given and matplotlib is not installed.
     """
     with reporter.task("report", total=4, unit="parts") as task:
-        evidence = read_evidence(source)
+        made_by = command or shlex.join(["lilliput", "report", str(source), "--out", str(out)])
+        evidence = replace(read_evidence(source), command=made_by)
         task.advance(note="read")
-        pages = build_pages(evidence, command or f"lilliput report {source} --out {out.name}")
+        pages = build_pages(evidence)
         task.advance(note="analysed")
         write_text(out, render(evidence, pages))
         task.advance(note="written")
@@ -94,7 +85,7 @@ def write_report(
     return ReportResult(out, figures, drawn)
 
 
-def _draw(pages: list[Page], folder: Path | None) -> tuple[Path, ...]:
+def _draw(pages: list[BuiltPage], folder: Path | None) -> tuple[Path, ...]:
     if folder is None:
         return ()
     from lilliput.report.static import draw_figures
@@ -102,31 +93,20 @@ def _draw(pages: list[Page], folder: Path | None) -> tuple[Path, ...]:
     return draw_figures(pages, folder)
 
 
-def build_pages(evidence: Evidence, command: str) -> list[Page]:
-    """The pages in reading order; a plain table has fewer."""
-    found = findings_of(evidence)
-    laws, costs, correlations = found.laws, found.costs, found.correlations
-    pages = [
-        build_summary(evidence, laws, costs, correlations),
-        build_language(evidence),
-        build_tokenizers(evidence),
-        build_training(evidence),
-        build_scaling(evidence, laws),
-        build_downstream(evidence, correlations),
-        build_cost(costs, unlearned_groups(evidence)),
-        build_runs(evidence),
-        build_method(evidence, command),
+def build_pages(evidence: Evidence) -> list[BuiltPage]:
+    """Build every registered page that applies to the evidence, in the order of the navigation."""
+    findings = findings_of(evidence)
+    return [
+        BuiltPage(page, page.build(evidence, findings))
+        for page in registered_pages()
+        if page.applies_to(evidence)
     ]
-    if evidence.is_study:
-        return pages
-    of_studies = {"language", "tokenizers"} | ({"downstream"} if not evidence.scores else set())
-    return [page for page in pages if page.id not in of_studies]
 
 
-def render(evidence: Evidence, pages: list[Page]) -> str:
+def render(evidence: Evidence, pages: list[BuiltPage]) -> str:
     """The whole HTML file as text."""
     script = page_script()
-    return _environment().get_template("report.html").render(
+    return _environment(pages).get_template("report.html").render(
         title=evidence.name,
         subtitle=_subtitle(evidence),
         version=version("lilliput"),
@@ -140,13 +120,15 @@ def render(evidence: Evidence, pages: list[Page]) -> str:
     )  # fmt: skip
 
 
-def embedded_data(pages: list[Page]) -> dict[str, Any]:
+def embedded_data(pages: list[BuiltPage]) -> dict[str, Any]:
     """What the page's script reads: tables once each, figures, controls by page."""
     tables = {name: table for page in pages for name, table in page.tables.items()}
     return {
         "tables": {name: table.as_record() for name, table in tables.items()},
         "figures": [figure.as_record() for page in pages for figure in page.figures],
-        "controls": {page.id: [control.as_record() for control in page.controls] for page in pages},
+        "controls": {
+            page.name: [control.as_record() for control in page.controls] for page in pages
+        },
     }
 
 
@@ -156,10 +138,12 @@ def _subtitle(evidence: Evidence) -> str:
     return "A table of training runs"
 
 
-@cache
-def _environment() -> Environment:
+def _environment(pages: list[BuiltPage]) -> Environment:
+    """Templates of the document from this package, and each page's own as `pages/NAME.html`."""
+    own = {f"pages/{page.name}.html": page.page.template_path for page in pages}
+    texts = {name: path.read_text(encoding="utf-8") for name, path in own.items()}
     return Environment(
-        loader=PackageLoader("lilliput.report"),
+        loader=ChoiceLoader([PackageLoader("lilliput.report"), DictLoader(texts)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

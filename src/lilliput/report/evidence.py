@@ -40,6 +40,7 @@ class Evidence:
         artefacts: Every manifest of the study.
         search: Of learning rates; None where there was none.
         folder: Of the study; None for a table.
+        command: What the user typed to make the report, so that it can be made again.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Evidence:
     artefacts: tuple[Artefact, ...] = ()
     search: RateSearch | None = None
     folder: Path | None = None
+    command: str = ""
 
 
 def read_evidence(source: Path) -> Evidence:

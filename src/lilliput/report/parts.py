@@ -1,12 +1,11 @@
-"""The pieces that templates draw: tables, facts, answers, gaps, pages."""
+"""The pieces that templates draw: tables, facts, answers, gaps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from lilliput.report.figures import Control, DataTable, Figure
 from lilliput.report.quantities import Quantity, finite, format_number
 
 Verdict = Literal["yes", "no", "unclear", "absent"]
@@ -124,31 +123,6 @@ class Answer:
     def label(self) -> str:
         """The verdict as the reader sees it."""
         return self.verdict_text or _VERDICTS[self.verdict]
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page: what its template reads, and what its figures draw.
-
-    Attributes:
-        id: Name in the address and of the template.
-        title: Heading.
-        content: Names that the template uses.
-        figures: In the order of the page.
-        tables: Data of the figures by name; pages may share one.
-        controls: Choices that redraw the figures.
-    """
-
-    id: str
-    title: str
-    content: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    figures: tuple[Figure, ...] = ()
-    tables: Mapping[str, DataTable] = field(default_factory=dict[str, DataTable])
-    controls: tuple[Control, ...] = ()
-
-    def figure(self, name: str) -> Figure | None:
-        """The figure with this id, if the page has it."""
-        return next((figure for figure in self.figures if figure.id == name), None)
 
 
 def as_sentences(parts: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from lilliput.core.extras import require
 from lilliput.core.files import atomic_path
 from lilliput.report.figures import Cell, Control, DataTable, Figure, Layer
-from lilliput.report.parts import Page
+from lilliput.report.page import BuiltPage
 
 # Okabe and Ito's palette, in the order of the page.
 _COLOURS = ("#0072b2", "#c44f00", "#007a5a", "#a8508a", "#8f6500", "#3b82ad", "#5b5f63", "#6a4fa3")
@@ -37,7 +37,7 @@ _STYLE: dict[str, Any] = {
 }
 
 
-def draw_figures(pages: list[Page], folder: Path) -> tuple[Path, ...]:
+def draw_figures(pages: list[BuiltPage], folder: Path) -> tuple[Path, ...]:
     """Write every figure as PDF and SVG into `folder`; returns the files.
 
     Raises:

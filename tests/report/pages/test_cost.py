@@ -10,15 +10,16 @@ from tests.report.test_learning import answer, on_the_plateau, write_losses
 
 from lilliput.report.document import build_pages
 from lilliput.report.evidence import read_evidence
+from lilliput.report.page import BuiltPage
 from lilliput.report.pages.cost.sentences import FEWEST_SEEDS, ICER
-from lilliput.report.parts import Page, TableView
+from lilliput.report.parts import TableView
 
 
-def cost_page(pages: list[Page]) -> Page:
-    return next(page for page in pages if page.id == "cost")
+def cost_page(pages: list[BuiltPage]) -> BuiltPage:
+    return next(page for page in pages if page.name == "cost")
 
 
-def table_of(page: Page, effect: str) -> TableView:
+def table_of(page: BuiltPage, effect: str) -> TableView:
     return next(table for where, table in page.content["tables"] if where["effect"] == effect)
 
 
@@ -31,7 +32,7 @@ def test_a_share_of_draws_needs_seeds(tmp_path: Path, seeds: int, has_shares: bo
     maker = StudyMaker(tmp_path / "study", seeds=seeds, shapes=SHAPES[:3])
     maker.recipe()
     maker.runs()
-    page = cost_page(build_pages(read_evidence(maker.folder), "make it"))
+    page = cost_page(build_pages(read_evidence(maker.folder)))
     said = " ".join(page.content["sentences"])
     figure = page.figure("acceptability")
     assert figure is not None
@@ -42,7 +43,7 @@ def test_a_share_of_draws_needs_seeds(tmp_path: Path, seeds: int, has_shares: bo
     assert ("share_efficient" in page.tables["strategies"]) == has_shares
 
 
-def test_effects_name_unit_and_direction(pages: list[Page]):
+def test_effects_name_unit_and_direction(pages: list[BuiltPage]):
     page = cost_page(pages)
     loss = labels(table_of(page, "loss"))
     assert "Effect (nat, lower is better)" in loss
@@ -55,11 +56,13 @@ def test_effects_name_unit_and_direction(pages: list[Page]):
     assert ICER.startswith("ICER, the incremental cost-effectiveness ratio, is")
 
 
-def test_nothing_is_worth_its_cost_where_nothing_was_learned(tmp_path: Path, pages: list[Page]):
+def test_nothing_is_worth_its_cost_where_nothing_was_learned(
+    tmp_path: Path, pages: list[BuiltPage]
+):
     assert "neared that" not in " ".join(cost_page(pages).content["sentences"])
     folder = StudyMaker(tmp_path / "study").whole()
     write_losses(folder, on_the_plateau)
-    built = build_pages(read_evidence(folder), "make it")
+    built = build_pages(read_evidence(folder))
     said = cost_page(built).content["sentences"]
     assert said[0].startswith("None of these models learned more than how frequent each token is")
     assert "not what is worth its cost" in said[0]

@@ -12,9 +12,9 @@ from tests.report.test_learning import answer, on_the_plateau, write_losses
 from lilliput.analysis import FRONTIER_CAVEAT, FrontierPoint
 from lilliput.report.document import build_pages
 from lilliput.report.evidence import Evidence, read_evidence
+from lilliput.report.page import BuiltPage
 from lilliput.report.pages.scaling.page import frontier_sentence
 from lilliput.report.pages.summary.answers_from_losses import answer_parameters
-from lilliput.report.parts import Page
 from lilliput.report.runs import Run
 
 
@@ -41,19 +41,19 @@ def test_size_and_loss_are_worded_by_sign(losses: np.ndarray, verdict: str, word
     assert said.paragraphs[0].startswith(words)
 
 
-def test_no_exponent_is_claimed_where_nothing_was_learned(tmp_path: Path, pages: list[Page]):
+def test_no_exponent_is_claimed_where_nothing_was_learned(tmp_path: Path, pages: list[BuiltPage]):
     assert answer(pages, "How fast").verdict == "yes"
     folder = StudyMaker(tmp_path / "study").whole()
     write_losses(folder, on_the_plateau)
-    built = build_pages(read_evidence(folder), "make it")
+    built = build_pages(read_evidence(folder))
     said = answer(built, "How fast")
     assert said.label == "Cannot tell"
     assert "not how loss falls with compute at scale" in " ".join(said.paragraphs)
-    scaling = next(page for page in built if page.id == "scaling")
+    scaling = next(page for page in built if page.name == "scaling")
     assert "says nothing yet about scale" in " ".join(scaling.content["sentences"])
 
 
-def test_the_coverage_of_frontiers_stands_beside_the_exponent(pages: list[Page]):
+def test_the_coverage_of_frontiers_stands_beside_the_exponent(pages: list[BuiltPage]):
     assert FRONTIER_CAVEAT in answer(pages, "How fast").paragraphs
 
 
@@ -72,7 +72,7 @@ def test_the_frontier_tells_its_lowest_point_and_what_is_undercut():
     assert "the last" not in falling
 
 
-def test_the_two_frontiers_have_two_names(pages: list[Page]):
+def test_the_two_frontiers_have_two_names(pages: list[BuiltPage]):
     said = " ".join(answer(pages, "compute-optimal models better").paragraphs)
     assert "frontier of compute and loss" in said
     assert "efficient shapes" in said

@@ -116,7 +116,8 @@ function startHighlights() {
   for (const button of document.querySelectorAll('button[data-highlight]')) {
     button.addEventListener('click', () => {
       highlightRun(button.dataset.highlight);
-      location.hash = '#training';
+      const curves = report.figures.find((figure) => figure.layers.some((layer) => layer.series === 'run' && !layer.faint));
+      location.hash = `#${document.getElementById(curves.id).closest('[data-page]').dataset.page}`;
     });
   }
   for (const button of document.querySelectorAll('.highlighted button')) {

@@ -10,12 +10,13 @@ from lilliput.core.wording import listed, plural
 from lilliput.report.correlations import TaskCorrelation, as_quantity, beyond_chance
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
+from lilliput.report.findings import Findings
 from lilliput.report.groups import ALL_RUNS, said_of
+from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.parts import (
     Column,
     Missing,
-    Page,
     TableRow,
     TableView,
     as_sentences,
@@ -27,10 +28,11 @@ from lilliput.report.quantities import Quantity
 from lilliput.report.scores import TaskScore
 
 
-def build_downstream(evidence: Evidence, found: tuple[TaskCorrelation, ...]) -> Page:
+def build_downstream(evidence: Evidence, findings: Findings) -> PageContent:
     """Scores with intervals, gain over no pre-training by size, loss against score, correlations."""
+    found = findings.correlations
     if not evidence.scores:
-        return Page("downstream", "Downstream", {"missing": _missing(evidence)})
+        return PageContent({"missing": _missing(evidence)})
     tables = {
         "runs": shared.runs_table(evidence),
         "scores": _scores_data(evidence),
@@ -53,7 +55,7 @@ def build_downstream(evidence: Evidence, found: tuple[TaskCorrelation, ...]) -> 
     }
     names = {control.name for control in controls}
     figures = _figures(evidence, found, names)
-    return Page("downstream", "Downstream", content, figures, tables, controls)
+    return PageContent(content, figures, tables, controls)
 
 
 def _missing(evidence: Evidence) -> Missing:
@@ -395,3 +397,20 @@ def _scores_table(evidence: Evidence) -> TableView:
         ),
         rows=tuple(rows),
     )
+
+
+def _applies(evidence: Evidence) -> bool:
+    """A table without scores has no such page; a study says there how to get some."""
+    return evidence.is_study or bool(evidence.scores)
+
+
+register_page(
+    Page(
+        "downstream",
+        "Downstream",
+        order=60,
+        build=build_downstream,
+        template="downstream.html",
+        applies_to=_applies,
+    )
+)

@@ -7,11 +7,12 @@ from itertools import accumulate
 from lilliput.core.wording import listed
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, DataTable, Figure, Layer
+from lilliput.report.findings import Findings
+from lilliput.report.page import Page, PageContent, applies_to_studies, register_page
 from lilliput.report.parts import (
     Column,
     Fact,
     Missing,
-    Page,
     TableRow,
     TableView,
     as_sentences,
@@ -51,8 +52,9 @@ _STATISTICS = {
 _REPEATED = ("word_tokens", "unknown_share_of_input")
 
 
-def build_language(evidence: Evidence) -> Page:
+def build_language(evidence: Evidence, findings: Findings) -> PageContent:
     """Vocabulary, coverage, kept and dropped with reasons and samples, languages side by side."""
+    del findings
     vocabulary, languages = evidence.vocabulary, evidence.languages
     figures: list[Figure] = []
     tables: dict[str, DataTable] = {}
@@ -70,7 +72,7 @@ def build_language(evidence: Evidence) -> Page:
         "sentence": _sentence(languages),
         "sources": [_sources(language) for language in languages if language.sources],
     }
-    return Page("language", "Language", content, tuple(figures), tables)
+    return PageContent(content, tuple(figures), tables)
 
 
 def _missing_vocabulary(evidence: Evidence) -> Missing | None:
@@ -268,3 +270,15 @@ def _sources(language: Language) -> TableView:
             for name, counts in language.sources.items()
         ),
     )
+
+
+register_page(
+    Page(
+        "language",
+        "Language",
+        order=20,
+        build=build_language,
+        template="language.html",
+        applies_to=applies_to_studies,
+    )
+)

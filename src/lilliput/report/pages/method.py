@@ -7,7 +7,9 @@ from importlib.metadata import version
 
 from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
-from lilliput.report.parts import Column, Missing, Page, TableRow, TableView, number_cell, text_cell
+from lilliput.report.findings import Findings
+from lilliput.report.page import Page, PageContent, register_page
+from lilliput.report.parts import Column, Missing, TableRow, TableView, number_cell, text_cell
 from lilliput.report.provenance import Artefact
 from lilliput.report.quantities import format_duration
 
@@ -28,10 +30,11 @@ _CITATION = """@software{{lilliput,
 _LIBRARIES = ("numpy", "scipy", "pyarrow", "plotly", "jinja2")
 
 
-def build_method(evidence: Evidence, command: str) -> Page:
+def build_method(evidence: Evidence, findings: Findings) -> PageContent:
     """Everything needed to make the numbers again and to cite them."""
+    del findings
     content = {
-        "command": command,
+        "command": evidence.command,
         "recipe": _recipe(evidence),
         "no_recipe": _no_recipe(evidence),
         "environments": _environments(evidence.artefacts),
@@ -42,7 +45,7 @@ def build_method(evidence: Evidence, command: str) -> Page:
         "table": evidence.table,
         "citation": _CITATION.format(version=version("lilliput")),
     }
-    return Page("method", "How this was made", content)
+    return PageContent(content)
 
 
 def _recipe(evidence: Evidence) -> str:
@@ -105,3 +108,8 @@ def _artefacts(artefacts: tuple[Artefact, ...]) -> TableView | None:
             for a in artefacts
         ),
     )
+
+
+register_page(
+    Page("method", "How this was made", order=90, build=build_method, template="method.html")
+)

@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass
 
 from lilliput.report.evidence import Evidence
+from lilliput.report.findings import Findings
+from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
-from lilliput.report.parts import Column, Missing, Page, TableCell, number_cell, text_cell
+from lilliput.report.parts import Column, Missing, TableCell, number_cell, text_cell
 from lilliput.report.quantities import format_duration
 from lilliput.report.runs import FACETS, Run
 
@@ -42,10 +44,11 @@ class Facet:
     values: tuple[str, ...]
 
 
-def build_runs(evidence: Evidence) -> Page:
+def build_runs(evidence: Evidence, findings: Findings) -> PageContent:
     """The sortable, filterable table of runs."""
+    del findings
     if not evidence.runs:
-        return Page("runs", "Runs", {"missing": Missing("There are no finished runs.")})
+        return PageContent({"missing": Missing("There are no finished runs.")})
     columns = _columns(evidence)
     content = {
         "missing": None,
@@ -59,7 +62,7 @@ def build_runs(evidence: Evidence) -> Page:
     }
     controls = shared.known(shared.flops_control(evidence))
     tables = {"runs": shared.runs_table(evidence)}
-    return Page("runs", "Runs", content, (), tables, controls)
+    return PageContent(content, (), tables, controls)
 
 
 def _columns(evidence: Evidence) -> list[tuple[str, Column]]:
@@ -94,3 +97,6 @@ def _cell(run: Run, name: str) -> TableCell:
 def _facets(evidence: Evidence) -> list[Facet]:
     facets = [(name, tuple(shared.distinct(evidence, name))) for name in FACETS]
     return [Facet(n, n.capitalize(), values) for n, values in facets if len(values) > 1]
+
+
+register_page(Page("runs", "Runs", order=80, build=build_runs, template="runs.html"))

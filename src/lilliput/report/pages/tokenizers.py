@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
+from lilliput.report.findings import Findings
+from lilliput.report.page import Page, PageContent, applies_to_studies, register_page
 from lilliput.report.parts import (
     Column,
     Missing,
-    Page,
     TableCell,
     TableRow,
     TableView,
@@ -36,11 +37,12 @@ _MEASURES_IN_PROSE = {
 _HOVER = ("name", "corpus", "picked")
 
 
-def build_tokenizers(evidence: Evidence) -> Page:
+def build_tokenizers(evidence: Evidence, findings: Findings) -> PageContent:
     """Every compared tokenizer with its scores, curves over size, and the reason for the picked one."""
+    del findings
     comparisons = evidence.comparisons
     if not comparisons:
-        return Page("tokenizers", "Tokenizers", {"missing": _missing(evidence)})
+        return PageContent({"missing": _missing(evidence)})
     table = _data(comparisons)
     measures = [name for name in _MEASURES if name in table]
     controls = (_control(measures),) if measures else ()
@@ -50,7 +52,7 @@ def build_tokenizers(evidence: Evidence) -> Page:
         "tables": [_view(comparison) for comparison in comparisons],
     }
     figures = (_figure(comparisons),) if measures else ()
-    return Page("tokenizers", "Tokenizers", content, figures, {"tokenizers": table}, controls)
+    return PageContent(content, figures, {"tokenizers": table}, controls)
 
 
 def _missing(evidence: Evidence) -> Missing:
@@ -170,3 +172,15 @@ def _in_words(reason: str) -> str:
     for name, words in _MEASURES_IN_PROSE.items():
         reason = reason.replace(name, words)
     return reason
+
+
+register_page(
+    Page(
+        "tokenizers",
+        "Tokenizers",
+        order=30,
+        build=build_tokenizers,
+        template="tokenizers.html",
+        applies_to=applies_to_studies,
+    )
+)

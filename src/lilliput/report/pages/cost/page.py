@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from lilliput.report.costs import Costs, FactorCost, GroupCost
+from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
+from lilliput.report.findings import Findings
+from lilliput.report.learning import unlearned_groups
+from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages.cost.sentences import (
     EFFICIENT,
     FACTOR_LABELS,
@@ -27,7 +31,6 @@ from lilliput.report.pages.cost.sentences import (
 from lilliput.report.parts import (
     Column,
     Missing,
-    Page,
     TableCell,
     TableRow,
     TableView,
@@ -40,10 +43,11 @@ from lilliput.report.quantities import format_share
 _LEAST_SHARE = 0.05
 
 
-def build_cost(costs: Costs, unlearned: frozenset[str]) -> Page:
+def build_cost(evidence: Evidence, findings: Findings) -> PageContent:
     """ICER table and plane, acceptability, one factor at a time, with a choice of cost and effect."""
+    costs, unlearned = findings.costs, unlearned_groups(evidence)
     if not costs.results:
-        return Page("cost", "Cost", {"missing": _missing(costs)})
+        return PageContent({"missing": _missing(costs)})
     controls = _controls(costs)
     tables = {"strategies": _strategies(costs), "acceptability": _acceptability(costs)}
     figures = [_plane()]
@@ -59,7 +63,7 @@ def build_cost(costs: Costs, unlearned: frozenset[str]) -> Page:
         "tables": [(_condition(found), _view(i, found)) for i, found in enumerate(_shown(costs))],
         "factors": _factor_table(costs.factors) if costs.factors else None,
     }
-    return Page("cost", "Cost", content, tuple(figures), tables, controls)
+    return PageContent(content, tuple(figures), tables, controls)
 
 
 def _missing(costs: Costs) -> Missing:
@@ -257,3 +261,6 @@ def _factor_table(factors: tuple[FactorCost, ...]) -> TableView:
         ),
         rows=rows,
     )
+
+
+register_page(Page("cost", "Cost", order=70, build=build_cost, template="page.html"))

@@ -9,9 +9,11 @@ from lilliput.analysis import FrontierPoint, LawFit
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
+from lilliput.report.findings import Findings
 from lilliput.report.groups import groups_of_one_size, said_of
 from lilliput.report.laws import GroupLaw, last_exponent, law_name, rival_name
 from lilliput.report.learning import unlearned_groups, unlearned_sentences
+from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.pages.scaling.data import (
     breaks_data,
@@ -26,7 +28,7 @@ from lilliput.report.pages.scaling.tables import (
     conventions_table,
     parameters_table,
 )
-from lilliput.report.parts import Missing, Page, as_sentences
+from lilliput.report.parts import Missing, as_sentences
 from lilliput.report.quantities import Quantity, format_number
 
 # The published upper branch of arXiv 2305.17266, abstract: L = 3.82e2 C^-0.141 above 2.2e15 FLOPs.
@@ -34,10 +36,11 @@ PUBLISHED_EXPONENT = 0.141
 PUBLISHED_BREAK = 2.2e15
 
 
-def build_scaling(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Page:
+def build_scaling(evidence: Evidence, findings: Findings) -> PageContent:
     """Frontier and laws with bands, breaks, exponent against cut and against convention."""
+    laws = findings.laws
     if not any(law.frontier for law in laws):
-        return Page("scaling", "Scaling", {"missing": _missing(laws)})
+        return PageContent({"missing": _missing(laws)})
     main = main_laws(laws)
     groups = [law.group for law in main]
     tables = {
@@ -69,7 +72,7 @@ def build_scaling(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Page:
         "conventions": conventions_table(laws),
         "meanings": convention_meanings(laws),
     }
-    return Page("scaling", "Scaling", content, _figures(laws), tables, controls)
+    return PageContent(content, _figures(laws), tables, controls)
 
 
 def _without_law(evidence: Evidence) -> list[str]:
@@ -260,3 +263,6 @@ def _convention_figure(laws: tuple[GroupLaw, ...]) -> Figure:
         note="Intervals of 95 % from drawing runs: 500 draws under the main convention unless the "
         "recipe says otherwise, 100 under the others.",
     )  # fmt: skip
+
+
+register_page(Page("scaling", "Scaling", order=50, build=build_scaling, template="page.html"))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from lilliput.core.wording import listed, plural
-from lilliput.report.correlations import TaskCorrelation
-from lilliput.report.costs import Costs
 from lilliput.report.evidence import Evidence
-from lilliput.report.laws import GroupLaw
+from lilliput.report.findings import Findings
 from lilliput.report.learning import unlearned_groups
+from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.pages.downstream import tasks_of, whole_scores
 from lilliput.report.pages.summary.answers_from_losses import (
@@ -24,17 +23,13 @@ from lilliput.report.pages.summary.answers_from_scores import (
     answer_language,
     answer_optimality,
 )
-from lilliput.report.parts import Fact, Page, as_sentences
+from lilliput.report.parts import Fact, as_sentences
 from lilliput.report.quantities import format_count
 
 
-def build_summary(
-    evidence: Evidence,
-    laws: tuple[GroupLaw, ...],
-    costs: Costs,
-    correlations: tuple[TaskCorrelation, ...],
-) -> Page:
-    """What was studied, in numbers, and every question with its answer."""
+def build_summary(evidence: Evidence, findings: Findings) -> PageContent:
+    """Build the page that says what was studied and answers every question from its data."""
+    laws, costs, correlations = findings.laws, findings.costs, findings.correlations
     unlearned = unlearned_groups(evidence)
     answers = [
         answer_learning(evidence),
@@ -54,7 +49,7 @@ def build_summary(
         "lead": _lead(evidence),
         "note": _note(evidence),
     }
-    return Page("summary", "Summary", content)
+    return PageContent(content)
 
 
 def _lead(evidence: Evidence) -> str:
@@ -91,3 +86,6 @@ def _facts(evidence: Evidence) -> list[Fact]:
     if evidence.scores:
         facts.append(Fact("Downstream tasks", str(len(tasks_of(whole_scores(evidence.scores))))))
     return facts
+
+
+register_page(Page("summary", "Summary", order=10, build=build_summary, template="page.html"))

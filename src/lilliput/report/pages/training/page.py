@@ -14,13 +14,14 @@ from lilliput.core.intervals import mean_interval
 from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Cell, DataTable, Figure, Layer
+from lilliput.report.findings import Findings
 from lilliput.report.learning import ESCAPE_RULE, learning_sentences
+from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.pages.training.learning_rates import rate_figures, rate_tables
 from lilliput.report.parts import (
     Column,
     Missing,
-    Page,
     TableRow,
     TableView,
     as_sentences,
@@ -35,11 +36,12 @@ _PAPER_LAYER = "the paper's 42 runs"
 _ESCAPE_LAYER = f"escape: {ESCAPE_NATS} nat below the unigram entropy, twice in a row"
 
 
-def build_training(evidence: Evidence) -> Page:
+def build_training(evidence: Evidence, findings: Findings) -> PageContent:
     """Curves along tokens, FLOPs and seconds; plateau and escape; final loss by size."""
+    del findings
     if not evidence.runs:
         content = {"missing": _missing(evidence), "failures": evidence.failures}
-        return Page("training", "Training", content)
+        return PageContent(content)
     curves = shared.curves_table(evidence)
     escapes = _escapes_data(evidence, curves)
     tables = {
@@ -71,7 +73,7 @@ def build_training(evidence: Evidence) -> Page:
         "seeds": _seeds_table(evidence),
         "failures": evidence.failures,
     }
-    return Page("training", "Training", content, tuple(figures), tables, controls)
+    return PageContent(content, tuple(figures), tables, controls)
 
 
 def _missing(evidence: Evidence) -> Missing:
@@ -242,3 +244,6 @@ def _seeds_table(evidence: Evidence) -> TableView | None:
         ),
         rows=tuple(rows),
     )
+
+
+register_page(Page("training", "Training", order=40, build=build_training, template="page.html"))
