@@ -66,3 +66,22 @@ def test_broken_toml_names_file_and_line(tmp_path: Path):
         read_toml(path)
     with pytest.raises(InputError, match="the recipe must exist"):
         read_toml(tmp_path / "absent.toml")
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_bytes(b"\xef\xbb\xbfseed = 3\n")
+    assert read_toml(path) == {"seed": 3}
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 20_000, "x = " + "9" * 10_000])
+def test_toml_that_cannot_be_read_is_refused_in_words(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match="must be TOML"):
+        read_toml(path)
+
+
+@pytest.mark.parametrize("value", ["[" * 20_000, "9" * 10_000])
+def test_an_override_that_is_no_toml_is_text(value: str) -> None:
+    assert parse_assignment(f"x={value}") == (("x",), value)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import Any, TypeVar, get_args
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from lilliput.core.errors import ConfigurationError
@@ -19,6 +20,61 @@ class Settings(BaseModel):
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
+
+# Windows reserves these as names of devices, whatever extension follows them.
+_DEVICES = frozenset(
+    ("con", "prn", "aux", "nul", *(f"{kind}{n}" for kind in ("com", "lpt") for n in "123456789¹²³"))
+)
+_MOST_NAME_BYTES = 100
+_MOST_SHOWN, _MOST_DIGITS = 120, 40
+_FORBIDDEN = frozenset('/\\<>:"|?*')
+
+
+def check_folder_name(name: str) -> str:
+    """Return `name` where it can be one folder on every platform.
+
+    Raises:
+        ValueError: It cannot; the message says why.
+    """
+    if reason := _fault_of_name(name):
+        raise ValueError(f"a name that becomes a folder must {reason}")
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(check_folder_name)]
+
+# Random number generators take seeds of 64 bits.
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _fault_of_name(name: str) -> str:
+    """Return the rule that `name` breaks, as what follows "must"; empty where it breaks none."""
+    # Surrogates, control characters, and invisible ones such as those that turn the direction of writing.
+    if any(unicodedata.category(character).startswith("C") for character in name):
+        return "hold no control characters"
+    separators = sorted(_FORBIDDEN & set(name))
+    faults = {
+        f"not hold {''.join(separators)[:1]}": bool(separators),
+        "be a word or several, without spaces around them": not name or name != name.strip(),
+        "not begin or end with a dot": name.startswith(".") or name.endswith("."),
+        f"take at most {_MOST_NAME_BYTES} bytes": len(name.encode()) > _MOST_NAME_BYTES,
+        "not be a device of Windows, such as con or nul": (
+            name.split(".", maxsplit=1)[0].strip().casefold() in _DEVICES
+        ),
+    }
+    return next((rule for rule, is_broken in faults.items() if is_broken), "")
+
+
+def require_distinct_folders(names: Iterable[str]) -> None:
+    """Raise ValueError where two names are one folder on a file system that ignores case or composition."""
+    seen: dict[str, str] = {}
+    for name in names:
+        key = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        other = seen.setdefault(key, name)
+        if other != name:
+            raise ValueError(
+                f"names that become folders must differ in more than case, not {other!r} and {name!r}"
+            )
 
 
 def parse_settings(kind: type[SettingsT], values: Mapping[str, Any], where: str = "") -> SettingsT:
@@ -42,13 +98,16 @@ def _translate(error: ValidationError, kind: type[Settings], where: str) -> Conf
     # An unknown key before a missing one: where a key is misspelt, both are found.
     found = error.errors(include_url=False)
     first = min(found, key=lambda one: one["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"])
+    # A wrong key of a table ends in "[key]"; the key itself stands before it and is shown as what came.
+    key = ".".join(
+        str(part) for part in first["loc"][: -2 if first["loc"][-1:] == ("[key]",) else None]
+    )
     place = f" in {where}" if where else ""
     if first["type"] == "extra_forbidden":
         known = sorted(_known_keys(kind, first["loc"][:-1]))
         near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
         remedy = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
-        return ConfigurationError(f"recipe keys must be known{place}", got=repr(key), remedy=remedy)
+        return ConfigurationError(f"keys must be known{place}", got=repr(key), remedy=remedy)
     return ConfigurationError(*_rule_of(first, key, place), **_got_of(first))
 
 
@@ -62,7 +121,15 @@ def _got_of(first: ErrorDetails) -> dict[str, Any]:
     if first["type"] == "missing":
         return {"remedy": "Add the key."}
     shown = first["input"]
-    return {} if isinstance(shown, (dict, list)) else {"got": repr(shown)}
+    return {} if isinstance(shown, (dict, list)) else {"got": _shortened(shown)}
+
+
+def _shortened(value: object) -> str:
+    """Return the value as Python writes it, cut where it would fill the screen."""
+    if isinstance(value, int) and abs(value) >= 10**_MOST_DIGITS:
+        return f"a whole number of more than {_MOST_DIGITS} digits"
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
 
 
 def _known_keys(kind: type[Settings], path: tuple[int | str, ...]) -> set[str]:

@@ -1,4 +1,4 @@
-"""Recipes as text: one TOML file, and `key=value` overrides with dotted keys."""
+"""TOML files, and `key=value` overrides with dotted keys that are laid over them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from lilliput.core.errors import ConfigurationError, InputError
 from lilliput.core.files import require_file
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file as plain data.
+def read_toml(path: Path, what: str = "the recipe") -> dict[str, Any]:
+    """Return the tables of a TOML file as plain data; `what` says in an error what the file is.
 
     Raises:
         InputError: The file is not there, or is not TOML; the message names line and column.
     """
     try:
-        text = require_file(path, "the recipe").read_text(encoding="utf-8")
+        text = require_file(path, what).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} must be TOML", got=error, remedy="Save it as UTF-8.") from None
     return parse_toml(text, str(path))
@@ -32,7 +32,14 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise InputError(
+            f"{name} must be TOML of a depth that can be read", got="brackets within brackets",
+            remedy="Take the nested brackets out.",
+        ) from None  # fmt: skip
+    except (
+        ValueError
+    ) as error:  # tomllib's own kind, and Python's for a number of thousands of digits.
         raise InputError(f"{name} must be TOML", got=error, remedy="Correct that line.") from None
 
 
@@ -59,7 +66,7 @@ def parse_assignment(text: str) -> tuple[tuple[str, ...], Any]:
 def _parse_value(text: str) -> Any:
     try:
         table = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return table["value"] if table.keys() == {"value"} else text
 

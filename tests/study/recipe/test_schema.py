@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lilliput.architecture import count_parameters
 from lilliput.core.errors import ConfigurationError, InputError, OccupiedFolderError
+from lilliput.core.settings import parse_settings
 from lilliput.recipes import recipe_text, shipped_recipes
-from lilliput.study import init_recipe, load_recipe, plan_study, run_study
+from lilliput.study import Recipe, init_recipe, load_recipe, plan_study, run_study
 from lilliput.study.recipe.expansion import planned_runs
 
 
@@ -228,3 +230,30 @@ def test_a_folder_of_its_name_does_not_hide_a_shipped_recipe(
         recipe_text("quickstart").replace('name = "quickstart"', 'name = "mine"')
     )
     assert load_recipe("quickstart").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"languages": {"/somewhere/else": {"sources": ["a.txt"]}}}, "must not hold /"),
+        ({"languages": {"a\0b": {"sources": ["a.txt"]}}}, "must hold no control characters"),
+        ({"languages": {"En": {"sources": ["a"]}, "en": {"sources": ["b"]}}}, "differ in more than case"),
+        ({"name": "con"}, "must not be a device of Windows"),
+        ({"glue": {"data": "d", "tasks": ["../sst2"]}}, "must not hold /"),
+        ({"seed": 10**400}, "seed"),
+    ],
+)  # fmt: skip
+def test_names_that_become_folders_are_checked_where_they_enter(
+    changes: dict[str, Any], rule: str
+) -> None:
+    values = {
+        "name": "s",
+        "vocabulary": {"sources": ["a"]},
+        "languages": {"en": {"sources": ["a"]}},
+        "tokenizers": {"vocab_sizes": [300], "train_with": "byte-bpe-300"},
+        "training": {"max_steps": 2},
+        "grid": [{"languages": ["en"], "shapes": ["8/8/16/1/1"]}],
+    }
+    parse_settings(Recipe, values)
+    with pytest.raises(ConfigurationError, match=rule):
+        parse_settings(Recipe, values | changes)

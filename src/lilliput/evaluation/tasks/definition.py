@@ -96,7 +96,9 @@ def load_task(task: str | Path) -> TaskDefinition:
         InputError: The file is not there, or not TOML.
     """
     if str(task).endswith(".toml"):
-        return parse_settings(TaskDefinition, read_toml(Path(task)), where=str(task))
+        return parse_settings(
+            TaskDefinition, read_toml(Path(task), "the task file"), where=str(task)
+        )
     return _shipped_task(str(task))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from lilliput.core.errors import ConfigurationError
-from lilliput.core.settings import Settings
+from lilliput.core.settings import Seed, Settings, check_folder_name
 from lilliput.study.recipe.families import IsoFamilies, Sizes
 
 FACTORS = (
@@ -58,7 +58,7 @@ class GridBlock(Settings):
         default=None, description="Families of shapes with equal parameters or FLOPs, from bounds."
     )
     languages: tuple[str, ...] = Field(..., min_length=1, description="Names of languages.")
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1, description="One run per seed.")
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1, description="One run per seed.")
     profiles: tuple[str, ...] = Field(
         default=("corrected",), min_length=1, description="Training profiles: corrected, reference."
     )
@@ -85,6 +85,11 @@ class GridBlock(Settings):
     model: dict[str, Any] = Field(
         default_factory=dict, description="Keys of [model] that differ in this block."
     )
+
+    @field_validator("variant")
+    @classmethod
+    def _usable_name(cls, value: str) -> str:
+        return check_folder_name(value) if value else value
 
     @field_validator("factorial", "vary")
     @classmethod

@@ -12,7 +12,13 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_v
 
 from lilliput.core.errors import ConfigurationError, OccupiedFolderError
 from lilliput.core.files import write_text
-from lilliput.core.settings import Settings, parse_settings
+from lilliput.core.settings import (
+    FolderName,
+    Seed,
+    Settings,
+    parse_settings,
+    require_distinct_folders,
+)
 from lilliput.core.toml import parse_assignment, parse_toml, read_toml, with_overrides
 from lilliput.evaluation.settings import FineTuningSettings, PairSettings, ProbeSettings, WordRule
 from lilliput.language.corpus.settings import CorpusSettings
@@ -97,7 +103,9 @@ class GlueRecipe(Settings):
     """Fine-tuning on GLUE tasks filtered by the vocabulary."""
 
     data: str = Field(..., description="Folder with one sub-folder a task, Parquet a split.")
-    tasks: tuple[str, ...] = Field(..., min_length=1, description="Names such as cola, sst2.")
+    tasks: tuple[FolderName, ...] = Field(
+        ..., min_length=1, description="Names such as cola, sst2."
+    )
     rule: WordRule = Field(
         default="corrected", description="Which words are checked: paper, or every one of them."
     )
@@ -111,7 +119,7 @@ class PairsRecipe(Settings):
     """Minimal pairs, BLiMP or others, filtered by the vocabulary."""
 
     data: str = Field(..., description="A file of pairs, or a folder of them, one a paradigm.")
-    name: str = Field(
+    name: FolderName = Field(
         default="blimp",
         pattern=r"^[a-z0-9][a-z0-9_]*$",
         description="What the mean over the paradigms is called in tables and on the page.",
@@ -133,7 +141,7 @@ class SearchRecipe(Settings):
         description="Peak rates to try at every shape, rising.",
     )
     max_steps: PositiveInt = Field(default=300, description="Updates of each trial.")
-    seeds: tuple[int, ...] = Field(
+    seeds: tuple[Seed, ...] = Field(
         default=(0,), min_length=1, description="Trials a rate; two or more give an interval."
     )
 
@@ -161,8 +169,8 @@ class AnalysisRecipe(Settings):
 class Recipe(Settings):
     """A whole study, from raw text to report."""
 
-    name: str = Field(..., pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name of the study.")
-    seed: int = Field(
+    name: FolderName = Field(..., pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name of the study.")
+    seed: Seed = Field(
         default=0, description="Seed of everything that is not a run: splits, probes, samples."
     )
     scale: str = Field(
@@ -173,7 +181,7 @@ class Recipe(Settings):
         description="Folders of your own; written {name} in sources and files.",
     )
     vocabulary: VocabularyRecipe
-    languages: dict[str, LanguageRecipe] = Field(..., min_length=1)
+    languages: dict[FolderName, LanguageRecipe] = Field(..., min_length=1)
     tokenizers: TokenizersRecipe
     model: dict[str, Any] = Field(
         default_factory=dict, description="What all models share: layout, norm_position, …"
@@ -199,6 +207,7 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Recipe:
+        require_distinct_folders(self.languages)
         for block in self.grid:
             if block.learning_rates == "search" and self.search is None:
                 raise ValueError("a grid that searches learning rates needs the table [search]")
