@@ -85,3 +85,10 @@ def test_toml_that_cannot_be_read_is_refused_in_words(tmp_path: Path, text: str)
 @pytest.mark.parametrize("value", ["[" * 20_000, "9" * 10_000])
 def test_an_override_that_is_no_toml_is_text(value: str) -> None:
     assert parse_assignment(f"x={value}") == (("x",), value)
+
+
+def test_a_recipe_in_another_encoding_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes("name = 'small'\n".encode("utf-16"))
+    with pytest.raises(InputError, match="Save it as UTF-8"):
+        read_toml(path)

@@ -147,6 +147,21 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(remains, ignore_errors=True)
 
 
+def is_hidden(relative: str | Path) -> bool:
+    """Return whether a path below a folder leads to a file that its user does not see as one of the folder's.
+
+    Hidden files and folders (`.git/config`, `.DS_Store`, `._story.txt`), what macOS packs beside the
+    files of an archive (`__MACOSX`), and the lock files of office programs (`~$story.txt`) are such.
+    """
+    parts = str(relative).replace("\\", "/").split("/")
+    return any(
+        (part.startswith(".") and part not in {".", ".."})
+        or part.startswith("~$")
+        or part == "__MACOSX"
+        for part in parts
+    )
+
+
 def path_within(folder: Path, relative: str) -> Path:
     """`folder / relative`, if that stays inside `folder`.
 

@@ -233,3 +233,26 @@ def test_documents_in_memory_come_as_they_are() -> None:
     assert rows_of([document]) == [
         {"text": "a text", "doc_id": "1", "source": "s", "split_group": "g"}
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".story.txt",
+        "._story.txt",
+        ".DS_Store",
+        ".git/notes.txt",
+        ".ipynb_checkpoints/story-checkpoint.txt",
+        "deep/.cache/story.jsonl",
+        "__MACOSX/story.txt",
+        "~$story.txt",
+    ],
+)
+def test_hidden_files_are_no_texts(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / ".kept" / "texts"  # A hidden folder that the user names is read.
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_bytes(b"\x00\x05\x16\x07\xff not a text")
+    (folder / "story.txt").write_text("the cat")
+    assert [file.name for file in find_files([folder])] == ["story.txt"]
+    assert [Path(file.path).name for file in find_files([f"{folder}/*.txt"])] == ["story.txt"]
+    assert [file.name for file in find_files([f"file://{folder}"])] == ["story.txt"]

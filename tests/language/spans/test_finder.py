@@ -29,7 +29,7 @@ WORDS = [
 ]
 CHARACTERS = st.one_of(
     st.sampled_from(WORDS).map(lambda word: f" {word}"),
-    st.sampled_from([" ", "  ", "\n", ". ", "! ", '." ', "?” ", "'", "’", "-", "http", "://", "5", "_", "É", "Σ", "İ", "\u0301", "\x1c", "\xa0", "\u3000"]),
+    st.sampled_from([" ", "  ", "\n", ". ", "! ", '." ', "?” ", "'", "’", "-", "http", "://", "5", "_", "É", "Σ", "İ", "\u0301", "\u00ad", "J\u030c", "\u2060", "\u2000", "\x1c", "\xa0", "\u3000"]),
     st.characters(exclude_categories=["Cs"]),
 )  # fmt: skip
 TEXTS = st.lists(CHARACTERS, max_size=60).map("".join)

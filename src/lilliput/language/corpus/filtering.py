@@ -179,7 +179,7 @@ def passing_spans(
     """The kept spans of a batch in the form of FILTERED_SCHEMA."""
     rows = np.flatnonzero(found.verdict == KEPT)
     texts = list(_texts(found, rows))
-    if settings.profile.lower_case:
+    if settings.profile.lower_case:  # The rest of the text form was applied before the scan.
         texts = [text.decode().lower().encode() for text in texts]
     hashes = np.frombuffer(b"".join(map(xxhash.xxh3_128_digest, texts)), ">u8").reshape(-1, 2)
     high, low = (hashes[:, i].astype(np.uint64) for i in (0, 1))

@@ -16,6 +16,7 @@ from typing import IO, cast
 import pyarrow as pa
 
 from lilliput.core.errors import InputError
+from lilliput.core.files import is_hidden
 from lilliput.language.reading.documents import Source, as_source
 
 _FORMATS = {
@@ -115,12 +116,16 @@ def _files_of(source: Source, hub: bool) -> list[InputFile]:
 def _find_local(pattern: str) -> list[tuple[str, str, int]]:
     path = Path(pattern).expanduser()
     if path.is_dir():
-        paths: Sequence[Path] = sorted(p for p in path.rglob("*") if p.is_file())
+        paths: Sequence[Path] = sorted(
+            p for p in path.rglob("*") if p.is_file() and not is_hidden(p.relative_to(path))
+        )
         return [(str(p), p.relative_to(path).as_posix(), p.stat().st_size) for p in paths]
     if path.is_file():
         return [(str(path), path.name, path.stat().st_size)]
     paths = sorted(map(Path, glob.glob(str(path), recursive=True)))  # noqa: PTH207  Also absolute globs.
-    return [(str(p), p.name, p.stat().st_size) for p in paths if p.is_file()]
+    return [
+        (str(p), p.name, p.stat().st_size) for p in paths if p.is_file() and not is_hidden(p.name)
+    ]
 
 
 def _describe(path: str, name: str, size: int, source: Source) -> InputFile | None:

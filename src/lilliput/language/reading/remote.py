@@ -6,10 +6,12 @@ Nothing is fetched unless the caller allows the network; URLs of local file syst
 from __future__ import annotations
 
 import os
+import re
 from typing import IO, Any, cast
 
 from lilliput.core.errors import InputError
 from lilliput.core.extras import require
+from lilliput.core.files import is_hidden
 
 _LOCAL_SCHEMES = ("file", "memory", "local")
 _HUB_PREFIX = "hub:"
@@ -49,11 +51,17 @@ def find_remote(path: str, *, hub: bool) -> list[tuple[str, str, int]]:
     files = [
         (fs.unstrip_protocol(name), name.rsplit("/", 1)[-1], int(info["size"] or 0))
         for name, info in sorted(found.items())
-        if info["type"] == "file"
+        if info["type"] == "file" and not (_is_glob(pattern) and is_hidden(_below(root, name)))
     ]
     if not files:
         raise InputError("the source must hold files", got=path, remedy="Check the name.")
     return files
+
+
+def _below(root: str, name: str) -> str:
+    """Return the part of a path that was found below the folder that the user named."""
+    fixed = re.split(r"[*?\[]", root)[0].rsplit("/", 1)[0] if _is_glob(root) else root
+    return name.removeprefix(fixed).lstrip("/")
 
 
 def _hub_url(path: str) -> str:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lilliput.language.spans.rules import Rules, compile_rules
 from lilliput.language.spans.settings import SpanSettings
 from lilliput.language.words.profiles import WordProfile
+from lilliput.language.words.text_form import composed
 from lilliput.language.words.vocabulary import Vocabulary
 
 _SHAPES = {"windows": 0, "sentences": 1, "runs": 2}
@@ -94,10 +96,15 @@ class SpanFinder:
 
 
 def prepared(texts: pa.Array, profile: WordProfile) -> pa.LargeStringArray:
-    """The texts as the scanner wants them: large strings, lower-cased where a table cannot do it."""
+    """Return the texts as the scanner wants them: large strings in the form of the profile.
+
+    They are lower-cased only where a table of characters cannot do it later.
+    """
     from lilliput.language.spans.kernels.scan import holds_context_dependent
 
     texts = texts.cast(pa.large_string())
+    if profile.characters == "composed":
+        texts = _composed(texts)
     if profile.letters != "python_word":
         return texts
     offsets, data = buffers(texts)
@@ -106,6 +113,22 @@ def prepared(texts: pa.Array, profile: WordProfile) -> pa.LargeStringArray:
     return pa.array(
         [text and _lower_if_needed(text) for text in texts.to_pylist()], pa.large_string()
     )
+
+
+def _composed(texts: pa.LargeStringArray) -> pa.LargeStringArray:
+    from lilliput.language.spans.kernels.scan import documents_to_compose
+
+    offsets, data = buffers(texts)
+    marked = documents_to_compose(data, offsets, present(texts))
+    rows = np.flatnonzero(marked)
+    if not rows.size:
+        return texts
+    old = texts.take(pa.array(rows)).to_pylist()
+    new = [composed(text, folds_case=True) for text in old]
+    if new == old:
+        return texts
+    mask = pa.array(marked)
+    return pc.replace_with_mask(texts, mask, pa.array(new, pa.large_string()))
 
 
 def buffers(texts: pa.LargeStringArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lilliput.language.spans.settings import SpanSettings
 from lilliput.language.spans.verdicts import KEPT, OVERLAP, TOO_SHORT, UNKNOWN_WORDS
 from lilliput.language.words.splitting import passes_unseen, split_pieces, split_words
+from lilliput.language.words.text_form import composed
 
 _SENTENCE_END = re.compile(r"[.?!][\"')\]”’]*$")
 _PIECE_AND_GAP = re.compile(r"(\S+)(\s*)")
@@ -47,6 +48,8 @@ def find_plain(text: str, settings: SpanSettings, words: frozenset[str] | None) 
 
 def _pieces(text: str, settings: SpanSettings, admitted: frozenset[str] | None) -> list[_Piece]:
     profile = settings.profile
+    if profile.characters == "composed":
+        text = composed(text, folds_case=True)
     if profile.lower_case and profile.letters == "python_word":
         text = text.lower()
     pieces = split_pieces(text, profile)

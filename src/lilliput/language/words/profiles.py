@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt
 
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.settings import Settings
+from lilliput.language.words.text_form import CharacterForm, TextForm
 
 ProfileName = Literal["paper", "cpp", "modern"]
 
@@ -29,6 +30,9 @@ class WordProfile(Settings):
 
     name: ProfileName = Field(description="How the profile is asked for.")
     version: PositiveInt = Field(description="Raised whenever a decision of the profile changes.")
+    characters: CharacterForm = Field(
+        description="Characters are read as they are written, or composed and without invisible ones (see text_form)."
+    )
     letters: Literal["python_word", "not_delimiter", "alphanumeric_and_marks"] = Field(
         description="Characters of words: Python's \\w; all but the follow-up's delimiters; letters, digits and combining marks."
     )
@@ -60,11 +64,17 @@ class WordProfile(Settings):
     )
     source: str = Field(description="Where the rule comes from.")
 
+    @property
+    def text_form(self) -> TextForm:
+        """The form in which a corpus of this profile stores its texts."""
+        return TextForm(characters=self.characters, lower_case=self.lower_case)
+
 
 PROFILES: dict[str, WordProfile] = {
     "paper": WordProfile(
         name="paper",
         version=1,
+        characters="as_written",
         letters="python_word",
         apostrophes="separate",
         numerals="number",
@@ -81,6 +91,7 @@ PROFILES: dict[str, WordProfile] = {
     "cpp": WordProfile(
         name="cpp",
         version=1,
+        characters="as_written",
         letters="not_delimiter",
         apostrophes="separate",
         numerals="pass",
@@ -96,7 +107,8 @@ PROFILES: dict[str, WordProfile] = {
     ),
     "modern": WordProfile(
         name="modern",
-        version=1,
+        version=2,
+        characters="composed",
         letters="alphanumeric_and_marks",
         apostrophes="removed",
         numerals="looked_up",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 
 from lilliput.language.words.profiles import APOSTROPHES, CPP_DELIMITERS, WordProfile
+from lilliput.language.words.text_form import composed
 
 NUMBER = "number"
 LINK = "hlink"
@@ -25,7 +26,9 @@ _APOSTROPHE = re.compile(f"[{APOSTROPHES}]")
 
 
 def split_words(text: str, profile: WordProfile) -> list[str]:
-    """The words of `text` in the form in which they are looked up."""
+    """Return the words of `text` in the form in which they are looked up."""
+    if profile.characters == "composed":
+        text = composed(text, folds_case=True)
     return _SPLITTERS[profile.letters](text)
 
 

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import numba as nb
 import numpy as np
+from numpy.typing import NDArray
 
 from lilliput.language.spans.kernels.bits import (
     apostrophes_in,
     blanks_in,
     greek_in,
+    high_in,
     latin_in,
     letters_in,
+    load_block,
     load_eight,
     signs_in,
+    soft_in,
     trailing_zeros,
 )
 from lilliput.language.spans.kernels.characters import (
@@ -102,8 +106,8 @@ def scan_document(
 @nb.njit(nogil=True, cache=True)
 def compare_block(data: ByteArray, at: int) -> tuple[np.uint64, np.uint64, np.uint64]:
     """Letters, blanks, and signs that belong to no word under any profile, among 64 bytes."""
-    signs = signs_in(data, at) & ~apostrophes_in(data, at)
-    return letters_in(data, at), blanks_in(data, at), signs
+    block = load_block(data, at)
+    return letters_in(block), blanks_in(block), signs_in(block) & ~apostrophes_in(block)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -190,7 +194,8 @@ def holds_context_dependent(data: ByteArray, start: int, stop: int) -> bool:
     for at in range(start, stop, 64):
         leads = _ALL
         if at + 64 <= data.size:
-            leads = latin_in(data, at) | greek_in(data, at)
+            block = load_block(data, at)
+            leads = latin_in(block) | greek_in(block)
         while leads:
             i = at + np.int64(trailing_zeros(leads))
             leads &= leads - _ONE
@@ -201,6 +206,49 @@ def holds_context_dependent(data: ByteArray, start: int, stop: int) -> bool:
             ):
                 return True
     return False
+
+
+@nb.njit(nogil=True, cache=True)
+def may_change_when_composed(data: ByteArray, start: int, stop: int) -> bool:
+    """Return whether the bytes may hold a character that composing changes (see words.text_form).
+
+    No is certain. Characters below U+0300 compose with nothing before them, and of those only the soft
+    hyphen is left out; of the general punctuation (U+2000 to U+203F) only the first two change.
+    """
+    for at in range(start, stop, 64):
+        leads = _ALL
+        if at + 64 <= data.size:
+            block = load_block(data, at)
+            leads = soft_in(block) | high_in(block)
+        while leads:
+            i = at + np.int64(trailing_zeros(leads))
+            leads &= leads - _ONE
+            if i >= stop:
+                break
+            first = data[i]
+            second = data[i + 1] if i + 1 < stop else np.uint8(0)
+            if first == 0xC2:
+                if second == 0xAD:
+                    return True
+            elif first == 0xE2 and second == 0x80 and i + 2 < stop:
+                if data[i + 2] <= 0x81:
+                    return True
+            elif first >= 0xCC:
+                return True
+    return False
+
+
+@nb.njit(nogil=True, cache=True)
+def documents_to_compose(
+    data: ByteArray, offsets: IntArray, present: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which documents of a batch may change when their characters are composed."""
+    marked = np.zeros(offsets.size - 1, np.bool_)
+    for document in range(offsets.size - 1):
+        if present[document]:
+            start, stop = np.int64(offsets[document]), np.int64(offsets[document + 1])
+            marked[document] = may_change_when_composed(data, start, stop)
+    return marked
 
 
 @nb.njit(nogil=True, cache=True)
