@@ -36,9 +36,9 @@ from lilliput.analysis import (
     fit_form,
     fit_measurements,
 )
-from lilliput.analysis._choice import SIMULATIONS
-from lilliput.analysis.break_test import SIGNIFICANCE
-from lilliput.analysis.fit_options import pick_points
+from lilliput.analysis.inference.break_test import SIGNIFICANCE
+from lilliput.analysis.inference.choice import SIMULATIONS
+from lilliput.analysis.inference.options import pick_points
 
 RESAMPLES = 200
 SETS_WITH_A_BREAK = 60

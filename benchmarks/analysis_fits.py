@@ -32,7 +32,7 @@ from lilliput.analysis import (
     measurements_of,
     paper_table,
 )
-from lilliput.analysis.parametric import Problem, starts_grid
+from lilliput.analysis.laws.parametric import Problem, starts_grid
 
 DRAWS = 500
 POINTS = Path(__file__).parents[1] / "tests" / "golden" / "chinchilla_points.csv"

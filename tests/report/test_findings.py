@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.report.conftest import StudyMaker
 
-from lilliput.analysis.stored import to_stored
+from lilliput.analysis.findings.stored import to_stored
 from lilliput.core.artefacts import building, read_manifest
 from lilliput.report import findings
 from lilliput.report.evidence import read_evidence

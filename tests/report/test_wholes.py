@@ -10,11 +10,7 @@ import pytest
 from tests.report.conftest import TASKS, StudyMaker
 from tests.report.test_learning import answer
 
-from lilliput.core.files import read_json, write_json
-from lilliput.report.document import build_pages
-from lilliput.report.evidence import Evidence, read_evidence
-from lilliput.report.findings import compute_findings
-from lilliput.report.groups import (
+from lilliput.analysis.findings.groups import (
     ALL_RUNS,
     UNCHANGED,
     group_names,
@@ -22,11 +18,15 @@ from lilliput.report.groups import (
     groups_of_one_size,
     scaling_groups,
 )
+from lilliput.analysis.findings.quantities import Quantity
+from lilliput.analysis.findings.runs import Run
+from lilliput.analysis.findings.scores import TaskScore
+from lilliput.core.files import read_json, write_json
+from lilliput.report.document import build_pages
+from lilliput.report.evidence import Evidence, read_evidence
+from lilliput.report.findings import compute_findings
 from lilliput.report.page import BuiltPage
 from lilliput.report.pages.downstream import gain_sentence, tasks_of, whole_scores
-from lilliput.report.quantities import Quantity
-from lilliput.report.runs import Run
-from lilliput.report.scores import TaskScore
 
 PARTS = [f"paradigm_{number}" for number in range(5)]
 

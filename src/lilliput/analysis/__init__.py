@@ -6,23 +6,16 @@ effect, correlates, and plans the next runs. Runs are resampled, never the point
 nothing of training and never imports torch.
 """
 
-from lilliput.analysis._cells import Problem
-from lilliput.analysis._verdicts import FRONTIER_CAVEAT
-from lilliput.analysis.acceptability import Acceptability, acceptability, net_benefit
-from lilliput.analysis.break_test import BreakTest, bootstrap_break_test
-from lilliput.analysis.breaks import davies_p, exponent_against_cut
-from lilliput.analysis.builtin import BUILTIN_TABLES, load_table, paper_table
-from lilliput.analysis.candidates import LAWS, SIZE_LAWS, Form, fit_form
 from lilliput.analysis.coefficients import partial_correlation
 from lilliput.analysis.correlation import (
     Correlation,
     CorrelationResult,
     analyse_correlation,
 )
-from lilliput.analysis.cost_effectiveness import FACTORS, analyse_factors, analyse_icer
-from lilliput.analysis.curves import CurveFit, predict
+from lilliput.analysis.economics.acceptability import Acceptability, acceptability, net_benefit
+from lilliput.analysis.economics.cost_effectiveness import FACTORS, analyse_factors, analyse_icer
+from lilliput.analysis.economics.icer import DIRECTIONS, IcerResult, Strategy, icer, icer_with_seeds
 from lilliput.analysis.fit import analyse_fit, fit_measurements
-from lilliput.analysis.fit_options import POINTS, FitOptions
 from lilliput.analysis.frontier import (
     FRONTIER_METHODS,
     Frontier,
@@ -31,32 +24,39 @@ from lilliput.analysis.frontier import (
     frontier_rows,
     paper_edges,
 )
-from lilliput.analysis.huber_likelihood import (
-    LikelihoodFit,
-    fit_likelihood,
-    likelihood_ratio_p,
-    log_likelihood_at,
-)
-from lilliput.analysis.icer import DIRECTIONS, IcerResult, Strategy, icer, icer_with_seeds
-from lilliput.analysis.isoflop import (
+from lilliput.analysis.inference.break_test import BreakTest, bootstrap_break_test
+from lilliput.analysis.inference.options import POINTS, FitOptions
+from lilliput.analysis.inference.profile_likelihood import profile_interval
+from lilliput.analysis.inference.resampling import RESAMPLE_WAYS, cluster_draws
+from lilliput.analysis.inference.results import BreakEstimate, Candidate, Estimate, LawFit
+from lilliput.analysis.inference.slope_change import davies_p, exponent_against_cut
+from lilliput.analysis.inference.warnings import FRONTIER_CAVEAT
+from lilliput.analysis.laws.candidates import LAWS, SIZE_LAWS, Form, fit_form
+from lilliput.analysis.laws.curve import CurveFit, predict
+from lilliput.analysis.laws.isoflop import (
     Allocation,
     IsoFlop,
     isoflop_allocation,
     isoflop_profiles,
     minimum_over_curves,
 )
-from lilliput.analysis.measurements import Measurements, measurements_of
-from lilliput.analysis.naming import LAW_NAMES, law_label
-from lilliput.analysis.parametric import ParametricFit, fit_parametric, optimum
+from lilliput.analysis.laws.likelihood import (
+    LikelihoodFit,
+    fit_likelihood,
+    likelihood_ratio_p,
+    log_likelihood_at,
+)
+from lilliput.analysis.laws.naming import LAW_NAMES, law_label
+from lilliput.analysis.laws.parametric import ParametricFit, fit_parametric, optimum
+from lilliput.analysis.laws.repeated import MUENNIGHOFF, RepeatedDataLaw
+from lilliput.analysis.laws.repeated_fit import fit_repeated, fit_repetition
+from lilliput.analysis.laws.size_law import SizeLaw, analyse_size
 from lilliput.analysis.planning import Plan, analyse_plan
-from lilliput.analysis.profile import profile_interval
-from lilliput.analysis.repeated import MUENNIGHOFF, RepeatedDataLaw
-from lilliput.analysis.repeated_fit import fit_repeated, fit_repetition
-from lilliput.analysis.resampling import RESAMPLE_WAYS, cluster_draws
-from lilliput.analysis.results import BreakEstimate, Candidate, Estimate, LawFit
-from lilliput.analysis.schema import SCHEMA, Column
-from lilliput.analysis.size_law import SizeLaw, analyse_size
-from lilliput.analysis.table import Table, check_table, header_of, read_table, write_table
+from lilliput.analysis.table.cells import Problem
+from lilliput.analysis.table.measurements import Measurements, measurements_of
+from lilliput.analysis.table.paper import BUILTIN_TABLES, load_table, paper_table
+from lilliput.analysis.table.schema import SCHEMA, Column
+from lilliput.analysis.table.tidy import Table, check_table, header_of, read_table, write_table
 
 __all__ = [
     "BUILTIN_TABLES",

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lilliput.analysis.fit_options import FitOptions, Rows, pick_points
-from lilliput.analysis.measurements import Measurements
-from lilliput.analysis.parametric import PARAMETER_NAMES, optimum
-from lilliput.analysis.power import fit_power
-from lilliput.analysis.repeated import CONSTANTS, best_split
-from lilliput.analysis.resampling import cluster_draws
-from lilliput.analysis.results import Estimate, LawFit, estimates_of
-from lilliput.analysis.table import Table
+from lilliput.analysis.inference.options import FitOptions, Rows, pick_points
+from lilliput.analysis.inference.resampling import cluster_draws
+from lilliput.analysis.inference.results import Estimate, LawFit, estimates_of
+from lilliput.analysis.laws.parametric import PARAMETER_NAMES, optimum
+from lilliput.analysis.laws.power import fit_power
+from lilliput.analysis.laws.repeated import CONSTANTS, best_split
+from lilliput.analysis.table.measurements import Measurements
+from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
 
 _NEAR_SHAPE = 1.5

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.analysis.chance import rank_chance
 from lilliput.analysis.coefficients import (
     kendall,
     partial_correlation,
@@ -17,10 +16,11 @@ from lilliput.analysis.coefficients import (
     reliability,
     spearman,
 )
-from lilliput.analysis.curves import plain_number
-from lilliput.analysis.finals import final_rows
-from lilliput.analysis.resampling import cluster_draws, expanded_bounds
-from lilliput.analysis.table import Table
+from lilliput.analysis.inference.resampling import cluster_draws, expanded_bounds
+from lilliput.analysis.laws.curve import plain_number
+from lilliput.analysis.rank_significance import rank_chance
+from lilliput.analysis.table.finals import final_rows
+from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 

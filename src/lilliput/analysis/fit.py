@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from lilliput.analysis._assembly import assemble
-from lilliput.analysis._choice import check_asked_breaks, choose_law
-from lilliput.analysis.candidates import SIZE_LAWS, check_breaks, fit_form, forms_for
-from lilliput.analysis.fit_draws import draw_parameters
-from lilliput.analysis.fit_options import FitOptions, pick_points
-from lilliput.analysis.measurements import Measurements, measurements_of
-from lilliput.analysis.parametric_law import fit_parametric_law
-from lilliput.analysis.repeated_law import fit_repeated_law
-from lilliput.analysis.results import LawFit
-from lilliput.analysis.table import Table
+from lilliput.analysis.inference.assembly import assemble
+from lilliput.analysis.inference.choice import check_asked_breaks, choose_law
+from lilliput.analysis.inference.draws import draw_parameters
+from lilliput.analysis.inference.options import FitOptions, pick_points
+from lilliput.analysis.inference.results import LawFit
+from lilliput.analysis.laws.candidates import SIZE_LAWS, check_breaks, fit_form, forms_for
+from lilliput.analysis.laws.parametric_law import fit_parametric_law
+from lilliput.analysis.laws.repeated_law import fit_repeated_law
+from lilliput.analysis.table.measurements import Measurements, measurements_of
+from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.core.progress import SILENT, Reporter

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.analysis.measurements import Measurements, measurements_of
-from lilliput.analysis.table import Table
+from lilliput.analysis.table.measurements import Measurements, measurements_of
+from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
 
 Rows = NDArray[np.intp]

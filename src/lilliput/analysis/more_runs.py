@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from lilliput.analysis.fit_draws import draw_parameters
-from lilliput.analysis.fit_options import FitOptions
-from lilliput.analysis.measurements import Measurements
-from lilliput.analysis.results import LawFit
+from lilliput.analysis.inference.draws import draw_parameters
+from lilliput.analysis.inference.options import FitOptions
+from lilliput.analysis.inference.results import LawFit
+from lilliput.analysis.table.measurements import Measurements
 from lilliput.core.arrays import FloatArray
 
 _FEWEST_RUNS = 4

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from lilliput.analysis.allocation import split_budget
-from lilliput.analysis.curves import predict
 from lilliput.analysis.fit import analyse_fit
-from lilliput.analysis.fit_options import FitOptions
-from lilliput.analysis.measurements import measurements_of
+from lilliput.analysis.inference.options import FitOptions
+from lilliput.analysis.inference.results import Estimate, LawFit, estimates_of
+from lilliput.analysis.laws.curve import predict
 from lilliput.analysis.more_runs import runs_to_halve
-from lilliput.analysis.results import Estimate, LawFit, estimates_of
-from lilliput.analysis.table import Table
+from lilliput.analysis.table.measurements import measurements_of
+from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.core.progress import SILENT, Reporter

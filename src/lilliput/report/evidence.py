@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.analysis import BUILTIN_TABLES, Table, load_table
+from lilliput.analysis.findings.runs import Run, read_failures, runs_of
+from lilliput.analysis.findings.scores import TaskScore, read_scores, scores_of
 from lilliput.core.errors import InputError
 from lilliput.core.files import read_json
 from lilliput.report.provenance import Artefact, read_artefacts
-from lilliput.report.runs import Run, read_failures, runs_of
-from lilliput.report.scores import TaskScore, read_scores, scores_of
 from lilliput.report.searches import RateSearch, read_search
 from lilliput.report.texts import Language, Vocabulary, read_languages, read_vocabulary
 from lilliput.report.vocabularies import Comparison, read_comparisons

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Cell = str | float | int | bool | None
+from lilliput.analysis.table.tidy import Cell
+
 Mark = Literal["lines", "points", "band", "rule", "span"]
 _SIGNIFICANT = 7
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lilliput.analysis.stored import from_stored, to_stored
+from lilliput.analysis.findings.correlations import TaskCorrelation, find_correlations
+from lilliput.analysis.findings.costs import Costs, find_costs
+from lilliput.analysis.findings.laws import GroupLaw, fit_laws
+from lilliput.analysis.findings.stored import from_stored, to_stored
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.files import read_json, write_text
 from lilliput.core.progress import SILENT, Reporter
-from lilliput.report.correlations import TaskCorrelation, find_correlations
-from lilliput.report.costs import Costs, find_costs
 from lilliput.report.evidence import Evidence
-from lilliput.report.laws import GroupLaw, fit_laws
 from lilliput.report.pages.shared import flops_columns
 
 FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 5

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lilliput.analysis.escape import ESCAPE_NATS
-from lilliput.analysis.table import Table
+from lilliput.analysis.findings.groups import group_names, said_of
+from lilliput.analysis.findings.plateau import ESCAPE_NATS
+from lilliput.analysis.findings.quantities import format_number
+from lilliput.analysis.findings.runs import Run, rows_by_run
+from lilliput.analysis.table.tidy import Table
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
-from lilliput.report.groups import group_names, said_of
-from lilliput.report.quantities import format_number
-from lilliput.report.runs import Run, rows_by_run
 
 # A final loss this far below the unigram entropy shows that context was used.
 LEARNED_NATS = 0.3

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lilliput.report.quantities import Quantity, finite, format_number
+from lilliput.analysis.findings.quantities import Quantity, finite, format_number
 
 Verdict = Literal["yes", "no", "unclear", "absent"]
 _VERDICTS: dict[Verdict, str] = {

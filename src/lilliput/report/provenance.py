@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lilliput.analysis.findings.quantities import finite
 from lilliput.core.artefacts import MANIFEST, read_manifest
-from lilliput.report.quantities import finite
 
 
 @dataclass(frozen=True)

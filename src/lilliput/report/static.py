@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from lilliput.analysis.table.tidy import Cell
 from lilliput.core.extras import require
 from lilliput.core.files import atomic_path
-from lilliput.report.figures import Cell, Control, DataTable, Figure, Layer
+from lilliput.report.figures import Control, DataTable, Figure, Layer
 from lilliput.report.page import BuiltPage
 
 # Okabe and Ito's palette, in the order of the page.

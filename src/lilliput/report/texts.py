@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from lilliput.analysis.findings.quantities import finite
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.errors import ArtefactError
 from lilliput.core.files import read_json
-from lilliput.report.quantities import finite
 
 _SAMPLES = 6
 _SAMPLE_CHARACTERS = 400

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lilliput.analysis.findings.quantities import Quantity, finite
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.files import read_json
-from lilliput.report.quantities import Quantity, finite
 
 
 @dataclass(frozen=True)

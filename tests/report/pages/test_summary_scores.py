@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lilliput.analysis import Correlation, CorrelationResult
-from lilliput.report.correlations import TaskCorrelation, beyond_chance
+from lilliput.analysis.findings.correlations import TaskCorrelation, beyond_chance
 from lilliput.report.pages.summary.answers_from_scores import answer_correlation
 
 

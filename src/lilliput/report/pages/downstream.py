@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from lilliput.analysis.chance import LEVEL
+from lilliput.analysis.findings.correlations import TaskCorrelation, as_quantity, beyond_chance
+from lilliput.analysis.findings.groups import ALL_RUNS, said_of
+from lilliput.analysis.findings.quantities import Quantity
+from lilliput.analysis.findings.scores import TaskScore
+from lilliput.analysis.rank_significance import LEVEL
+from lilliput.analysis.table.tidy import Cell
 from lilliput.core.wording import listed, plural
-from lilliput.report.correlations import TaskCorrelation, as_quantity, beyond_chance
 from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
+from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
 from lilliput.report.findings import Findings
-from lilliput.report.groups import ALL_RUNS, said_of
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.parts import (
@@ -24,8 +27,6 @@ from lilliput.report.parts import (
     quantity_cell,
     text_cell,
 )
-from lilliput.report.quantities import Quantity
-from lilliput.report.scores import TaskScore
 
 
 def build_downstream(evidence: Evidence, findings: Findings) -> PageContent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
+from lilliput.analysis.findings.quantities import finite, format_count, format_share
 from lilliput.core.wording import listed
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, DataTable, Figure, Layer
@@ -19,7 +20,6 @@ from lilliput.report.parts import (
     number_cell,
     text_cell,
 )
-from lilliput.report.quantities import finite, format_count, format_share
 from lilliput.report.texts import Language, Vocabulary
 
 _CURVE_POINTS = 240

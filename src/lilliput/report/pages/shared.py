@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lilliput.analysis.findings.groups import group_names
+from lilliput.analysis.findings.runs import FACETS, SIZES, rows_by_run
+from lilliput.analysis.table.tidy import Cell
 from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Cell, Control, DataTable, Option
-from lilliput.report.groups import group_names
-from lilliput.report.runs import FACETS, SIZES, rows_by_run
+from lilliput.report.figures import Control, DataTable, Option
 
 FLOPS_LABELS = {
     "flops_reference": "the authors' formula",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from lilliput.report.costs import Costs, FactorCost, GroupCost
+from lilliput.analysis.findings.costs import Costs, FactorCost, GroupCost
+from lilliput.analysis.findings.quantities import format_share
+from lilliput.analysis.table.tidy import Cell
 from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, Cell, Control, DataTable, Figure, Layer, Option
+from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
 from lilliput.report.findings import Findings
 from lilliput.report.learning import unlearned_groups
 from lilliput.report.page import Page, PageContent, register_page
@@ -37,7 +39,6 @@ from lilliput.report.parts import (
     number_cell,
     text_cell,
 )
-from lilliput.report.quantities import format_share
 
 # A strategy that is nowhere preferred in this share of draws has no curve of its own.
 _LEAST_SHARE = 0.05

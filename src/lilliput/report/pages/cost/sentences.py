@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from lilliput.analysis import IcerResult
+from lilliput.analysis.findings.costs import Costs, GroupCost
+from lilliput.analysis.findings.groups import said_of
+from lilliput.analysis.findings.quantities import format_number, format_share
 from lilliput.core.wording import listed
-from lilliput.report.costs import Costs, GroupCost
-from lilliput.report.groups import said_of
 from lilliput.report.learning import unlearned_sentences
 from lilliput.report.pages import shared
 from lilliput.report.parts import as_sentences
-from lilliput.report.quantities import format_number, format_share
 
 # Of two shapes with four seeds each, even the strictest order is chance in 2 of 70 cases, too often where
 # several shapes are compared; with five it is 2 of 252. Fewer seeds give no share of draws.

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from lilliput.report.figures import Cell, DataTable
-from lilliput.report.laws import GroupLaw, band_of, curve_of, last_exponent, law_name, rival_name
+from lilliput.analysis.findings.laws import (
+    GroupLaw,
+    band_of,
+    curve_of,
+    last_exponent,
+    law_name,
+    rival_name,
+)
+from lilliput.analysis.table.tidy import Cell
+from lilliput.report.figures import DataTable
 from lilliput.report.pages import shared
 
 

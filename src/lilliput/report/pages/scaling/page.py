@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Sequence
 
 from lilliput.analysis import FrontierPoint, LawFit
+from lilliput.analysis.findings.groups import groups_of_one_size, said_of
+from lilliput.analysis.findings.laws import GroupLaw, last_exponent, law_name, rival_name
+from lilliput.analysis.findings.quantities import Quantity, format_number
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
 from lilliput.report.findings import Findings
-from lilliput.report.groups import groups_of_one_size, said_of
-from lilliput.report.laws import GroupLaw, last_exponent, law_name, rival_name
 from lilliput.report.learning import unlearned_groups, unlearned_sentences
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
@@ -29,7 +30,6 @@ from lilliput.report.pages.scaling.tables import (
     parameters_table,
 )
 from lilliput.report.parts import Missing, as_sentences
-from lilliput.report.quantities import Quantity, format_number
 
 # The published upper branch of arXiv 2305.17266, abstract: L = 3.82e2 C^-0.141 above 2.2e15 FLOPs.
 PUBLISHED_EXPONENT = 0.141

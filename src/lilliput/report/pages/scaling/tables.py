@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lilliput.analysis import law_label
-from lilliput.report.laws import GroupLaw, last_exponent, law_name
+from lilliput.analysis.findings.laws import GroupLaw, last_exponent, law_name
+from lilliput.analysis.findings.quantities import Quantity, format_number
 from lilliput.report.pages import shared
 from lilliput.report.parts import (
     Column,
@@ -13,7 +14,6 @@ from lilliput.report.parts import (
     quantity_cell,
     text_cell,
 )
-from lilliput.report.quantities import Quantity, format_number
 
 
 def candidates_table(law: GroupLaw) -> TableView:

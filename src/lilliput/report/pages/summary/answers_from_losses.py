@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lilliput.analysis import FRONTIER_CAVEAT
+from lilliput.analysis.findings.costs import Costs
+from lilliput.analysis.findings.groups import said_of
+from lilliput.analysis.findings.laws import GroupLaw, last_exponent
+from lilliput.analysis.findings.quantities import Quantity, format_number, format_share
+from lilliput.analysis.findings.runs import Run
 from lilliput.core.intervals import bootstrap_interval
 from lilliput.core.wording import plural
-from lilliput.report.costs import Costs
 from lilliput.report.evidence import Evidence
-from lilliput.report.groups import said_of
-from lilliput.report.laws import GroupLaw, last_exponent
 from lilliput.report.learning import learning_of, learning_sentences, unlearned_sentences
 from lilliput.report.pages import shared
 from lilliput.report.pages.cost.sentences import efficient_sentences, order_of_factors
 from lilliput.report.pages.scaling.page import break_sentence, main_laws
 from lilliput.report.parts import Answer, Verdict, yes_in_part
-from lilliput.report.quantities import Quantity, format_number, format_share
-from lilliput.report.runs import Run
 
 _FEW_RUNS = 8
 _DEPTH_PARTNERS = ("embedding_size", "hidden_size", "intermediate_size")

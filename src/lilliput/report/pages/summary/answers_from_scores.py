@@ -7,10 +7,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from lilliput.analysis.findings.correlations import TaskCorrelation, beyond_chance
+from lilliput.analysis.findings.laws import GroupLaw
+from lilliput.analysis.findings.quantities import (
+    Quantity,
+    format_count,
+)
 from lilliput.core.intervals import bootstrap_interval
-from lilliput.report.correlations import TaskCorrelation, beyond_chance
 from lilliput.report.evidence import Evidence
-from lilliput.report.laws import GroupLaw
 from lilliput.report.learning import unlearned_sentences
 from lilliput.report.pages import shared
 from lilliput.report.pages.downstream import (
@@ -22,10 +26,6 @@ from lilliput.report.pages.downstream import (
 )
 from lilliput.report.pages.scaling.page import main_laws
 from lilliput.report.parts import Answer, Verdict, yes_in_part
-from lilliput.report.quantities import (
-    Quantity,
-    format_count,
-)
 
 
 def answer_gain(evidence: Evidence) -> Answer:

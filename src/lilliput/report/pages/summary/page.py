@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lilliput.analysis.findings.quantities import format_count
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.findings import Findings
@@ -24,7 +25,6 @@ from lilliput.report.pages.summary.answers_from_scores import (
     answer_optimality,
 )
 from lilliput.report.parts import Fact, as_sentences
-from lilliput.report.quantities import format_count
 
 
 def build_summary(evidence: Evidence, findings: Findings) -> PageContent:

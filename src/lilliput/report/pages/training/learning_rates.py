@@ -8,9 +8,10 @@ from dataclasses import asdict
 
 import numpy as np
 
+from lilliput.analysis.findings.quantities import Quantity
+from lilliput.analysis.table.tidy import Cell
 from lilliput.core.wording import plural
-from lilliput.report.figures import Axis, Cell, DataTable, Figure, Layer
-from lilliput.report.quantities import Quantity
+from lilliput.report.figures import Axis, DataTable, Figure, Layer
 from lilliput.report.searches import BestRate, Drift, RateSearch
 
 

@@ -9,11 +9,14 @@ from dataclasses import replace
 import numpy as np
 
 from lilliput.analysis import paper_table
-from lilliput.analysis.escape import ESCAPE_NATS, escape_index
+from lilliput.analysis.findings.plateau import ESCAPE_NATS, escape_index
+from lilliput.analysis.findings.quantities import Quantity, format_number
+from lilliput.analysis.findings.runs import Run
+from lilliput.analysis.table.tidy import Cell
 from lilliput.core.intervals import mean_interval
 from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, Cell, DataTable, Figure, Layer
+from lilliput.report.figures import Axis, DataTable, Figure, Layer
 from lilliput.report.findings import Findings
 from lilliput.report.learning import ESCAPE_RULE, learning_sentences
 from lilliput.report.page import Page, PageContent, register_page
@@ -29,8 +32,6 @@ from lilliput.report.parts import (
     quantity_cell,
     text_cell,
 )
-from lilliput.report.quantities import Quantity, format_number
-from lilliput.report.runs import Run
 
 _PAPER_LAYER = "the paper's 42 runs"
 _ESCAPE_LAYER = f"escape: {ESCAPE_NATS} nat below the unigram entropy, twice in a row"

@@ -1,0 +1,1 @@
+"""Which strategies are worth their cost, and how sure that is."""

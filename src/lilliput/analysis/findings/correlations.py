@@ -1,0 +1,114 @@
+"""Does loss foretell scores? One answer a group of comparable runs and task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lilliput.analysis import Correlation, CorrelationResult, Table, analyse_correlation
+from lilliput.analysis.findings.groups import group_names
+from lilliput.analysis.findings.quantities import Quantity
+from lilliput.analysis.findings.runs import Run
+from lilliput.analysis.findings.scores import TaskScore
+from lilliput.analysis.rank_significance import holm, rank_chance
+from lilliput.core.errors import InputError
+
+_RESAMPLES = 1000
+_LOSSES = ("loss", "loss_reference")
+
+
+@dataclass(frozen=True)
+class TaskCorrelation:
+    """Final loss and score on one task over the models of one group.
+
+    Attributes:
+        group: Of the models.
+        task: Of the scores.
+        result: Coefficients with intervals; None where they cannot be found.
+        given_size: Whether a partial correlation given the number of parameters is in `result`.
+        problem: Why there is no result, in words.
+    """
+
+    group: str
+    task: str
+    result: CorrelationResult | None
+    given_size: bool = False
+    problem: str = ""
+
+    @property
+    def rank(self) -> Quantity:
+        """Spearman's coefficient with its interval over runs."""
+        return as_quantity(self.result.spearman if self.result else None)
+
+    @property
+    def rank_given_size(self) -> Quantity:
+        """The same with the number of parameters held fixed."""
+        if self.result is None or not self.given_size:
+            return Quantity(None)
+        return as_quantity(self.result.partial.get("spearman"))
+
+
+def as_quantity(found: Correlation | None) -> Quantity:
+    """A coefficient as a number of the report."""
+    if found is None or not np.isfinite(found.value):
+        return Quantity(None)
+    return Quantity(found.value, found.low, found.high, found.n, "models")
+
+
+def find_correlations(
+    runs: tuple[Run, ...], scores: tuple[TaskScore, ...], resamples: int | None
+) -> tuple[TaskCorrelation, ...]:
+    """Every group and whole task that has scores from pre-trained weights."""
+    draws = resamples or _RESAMPLES
+    groups = group_names(runs)
+    by_name = {run.name: run for run in runs}
+    found: dict[tuple[str, str], list[tuple[Run, float]]] = {}
+    for score in scores:
+        if score.part_of or score.start != "trained":
+            continue
+        if score.run in by_name and score.value.value is not None:
+            key = (groups[score.run], score.task)
+            found.setdefault(key, []).append((by_name[score.run], score.value.value))
+    return tuple(_correlate(group, task, pairs, draws) for (group, task), pairs in found.items())
+
+
+def _correlate(
+    group: str, task: str, pairs: list[tuple[Run, float]], resamples: int
+) -> TaskCorrelation:
+    loss = next((name for name in _LOSSES if all(name in run.final for run, _ in pairs)), None)
+    if loss is None:
+        return TaskCorrelation(group, task, None, problem="some of its models have no loss")
+    table = _table(task, loss, pairs)
+    problem = ""
+    for given in (("num_parameters",), ()):
+        if all(name in table for name in given):
+            try:
+                result = analyse_correlation(
+                    table, x=loss, y="score", given=given, log=given, resamples=resamples
+                )
+            except InputError as error:
+                problem = str(error)
+            else:
+                return TaskCorrelation(group, task, result, bool(given))
+    return TaskCorrelation(group, task, None, problem=problem)
+
+
+def _table(task: str, loss: str, pairs: list[tuple[Run, float]]) -> Table:
+    columns = {
+        "run": np.array([run.name for run, _ in pairs]),
+        loss: np.array([run.final[loss] for run, _ in pairs]),
+        "score": np.array([value for _, value in pairs]),
+    }
+    if all("num_parameters" in run.final for run, _ in pairs):
+        columns["num_parameters"] = np.array([run.final["num_parameters"] for run, _ in pairs])
+    return Table(f"the scores on {task}", columns, np.arange(1, len(pairs) + 1))
+
+
+def beyond_chance(found: Sequence[TaskCorrelation]) -> list[bool]:
+    """Which correlations have an interval beyond zero and are left by `holm` over all that were found."""
+    told = [item for item in found if item.rank.value is not None]
+    left = holm([rank_chance(item.rank.value or 0.0, item.rank.n or 0) for item in told])
+    kept = {id(item) for item, is_left in zip(told, left, strict=True) if is_left}
+    return [id(item) in kept and item.rank.excludes(0.0) for item in found]

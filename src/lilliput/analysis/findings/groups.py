@@ -1,0 +1,75 @@
+"""Runs that may be compared with each other.
+
+Losses of two languages, of two training profiles, or with and without a change to the recipe, are not
+points of one curve, so laws, costs and correlations are found group by group. Families that differ in
+nothing of that stay together: the lowest loss that a budget buys is a question across architectures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lilliput.analysis import Table
+from lilliput.analysis.findings.runs import Run
+
+_COLUMNS = ("language", "profile", "variant")
+_SIZES = ("shape", "num_parameters")
+ALL_RUNS = "all runs"
+UNCHANGED = "unchanged"
+
+
+def groups_of(table: Table) -> dict[str, Table]:
+    """The table of each group, by the values that tell groups apart."""
+    facets = {name: table.text(name).tolist() for name in _COLUMNS if name in table}
+    labels = np.array(_labels(facets, len(table)))
+    return {name: table.select(labels == name) for name in dict.fromkeys(labels.tolist())}
+
+
+def scaling_groups(table: Table) -> dict[str, Table]:
+    """The groups that hold several sizes; all of them where none does, or sizes are not told.
+
+    A factor that was tried at one size has neither a law of scale nor a choice between sizes.
+    """
+    groups = groups_of(table)
+    several = {name: group for name, group in groups.items() if _n_sizes(group) > 1}
+    return several or groups
+
+
+def _n_sizes(table: Table) -> int:
+    size = next((name for name in _SIZES if name in table), None)
+    return 0 if size is None else int(np.unique(table.columns[size]).size)
+
+
+def groups_of_one_size(table: Table) -> list[str]:
+    """Names of the groups that `scaling_groups` leaves out."""
+    kept = scaling_groups(table)
+    return [name for name in groups_of(table) if name not in kept]
+
+
+def group_names(runs: Sequence[Run]) -> dict[str, str]:
+    """The group of each run."""
+    facets = {name: [run.facets.get(name, "") for run in runs] for name in _COLUMNS}
+    labels = _labels(facets, len(runs))
+    return {run.name: label for run, label in zip(runs, labels, strict=True)}
+
+
+def _labels(facets: Mapping[str, Sequence[str]], count: int) -> list[str]:
+    """The group of each row: its values of the facets that differ between rows."""
+    telling = [values for name, values in facets.items() if _tells(name, set(values))]
+    if not telling:
+        return [ALL_RUNS] * count
+    return [", ".join(filter(None, row)) or UNCHANGED for row in zip(*telling, strict=True)]
+
+
+def _tells(facet: str, values: set[str]) -> bool:
+    """Whether a facet tells groups apart; no variant is one too, a language not named is none."""
+    return len(values if facet == "variant" else values - {""}) > 1
+
+
+def said_of(group: str, sentence: str) -> str:
+    """A sentence about a group, which is named first where there are several."""
+    if group == ALL_RUNS:
+        return sentence[:1].upper() + sentence[1:]
+    return f"{group}: {sentence[:1].lower()}{sentence[1:]}"

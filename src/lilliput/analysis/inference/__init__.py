@@ -1,0 +1,1 @@
+"""What the data can carry: resampling, break tests, intervals, the choice between laws, and warnings."""

@@ -1,0 +1,119 @@
+"""From a fitted curve, its rivals, tests and draws to the result that is handed back."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.analysis.inference.break_test import BreakTest
+from lilliput.analysis.inference.diagnostics import residual_diagnostics
+from lilliput.analysis.inference.options import FitOptions, Rows
+from lilliput.analysis.inference.profile_likelihood import profile_interval
+from lilliput.analysis.inference.results import BreakEstimate, Candidate, LawFit, estimates_of
+from lilliput.analysis.inference.slope_change import davies_p, exponent_against_cut
+from lilliput.analysis.inference.warnings import fit_warnings
+from lilliput.analysis.laws.curve import CurveFit, covariance_of
+from lilliput.analysis.table.measurements import Measurements
+from lilliput.core.arrays import FloatArray
+
+
+def assemble(
+    data: Measurements,
+    rows: Rows,
+    chosen: CurveFit,
+    fits: list[CurveFit],
+    tests: list[BreakTest],
+    draws: FloatArray,
+    options: FitOptions,
+) -> LawFit:
+    """Everything that is known about the chosen law, as one result.
+
+    Args:
+        data: The measurements.
+        rows: Those that entered the fit.
+        chosen: The law.
+        fits: All candidates.
+        tests: Of its breaks.
+        draws: Its parameters and breaks refitted to resampled runs.
+        options: How it was fitted.
+    """
+    flops, loss, runs = data.flops[rows], data.loss[rows], data.run[rows]
+    log_flops, log_loss = np.log(flops), np.log(loss)
+    clusters = data.group if options.resample == "both" else data.run
+    behind = _clusters_behind(chosen, flops, clusters[rows], int(np.unique(clusters).size))
+    found = estimates_of(chosen.parameter_vector().tolist(), draws, behind, options.level)
+    count = chosen.values.size
+    profiles = [
+        _profile(log_flops, log_loss, chosen, i, options.level) for i in range(chosen.breaks.size)
+    ]
+    ranked = sorted(fits, key=lambda fit: fit.bic)
+    doubts = fit_warnings(
+        chosen, ranked, tests, flops, runs, data.is_early[rows], draws, points=options.points
+    )
+    return LawFit(
+        law=chosen.law,
+        parameters=dict(zip(chosen.names, found[:count], strict=True)),
+        breaks=tuple(
+            BreakEstimate(place.value, place.low, place.high, place.se, *profile)
+            for place, profile in zip(found[count:], profiles, strict=True)
+        ),
+        r2=chosen.r2,
+        bic=chosen.bic,
+        aicc=chosen.aicc,
+        n=chosen.n,
+        candidates=tuple(Candidate.of(fit) for fit in ranked),
+        warnings=(*data.warnings, *doubts),
+        curve=chosen,
+        flops=flops,
+        loss=loss,
+        runs=tuple(data.run_names[code] for code in runs.tolist()),
+        draws=draws,
+        covariance=covariance_of(chosen),
+        diagnostics=residual_diagnostics(chosen, log_flops, log_loss, runs),
+        break_tests={
+            "davies_p": davies_p(log_flops, log_loss),
+            "bootstrap": [test.as_record() for test in tests],
+        },
+        cut_sensitivity=exponent_against_cut(flops, loss),
+        facts=_facts(data, rows, options),
+    )
+
+
+def _clusters_behind(
+    fit: CurveFit, flops: FloatArray, clusters: NDArray[np.intp], every: int
+) -> list[int]:
+    """Clusters that inform each parameter and break: those on its piece, or on the thinner side."""
+    if fit.law not in ("segmented", "segmented_jumps"):
+        return [every] * fit.parameter_vector().size
+    piece = np.searchsorted(fit.breaks, flops, side="left")
+    on_piece = [int(np.unique(clusters[piece == i]).size) for i in range(fit.breaks.size + 1)]
+    both_sides = [min(pair) for pair in itertools.pairwise(on_piece)]
+    return [n for count in on_piece for n in (count, count)] + both_sides
+
+
+def _facts(data: Measurements, rows: Rows, options: FitOptions) -> dict[str, Any]:
+    return {
+        "flops_column": data.flops_column,
+        "loss_column": data.loss_column,
+        "points_kind": options.points,
+        "frontier_method": options.frontier_method if options.points == "frontier" else None,
+        "finished_only": options.finished_only,
+        "after_step": options.after_step,
+        "n_runs": int(np.unique(data.run).size),
+        "n_runs_on_points": int(np.unique(data.run[rows]).size),
+        "n_measurements": len(data),
+        "refused": dict(data.refused),
+        "resamples": options.resamples,
+        "resample": options.resample,
+        "level": options.level,
+        "seed": options.seed,
+    }
+
+
+def _profile(
+    log_flops: FloatArray, log_loss: FloatArray, fit: CurveFit, index: int, level: float
+) -> tuple[float | None, float | None]:
+    return profile_interval(log_flops, log_loss, fit, index, level)

@@ -1,0 +1,89 @@
+"""A law refitted to resampled runs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lilliput.analysis.inference.options import FitOptions, Rows, drawn_rows, pick_points
+from lilliput.analysis.laws.candidates import Form, fit_form
+from lilliput.analysis.laws.curve import CurveFit
+from lilliput.analysis.table.measurements import Measurements
+from lilliput.core.arrays import FloatArray
+from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.seeding import generator
+
+
+def draw_parameters(
+    data: Measurements,
+    parent: CurveFit,
+    options: FitOptions,
+    *,
+    share: float = 1.0,
+    reporter: Reporter = SILENT,
+) -> FloatArray:
+    """Parameters and breaks refitted to resampled runs.
+
+    Args:
+        data: The measurements.
+        parent: The law fitted to all of them; the draws fit the same form.
+        options: Points, number of draws, what is drawn.
+        share: Share of the runs in each draw.
+        reporter: Where progress goes.
+
+    Returns:
+        Shape (resamples, parameters + breaks), NaN where a draw cannot carry the law.
+    """
+    form = Form(parent.law, int(parent.breaks.size))
+    draws = np.full((options.resamples, parent.parameter_vector().size), np.nan)
+    if np.unique(data.run).size < 2:
+        return draws
+    every = drawn_rows(data, options, share=share)
+    with reporter.task("resampling runs", options.resamples, "draws") as task:
+        for i, rows in enumerate(every):
+            draws[i] = _refit(data, rows, form, parent, options)
+            task.advance()
+    if parent.law == "segmented_jumps":
+        _place_in_gaps(draws[:, parent.values.size :], data, options)
+    return draws
+
+
+def _refit(
+    data: Measurements, rows: Rows, form: Form, parent: CurveFit, options: FitOptions
+) -> FloatArray:
+    nothing = np.full(parent.parameter_vector().size, np.nan)
+    if options.points == "final" or options.finished_only:
+        rows = rows[data.is_final[rows]]
+        if rows.size == 0:
+            return nothing
+    chosen = pick_points(data, rows, options)
+    flops, loss = data.flops[chosen], data.loss[chosen]
+    if np.unique(flops).size < max(form.n_free - 1, 2):
+        return nothing
+    fit = fit_form(form, flops, loss, start=parent)
+    if fit is None:
+        return nothing
+    if fit.law != "segmented_jumps":
+        return fit.parameter_vector()
+    return np.concatenate([fit.values, _nearest_to_parent(fit.breaks, parent.breaks, flops)])
+
+
+def _nearest_to_parent(breaks: FloatArray, parent: FloatArray, flops: FloatArray) -> FloatArray:
+    """The jumps of a draw, where all the data put them if its own gap leaves that open.
+
+    A draw lacks points, so that its gaps are wider than those of the data.
+    """
+    low = np.array([flops[flops <= place].max() for place in breaks])
+    high = np.array([flops[flops > place].min() for place in breaks])
+    return np.where((low < parent) & (parent < high), parent, breaks)
+
+
+def _place_in_gaps(jumps: FloatArray, data: Measurements, options: FitOptions) -> None:
+    """Put each draw's jumps anywhere in the gap of the data they lie in, evenly in the logarithm.
+
+    Nothing tells where inside its gap a jump happens, and its interval must say so.
+    """
+    every = np.sort(data.flops[pick_points(data, np.arange(len(data)), options)])
+    known = np.isfinite(jumps)
+    above = np.clip(np.searchsorted(every, jumps[known], side="left"), 1, every.size - 1)
+    share = generator(options.seed, "jump-places").random(above.size)
+    jumps[known] = every[above - 1] ** (1 - share) * every[above] ** share

@@ -1,0 +1,80 @@
+"""How a law is fitted, and which points enter the fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.analysis.frontier import FrontierMethod, frontier_rows
+from lilliput.analysis.inference.resampling import Resample, cluster_draws
+from lilliput.analysis.laws.candidates import Law
+from lilliput.analysis.table.measurements import Measurements
+from lilliput.core.errors import InputError
+
+Rows = NDArray[np.intp]
+Points = Literal["frontier", "final", "all"]
+POINTS: tuple[Points, ...] = get_args(Points)
+DEFAULT_RESAMPLES = 500
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a law is fitted.
+
+    Attributes:
+        law: "auto" compares the laws; otherwise the one to fit.
+        breaks: Number of breaks; None lets the data decide.
+        points: "frontier" (compute-optimal points), "final" (last point of each run) or "all".
+        frontier_method: How the frontier is found.
+        finished_only: Whether unfinished training is left out of the frontier.
+        after_step: Points up to this update are left out, none with 0; None leaves out the warm-up where
+            the table tells of one.
+        resamples: Bootstrap draws; zero for no intervals.
+        resample: What is drawn: runs, seeds, or both.
+        level: Coverage of the intervals.
+        seed: Of all draws.
+    """
+
+    law: Law = "auto"
+    breaks: int | None = None
+    points: Points = "frontier"
+    frontier_method: FrontierMethod = "paper"
+    finished_only: bool = False
+    after_step: int | None = None
+    resamples: int = DEFAULT_RESAMPLES
+    resample: Resample = "run"
+    level: float = 0.95
+    seed: int = 0
+
+
+def drawn_rows(data: Measurements, options: FitOptions, *, share: float = 1.0) -> Iterator[Rows]:
+    """Rows of each bootstrap draw of runs or seeds; `share` of the runs are in each."""
+    return cluster_draws(
+        data.run,
+        resamples=options.resamples,
+        seed=options.seed,
+        way=options.resample,
+        groups=data.group,
+        share=share,
+    )
+
+
+def pick_points(data: Measurements, rows: Rows, options: FitOptions) -> Rows:
+    """The rows that enter the fit, of those given (with repetitions, in a bootstrap draw).
+
+    Raises:
+        InputError: No finished run is among them although only those were asked for.
+    """
+    if options.points == "all":
+        return rows
+    if options.points == "final" or options.finished_only:
+        rows = rows[data.is_final[rows]]
+        if rows.size == 0:
+            raise InputError("the table must mark finished runs in is_final", got="none")
+    if options.points == "final":
+        return rows
+    return rows[frontier_rows(data.flops[rows], data.loss[rows], options.frontier_method)]

@@ -1,0 +1,162 @@
+"""What an analysis hands back: numbers with their intervals, and everything that was compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from lilliput.analysis.inference.resampling import expanded_bounds, spread
+from lilliput.analysis.laws.curve import CurveFit, plain, plain_number
+from lilliput.core.arrays import FloatArray
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A fitted number; bounds and standard error are None where the data cannot give them."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    se: float | None = None
+
+    def as_record(self) -> dict[str, float | None]:
+        """Plain data for JSON."""
+        return {name: plain_number(getattr(self, name)) for name in ("value", "low", "high", "se")}
+
+
+def estimates_of(
+    values: Iterable[float], draws: FloatArray, n_clusters: ArrayLike, level: float
+) -> list[Estimate]:
+    """Each value with bounds and standard error from its bootstrap draws.
+
+    Args:
+        values: One a column of the draws.
+        draws: Shape (draws, values); there may be none.
+        n_clusters: Independent clusters behind each value, or one number for all.
+        level: Coverage of the bounds.
+    """
+    rows = zip(values, *expanded_bounds(draws, n_clusters, level), spread(draws), strict=True)
+    return [Estimate(value, *map(_known, numbers)) for value, *numbers in rows]
+
+
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else float(number)
+
+
+@dataclass(frozen=True)
+class BreakEstimate(Estimate):
+    """A break in units of the cost, with its profile-likelihood interval beside the bootstrap's."""
+
+    profile_low: float | None = None
+    profile_high: float | None = None
+
+    def as_record(self) -> dict[str, float | None]:
+        """Plain data for JSON."""
+        profile = {"profile_low": self.profile_low, "profile_high": self.profile_high}
+        return super().as_record() | {name: plain_number(value) for name, value in profile.items()}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One law of the comparison; `n_free` counts the variance."""
+
+    law: str
+    n_breaks: int
+    n_free: int
+    rss: float
+    r2: float
+    bic: float
+    aicc: float
+    breaks: tuple[float, ...]
+
+    @classmethod
+    def of(cls, fit: CurveFit) -> Candidate:
+        """The entry of a fitted curve."""
+        return cls(
+            law=fit.law,
+            n_breaks=int(fit.breaks.size),
+            n_free=fit.n_free,
+            rss=fit.rss,
+            r2=fit.r2,
+            bic=fit.bic,
+            aicc=fit.aicc,
+            breaks=tuple(fit.breaks.tolist()),
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return plain(vars(self)) | {"breaks": list(self.breaks)}
+
+
+@dataclass(frozen=True)
+class LawFit:
+    """A law fitted to a table, compared with its rivals.
+
+    Attributes:
+        law: The law that was chosen or asked for.
+        parameters: Name to estimate.
+        breaks: Locations in units of the cost, ascending.
+        r2: Share of the variance of ln loss explained.
+        bic: n ln(RSS/n) + k ln n.
+        aicc: Akaike's criterion corrected for small n.
+        n: Points used.
+        candidates: Every law compared, best BIC first.
+        warnings: One sentence each.
+        curve: The fitted curve, for prediction and plots.
+        flops: Cost of the points used, shape (n,).
+        loss: Loss of the points used, shape (n,).
+        runs: Run of each point used.
+        draws: Bootstrap draws of parameters and breaks, shape (resamples, parameters + breaks).
+        covariance: Model-based covariance of `curve.free`, points taken as independent.
+        diagnostics: Residual checks.
+        break_tests: Tests of whether breaks are there, where breaks were in question.
+        cut_sensitivity: Exponents below and above each possible cut.
+        facts: Columns, points, frontier, clusters, refused rows.
+    """
+
+    law: str
+    parameters: Mapping[str, Estimate]
+    breaks: tuple[BreakEstimate, ...]
+    r2: float
+    bic: float
+    aicc: float
+    n: int
+    candidates: tuple[Candidate, ...]
+    warnings: tuple[str, ...]
+    curve: CurveFit
+    flops: FloatArray
+    loss: FloatArray
+    runs: tuple[str, ...]
+    draws: FloatArray
+    covariance: FloatArray | None
+    diagnostics: Mapping[str, float | None]
+    break_tests: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    cut_sensitivity: tuple[Mapping[str, float | None], ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data for JSON: the keys of the command line's contract and more beside them."""
+        covariance = None if self.covariance is None else self.covariance.tolist()
+        points = zip(self.runs, self.flops.tolist(), self.loss.tolist(), strict=True)
+        return {
+            "law": self.law,
+            "parameters": {name: value.as_record() for name, value in self.parameters.items()},
+            "r2": plain_number(self.r2),
+            "bic": plain_number(self.bic),
+            "aicc": plain_number(self.aicc),
+            "n": self.n,
+            "breaks": [value.as_record() for value in self.breaks],
+            "candidates": [candidate.as_record() for candidate in self.candidates],
+            "warnings": list(self.warnings),
+            "break_tests": dict(self.break_tests),
+            "diagnostics": dict(self.diagnostics),
+            "covariance": covariance,
+            "covariance_of": list(self.curve.free),
+            "cut_sensitivity": [dict(row) for row in self.cut_sensitivity],
+            "points": [{"run": r, "flops": x, "loss": y} for r, x, y in points],
+            **self.facts,
+        }

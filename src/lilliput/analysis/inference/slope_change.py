@@ -1,0 +1,89 @@
+"""Does the slope change at all, and what does the place of a cut decide?
+
+The number of breaks is judged by `break_test` and their places by `profile`; here are Davies' bound for a
+change of slope and the exponents on either side of every cut.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import stats
+
+from lilliput.analysis.laws._hinges import hinge_design
+from lilliput.analysis.laws.curve import covariance_of
+from lilliput.analysis.laws.power import fit_power
+from lilliput.core.arrays import FloatArray
+
+_DAVIES_POINTS = 10
+
+
+def davies_p(log_flops: FloatArray, log_loss: FloatArray, points: int = _DAVIES_POINTS) -> float:
+    """Upper bound of the p-value of "one straight line" against one change of slope anywhere.
+
+    The bound treats points as independent, as Davies does; with runs of many points it is too small,
+    and the bootstrap test is the one to trust.
+
+    Args:
+        log_flops: Shape (points,).
+        log_loss: Shape (points,).
+        points: Locations at which the change is tested, evenly spaced inside the data.
+
+    Source: Davies, Biometrika 74 (1987), in the Wald form of Muggeo, R News 8/1 (2008).
+    """
+    ordered = np.sort(log_flops)
+    if np.unique(ordered).size < 5 or log_flops.size < 5:
+        return 1.0
+    low, high = ordered[1], ordered[-2]
+    locations = np.linspace(low, high, points)
+    t = np.array([_slope_change_t(log_flops, log_loss, location) for location in locations])
+    largest = float(np.abs(t).max())
+    variation = float(np.abs(np.diff(t)).sum())
+    bound = stats.norm.cdf(-largest) + variation * math.exp(-(largest**2) / 2) / math.sqrt(
+        8 * math.pi
+    )
+    return min(1.0, 2 * float(bound))
+
+
+def _slope_change_t(x: FloatArray, y: FloatArray, location: float) -> float:
+    design = hinge_design(x, np.array([location]))
+    basis, triangle = np.linalg.qr(design)
+    moment = basis.T @ y
+    residual = y - basis @ moment
+    variance = float(residual @ residual) / (x.size - 3)
+    if variance == 0 or triangle[2, 2] == 0:
+        return 0.0
+    return float(moment[2] * np.sign(triangle[2, 2]) / math.sqrt(variance))
+
+
+def exponent_against_cut(
+    flops: FloatArray, loss: FloatArray, min_points: int = 3
+) -> tuple[dict[str, float | None], ...]:
+    """Exponents of the two separate power laws below and above every possible cut.
+
+    Args:
+        flops: Shape (points,).
+        loss: Shape (points,).
+        min_points: Distinct costs that each side must hold.
+
+    Returns:
+        One record a cut: `cut` (geometric middle of its gap), and for each side `exponent`, `se`, `r2`
+        and `n`, prefixed `below_` and `above_`.
+    """
+    distinct = np.unique(flops)
+    records: list[dict[str, float | None]] = []
+    for i in range(min_points, distinct.size - min_points + 1):
+        cut = math.sqrt(distinct[i - 1] * distinct[i])
+        record: dict[str, float | None] = {"cut": cut}
+        for side, rows in (("below", flops < cut), ("above", flops >= cut)):
+            line = fit_power(flops[rows], loss[rows])
+            covariance = covariance_of(line)
+            record |= {
+                f"{side}_exponent": line.parameters["exponent"],
+                f"{side}_se": None if covariance is None else math.sqrt(covariance[1, 1]),
+                f"{side}_r2": line.r2,
+                f"{side}_n": line.n,
+            }
+        records.append(record)
+    return tuple(records)

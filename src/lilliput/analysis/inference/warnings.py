@@ -1,0 +1,179 @@
+"""What the data cannot tell, one sentence each."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.analysis.inference.break_test import FEWEST_RUNS, SIGNIFICANCE, BreakTest
+from lilliput.analysis.laws.curve import CurveFit
+from lilliput.analysis.laws.naming import law_label
+from lilliput.core.arrays import FloatArray
+
+# Differences of BIC below 2 are "not worth more than a bare mention" (Kass and Raftery 1995).
+_TELLING_BIC = 2.0
+_FEW_RUNS = 10
+_FEW_POINTS = 3
+_LOST_DRAWS = 0.05
+FRONTIER_CAVEAT = (
+    "Points of a frontier are the best of several runs: intervals hold the truth less often than "
+    "they say (in 79 of 100 simulated studies instead of 95); read them as a lower bound."
+)
+
+
+def fit_warnings(
+    chosen: CurveFit,
+    ranked: list[CurveFit],
+    tests: list[BreakTest],
+    flops: FloatArray,
+    runs: NDArray[np.intp],
+    is_early: NDArray[np.bool_],
+    draws: FloatArray,
+    *,
+    points: str,
+) -> tuple[str, ...]:
+    """Warnings about the choice of law, its breaks and its intervals."""
+    found = [
+        *_close_rivals(chosen, ranked),
+        *_breaks_not_told(chosen, ranked, tests, int(np.unique(runs).size)),
+        *_thin_pieces(chosen, flops),
+        *_breaks_outside(chosen, flops),
+        *_breaks_of_starts(chosen, flops, is_early),
+        *_offset_verdict(chosen),
+        *_rising(chosen),
+        *_few_runs(runs, draws),
+        *(_short_on_frontiers(draws) if points == "frontier" else []),
+    ]
+    return tuple(found)
+
+
+def _name(fit: CurveFit) -> str:
+    return law_label(fit.law, int(fit.breaks.size))
+
+
+def _bic(fit: CurveFit) -> str:
+    return f"(BIC {fit.bic:.1f})".replace("-", "−")
+
+
+def _close_rivals(chosen: CurveFit, ranked: list[CurveFit]) -> list[str]:
+    rivals = [
+        fit
+        for fit in ranked
+        if fit is not chosen
+        and abs(fit.bic - chosen.bic) < _TELLING_BIC
+        and _says_else(fit, chosen)
+    ]
+    if not rivals:
+        return []
+    names = ", ".join(f"the {_name(fit)} {_bic(fit)}" for fit in rivals)
+    return [f"The data cannot tell the {_name(chosen)} {_bic(chosen)} from {names}."]
+
+
+def _says_else(rival: CurveFit, chosen: CurveFit) -> bool:
+    """Whether two laws differ; an offset of zero is the plain power law again."""
+    if {rival.law, chosen.law} == {"power", "power_offset"}:
+        offset = (rival if rival.law == "power_offset" else chosen).parameters["offset"]
+        return offset > 0
+    return True
+
+
+def _breaks_not_told(
+    chosen: CurveFit, ranked: list[CurveFit], tests: list[BreakTest], n_runs: int
+) -> list[str]:
+    """Breaks that BIC would claim and the tests do not, or that were asked for and are not told."""
+    best = ranked[0]
+    is_more = best.breaks.size > chosen.breaks.size
+    is_asked = chosen.breaks.size > 0 and all(fit.breaks.size > 0 for fit in ranked)
+    if not is_more and not is_asked:
+        return []
+    start = (
+        f"BIC alone would choose the {_name(best)}"
+        if is_more
+        else f"The {_name(chosen)} was asked for"
+    )
+    unsure = "the data cannot tell whether there are " + ("more breaks." if is_more else "breaks.")
+    if n_runs < FEWEST_RUNS:
+        return [
+            f"{start}, but the points come from {n_runs} runs, and with fewer than {FEWEST_RUNS} "
+            f"nothing tells a break from the luck of one run: {unsure}"
+        ]
+    failed = next((test for test in reversed(tests) if test.p >= SIGNIFICANCE), None)
+    if failed is None:
+        odd = f"{start}, but one side of a break holds points of a single run: {unsure}"
+        return [odd] if is_more else []
+    how = " when whole runs deviate the other way" if failed.p_runs >= failed.p_noise else ""
+    return [
+        f"{start}, but {failed.p:.0%} of data simulated from the {failed.null} improve as much{how}: {unsure}"
+    ]
+
+
+def _thin_pieces(chosen: CurveFit, flops: FloatArray) -> list[str]:
+    if chosen.law not in ("segmented", "segmented_jumps"):
+        return []
+    edges = [0.0, *chosen.breaks.tolist(), np.inf]
+    sentences: list[str] = []
+    for low, high in itertools.pairwise(edges):
+        count = int(np.unique(flops[(flops > low) & (flops <= high)]).size)
+        if count < _FEW_POINTS:
+            span = f"from {low:.3g} to {high:.3g}" if low else f"below {high:.3g}"
+            sentences.append(f"The piece {span} rests on {count} points; its exponent is weak.")
+    return sentences
+
+
+def _breaks_outside(chosen: CurveFit, flops: FloatArray) -> list[str]:
+    outside = chosen.breaks[(chosen.breaks < flops.min()) | (chosen.breaks > flops.max())]
+    return [
+        f"The break at {place:.3g} lies outside the points: its place and sharpness are extrapolated."
+        for place in outside.tolist()
+    ]
+
+
+def _breaks_of_starts(
+    chosen: CurveFit, flops: FloatArray, is_early: NDArray[np.bool_]
+) -> list[str]:
+    """Breaks at the end of a piece most of whose points are from the start of a run."""
+    sentences: list[str] = []
+    for low, place in itertools.pairwise([0.0, *chosen.breaks.tolist()]):
+        piece = is_early[(flops > low) & (flops <= place)]
+        if piece.sum() * 2 > piece.size:
+            sentences.append(
+                f"{piece.sum()} of the {piece.size} points just below the break at {place:.3g} are from "
+                "the start of a run: it may be start-up and not scale; lilliput analyse fit --after-step N "
+                "leaves first updates out."
+            )
+    return sentences
+
+
+def _offset_verdict(chosen: CurveFit) -> list[str]:
+    if chosen.law == "power_offset" and chosen.parameters["offset"] == 0:
+        return ["The best offset is zero: the law is the plain power law."]
+    return []
+
+
+def _rising(chosen: CurveFit) -> list[str]:
+    if chosen.law == "power" and chosen.parameters["exponent"] <= 0:
+        return ["The loss does not fall with the cost: the exponent is not above zero."]
+    return []
+
+
+def _few_runs(runs: NDArray[np.intp], draws: FloatArray) -> list[str]:
+    count = int(np.unique(runs).size)
+    sentences: list[str] = []
+    if count < 2:
+        sentences.append(
+            "All points come from one run: there is nothing to resample, no intervals."
+        )
+    elif count < _FEW_RUNS:
+        sentences.append(f"The points come from {count} runs only: the intervals are rough.")
+    lost = float(np.mean(~np.isfinite(draws).all(axis=1))) if draws.size and count > 1 else 0.0
+    if lost > _LOST_DRAWS:
+        sentences.append(f"{lost:.0%} of the resamples could not carry the law.")
+    return sentences
+
+
+def _short_on_frontiers(draws: FloatArray) -> list[str]:
+    if not np.isfinite(draws).any():
+        return []
+    return [FRONTIER_CAVEAT]

@@ -1,0 +1,190 @@
+"""One fitted curve of loss against cost: parameters, fit quality, prediction. All laws end as this."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lilliput.analysis.laws.repeated import CONSTANTS, best_split, repeated_loss
+from lilliput.core.arrays import FloatArray
+
+# A relative error of 1e-8 in a loss is below any measurement: without this floor, the rounding noise
+# of perfect data would decide between laws.
+_VARIANCE_FLOOR = 1e-16
+
+
+@dataclass(frozen=True)
+class CurveFit:
+    """A law fitted to points by least squares in log loss.
+
+    Attributes:
+        law: "power", "power_offset", "segmented", "segmented_jumps", "bnsl", "parametric" or "repeated".
+        names: Parameter names.
+        values: Parameter values in natural units, shape (parameters,).
+        breaks: Break locations in units of the cost, ascending, shape (breaks,).
+        n_free: Free parameters, the noise variance included.
+        rss: Residual sum of squares of ln loss.
+        tss: Total sum of squares of ln loss.
+        fitted: ln loss on the curve at each point, shape (points,).
+        free: Names of the free parameters as a covariance knows them, the noise aside: coefficients and
+            break locations by their logarithms.
+        tangent: Derivatives of `fitted` by them, shape (points, free). The place of a jump has none.
+    """
+
+    law: str
+    names: tuple[str, ...]
+    values: FloatArray
+    breaks: FloatArray
+    n_free: int
+    rss: float
+    tss: float
+    fitted: FloatArray
+    free: tuple[str, ...]
+    tangent: FloatArray
+
+    @property
+    def n(self) -> int:
+        """Number of points."""
+        return int(self.fitted.size)
+
+    @property
+    def r2(self) -> float:
+        """Share of the variance of ln loss that the curve explains."""
+        return 1.0 - self.rss / self.tss if self.tss > 0 else 1.0
+
+    @property
+    def bic(self) -> float:
+        """BIC: n ln(RSS/n) + k ln n, with the variance counted in k."""
+        return self._deviance + self.n_free * math.log(self.n)
+
+    @property
+    def aicc(self) -> float:
+        """AICc: n ln(RSS/n) + 2k + 2k(k+1)/(n-k-1); infinite where n leaves no such room."""
+        room = self.n - self.n_free - 1
+        if room <= 0:
+            return math.inf
+        return self._deviance + 2 * self.n_free + 2 * self.n_free * (self.n_free + 1) / room
+
+    @property
+    def _deviance(self) -> float:
+        return self.n * math.log(max(self.rss / self.n, _VARIANCE_FLOOR))
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Name to value."""
+        return dict(zip(self.names, self.values.tolist(), strict=True))
+
+    def predict(self, flops: ArrayLike) -> FloatArray:
+        """Loss on the curve at the given costs, same shape."""
+        return predict(self.law, self.names, self.parameter_vector(), flops)
+
+    def parameter_vector(self) -> FloatArray:
+        """Parameters followed by breaks, shape (parameters + breaks,): what a bootstrap collects."""
+        return np.concatenate([self.values, self.breaks])
+
+
+def predict(law: str, names: tuple[str, ...], vector: FloatArray, flops: ArrayLike) -> FloatArray:
+    """Loss under a law.
+
+    Args:
+        law: As in `CurveFit`.
+        names: Parameter names.
+        vector: Parameters followed by breaks, as `CurveFit.parameter_vector` or a bootstrap draw.
+        flops: Costs, any shape.
+    """
+    x = np.log(np.asarray(flops, dtype=np.float64))
+    values = dict(zip(names, vector[: len(names)].tolist(), strict=True))
+    return np.exp(_LOG_CURVES[law](x, values, np.log(vector[len(names) :])))
+
+
+def _log_power(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
+    del breaks
+    return math.log(p["coefficient"]) - p["exponent"] * x
+
+
+def _log_power_offset(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
+    return np.log(p["offset"] + np.exp(_log_power(x, p, breaks)))
+
+
+def _log_segmented(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
+    count = breaks.size + 1
+    intercepts = np.log([p[f"coefficient_{i + 1}"] for i in range(count)])
+    slopes = np.array([-p[f"exponent_{i + 1}"] for i in range(count)])
+    segment = np.searchsorted(breaks, x, side="left")
+    return intercepts[segment] + slopes[segment] * x
+
+
+def _log_bnsl(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
+    exponent = math.log(p["b"]) - p["c0"] * x
+    for i, location in enumerate(breaks.tolist(), start=1):
+        sharpness = p[f"f{i}"]
+        exponent = exponent - p[f"c{i}"] * sharpness * np.logaddexp(0, (x - location) / sharpness)
+    return np.log(p["a"] + np.exp(exponent))
+
+
+def _log_parametric(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
+    """Log loss of the best split of a cost between parameters and tokens."""
+    del breaks
+    alpha, beta = p["alpha"], p["beta"]
+    log_work = x - math.log(p["flops_per_parameter_token"])
+    log_ratio = math.log(alpha * p["A"] / (beta * p["B"])) / (alpha + beta)
+    log_n = log_ratio + beta / (alpha + beta) * log_work
+    terms = p["A"] * np.exp(-alpha * log_n) + p["B"] * np.exp(-beta * (log_work - log_n))
+    return np.log(p["E"] + terms)
+
+
+def _log_repeated(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
+    """Log loss of the best split of a cost over a corpus of `unique_tokens`."""
+    del breaks
+    values, unique = np.array([p[name] for name in CONSTANTS]), p["unique_tokens"]
+    size, tokens = best_split(values, np.exp(x), unique, p["flops_per_parameter_token"])
+    return np.log(repeated_loss(values, size, tokens, unique))
+
+
+_LogCurve = Callable[[FloatArray, Mapping[str, float], FloatArray], FloatArray]
+_LOG_CURVES: dict[str, _LogCurve] = {
+    "power": _log_power,
+    "power_offset": _log_power_offset,
+    "segmented": _log_segmented,
+    "segmented_jumps": _log_segmented,
+    "bnsl": _log_bnsl,
+    "parametric": _log_parametric,
+    "repeated": _log_repeated,
+}
+
+
+def line_coefficients(design: FloatArray, y: FloatArray) -> FloatArray:
+    """Ordinary least squares: shapes (points, columns) and (points,) to (columns,)."""
+    return np.asarray(np.linalg.lstsq(design, y, rcond=None)[0], dtype=np.float64)
+
+
+def total_sum_of_squares(log_y: FloatArray) -> float:
+    """Sum of squared deviations from the mean."""
+    return float(np.sum((log_y - log_y.mean()) ** 2))
+
+
+def covariance_of(fit: CurveFit) -> FloatArray | None:
+    """Model-based covariance of `fit.free`, shape (free, free); None where points do not exceed them."""
+    room = fit.n - fit.tangent.shape[1]
+    if room <= 0:
+        return None
+    # Columns of unit length: exponents and coefficients differ by orders of magnitude.
+    length = np.linalg.norm(fit.tangent, axis=0)
+    length[length == 0] = 1.0
+    columns = fit.tangent / length
+    return np.linalg.pinv(columns.T @ columns) / np.outer(length, length) * (fit.rss / room)
+
+
+def plain_number(value: float | None) -> float | None:
+    """The number for JSON, which has no word for infinite or undefined ones."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data with undefined numbers as None, one level deep."""
+    return {k: plain_number(v) if isinstance(v, float) else v for k, v in values.items()}

@@ -1,0 +1,215 @@
+"""Fitting the law of repeated data: constants from runs without repetition, rates, then all together."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from lilliput.analysis.laws.levenberg import levenberg
+from lilliput.analysis.laws.parametric import HUBER_DELTA, Problem, fit_parametric, natural
+from lilliput.analysis.laws.repeated import RepeatedDataLaw, repeated_loss
+from lilliput.core.arrays import FloatArray
+from lilliput.core.errors import InputError
+
+_RATE_STARTS = np.array([1.0, 3.0, 10.0, 30.0, 100.0])
+# Rates are kept between e^-5 and e^12 repetitions: beyond, all or none of their worth is lost.
+_LOWEST_RATE, _HIGHEST_RATE = -5.0, 12.0
+_FEWEST_FRESH = 6
+_STEPS, _DRAW_STEPS = 300, 60
+_DRAWS_AT_ONCE = 50
+_DIFFERENCE = 1e-6
+_SAME = 1 + 1e-9
+
+
+def is_repeated(tokens: FloatArray, unique_tokens: FloatArray) -> NDArray[np.bool_]:
+    """Which points read some of their tokens more than once."""
+    return tokens > unique_tokens * _SAME
+
+
+def fit_repetition(
+    law: RepeatedDataLaw,
+    parameters: FloatArray,
+    tokens: FloatArray,
+    unique_tokens: FloatArray,
+    loss: FloatArray,
+    *,
+    delta: float = HUBER_DELTA,
+) -> RepeatedDataLaw:
+    """The law with its two repetition rates fitted, the other constants kept from unrepeated runs.
+
+    Args:
+        law: E, A, B, alpha, beta fitted to runs without repetition.
+        parameters: Above zero, shape (points,).
+        tokens: All passes, shape (points,).
+        unique_tokens: One pass, shape (points,).
+        loss: Above zero, shape (points,).
+        delta: Huber threshold of ln L.
+
+    Raises:
+        InputError: No point repeats its data, or there are fewer than three points.
+    """
+    repeats = int(is_repeated(tokens, unique_tokens).sum())
+    if loss.size < 3 or repeats == 0:
+        raise InputError(
+            "repetition rates need at least three points, some with repeated data",
+            got=f"{loss.size} points, {repeats} with repeated data",
+        )
+
+    def with_rates(log_rates: FloatArray) -> RepeatedDataLaw:
+        rates = np.exp(np.clip(log_rates, _LOWEST_RATE, _HIGHEST_RATE)).tolist()
+        return RepeatedDataLaw(*law.values[:5].tolist(), *rates)
+
+    def objective(log_rates: FloatArray) -> float:
+        predicted = with_rates(log_rates).predict(parameters, tokens, unique_tokens)
+        size = np.abs(np.log(predicted) - np.log(loss))
+        each = np.where(size <= delta, size**2 / 2, delta * (size - delta / 2))
+        return float(each.sum()) / delta
+
+    starts = [np.log([d, n]) for d in _RATE_STARTS for n in _RATE_STARTS]
+    best = min(starts, key=objective)
+    found = minimize(
+        objective,
+        best,
+        method="Nelder-Mead",
+        options={"xatol": 1e-9, "fatol": 1e-14, "maxiter": 4000},
+    )
+    return with_rates(found.x)
+
+
+def fit_repeated(
+    parameters: FloatArray,
+    tokens: FloatArray,
+    unique_tokens: FloatArray,
+    loss: FloatArray,
+    *,
+    delta: float = HUBER_DELTA,
+) -> RepeatedDataLaw:
+    """All seven constants of lowest Huber objective of ln L.
+
+    Args:
+        parameters: Above zero, shape (points,).
+        tokens: All passes, shape (points,).
+        unique_tokens: One pass, shape (points,).
+        loss: Above zero, shape (points,).
+        delta: Huber threshold of ln L.
+
+    Raises:
+        InputError: Too few points without repetition, or none with it.
+
+    Source: arXiv 2305.16264. Departure: the constants of the runs without repetition are the start, and
+    all seven are then refined on all points, since too many parameters bend those runs too.
+    """
+    fresh = ~is_repeated(tokens, unique_tokens)
+    if fresh.sum() < _FEWEST_FRESH:
+        raise InputError(
+            f"the law of repeated data needs at least {_FEWEST_FRESH} points without repetition",
+            got=int(fresh.sum()),
+            remedy="Add runs whose tokens_seen do not exceed unique_tokens.",
+        )
+    first = fit_parametric(parameters[fresh], tokens[fresh], loss[fresh], delta=delta)
+    start = RepeatedDataLaw(*first.values.tolist(), repeat_tokens=1.0, repeat_parameters=1.0)
+    near = fit_repetition(start, parameters, tokens, unique_tokens, loss, delta=delta)
+    problem = RepeatedProblem(parameters, tokens, unique_tokens, loss)
+    theta, _ = problem.solve(problem.theta_of(near), iterations=_STEPS, delta=delta)
+    return RepeatedDataLaw(*problem.values_of(theta)[0].tolist())
+
+
+def draw_repeated(
+    parent: RepeatedDataLaw,
+    parameters: FloatArray,
+    tokens: FloatArray,
+    unique_tokens: FloatArray,
+    loss: FloatArray,
+    counts: FloatArray,
+) -> FloatArray:
+    """The seven constants refitted to bootstrap draws from the parent's, shape (draws, 7).
+
+    Args:
+        parent: The fit to all points.
+        parameters: Shape (points,).
+        tokens: Shape (points,).
+        unique_tokens: Shape (points,).
+        loss: Shape (points,).
+        counts: How often each point is in each draw, shape (draws, points).
+    """
+    problem = RepeatedProblem(parameters, tokens, unique_tokens, loss)
+    start = problem.theta_of(parent)
+    found = [np.empty((0, start.shape[1]))]
+    for i in range(0, counts.shape[0], _DRAWS_AT_ONCE):
+        block = counts[i : i + _DRAWS_AT_ONCE]
+        starts = np.repeat(start, block.shape[0], axis=0)
+        theta, _ = problem.solve(starts, iterations=_DRAW_STEPS, delta=HUBER_DELTA, counts=block)
+        found.append(problem.values_of(theta))
+    return np.concatenate(found)
+
+
+class RepeatedProblem:
+    """Residuals of ln L over theta = (ln A, ln B, ln E, alpha, beta, ln R*_D, ln R*_N).
+
+    The first five are centred as in `parametric.Problem`; derivatives are differences, since N' depends
+    on five of the constants at once.
+    """
+
+    def __init__(
+        self,
+        parameters: FloatArray,
+        tokens: FloatArray,
+        unique_tokens: FloatArray,
+        loss: FloatArray,
+    ) -> None:
+        self._plain = Problem(parameters, tokens, loss)
+        self._points = parameters, tokens, unique_tokens
+        unbounded = np.full(5, np.inf)
+        self._lower = np.append(-unbounded, [_LOWEST_RATE] * 2)
+        self._upper = np.append(unbounded, [_HIGHEST_RATE] * 2)
+
+    def theta_of(self, law: RepeatedDataLaw) -> FloatArray:
+        """Shape (1, 7)."""
+        e, a, b, alpha, beta, tokens_rate, size_rate = law.values
+        levels = np.log(np.maximum([a, b, e], np.finfo(np.float64).tiny))
+        plain = np.array([*levels, alpha, beta])
+        return np.append(self._plain.centred(plain), np.log([tokens_rate, size_rate]))[None, :]
+
+    def values_of(self, theta: FloatArray) -> FloatArray:
+        """The constants, shape (starts, 7)."""
+        plain = natural(self._plain.uncentred(theta[:, :5]))
+        return np.concatenate([plain, np.exp(theta[:, 5:])], axis=1)
+
+    def solve(
+        self,
+        starts: FloatArray,
+        *,
+        iterations: int,
+        delta: float,
+        counts: FloatArray | None = None,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Theta and cost after some steps from each start; as `levenberg`."""
+        return levenberg(
+            self._residuals,
+            self._plain.with_an_offset(starts),
+            iterations=iterations,
+            lower=self._lower,
+            upper=self._upper,
+            huber=delta,
+            counts=counts,
+        )
+
+    def tangent(self, law: RepeatedDataLaw) -> FloatArray:
+        """Derivatives of ln L by (ln A, ln B, ln E, alpha, beta, ln R*_D, ln R*_N), shape (points, 7)."""
+        jacobian = self._residuals(self.theta_of(law))[1][0]
+        jacobian[:, 3] -= jacobian[:, 0] * self._plain.mean_n
+        jacobian[:, 4] -= jacobian[:, 1] * self._plain.mean_d
+        return jacobian
+
+    def _residuals(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        columns: list[FloatArray] = []
+        for i in range(theta.shape[1]):
+            step = np.zeros(theta.shape[1])
+            step[i] = _DIFFERENCE
+            rise = self._log_loss(theta + step) - self._log_loss(theta - step)
+            columns.append(rise / (2 * _DIFFERENCE))
+        return self._log_loss(theta) - self._plain.log_loss, np.stack(columns, axis=2)
+
+    def _log_loss(self, theta: FloatArray) -> FloatArray:
+        return np.log(repeated_loss(self.values_of(theta), *self._points))

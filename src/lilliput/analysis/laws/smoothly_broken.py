@@ -1,0 +1,207 @@
+"""Smoothly broken power laws (broken neural scaling laws), with one or two breaks.
+
+y = a + b x^(-c0) * prod_i (1 + (x / d_i)^(1 / f_i))^(-c_i f_i)
+
+Source: Caballero et al., arXiv 2210.14891, equation 1. The search differs from theirs: with a, d and f
+held, ln(y - a) is linear in the rest, so a grid over those three gives all starts by least squares; a
+batch of Levenberg-Marquardt screens them and scipy polishes the best.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from lilliput.analysis.laws.curve import CurveFit, total_sum_of_squares
+from lilliput.analysis.laws.levenberg import levenberg
+from lilliput.analysis.laws.power import fit_power_offset
+from lilliput.core.arrays import FloatArray
+
+_OFFSET_SHARES = (0.0, 0.5, 0.9)
+_SHARPNESS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)
+_LOCATIONS = 16
+# A sharp break shows before it is reached: locations past the last point are tried too.
+_BEYOND = 0.15
+_FIRST_STEPS, _SCREEN_STEPS, _FOLLOW_STEPS, _KEPT = 8, 60, 40, 12
+# Exact data pin a break down only by their last digits.
+_TIGHT, _POLISH_STEPS = 3e-16, 1000
+_LOWEST_SHARPNESS, _HIGHEST_SHARPNESS = 1e-3, 5.0
+
+
+def fit_bnsl(
+    flops: FloatArray, loss: FloatArray, breaks: int, *, start: CurveFit | None = None
+) -> CurveFit | None:
+    """A smoothly broken power law by least squares in log loss.
+
+    Args:
+        flops: Abscissae above zero, shape (points,).
+        loss: Above zero, shape (points,).
+        breaks: One or two.
+        start: A fit to similar data to start from, instead of the grid.
+
+    Returns:
+        Parameters a, b, c0 and, per break, c_i and f_i; `breaks` holds d_i. None where the points
+        are too few.
+    """
+    x, y = np.log(flops), np.log(loss)
+    n_free = 4 + 3 * breaks
+    if np.unique(x).size < n_free:
+        return None
+    centre = float(x.mean())
+    problem = BnslProblem(x - centre, y, breaks)
+    starts = problem.grid_starts() if start is None else problem.start_from(start, centre)
+    theta, rss = problem.solve(starts) if start is None else problem.follow(starts)
+    if not math.isfinite(rss):
+        return None
+    theta = problem.ordered(theta)
+    if abs(theta[1] + theta[2] * centre) > _LARGEST_LOG:
+        return None  # So steep that its factor b is beyond any float: no law of these points.
+    residual, jacobian = problem.residuals(theta[None, :])
+    numbers = range(1, breaks + 1)
+    # At a fixed b a change of c0 turns the law about a cost of one, not about the middle.
+    jacobian[0, :, 2] -= centre * jacobian[0, :, 1]
+    return CurveFit(
+        law="bnsl",
+        names=("a", "b", "c0", *(f"{name}{i}" for i in numbers for name in "cf")),
+        values=_natural(theta, breaks, centre),
+        breaks=np.exp(theta[4::3] + centre),
+        n_free=n_free,
+        rss=rss,
+        tss=total_sum_of_squares(y),
+        fitted=residual[0] + y,
+        free=("a", "ln b", "c0", *(f"{s}{i}" for i in numbers for s in ("c", "ln d", "ln f"))),
+        tangent=jacobian[0],
+    )
+
+
+_LARGEST_LOG = 700.0
+
+
+def _natural(theta: FloatArray, breaks: int, centre: float) -> FloatArray:
+    """a, b, c0, c1, f1, … from (a, ln b, c0, c1, ln d1, ln f1, …) with centred ln x."""
+    pairs = [(theta[3 + 3 * i], math.exp(theta[5 + 3 * i])) for i in range(breaks)]
+    b = math.exp(theta[1] + theta[2] * centre)
+    return np.array([theta[0], b, theta[2], *itertools.chain(*pairs)])
+
+
+class BnslProblem:
+    """Residuals of ln loss with x = ln cost centred, over theta = (a, ln b, c0, {c, ln d, ln f})."""
+
+    def __init__(self, x: FloatArray, y: FloatArray, breaks: int) -> None:
+        self.x, self.y, self.breaks = x, y, breaks
+        self.floor = float(np.exp(y.min())) * (1 - 1e-9)
+        margin = float(np.ptp(x)) * 0.5
+        per_break_low = [-np.inf, x.min() - margin, math.log(_LOWEST_SHARPNESS)]
+        per_break_high = [np.inf, x.max() + margin, math.log(_HIGHEST_SHARPNESS)]
+        self.lower = np.array([0.0, -np.inf, -np.inf, *per_break_low * breaks])
+        self.upper = np.array([self.floor, np.inf, np.inf, *per_break_high * breaks])
+
+    def residuals(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Shapes (starts, points) and (starts, points, parameters)."""
+        x = self.x[None, :]
+        a, c0 = theta[:, 0:1], theta[:, 2:3]
+        exponent = theta[:, 1:2] - c0 * x
+        pieces: list[FloatArray] = []
+        for i in range(self.breaks):
+            c, location, log_f = (theta[:, j : j + 1] for j in range(3 + 3 * i, 6 + 3 * i))
+            f = np.exp(log_f)
+            u = (x - location) / f
+            soft = np.logaddexp(0.0, u)
+            share = np.exp(u - soft)
+            exponent = exponent - c * f * soft
+            pieces += [-f * soft, c * share, -c * f * (soft - u * share)]
+        power = np.exp(exponent)
+        curve = a + power
+        relative = power / curve
+        columns = [1 / curve, relative, -x * relative, *(relative * piece for piece in pieces)]
+        jacobian = np.stack(np.broadcast_arrays(*columns), axis=2)
+        return np.log(curve) - self.y, jacobian
+
+    def grid_starts(self) -> FloatArray:
+        """Starts on a grid of offsets, locations and sharpness, the rest by least squares.
+
+        The offset of the unbroken law is among them: it leaves nothing but the break to explain.
+        """
+        beyond = self.x.max() + _BEYOND * np.ptp(self.x)
+        locations = np.linspace(self.x.min(), beyond, _LOCATIONS + 2)[1:]
+        places = list(itertools.combinations(locations.tolist(), self.breaks))
+        widths = _SHARPNESS if self.breaks == 1 else _SHARPNESS[2:5:2]
+        shapes = list(itertools.product(widths, repeat=self.breaks))
+        unbroken = fit_power_offset(np.exp(self.x), np.exp(self.y)).parameters["offset"]
+        offsets = [*(share * self.floor for share in _OFFSET_SHARES), min(unbroken, self.floor)]
+        starts = [
+            self.linear_start(offset, place, shape)
+            for offset in offsets
+            for place in places
+            for shape in shapes
+        ]
+        return np.array(starts)
+
+    def linear_start(
+        self, a: float, place: tuple[float, ...], shape: tuple[float, ...]
+    ) -> list[float]:
+        """Theta with the offset, the locations and the sharpnesses given, the rest by least squares."""
+        soft = [f * np.logaddexp(0, (self.x - d) / f) for d, f in zip(place, shape, strict=True)]
+        design = np.stack([np.ones_like(self.x), -self.x, *(-s for s in soft)], axis=1)
+        solution = np.linalg.lstsq(design, np.log(np.exp(self.y) - a), rcond=None)[0].tolist()
+        theta = [a, solution[0], solution[1]]
+        for c, d, f in zip(solution[2:], place, shape, strict=True):
+            theta += [c, d, math.log(f)]
+        return theta
+
+    def start_from(self, fit: CurveFit, centre: float) -> FloatArray:
+        """The parameters of an earlier fit, shape (1, parameters)."""
+        p = fit.parameters
+        theta = [p["a"], math.log(p["b"]) - p["c0"] * centre, p["c0"]]
+        for i, location in enumerate(np.log(fit.breaks).tolist(), start=1):
+            theta += [p[f"c{i}"], location - centre, math.log(p[f"f{i}"])]
+        return np.clip(np.array([theta]), self.lower, self.upper)
+
+    def solve(self, starts: FloatArray) -> tuple[FloatArray, float]:
+        """The best minimum reached: a few steps for all, more for the best, scipy for the best three."""
+        theta, cost = self._screened(starts, _FIRST_STEPS)
+        theta, cost = self._screened(theta[np.argsort(cost)[:_KEPT]], _SCREEN_STEPS)
+        finalists = theta[np.argsort(cost)[:3]]
+        polished = [self._polish(row) for row in finalists]
+        return min(polished, key=lambda pair: pair[1])
+
+    def follow(self, starts: FloatArray) -> tuple[FloatArray, float]:
+        """The minimum below one start that is already near: a bootstrap draw's."""
+        theta, cost = self._screened(starts, _FOLLOW_STEPS)
+        return theta[0], float(cost[0])
+
+    def _screened(self, starts: FloatArray, steps: int) -> tuple[FloatArray, FloatArray]:
+        return levenberg(
+            self.residuals, starts, iterations=steps, lower=self.lower, upper=self.upper
+        )
+
+    def _polish(self, theta: FloatArray) -> tuple[FloatArray, float]:
+        inside = np.clip(theta, self.lower, self.upper)
+
+        def residual(t: FloatArray) -> FloatArray:
+            return self.residuals(t[None, :])[0][0]
+
+        def jacobian(t: FloatArray) -> FloatArray:
+            return self.residuals(t[None, :])[1][0]
+
+        with np.errstate(over="ignore", invalid="ignore"):  # Trial steps that scipy takes back.
+            found = least_squares(
+                residual,
+                inside,
+                jac=jacobian,  # pyright: ignore[reportArgumentType]  (scipy takes a callable)
+                bounds=(self.lower, np.nextafter(self.upper, np.inf)),
+                x_scale="jac",
+                ftol=_TIGHT,
+                xtol=_TIGHT,
+                gtol=_TIGHT,
+                max_nfev=_POLISH_STEPS,
+            )
+        return found.x, float(2 * found.cost)
+
+    def ordered(self, theta: FloatArray) -> FloatArray:
+        """The same curve with its breaks in ascending order."""
+        triples = theta[3:].reshape(self.breaks, 3)
+        return np.concatenate([theta[:3], triples[np.argsort(triples[:, 1])].reshape(-1)])

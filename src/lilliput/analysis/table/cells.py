@@ -1,0 +1,183 @@
+"""From the cells of a file to checked columns, with line numbers for what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.analysis.table.schema import Column, describe
+from lilliput.core.errors import InputError
+from lilliput.core.files import require_file
+
+_EMPTY = {"", "na", "n/a", "null", "none"}
+_TRUE, _FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no", ""}
+# The first cuts a header where several would alike.
+_DELIMITERS = {".csv": ",;\t", ".tsv": "\t,;"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One cell that breaks the schema: where it stands, the rule, and what stood there."""
+
+    line: int
+    column: str
+    rule: str
+    got: str
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"line": self.line, "column": self.column, "rule": self.rule, "got": self.got}
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Unchecked cells as text, with the line of each row in its source."""
+
+    source: str
+    columns: Mapping[str, Sequence[str]]
+    lines: NDArray[np.int64]
+
+
+def read_raw(path: Path) -> RawTable:
+    """The cells of a CSV, TSV or Parquet file.
+
+    Raises:
+        InputError: No such file, an unknown ending, no rows, or a malformed line.
+    """
+    require_file(path, "the table")
+    ending = path.suffix.lower()
+    if ending in _DELIMITERS:
+        raw = _read_csv(path, _DELIMITERS[ending])
+    elif ending == ".parquet":
+        raw = _read_parquet(path)
+    else:
+        raise InputError("the table must be a .csv, .tsv or .parquet file", got=path.name)
+    if raw.lines.size == 0:
+        raise InputError(f"{raw.source} must hold at least one row", got="none")
+    return raw
+
+
+def _read_csv(path: Path, delimiters: str) -> RawTable:
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = _delimiter_of(file.readline(), delimiters)
+            file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            headers = [cell.strip() for cell in next(reader, [])]
+            for cells in reader:
+                if cells:
+                    _check_width(path, reader.line_num, headers, cells)
+                    rows.append(cells)
+                    lines.append(reader.line_num)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path.name} must be UTF-8 text", got=error) from None
+    except csv.Error as error:
+        raise InputError(f"{path.name} must be a well-formed table", got=error) from None
+    _check_headers(path, headers)
+    columns = {name: [row[i].strip() for row in rows] for i, name in enumerate(headers)}
+    return RawTable(path.name, columns, np.array(lines, dtype=np.int64))
+
+
+def _delimiter_of(header: str, delimiters: str) -> str:
+    """The one that cuts the header into the most cells."""
+    return max(delimiters, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+
+
+def _check_width(path: Path, line: int, headers: list[str], cells: list[str]) -> None:
+    if len(cells) != len(headers):
+        raise InputError(
+            f"{path.name} line {line} must have {len(headers)} cells like the header",
+            got=len(cells),
+        )
+
+
+def _check_headers(path: Path, headers: list[str]) -> None:
+    if not headers:
+        raise InputError(f"{path.name} must begin with the names of its columns", got="no header")
+    repeated = sorted({name for name in headers if headers.count(name) > 1})
+    if repeated:
+        raise InputError(f"{path.name} must name each column once", got=", ".join(repeated))
+
+
+def _read_parquet(path: Path) -> RawTable:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        content = pq.read_table(path)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path.name} must be a Parquet file", got=error) from None
+    columns = {
+        name: ["" if value is None else str(value) for value in content.column(name).to_pylist()]
+        for name in content.column_names
+    }
+    return RawTable(path.name, columns, np.arange(1, content.num_rows + 1))
+
+
+def problems_of(raw: RawTable) -> list[Problem]:
+    """Every cell of a known column that breaks its rule, by line."""
+    found: list[Problem] = []
+    for name, cells in raw.columns.items():
+        column = describe(name)
+        if column is None:
+            continue
+        for line, cell in zip(raw.lines.tolist(), cells, strict=True):
+            rule = _broken_rule(column, cell)
+            if rule:
+                found.append(Problem(line, name, rule, cell))
+    return sorted(found, key=lambda problem: problem.line)
+
+
+def _broken_rule(column: Column, cell: str) -> str:
+    """The rule that `cell` breaks, in words; empty when it is fine."""
+    if column.kind == "text":
+        return "" if cell or column.name != "run" else "must name the run"
+    if column.kind == "flag":
+        return "" if cell.lower() in _TRUE | _FALSE else "must be true or false"
+    if cell.lower() in _EMPTY:
+        return ""
+    return _broken_number_rule(column, cell)
+
+
+def _broken_number_rule(column: Column, cell: str) -> str:
+    value = _as_number(cell)
+    if value is None and _as_number(cell.replace(",", "")) is not None:
+        return "must be a number with a decimal point and no commas"
+    if value is None:
+        return "must be a number"
+    if not math.isfinite(value):
+        return "must be finite"
+    if column.positive and value <= 0:
+        return "must be above zero"
+    if column.kind == "count" and value < 0:
+        return "must not be negative"
+    return ""
+
+
+def checked_column(name: str, cells: Sequence[str]) -> NDArray[Any]:
+    """The values of a column without problems; a column outside the schema is numbers if all of it is."""
+    column = describe(name)
+    if column is not None and column.kind == "text":
+        return np.array(cells, dtype=np.str_)
+    if column is not None and column.kind == "flag":
+        return np.array([cell.lower() in _TRUE for cell in cells])
+    numbers = [math.nan if cell.lower() in _EMPTY else _as_number(cell) for cell in cells]
+    if any(number is None for number in numbers):
+        return np.array(cells, dtype=np.str_)
+    return np.array(numbers, dtype=np.float64)
+
+
+def _as_number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None

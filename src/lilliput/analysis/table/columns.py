@@ -1,0 +1,88 @@
+"""Which columns of a table hold cost and loss, and whether they can be what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lilliput.analysis.table.tidy import Table
+from lilliput.core.arrays import FloatArray
+from lilliput.core.errors import InputError
+
+# Losses are nats and FLOPs are counted in billions and more, whatever the study.
+_LOSS_CEILING, _FLOPS_FLOOR = 1e3, 1e3
+
+
+def choose_flops(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
+    """The cost column and what to warn about.
+
+    Raises:
+        InputError: The one asked for, or any at all, is missing.
+    """
+    present = table.starting_with("flops_")
+    if asked is not None:
+        return _asked_for(table, asked, "flops_", "FLOPs", present), ()
+    if not present:
+        if "flops" in table:
+            return "flops", ("Column flops does not say by which convention it was counted.",)
+        raise InputError(
+            f"{table.source} must have a column flops_<convention>",
+            got=", ".join(table.columns),
+            remedy=table.how_to_name("flops", "flop", "compute"),
+        )
+    chosen = "flops_reference" if "flops_reference" in present else present[0]
+    if len(present) == 1:
+        return chosen, ()
+    others = ", ".join(name for name in present if name != chosen)
+    return chosen, (f"FLOPs are those of {chosen}; --flops chooses among {others} too.",)
+
+
+def choose_loss(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
+    """The loss column and what to warn about.
+
+    Raises:
+        InputError: The one asked for, or any at all, is missing.
+    """
+    if asked is not None:
+        named = table.starting_with("loss")
+        present = [name for name in named if table.columns[name].dtype != np.bool_]  # No flags.
+        return _asked_for(table, asked, "loss_", "loss", present), ()
+    if "loss" in table and not bool(np.isnan(table.number("loss")).all()):
+        return "loss", ()
+    if "loss_reference" in table:
+        return "loss_reference", (
+            "The table has loss_reference only: it is diluted by padding and is not nats per "
+            "masked token.",
+        )
+    raise InputError(
+        f"{table.source} must have a column loss",
+        got=", ".join(table.columns),
+        remedy=table.how_to_name("loss"),
+    )
+
+
+def _asked_for(table: Table, asked: str, prefix: str, what: str, present: Sequence[str]) -> str:
+    """The column called `asked`, or that with the prefix before it."""
+    for name in (asked, prefix + asked):
+        if name in table:
+            return name
+    raise InputError(
+        f"{table.source} must have the {what} column that was asked for",
+        got=asked,
+        remedy=f"It has: {', '.join(present) or 'none'}.",
+    )
+
+
+def refuse_swapped(x: FloatArray, y: FloatArray, flops: str, loss: str) -> None:
+    """Raise where a column of losses is as large as FLOPs, and that of FLOPs as small as losses.
+
+    Raises:
+        InputError: It is so.
+    """
+    if float(np.median(y)) > _LOSS_CEILING and float(np.median(x)) < _FLOPS_FLOOR:
+        raise InputError(
+            f"{loss} must hold a loss and {flops} a number of FLOPs; they look swapped",
+            got=f"median {loss} {np.median(y):.3g} and median {flops} {np.median(x):.3g}",
+            remedy="Exchange the two columns.",
+        )

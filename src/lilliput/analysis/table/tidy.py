@@ -1,0 +1,210 @@
+"""Reading, checking, converting and writing the tidy table."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.analysis.table.cells import Problem, RawTable, checked_column, problems_of, read_raw
+from lilliput.analysis.table.schema import SCHEMA, describe
+from lilliput.core.arrays import FloatArray
+from lilliput.core.errors import InputError
+from lilliput.core.files import atomic_path
+
+# What one cell may hold.
+Cell = str | float | int | bool | None
+_SHOWN_LINES = 5
+_NEARLY = 0.8
+
+
+@dataclass(frozen=True)
+class Table:
+    """Named columns of equal length; numbers are float64 with NaN for an empty cell.
+
+    Attributes:
+        source: File name, for messages.
+        columns: Header to values, shape (rows,): float64, bool (flags) or text.
+        lines: Line (CSV) or row number (Parquet) of each row in its source, shape (rows,).
+        warnings: What the reader noticed, one sentence each.
+    """
+
+    source: str
+    columns: Mapping[str, NDArray[Any]]
+    lines: NDArray[np.int64]
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return int(self.lines.size)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns
+
+    def number(self, name: str) -> FloatArray:
+        """The numbers of one column, NaN where the cell is empty.
+
+        Raises:
+            InputError: There is no such column, or it holds text.
+        """
+        values = self._column(name)
+        if values.dtype.kind not in "fb":
+            raise InputError(f"column {name} of {self.source} must hold numbers", got="text")
+        return values.astype(np.float64)
+
+    def text(self, name: str) -> NDArray[np.str_]:
+        """One column as text.
+
+        Raises:
+            InputError: There is no such column.
+        """
+        return self._column(name).astype(np.str_)
+
+    def select(self, rows: NDArray[Any]) -> Table:
+        """The rows chosen by a mask or by indices."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Table(self.source, columns, self.lines[rows], self.warnings)
+
+    def with_columns(self, columns: Mapping[str, NDArray[Any]]) -> Table:
+        """The table with further (or replaced) columns."""
+        return Table(self.source, {**self.columns, **columns}, self.lines, self.warnings)
+
+    def starting_with(self, prefix: str) -> list[str]:
+        """Headers with this prefix, in order."""
+        return [name for name in self.columns if name.startswith(prefix)]
+
+    def _column(self, name: str) -> NDArray[Any]:
+        if name in self.columns:
+            return self.columns[name]
+        raise InputError(
+            f"{self.source} must have a column {name}",
+            got=", ".join(self.columns),
+            remedy=self.how_to_name(name),
+        )
+
+    def how_to_name(self, name: str, *words: str) -> str:
+        """What to write where the column `name` is missing, with the header that looks like it.
+
+        Args:
+            name: Of the schema.
+            words: Parts of a header that give such a column away; by default its name.
+        """
+        near = [h for h in self.columns if any(w in h.lower() for w in words or (name.lower(),))]
+        header = shlex.quote(near[0]) if near else "HEADER"
+        return f"Name the column that holds it: --column {name}={header}"
+
+
+def read_table(path: Path, *, columns: Mapping[str, str] | None = None) -> Table:
+    """The checked table in a CSV or Parquet file.
+
+    Args:
+        path: `.csv`, `.tsv` or `.parquet`.
+        columns: Schema name to the header that holds it in this file.
+
+    Raises:
+        InputError: The file cannot be read, or a cell breaks the schema; the message names the line.
+    """
+    raw = _renamed(read_raw(path), columns or {})
+    problems = problems_of(raw)
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        first = problems[0]
+        raise InputError(
+            f"{raw.source} line {first.line}, column {first.column}: {first.rule}",
+            got=f"{first.got!r}{more}",
+            remedy="Correct the cell, or leave it empty where nothing was measured.",
+        )
+    values = {name: checked_column(name, cells) for name, cells in raw.columns.items()}
+    said = tuple(filter(None, (_misspelt(name) for name in columns or {})))
+    return _without_duplicates(Table(raw.source, values, raw.lines, said))
+
+
+def _misspelt(name: str) -> str:
+    """A sentence about a name given to a column that is nearly one of the schema; else nothing."""
+    known = [column.name.rstrip("_*") for column in SCHEMA]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=_NEARLY)
+    if describe(name) or not near:
+        return ""
+    return f"No analysis looks for a column {name}: the schema has {near[0]}."
+
+
+def check_table(path: Path, *, columns: Mapping[str, str] | None = None) -> list[Problem]:
+    """Every cell that breaks the schema, in the order of lines; an empty list is a valid table.
+
+    Raises:
+        InputError: The file cannot be read at all.
+    """
+    return problems_of(_renamed(read_raw(path), columns or {}))
+
+
+def header_of(
+    path: Path, *, columns: Mapping[str, str] | None = None
+) -> tuple[list[str], list[str]]:
+    """Columns of a file that the schema knows, and those that are merely carried along.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    names = list(_renamed(read_raw(path), columns or {}).columns)
+    known = [name for name in names if describe(name)]
+    return known, [name for name in names if not describe(name)]
+
+
+def _renamed(raw: RawTable, columns: Mapping[str, str]) -> RawTable:
+    for name, header in columns.items():
+        if header not in raw.columns:
+            raise InputError(
+                f"{raw.source} must have the column mapped to {name}",
+                got=header,
+                remedy=f"Its columns are: {', '.join(raw.columns)}.",
+            )
+    taken = set(columns.values())
+    kept = {n: c for n, c in raw.columns.items() if n not in taken and n not in columns}
+    mapped = {name: raw.columns[header] for name, header in columns.items()}
+    return RawTable(raw.source, {**mapped, **kept}, raw.lines)
+
+
+def _without_duplicates(table: Table) -> Table:
+    """The table without rows that repeat an earlier one in every cell."""
+    seen: set[tuple[Any, ...]] = set()
+    keep = np.ones(len(table), dtype=bool)
+    for row, cells in enumerate(zip(*(v.tolist() for v in table.columns.values()), strict=True)):
+        key = tuple(None if cell != cell else cell for cell in cells)  # noqa: PLR0124  (NaN)
+        keep[row] = key not in seen
+        seen.add(key)
+    if keep.all():
+        return table
+    lines = table.lines[~keep]
+    shown = ", ".join(map(str, lines[:_SHOWN_LINES].tolist()))
+    warning = (
+        f"Rows left out for repeating an earlier one in every cell: {lines.size}, at line {shown}"
+        f"{', …' if lines.size > _SHOWN_LINES else ''}."
+    )
+    unique = table.select(keep)
+    return Table(unique.source, unique.columns, unique.lines, (*unique.warnings, warning))
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Write the table as CSV or Parquet, by the file's ending, whole or not at all.
+
+    Raises:
+        InputError: The ending is neither `.csv` nor `.parquet`.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
+    columns = {name: pa.array(v.tolist(), from_pandas=True) for name, v in table.columns.items()}
+    content = pa.table(columns)
+    if path.suffix not in (".csv", ".parquet"):
+        raise InputError("the table's file must end in .csv or .parquet", got=path.name)
+    with atomic_path(path) as temporary:
+        if path.suffix == ".csv":
+            pa_csv.write_csv(content, temporary)
+        else:
+            pq.write_table(content, temporary)

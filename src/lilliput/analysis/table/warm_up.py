@@ -1,0 +1,59 @@
+"""Measurements from the start of a run: a warm-up is not scale, and a law of scale leaves it out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lilliput.analysis.table.tidy import Table
+from lilliput.core.arrays import FloatArray
+from lilliput.core.errors import InputError
+
+Flags = NDArray[np.bool_]
+# The warm-up of arXiv 2305.17266, 1,773 of 35,475 updates.
+USUAL_SHARE = 0.05
+
+
+def warm_up_of(table: Table, run: NDArray[np.intp], flops: FloatArray) -> Flags | None:
+    """Rows measured in the warm-up of their run; None where the table does not tell.
+
+    It tells by `warmup_steps` beside `step`, or by a `learning_rate` that has yet to reach its highest
+    value among the run's rows.
+
+    Args:
+        table: One row a measurement.
+        run: Index of each row's run, shape (rows,).
+        flops: Cost of each row, by which a run's rows are ordered, shape (rows,).
+    """
+    if "warmup_steps" in table and "step" in table:
+        return table.number("step") <= table.number("warmup_steps")
+    if "learning_rate" not in table:
+        return None
+    rate = np.nan_to_num(table.number("learning_rate"), nan=-np.inf)
+    peaks: dict[int, int] = {}
+    for row in np.lexsort((flops, run)).tolist():
+        name = int(run[row])
+        if name not in peaks or rate[row] > rate[peaks[name]]:
+            peaks[name] = row
+    at_peak = np.array([flops[peaks[name]] for name in run.tolist()])
+    return flops < at_peak
+
+
+def usual_start(run: NDArray[np.intp], flops: FloatArray) -> Flags:
+    """Rows in the first twentieth of their run's cost, where a warm-up usually lies."""
+    longest = np.zeros(int(run.max()) + 1)
+    np.maximum.at(longest, run, flops)
+    return flops <= USUAL_SHARE * longest[run]
+
+
+def up_to_step(table: Table, step: int) -> Flags:
+    """Rows of the first updates.
+
+    Raises:
+        InputError: `step` is below zero, or the table has no column `step`.
+    """
+    if step < 0:
+        raise InputError("the first updates to leave out cannot be fewer than zero", got=step)
+    if step == 0:
+        return np.zeros(len(table), dtype=bool)
+    return table.number("step") <= step

@@ -1,0 +1,37 @@
+"""The end of the plateau."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lilliput.analysis.findings.plateau import ESCAPE_NATS, escape_index
+
+
+@pytest.mark.parametrize(
+    ("losses", "index"),
+    [
+        ([9.0, 6.4, 6.0, 5.5, 5.4], 3),
+        ([9.0, 5.4, 6.4, 5.5, 5.4], 3),  # Once is no escape.
+        ([9.0, 6.4, 5.4], None),  # Nor is the last point alone.
+        ([9.0, 6.4, 6.3], None),
+        ([5.5, 5.5], 0),  # The limit itself counts.
+        ([], None),
+    ],
+)
+def test_escape_is_the_first_of_two_points_half_a_nat_below(losses, index):
+    assert escape_index(losses, 6.0) == index
+
+
+losses = st.lists(st.floats(0, 10), max_size=30)
+
+
+@given(losses, st.floats(0, 10))
+def test_nothing_before_the_escape_qualifies(values, entropy):
+    found = escape_index(values, entropy)
+    limit = entropy - ESCAPE_NATS
+    end = len(values) - 1 if found is None else found
+    assert not any(values[i] <= limit and values[i + 1] <= limit for i in range(max(0, end)))
+    if found is not None:
+        assert max(values[found : found + 2]) <= limit
