@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from lilliput.analysis import (
     analyse_factors,
     analyse_icer,
+    icer,
     icer_with_seeds,
     net_benefit,
     read_table,
 )
-from lilliput.analysis.economics import icer
 from lilliput.core.errors import InputError
 
 
