@@ -22,10 +22,10 @@ import numpy as np
 from scipy.stats import t as student
 
 from lilliput.analysis import FitOptions, Table, analyse_correlation, analyse_fit, read_table
-from lilliput.analysis.findings.plateau import escape_index
-from lilliput.core.errors import InputError
 from lilliput.analysis.findings.groups import groups_of
 from lilliput.analysis.findings.laws import last_exponent
+from lilliput.analysis.findings.plateau import escape_index
+from lilliput.core.errors import InputError
 
 HERE = Path(__file__).parent
 FACTOR_SHAPE = "32/64/256/4/2"
