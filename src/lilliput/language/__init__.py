@@ -13,7 +13,7 @@ from lilliput.core.lazy import lazy_attributes
 if TYPE_CHECKING:
     from lilliput.language.corpus.build import build_corpus, build_matched_corpus
     from lilliput.language.corpus.estimate import estimate_corpus
-    from lilliput.language.corpus.reading import iter_texts
+    from lilliput.language.corpus.reading import iter_texts, recorded_text_form
     from lilliput.language.corpus.settings import CorpusSettings
     from lilliput.language.reading.documents import Document, Source
     from lilliput.language.tables import filter_table, glue_paper_words
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lilliput.language.vocabularies.making import VocabularySettings, make_vocabulary
     from lilliput.language.words.profiles import PROFILES, WordProfile, word_profile
     from lilliput.language.words.splitting import split_words
+    from lilliput.language.words.text_form import TextForm
     from lilliput.language.words.vocabulary import (
         Vocabulary,
         from_counts,
@@ -38,6 +39,7 @@ _LATER = {
     "build_matched_corpus": "corpus.build",
     "estimate_corpus": "corpus.estimate",
     "iter_texts": "corpus.reading",
+    "recorded_text_form": "corpus.reading",
     "CorpusSettings": "corpus.settings",
     "Document": "reading.documents",
     "Source": "reading.documents",
@@ -48,6 +50,7 @@ _LATER = {
     "iter_documents": "vocabularies.counting",
     "VocabularySettings": "vocabularies.making",
     "make_vocabulary": "vocabularies.making",
+    "TextForm": "words.text_form",
     "PROFILES": "words.profiles",
     "WordProfile": "words.profiles",
     "word_profile": "words.profiles",
@@ -63,6 +66,7 @@ __all__ = [
     "CorpusSettings",
     "Document",
     "Source",
+    "TextForm",
     "Vocabulary",
     "VocabularySettings",
     "WordProfile",
@@ -78,6 +82,7 @@ __all__ = [
     "iter_texts",
     "make_vocabulary",
     "read_vocabulary",
+    "recorded_text_form",
     "split_words",
     "word_profile",
     "write_vocabulary",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,13 @@ from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.errors import ArtefactError, InputError
 from lilliput.core.files import read_json, write_json, write_text
 from lilliput.core.hashing import file_hash
+from lilliput.language.words.text_form import TextForm
+from lilliput.tokenization.normalizer import (
+    AS_WRITTEN,
+    joined_steps,
+    split_normalizer,
+    with_text_form,
+)
 from lilliput.tokenization.special import SPECIAL_TOKENS_MAP
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -37,6 +45,7 @@ class LoadedTokenizer:
         vocab_size_asked: The size asked for in training; its size where it was not trained here.
         special_ids: Ids of special tokens, whatever they are called.
         unknown_id: The id that stands for text outside the alphabet; -1 where none does.
+        text_form: What is done to a text before the tokenizer's own steps.
     """
 
     folder: Path
@@ -46,6 +55,7 @@ class LoadedTokenizer:
     vocab_size_asked: int
     special_ids: frozenset[int]
     unknown_id: int
+    text_form: TextForm = AS_WRITTEN
 
     @property
     def vocab_size(self) -> int:
@@ -58,15 +68,35 @@ class LoadedTokenizer:
         return self.folder.name
 
 
-def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write `tokenizer.json` and the two files that `transformers` reads beside it."""
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, corpus: TextForm | None = None) -> None:
+    """Write `tokenizer.json` and the two files that `transformers` reads beside it.
+
+    Args:
+        tokenizer: What to write.
+        folder: Where to.
+        corpus: What was done to the text it was trained on; the written tokenizer does it to every text.
+    """
+    record = json.loads(tokenizer.to_str())
+    if corpus is not None:
+        record["normalizer"] = with_text_form(record["normalizer"], corpus)
     write_json(folder / "tokenizer_config.json", _CONFIG)
     write_json(folder / "special_tokens_map.json", SPECIAL_TOKENS_MAP)
-    write_text(folder / TOKENIZER_FILE, tokenizer.to_str(pretty=True) + "\n")
+    # As the library itself lays it out.
+    whole = Tokenizer.from_str(json.dumps(record, ensure_ascii=False))
+    write_text(folder / TOKENIZER_FILE, whole.to_str(pretty=True) + "\n")
 
 
-def load_tokenizer(folder: Path) -> LoadedTokenizer:
-    """The tokenizer in `folder`: one trained here, or any folder with a `tokenizer.json`.
+def load_tokenizer(
+    folder: Path, corpus: TextForm | None = None, *, is_corpus_text: bool = False
+) -> LoadedTokenizer:
+    """Return the tokenizer in `folder`: one trained here, or any folder with a `tokenizer.json`.
+
+    Args:
+        folder: Where it lies.
+        corpus: What was done to the text that a model of this tokenizer learned from. It is done to every
+            text first, also where the tokenizer was made elsewhere. None: the tokenizer's file alone decides.
+        is_corpus_text: Say that the texts to come are those of that corpus. What was done to them once need
+            not be done again, which is faster and gives the same ids.
 
     Raises:
         InputError: No `tokenizer.json` is there.
@@ -80,7 +110,13 @@ def load_tokenizer(folder: Path) -> LoadedTokenizer:
             remedy="Train one with: lilliput tokenizer train, or save one with save_pretrained.",
         )
     record = _read_record(path)
-    backend = Tokenizer.from_file(str(path))
+    before = record.get("normalizer")
+    after = before if corpus is None else with_text_form(before, corpus)
+    text_form, own_steps = split_normalizer(after)
+    if is_corpus_text and text_form == corpus:
+        after = joined_steps(own_steps)
+    text = json.dumps({**record, "normalizer": after}, ensure_ascii=False)
+    backend = Tokenizer.from_str(text) if after != before else Tokenizer.from_file(str(path))
     backend.no_padding()
     backend.no_truncation()
     backend.encode_special_tokens = True
@@ -99,6 +135,7 @@ def load_tokenizer(folder: Path) -> LoadedTokenizer:
         vocab_size_asked=asked,
         special_ids=_special_ids(backend),
         unknown_id=_unknown_id(backend, record["model"]),
+        text_form=text_form,
     )
 
 

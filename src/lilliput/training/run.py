@@ -22,6 +22,7 @@ from lilliput.core.errors import InputError
 from lilliput.core.files import read_json, write_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.settings import parse_settings
+from lilliput.language.corpus.reading import TEXT_FORM_KEY
 from lilliput.models import LanguageModel
 from lilliput.training.checkpoints import read_checkpoint, remove_resume_points
 from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, run_identity, run_lineage
@@ -157,6 +158,8 @@ def building_run(
     settings = config.identity_settings()
     with building(out, RUN_KIND, RUN_SCHEMA, settings, inputs, started=started) as build:
         claim_run(config, tokens, build.folder, info)
+        # What was done to the corpus's text stays with the model, wherever the run is taken.
+        build.facts[TEXT_FORM_KEY] = tokens.settings.get(TEXT_FORM_KEY)
         yield build
 
 

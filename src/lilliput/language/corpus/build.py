@@ -31,7 +31,7 @@ from lilliput.language.corpus.facts import corpus_facts, require_text, sum_damag
 from lilliput.language.corpus.filtering import FilterTask, filter_shard
 from lilliput.language.corpus.inputs import CorpusInput, resolve_input
 from lilliput.language.corpus.near_duplicates import drop_near_duplicates
-from lilliput.language.corpus.reading import KIND, SCHEMA
+from lilliput.language.corpus.reading import KIND, SCHEMA, TEXT_FORM_KEY
 from lilliput.language.corpus.selection import Selection, drop_exact_duplicates, limit_words
 from lilliput.language.corpus.settings import SPLITS, CorpusSettings
 from lilliput.language.corpus.statistics import corpus_statistics, sum_unknown, unknown_statistics
@@ -89,6 +89,7 @@ class Plan:
         """The settings that affect the result, the profile's version among them."""
         described = self.settings.model_dump()
         described["word_profile_version"] = self.settings.profile.version
+        described[TEXT_FORM_KEY] = self.settings.profile.text_form.model_dump()
         if self.matched is not None:
             described["matched_by"] = list(self.matched_by)
         return described

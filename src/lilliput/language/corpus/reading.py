@@ -11,12 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from lilliput.core.artefacts import read_manifest
+from lilliput.core.artefacts import Manifest, read_manifest
 from lilliput.core.errors import ConfigurationError
+from lilliput.core.settings import parse_settings
 from lilliput.language.corpus.settings import SPLITS
+from lilliput.language.words.text_form import TextForm
 
 KIND = "corpus"
 SCHEMA = 1
+TEXT_FORM_KEY = "text_form"  # Of the settings in a manifest.
 DEFAULT_COLUMNS = ("text", "doc_id", "source", "position")
 
 
@@ -36,6 +39,21 @@ def iter_texts(
     read_manifest(corpus, KIND, SCHEMA)
     for path in shard_paths(corpus):
         yield from _of_split(path, split, columns)
+
+
+def recorded_text_form(manifest: Manifest) -> TextForm | None:
+    """Return what was done to the text behind an artefact; None when its manifest does not say.
+
+    Args:
+        manifest: Of a corpus or its tokens (among the settings), or of a run (among the facts).
+
+    Raises:
+        ConfigurationError: The record has keys or values that are not known here.
+    """
+    record = {**manifest.facts, **manifest.settings}.get(TEXT_FORM_KEY)
+    if record is None:
+        return None
+    return parse_settings(TextForm, record, where=f"the manifest {manifest.id}")
 
 
 def _of_split(path: Path, split: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

@@ -17,6 +17,8 @@ from lilliput.core.files import read_json, require_file, write_json
 from lilliput.core.hashing import content_id, file_hash
 from lilliput.core.intervals import Interval
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.language.corpus.reading import recorded_text_form
+from lilliput.language.words.text_form import TextForm
 from lilliput.tokenization.comparison.benchmark import Trial, gather_trial, read_task_texts
 from lilliput.tokenization.comparison.measures import (
     Resampling,
@@ -151,13 +153,16 @@ def compare_tokenizers(
         EmptyCorpusError: A split has no words.
     """
     settings = settings or CompareSettings()
-    loaded = _load_all(tokenizers)
+    text_form = recorded_text_form(read_manifest(corpus, "corpus"))
+    loaded = _load_all(tokenizers, text_form)
     plain, inputs = _identity(corpus, loaded, settings, morphology, task_data)
     identity = artefact_id(_KIND, _SCHEMA, plain, inputs)
     if out is not None and is_artefact(out) and read_manifest(out).id == identity:
         return _read(out, loaded)
     trial = gather_trial(corpus, settings, reporter=reporter)
-    bench = _Bench(trial, _gold(morphology, trial, settings), _tasks(task_data), settings)
+    bench = _Bench(
+        trial, _gold(morphology, trial, settings), _tasks(task_data, text_form), settings
+    )
     rows: list[TokenizerRow] = []
     with (
         reporter.task("compare tokenizers", total=len(loaded)) as task,
@@ -177,8 +182,8 @@ def compare_tokenizers(
     return comparison
 
 
-def _load_all(tokenizers: Sequence[Path]) -> list[LoadedTokenizer]:
-    loaded = [load_tokenizer(folder) for folder in tokenizers]
+def _load_all(tokenizers: Sequence[Path], text_form: TextForm | None) -> list[LoadedTokenizer]:
+    loaded = [load_tokenizer(folder, text_form, is_corpus_text=True) for folder in tokenizers]
     names = [tokenizer.name for tokenizer in loaded]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not loaded:
@@ -231,8 +236,12 @@ def _gold(
     return known if settings.known_words_only and known else gold
 
 
-def _tasks(path: Path | None) -> list[str] | None:
-    return None if path is None else read_task_texts(path)
+def _tasks(path: Path | None, text_form: TextForm | None) -> list[str] | None:
+    """Texts of tasks, after what was done to the corpus's text."""
+    texts = None if path is None else read_task_texts(path)
+    if texts is None or text_form is None:
+        return texts
+    return [text_form.apply(text) for text in texts]
 
 
 def _speed(tokenizer: LoadedTokenizer, texts: Sequence[str]) -> float:

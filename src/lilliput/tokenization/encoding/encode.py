@@ -22,6 +22,8 @@ from lilliput.core.errors import ArtefactError, ConfigurationError, DiskFullErro
 from lilliput.core.executors import Executor, make_executor
 from lilliput.core.files import atomic_path, read_json, write_json
 from lilliput.core.progress import SILENT, Reporter, Task
+from lilliput.language.corpus.reading import TEXT_FORM_KEY, recorded_text_form
+from lilliput.language.words.text_form import TextForm
 from lilliput.tokenization.counting.texts import (
     batches_of_shard,
     column_of,
@@ -73,15 +75,23 @@ class EncodeResult:
 
 
 @dataclass(frozen=True)
+class _EncoderChoice:
+    """How the texts of one corpus become ids; workers keep the encoder of the last choice."""
+
+    tokenizer: Path
+    content: str
+    dtype: str
+    text_form: TextForm | None
+
+
+@dataclass(frozen=True)
 class _Work:
     """Everything a worker needs to encode one part: some row groups of a shard."""
 
     shard: Path
     row_groups: tuple[int, int]
-    tokenizer: Path
-    content: str
     part: Path
-    dtype: str
+    encoder: _EncoderChoice
 
 
 def encode_corpus(
@@ -110,14 +120,25 @@ def encode_corpus(
     """
     loaded = load_tokenizer(tokenizer)
     rows = _rows(loaded, vocab_size)
-    settings = {"vocab_size": rows}
-    inputs = {"corpus": read_manifest(corpus, "corpus").id, "tokenizer": loaded.content}
+    origin = read_manifest(corpus, "corpus")
+    text_form = recorded_text_form(origin)
+    settings = {
+        "vocab_size": rows,
+        TEXT_FORM_KEY: None if text_form is None else text_form.model_dump(),
+    }
+    inputs = {"corpus": origin.id, "tokenizer": loaded.content}
     if is_artefact(out) and read_manifest(out).id == artefact_id(KIND, SCHEMA, settings, inputs):
         return _result(out, skipped=True)
+    if text_form is None:
+        reporter.say(
+            "The corpus does not say what was done to its text (lower-casing, for one): it is taken as it stands."
+        )
     _require_disk(corpus, tokenizer, out, reporter)
     with building(out, KIND, SCHEMA, settings, inputs) as build:
         dtype = token_dtype(rows)
-        work = _plan(build, corpus, loaded, dtype)
+        work = _plan(
+            build, corpus, _EncoderChoice(loaded.folder, loaded.content, dtype.str, text_form)
+        )
         workers = min(workers, len(work))
         executor = make_executor("process" if workers > 1 else "inline", workers)
         with executor, reporter.task("encode", total=len(work), unit="parts") as task:
@@ -127,17 +148,15 @@ def encode_corpus(
     return _result(out, skipped=False)
 
 
-def _plan(build: Build, corpus: Path, loaded: LoadedTokenizer, dtype: np.dtype[Any]) -> list[_Work]:
+def _plan(build: Build, corpus: Path, encoder: _EncoderChoice) -> list[_Work]:
     """The parts of a corpus, in order."""
     parts = build.scratch(_PARTS)
     return [
         _Work(
             shard=shard,
             row_groups=(first, last),
-            tokenizer=loaded.folder,
-            content=loaded.content,
             part=parts / f"{shard.stem}-{first:05d}-{last:05d}",
-            dtype=dtype.str,
+            encoder=encoder,
         )
         for shard in shard_paths(corpus)
         for first, last in row_group_ranges(shard, _PART_BYTES)
@@ -181,8 +200,8 @@ def _encode_parts(executor: Executor, work: Sequence[_Work], task: Task) -> None
 
 def _encode_part(work: _Work) -> None:
     """Encode one part into one file of tokens and one of sizes per split; the record comes last."""
-    encoder, unknown = _encoder(work.tokenizer, work.content, work.dtype)
-    ids = {split: [np.zeros(0, work.dtype)] for split in SPLITS}
+    encoder, unknown = _encoder(work.encoder)
+    ids = {split: [np.zeros(0, work.encoder.dtype)] for split in SPLITS}
     lengths = {split: [np.zeros(0, np.int64)] for split in SPLITS}
     for batch in batches_of_shard(work.shard, range(*work.row_groups)):
         for split in SPLITS:
@@ -199,12 +218,14 @@ def _encode_part(work: _Work) -> None:
 
 
 @lru_cache(maxsize=1)
-def _encoder(tokenizer: Path, content: str, dtype: str) -> tuple[TextEncoder, int]:
+def _encoder(choice: _EncoderChoice) -> tuple[TextEncoder, int]:
     """The encoder of this process, which remembers words from part to part, and the id of `<unk>`."""
-    loaded = load_tokenizer(tokenizer)
-    if loaded.content != content:
-        raise ArtefactError(f"{tokenizer} must stay as it is while it is used", got=loaded.content)
-    return TextEncoder(loaded.backend, np.dtype(dtype)), loaded.unknown_id
+    loaded = load_tokenizer(choice.tokenizer, choice.text_form, is_corpus_text=True)
+    if loaded.content != choice.content:
+        raise ArtefactError(
+            f"{choice.tokenizer} must stay as it is while it is used", got=loaded.content
+        )
+    return TextEncoder(loaded.backend, np.dtype(choice.dtype)), loaded.unknown_id
 
 
 def _part(work: _Work, split: str, name: str) -> Path:

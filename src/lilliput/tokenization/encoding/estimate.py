@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from lilliput.core.artefacts import read_manifest
 from lilliput.core.intervals import Interval, mean_interval
+from lilliput.language.corpus.reading import recorded_text_form
 from lilliput.tokenization.counting.texts import shard_paths
 from lilliput.tokenization.encoding.encoder import TextEncoder
 from lilliput.tokenization.folder import load_tokenizer
@@ -53,7 +55,8 @@ def foretell_store(
         tokenizer: A tokenizer folder.
         vocab_size: Rows of the store's vocabulary, when more than the tokenizer's ids.
     """
-    loaded = load_tokenizer(tokenizer)
+    text_form = recorded_text_form(read_manifest(corpus, "corpus"))
+    loaded = load_tokenizer(tokenizer, text_form, is_corpus_text=True)
     rows = vocab_size or loaded.vocab_size
     shards = shard_paths(corpus)
     documents = sum(pq.read_metadata(shard).num_rows for shard in shards)

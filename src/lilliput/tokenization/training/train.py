@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from lilliput.core.artefacts import artefact_id, building, is_artefact, read_manifest
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.settings import parse_settings
+from lilliput.language.corpus.reading import TEXT_FORM_KEY, recorded_text_form
 from lilliput.tokenization.counting.words import WordCounts, count_corpus
 from lilliput.tokenization.folder import TOKENIZER_FILE, save_tokenizer
 from lilliput.tokenization.settings import (
@@ -141,8 +142,12 @@ def _train_one(workshop: _Workshop, corpus: Path, out: Path, settings: Tokenizer
     Some upstream trainings give another file each time. So a `tokenizer.json` found in a build that was
     interrupted is adopted, and its content enters the id of all that is built on it.
     """
-    plain = settings.model_dump(mode="json")
-    inputs = {"corpus": read_manifest(corpus, "corpus").id}
+    origin = read_manifest(corpus, "corpus")
+    text_form = recorded_text_form(origin)
+    plain = settings.model_dump(mode="json") | {
+        TEXT_FORM_KEY: None if text_form is None else text_form.model_dump()
+    }
+    inputs = {"corpus": origin.id}
     if is_artefact(out) and read_manifest(out).id == artefact_id(_KIND, _SCHEMA, plain, inputs):
         return
     with building(out, _KIND, _SCHEMA, plain, inputs) as build:
@@ -152,5 +157,5 @@ def _train_one(workshop: _Workshop, corpus: Path, out: Path, settings: Tokenizer
             tokenizer = Tokenizer.from_file(str(path))
         else:
             tokenizer = workshop.tokenizer(kind, settings.vocab_size)
-            save_tokenizer(tokenizer, build.folder)
+            save_tokenizer(tokenizer, build.folder, text_form)
         build.facts |= {"vocab_size_asked": settings.vocab_size, **workshop.facts(kind, tokenizer)}
