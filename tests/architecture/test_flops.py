@@ -118,7 +118,7 @@ def test_conventions_are_ordered_and_scale_with_the_work(
 
     def flops(n: int) -> dict[str, float]:
         return training_flops(
-            config, sequences=n, seq_length=seq_length, mlm_probability=probability
+            config, sequences=n, seq_length=seq_length, predicted_share=probability
         )
 
     once, twice = flops(sequences), flops(2 * sequences)

@@ -47,10 +47,9 @@ def test_every_other_weight_is_what_the_seed_draws(make_config, tokens, tmp_path
     assert [start.name for start in load_weights(tmp_path / "started")] == ["trained", "untrained"]
 
 
-def test_it_is_part_of_the_identity_only_where_it_changes_something(make_config, tokens):
+def test_it_is_part_of_the_identity(make_config, tokens):
     manifest = read_manifest(tokens, "tokens")
     plain = make_config()
-    assert "decoder_bias_init" not in plain.identity_settings()["training"]
     assert run_identity(plain, manifest) != run_identity(make_config(**START), manifest)
     assert fleet_key(plain) is not None
     assert fleet_key(make_config(**START)) is None

@@ -24,11 +24,11 @@ from lilliput.training import (
     train,
 )
 from lilliput.training.data.batches import make_batch
-from lilliput.training.data.masking import MaskKey
 from lilliput.training.data.packing import one_a_row
 from lilliput.training.data.sequences import SPECIAL_PER_SEQUENCE
 from lilliput.training.data.token_data import load_data
 from lilliput.training.loop import TrainingLoop
+from lilliput.training.objectives.base import DrawKey
 from lilliput.training.recorder import Branching
 from lilliput.training.validation import Measurement
 from lilliput.training.weights import build_run_model
@@ -105,7 +105,7 @@ def test_scored_padding_is_measured(loop_with):
     assert micro.input_ids_BL.shape == (16, 32)
     pads = int((micro.input_ids_BL == 1).sum())
     assert int((micro.targets_N == 1).sum()) == pads > 0
-    assert batch.scored > pads
+    assert batch.predicted > pads
     measured = measure(loop)
     assert not measured.loss_reference_imputed
     # Untrained, pads cost what tokens cost, near ln V: nothing is diluted yet.
@@ -126,7 +126,7 @@ def test_unscored_padding_is_imputed_as_m_l_over_m_plus_p(loop_with):
     lengths = (
         loop.course.data.validation.lengths[loop.book.validation._chosen] + SPECIAL_PER_SEQUENCE
     )
-    masked, pads = batch.scored, int((32 - lengths).sum())
+    masked, pads = batch.predicted, int((32 - lengths).sum())
     expected = masked * measured.loss / (masked + pads)
     assert measured.loss_reference == pytest.approx(expected, rel=1e-9)
     assert all(int((m.targets_N == 1).sum()) == 0 for m in batch.micro_batches)
@@ -138,7 +138,7 @@ def test_attended_padding_gives_no_mask_and_moves_the_loss(loop_with):
     attending = loop_with(training=recipe, attend_padding=True)
     assert all(m.attention_mask is None for m in batch_of(attending).micro_batches)
     assert any(m.attention_mask is not None for m in batch_of(plain).micro_batches)
-    assert batch_of(attending).scored == batch_of(plain).scored
+    assert batch_of(attending).predicted == batch_of(plain).predicted
     assert measure(attending).loss != pytest.approx(measure(plain).loss, rel=1e-4)
 
 
@@ -148,8 +148,8 @@ def test_pads_change_nothing_when_they_are_masked(loop_with, monkeypatch):
     validation = loop.book.validation
     packed = measure(loop).loss
     padded = make_batch(
-        loop.course.data.validation, validation._chosen, MaskKey.of(0, "evaluation"),
-        loop.course.data.objective, 16, packing=one_a_row(len(validation._chosen), 32),
+        loop.course.data.validation, validation._chosen, DrawKey.of(0, "evaluation"),
+        loop.course.data.rules, 16, packing=one_a_row(len(validation._chosen), 32),
     )  # fmt: skip
     assert len(padded.micro_batches) > len(validation._batch(0).micro_batches)
     monkeypatch.setattr(validation, "_fixed", padded)

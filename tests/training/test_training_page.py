@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 from lilliput.core.settings import parse_settings
-from lilliput.training import TrainingConfig, switch_table
+from lilliput.training import ObjectiveSettings, OrderSettings, TrainingConfig, switch_table
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 
@@ -21,6 +21,8 @@ def rows_after(heading: str) -> list[list[str]]:
 
 def shown(value: object) -> str:
     plain = list(value) if isinstance(value, tuple) else value
+    if isinstance(value, ObjectiveSettings | OrderSettings):
+        plain = value.name
     return "`—`" if plain is None else f"`{json.dumps(plain)}`"
 
 

@@ -12,6 +12,7 @@ from lilliput.architecture.flops import (
     FLOPS_CONVENTIONS,
     Workload,
     fine_tuning_flops,
+    flops_of_workload,
     training_flops,
 )
 from lilliput.architecture.initialisation import Initialisation
@@ -28,6 +29,7 @@ __all__ = [
     "activation_floats",
     "count_parameters",
     "fine_tuning_flops",
+    "flops_of_workload",
     "layout_defaults",
     "shape_name",
     "training_flops",

@@ -22,7 +22,7 @@ FLOPS_CONVENTIONS: tuple[str, ...] = (
     "flops_kaplan_6n_decoder",
 )
 _FORWARD_AND_BACKWARD = 3
-_DEFAULT_MLM_PROBABILITY = 0.15
+_MASKED_SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def training_flops(
     sequences: float | None = None,
     tokens: float | None = None,
     squared_lengths: float | None = None,
-    mlm_probability: float = _DEFAULT_MLM_PROBABILITY,
+    predicted_share: float | None = None,
     predicted_tokens: float | None = None,
 ) -> dict[str, float]:
     """Training FLOPs of a run under every convention, evaluation excluded.
@@ -105,7 +105,7 @@ def training_flops(
         sequences: Sequences read; by default `tokens / seq_length`.
         tokens: Real tokens read; by default `sequences * seq_length`.
         squared_lengths: Sum of squared real lengths; by default that of equal lengths.
-        mlm_probability: Share of tokens predicted; a causal model predicts at all of them.
+        predicted_share: Share of tokens predicted; by default 1 for a causal model and 0.15 for the others.
         predicted_tokens: Tokens predicted, where known exactly.
 
     Returns:
@@ -114,14 +114,21 @@ def training_flops(
     Raises:
         ConfigurationError: Neither `sequences` nor `tokens` is given, or a count is negative.
     """
+    if predicted_share is None:
+        predicted_share = 1.0 if config.is_causal else _MASKED_SHARE
     work = Workload.of(
         seq_length=seq_length,
-        predicted_share=1.0 if config.is_causal else mlm_probability,
+        predicted_share=predicted_share,
         sequences=sequences,
         tokens=tokens,
         squared_lengths=squared_lengths,
         predicted_tokens=predicted_tokens,
     )
+    return flops_of_workload(config, work)
+
+
+def flops_of_workload(config: ModelConfig, work: Workload) -> dict[str, float]:
+    """Return the FLOPs of training `config` on `work`: one value per name of `FLOPS_CONVENTIONS`."""
     return {
         "flops_reference": reference(config, work),
         "flops_hoffmann": hoffmann(config, work),

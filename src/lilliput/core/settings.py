@@ -19,6 +19,22 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+# `json_schema_extra` of a field that leaves the result alone: where things lie, how fast they are computed.
+OUTSIDE_IDENTITY: dict[str, Any] = {"identity": False}
+
+
+def identity_values(settings: Settings) -> dict[str, Any]:
+    """Return the settings that affect the result, as plain data, those of nested settings likewise."""
+    values = settings.model_dump(mode="json")
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if field.json_schema_extra == OUTSIDE_IDENTITY:
+            del values[name]
+        elif isinstance(value, Settings):
+            values[name] = identity_values(value)
+    return values
+
+
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 # Windows reserves these as names of devices, whatever extension follows them.

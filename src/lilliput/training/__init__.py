@@ -11,27 +11,34 @@ from typing import TYPE_CHECKING
 
 from lilliput.core.lazy import lazy_attributes
 from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, TrainingConfig, run_identity
+from lilliput.training.data.orders import DataOrder, OrderSettings, register_order
+from lilliput.training.objectives import Objective, ObjectiveSettings, register_objective
 from lilliput.training.switches import Profile, Switches, SwitchRow, profile_values, switch_table
 from lilliput.training.trunks import branch_configs, group_trunks
 
 if TYPE_CHECKING:
     from lilliput.training.branches import train_branches
     from lilliput.training.recipe import RunRecipe, read_recipe
-    from lilliput.training.run import RunResult, load_model, read_run_config, train
+    from lilliput.training.run import train
+    from lilliput.training.run_folder import RunResult, load_model, read_run_config
 
 _LATER = {
     "train_branches": "branches",
     "RunRecipe": "recipe",
     "read_recipe": "recipe",
-    "RunResult": "run",
-    "load_model": "run",
-    "read_run_config": "run",
+    "RunResult": "run_folder",
+    "load_model": "run_folder",
+    "read_run_config": "run_folder",
     "train": "run",
 }
 
 __all__ = [
     "RUN_KIND",
     "RUN_SCHEMA",
+    "DataOrder",
+    "Objective",
+    "ObjectiveSettings",
+    "OrderSettings",
     "Profile",
     "RunConfig",
     "RunRecipe",
@@ -45,6 +52,8 @@ __all__ = [
     "profile_values",
     "read_recipe",
     "read_run_config",
+    "register_objective",
+    "register_order",
     "run_identity",
     "switch_table",
     "train",

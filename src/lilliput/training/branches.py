@@ -18,7 +18,8 @@ from lilliput.core.files import write_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.training.config import PLAN, RunConfig
 from lilliput.training.execution.plan import read_plan
-from lilliput.training.run import RunResult, claim_run, train
+from lilliput.training.run import claim_run, train
+from lilliput.training.run_folder import RunResult
 from lilliput.training.trunks import branch_start
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from pydantic import (
@@ -11,6 +12,8 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    SerializeAsAny,
+    field_validator,
     model_validator,
 )
 
@@ -18,14 +21,25 @@ from lilliput.architecture import Initialisation, ModelConfig, activation_floats
 from lilliput.core.artefacts import Manifest, artefact_id
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.hashing import content_id
-from lilliput.core.settings import Settings, parse_settings
+from lilliput.core.settings import (
+    OUTSIDE_IDENTITY,
+    Settings,
+    SettingsT,
+    identity_values,
+    parse_settings,
+)
+from lilliput.training.data.orders import base as orders
+from lilliput.training.data.orders.base import SHUFFLED, DataOrder, OrderSettings
 from lilliput.training.learning_rate import SchedulerType
+from lilliput.training.objectives import base as objectives
+from lilliput.training.objectives.base import AUTO, Objective, ObjectiveSettings
+from lilliput.training.objectives.causal_lm import CausalLM
+from lilliput.training.objectives.masked_lm import MaskedLM
 from lilliput.training.switches import Profile, Switches, profile_values, switch_table
 
 RUN_KIND = "run"
-RUN_SCHEMA = 1
+RUN_SCHEMA = 2
 PLAN = "plan.json"
-_EXECUTION: dict[str, Any] = {"identity": False}
 # A pass on a processor: with fewer tokens, starting it costs too much; with more floats kept for the way
 # back (4 bytes each, 2 in bfloat16), it leaves the caches. Of 16, 32 and 64 rows of 128, 64 were fastest at
 # 2,000 to 7,000 floats a position, 32 at 11,000 to 15,000, and 16 at 50,000; by 2 to 13 %.
@@ -43,6 +57,14 @@ class TrainingConfig(Settings):
         default_factory=Switches, description="Single behaviours that depart from the profile."
     )
 
+    objective: SerializeAsAny[ObjectiveSettings] = Field(
+        default_factory=lambda: ObjectiveSettings(name=AUTO),
+        description="What is predicted: the name of an objective, or a table with `name` and its own settings.",
+    )
+    order: SerializeAsAny[OrderSettings] = Field(
+        default_factory=lambda: OrderSettings(name=SHUFFLED),
+        description="Which sequences each step reads: the name of a data order, or a table likewise.",
+    )
     max_seq_length: int = Field(128, ge=4, description="Tokens of a sequence with <s> and </s>.")
     mlm_probability: float = Field(0.15, gt=0, lt=1, description="Share of tokens predicted.")
     mask_replace_prob: float = Field(
@@ -119,35 +141,37 @@ class TrainingConfig(Settings):
     )
     save_steps: tuple[PositiveInt, ...] = Field(
         (), description="Updates whose weights are kept as checkpoints/step-N.",
-        json_schema_extra=_EXECUTION,
+        json_schema_extra=OUTSIDE_IDENTITY,
     )  # fmt: skip
 
     per_device_train_batch_size: PositiveInt = Field(
         64, description="Sequences in one forward pass at most; memory decides it, results do not, but "
-        "under accumulation_off_by_one.", json_schema_extra=_EXECUTION,
+        "under accumulation_off_by_one.", json_schema_extra=OUTSIDE_IDENTITY,
     )  # fmt: skip
     save_interval_s: PositiveFloat = Field(
         120.0, description="Seconds between checkpoints to resume from.",
-        json_schema_extra=_EXECUTION,
+        json_schema_extra=OUTSIDE_IDENTITY,
     )  # fmt: skip
     save_total_limit: PositiveInt = Field(
-        2, description="Checkpoints to resume from that are kept.", json_schema_extra=_EXECUTION
+        2,
+        description="Checkpoints to resume from that are kept.",
+        json_schema_extra=OUTSIDE_IDENTITY,
     )
     threads: PositiveInt | None = Field(
         None, description="Threads of the processor; a short probe decides when absent.",
-        json_schema_extra=_EXECUTION,
+        json_schema_extra=OUTSIDE_IDENTITY,
     )  # fmt: skip
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Of the matrix products; auto takes bfloat16 where the device multiplies it.",
-        json_schema_extra=_EXECUTION,
+        json_schema_extra=OUTSIDE_IDENTITY,
     )  # fmt: skip
     fleet_size: PositiveInt | Literal["auto"] = Field(
         "auto", description="Runs of one shape that a study trains as one stacked computation at most; 1 "
-        "trains each alone, auto takes what short trials found fastest.", json_schema_extra=_EXECUTION,
+        "trains each alone, auto takes what short trials found fastest.", json_schema_extra=OUTSIDE_IDENTITY,
     )  # fmt: skip
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where to train; auto takes a GPU when there is one.",
-        json_schema_extra=_EXECUTION,
+        json_schema_extra=OUTSIDE_IDENTITY,
     )  # fmt: skip
 
     @model_validator(mode="before")
@@ -165,6 +189,24 @@ class TrainingConfig(Settings):
             return values
         base = profile_values(values.get("profile", "corrected"))
         return {**values, "switches": {**base, **given}}
+
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _find_the_objective(cls, given: Any) -> Any:
+        def kind(name: str) -> type[ObjectiveSettings]:
+            if name == AUTO:
+                return ObjectiveSettings
+            return objectives.REGISTRY.get(name, where="training.objective").settings_type
+
+        return _named_settings(given, kind, "training.objective", AUTO)
+
+    @field_validator("order", mode="before")
+    @classmethod
+    def _find_the_order(cls, given: Any) -> Any:
+        def kind(name: str) -> type[OrderSettings]:
+            return orders.REGISTRY.get(name, where="training.order").settings_type
+
+        return _named_settings(given, kind, "training.order", SHUFFLED)
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -184,6 +226,11 @@ class TrainingConfig(Settings):
             )
         return self
 
+    def located(self, folder: Path) -> Self:
+        """Return the recipe with the paths of its objective and order resolved against `folder`."""
+        found = {"objective": self.objective.located(folder), "order": self.order.located(folder)}
+        return self.model_copy(update=found)
+
     @property
     def micro_batches(self) -> int:
         """Forward passes of `per_device_train_batch_size` sequences that make one global batch."""
@@ -198,6 +245,20 @@ class TrainingConfig(Settings):
     def pads_to_max(self) -> bool:
         """Whether every sequence is padded to `max_seq_length`, because pads change the numbers."""
         return self.switches.score_padding or self.switches.attend_padding
+
+
+def _named_settings(
+    given: Any, kind_of: Callable[[str], type[SettingsT]], where: str, default: str
+) -> Any:
+    """Return the settings of a registered thing: `given` is its name, or a table with its name and settings."""
+    if isinstance(given, str):
+        given = {"name": given}
+    elif isinstance(given, Settings):
+        given = given.model_dump()
+    if not isinstance(given, Mapping) or not isinstance(given.get("name", default), str):
+        raise ConfigurationError(f"{where} must be a name, or a table with name", got=repr(given))
+    name: str = given.get("name", default)
+    return parse_settings(kind_of(name), {"name": name, **given}, where=where)
 
 
 def _refuse_misplaced_switches(values: Mapping[str, Any]) -> None:
@@ -247,6 +308,11 @@ class RunConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _suits_its_objective(self) -> Self:
+        self.objective()
+        return self
+
+    @model_validator(mode="after")
     def _has_a_bias_to_start(self) -> Self:
         if self.training.decoder_bias_init == "log_unigram":
             if not self.model.decoder_bias:
@@ -262,6 +328,17 @@ class RunConfig(Settings):
                     remedy="Leave it out: the imported weights have a bias of their own.",
                 )
         return self
+
+    def objective(self) -> Objective:
+        """Return the training objective: the recipe's, or the one that follows from the layout."""
+        name = self.training.objective.name
+        if name == AUTO:
+            name = CausalLM.name if self.model.is_causal else MaskedLM.name
+        return objectives.REGISTRY.get(name, where="training.objective")(self.model, self.training)
+
+    def order_type(self) -> type[DataOrder]:
+        """Return the data order that the recipe names."""
+        return orders.REGISTRY.get(self.training.order.name, where="training.order")
 
     def built_model(self) -> ModelConfig:
         """The model as it is built, with the switches of the room `models` applied."""
@@ -308,35 +385,21 @@ class RunConfig(Settings):
 
     def identity_settings(self) -> dict[str, Any]:
         """What affects the result, as plain data; devices, threads and saving are left out."""
-        training = self.training.model_dump(mode="json")
-        for name, field in TrainingConfig.model_fields.items():
-            if field.json_schema_extra == _EXECUTION:
-                del training[name]
+        training = identity_values(self.training)
+        training["objective"]["name"] = self.objective().name
         if self.training.switches.accumulation_off_by_one:
             training["micro_batches"] = self.training.micro_batches
-        budgets = (self.training.max_steps, self.training.max_tokens)
-        if self.training.begins_with_a_part and budgets != (None, None):
-            # Results without it, made before these budgets added it, are not this run's.
-            training["adds_last_part"] = True
         for row in switch_table():
             if row.room == "evaluation":
                 del training["switches"][row.name]
-        # Left out where it changes nothing, so that runs keep the ids they always had.
-        if self.training.decoder_bias_init == "drawn":
-            del training["decoder_bias_init"]
-        if self.training.num_cycles == TrainingConfig.model_fields["num_cycles"].default:
-            del training["num_cycles"]
         # Mixtures that end in the same switches are the same run, whatever profile they started from.
         del training["profile"]
-        settings: dict[str, Any] = {
+        return {
             "model": self.model.model_dump(mode="json"),
             "training": training,
             "seed": self.seed,
+            "initial_weights": self.initial_weights,
         }
-        # As above.
-        return settings | (
-            {"initial_weights": self.initial_weights} if self.initial_weights else {}
-        )
 
 
 def run_identity(config: RunConfig, tokens_manifest: Manifest) -> str:

@@ -27,6 +27,7 @@ from lilliput.training.execution.plan import (
 from lilliput.training.execution.replicas import Replicas
 from lilliput.training.initial_weights import build_start
 from lilliput.training.recorder import Branching, RunBook
+from lilliput.training.run_folder import load_model
 from lilliput.training.run_schedule import Course
 from lilliput.training.weights import build_run_model
 
@@ -36,7 +37,7 @@ class TrainingLoop:
 
     Args:
         config: Model, recipe and seed.
-        data: Splits and objective.
+        data: Splits, and how they become batches.
         folder: Of the run.
         reporter: Where progress goes.
         branching: Its place in a family of budgets.
@@ -54,6 +55,8 @@ class TrainingLoop:
     ) -> None:
         self._reporter = reporter
         self.course = Course.of(config, data)
+        objective = data.rules.objective
+        objective.prepare(load_model)
         self.plan = load_or_make_plan(folder / PLAN, lambda: plan_for(self.course))
         self.plan.apply()
         initial = folder / "checkpoints" / "initial"
@@ -61,7 +64,9 @@ class TrainingLoop:
             config, self.plan.attention_kernel, initial, weights_from, data.train.tokens
         )
         self._interrupts = Interrupts()
-        self.engine = Engine(model.to(self.plan.device), config, self.plan, self._interrupts)
+        self.engine = Engine(
+            model.to(self.plan.device), objective, config, self.plan, self._interrupts
+        )
         self._captured = captured_update(self.engine, self.course, self.plan)
         self.book = RunBook(
             self.course,
@@ -131,7 +136,7 @@ class TrainingLoop:
         learning_rate = course.schedule.learning_rate(step)
         if self._captured is not None and self._captured.serves(chosen):
             loss = self._captured(chosen, course.mask_key(step), learning_rate)
-            return loss, expected_counts(course.data.train, chosen[None], course.data.objective)[0]
+            return loss, expected_counts(course.data.train, chosen[None], course.data.rules)[0]
         batch = self.batch(step)
         return self.engine.update(batch, learning_rate, step), batch
 
@@ -153,7 +158,7 @@ def plan_for(course: Course, *, may_replicate: bool = True) -> ExecutionPlan:
     def prepared(plan: ExecutionPlan) -> tuple[Replicas, Sequence[MicroBatch]]:
         model = build_run_model(config, plan.attention_kernel)
         batch = course.batch(1, plan.max_rows, multiple_of=plan.replicas)
-        return Replicas(model, plan), batch.micro_batches
+        return Replicas(model, course.data.rules.objective, plan), batch.micro_batches
 
     def probe(plan: ExecutionPlan) -> int:
         replicas, micro_batches = prepared(plan)

@@ -17,7 +17,7 @@ class Progress:
         sequences: Sequences read.
         tokens: Input tokens read, without pads.
         squared_lengths: Sum of their sequences' squared lengths.
-        predicted: Scored positions.
+        predicted: Predicted positions.
         update_time_s: Spent in updates.
         wall_time_s: Spent in all.
     """
@@ -39,6 +39,6 @@ class Progress:
             sequences=self.sequences + batch.sequences,
             tokens=self.tokens + batch.tokens,
             squared_lengths=self.squared_lengths + batch.squared_lengths,
-            predicted=self.predicted + batch.scored,
+            predicted=self.predicted + batch.predicted,
             update_time_s=self.update_time_s + seconds,
         )

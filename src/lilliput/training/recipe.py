@@ -67,10 +67,11 @@ def read_recipe(
     recipe = parse_settings(_Recipe, with_overrides(read_toml(path), overrides), where=path.name)
     tokens = path.parent / recipe.tokens
     folder = start_from or (path.parent / recipe.start_from if recipe.start_from else None)
-    values: dict[str, Any] = {"training": recipe.training, "seed": recipe.seed}
-    refuse_overridden_dropout(recipe.model, recipe.training)
+    training = recipe.training.located(path.parent)
+    values: dict[str, Any] = {"training": training, "seed": recipe.seed}
+    refuse_overridden_dropout(recipe.model, training)
     if folder is None:
-        values["model"] = _model_values(recipe.model, tokens, recipe.training)
+        values["model"] = _model_values(recipe.model, tokens, training)
     else:
         start = read_start(folder, open_store(tokens))
         values["model"] = _agreed_model(recipe.model, start.model, folder)

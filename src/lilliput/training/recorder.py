@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lilliput.architecture import training_flops
 from lilliput.core.errors import ArtefactError, NonFiniteLossError
 from lilliput.core.files import write_json_lines
 from lilliput.core.progress import Reporter
@@ -84,7 +83,7 @@ class RunBook:
         self._branching, self._interrupts = branching, interrupts
         self.validation = Validation(
             course.data.validation,
-            course.data.objective,
+            course.data.rules,
             plan.max_rows,
             course.data.token_bytes,
             count=training.eval_sequences,
@@ -215,14 +214,11 @@ class RunBook:
         write_json_lines(self._folder / "metrics.jsonl", self._records)
 
     def _flops(self) -> dict[str, float]:
-        progress, config = self._progress, self.course.config
-        return training_flops(
-            config.model,
-            seq_length=config.training.max_seq_length,
+        progress = self._progress
+        return self.course.data.rules.objective.training_flops(
             sequences=progress.sequences,
             tokens=progress.tokens,
             squared_lengths=progress.squared_lengths,
-            mlm_probability=config.training.mlm_probability,
             predicted_tokens=progress.predicted,
         )
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from lilliput.training.budget import Stream, evaluation_steps, plan_schedule, plan_stream
 from lilliput.training.config import RunConfig
 from lilliput.training.data.batches import Averaging, GlobalBatch, make_batch
-from lilliput.training.data.masking import MaskKey
-from lilliput.training.data.order import DataOrder
+from lilliput.training.data.orders import DataOrder, OrderContext
 from lilliput.training.data.packing import Packing
 from lilliput.training.data.token_data import RunData
 from lilliput.training.learning_rate import Schedule
+from lilliput.training.objectives.base import DrawKey
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Course:
 
     Attributes:
         config: Model, recipe and seed.
-        data: Splits and objective.
+        data: Splits, and how they become batches.
         stream: Updates, and the places of the data stream that each reads.
         schedule: Learning rates.
         evaluation_steps: Updates after which to evaluate.
@@ -52,17 +52,26 @@ class Course:
             stream,
             plan_schedule(training, stream.max_steps),
             evaluation_steps(training, stream.max_steps),
-            DataOrder(len(data.train), config.seed, training.switches.shuffle),
+            config.order_type()(
+                OrderContext(
+                    settings=training.order,
+                    seed=config.seed,
+                    sequences=data.train,
+                    max_steps=stream.max_steps,
+                    shuffle=training.switches.shuffle,
+                    store=data.store,
+                )
+            ),
             Averaging(stream.later // parts, parts) if is_shifted else None,
         )
 
     def chosen(self, step: int) -> NDArray[np.int64]:
         """The sequences of update `step`, counted from 1."""
-        return self.order.sequences_at(*self.stream.places(step))
+        return self.order.sequences_at(step, *self.stream.places(step))
 
-    def mask_key(self, step: int) -> MaskKey:
+    def mask_key(self, step: int) -> DrawKey:
         """The key of its masks."""
-        return MaskKey.of(self.config.seed, "train", step)
+        return DrawKey.of(self.config.seed, "train", step)
 
     def batch(
         self, step: int, max_rows: int, packing: Packing | None = None, *, multiple_of: int = 1
@@ -72,7 +81,7 @@ class Course:
             self.data.train,
             self.chosen(step),
             self.mask_key(step),
-            self.data.objective,
+            self.data.rules,
             max_rows,
             multiple_of=multiple_of,
             averaging=self.averaging,

@@ -88,6 +88,7 @@ def _may_branch(config: RunConfig) -> bool:
         training.lr_scheduler_type == "warmup_stable_decay"
         and training.warmup_steps is not None
         and training.max_steps is not None
+        and not config.order_type().depends_on_max_steps
         and _has_plateau(config, training.max_steps)
     )
 

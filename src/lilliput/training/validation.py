@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from lilliput.core.errors import EmptyCorpusError
 from lilliput.models import LanguageModel
-from lilliput.training.data.batches import GlobalBatch, MicroBatch, Objective, make_batch
-from lilliput.training.data.masking import MaskKey
-from lilliput.training.data.order import DataOrder
+from lilliput.training.data.batches import BatchRules, GlobalBatch, MicroBatch, make_batch
+from lilliput.training.data.orders.shuffled import places_in_epochs
 from lilliput.training.data.sequences import Sequences
-from lilliput.training.execution.gradients import scored_losses
+from lilliput.training.execution.gradients import predicted_losses
 from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.execution.replicas import pass_threads
+from lilliput.training.objectives.base import DrawKey
 
 _EVALUATION_SEED = 0
 
@@ -54,7 +54,7 @@ class Validation:
 
     Args:
         sequences: The validation split.
-        objective: What is predicted.
+        rules: Objective, pads and width.
         max_rows: Rows of one forward pass at most.
         token_bytes: Bytes of text of each id, shape (vocab_size,).
         count: Sequences to score at most.
@@ -66,7 +66,7 @@ class Validation:
     def __init__(
         self,
         sequences: Sequences,
-        objective: Objective,
+        rules: BatchRules,
         max_rows: int,
         token_bytes: NDArray[Any],
         *,
@@ -75,12 +75,12 @@ class Validation:
         batch_averaged: bool,
         redraw_seed: int | None,
     ) -> None:
-        self._sequences, self._objective, self._max_rows = sequences, objective, max_rows
+        self._sequences, self._rules, self._max_rows = sequences, rules, max_rows
         self._token_bytes = token_bytes
         self._batch_size, self._batch_averaged = batch_size, batch_averaged
         self._redraw_seed = redraw_seed
-        order = DataOrder(len(sequences), _EVALUATION_SEED)
-        self._chosen = order.sequences_at(0, min(count, len(sequences)))
+        size = len(sequences)
+        self._chosen = places_in_epochs(size, _EVALUATION_SEED, 0, min(count, size))
         self._fixed: GlobalBatch | None = None
 
     def measure(
@@ -102,7 +102,7 @@ class Validation:
             nats, targets, rows = _collect(model, batch, plan, interrupts or Interrupts())
         finally:
             model.train()
-        is_pad = targets == self._objective.special.pad
+        is_pad = targets == self._rules.special.pad
         masked = ~is_pad
         if not masked.any():
             raise EmptyCorpusError(
@@ -114,27 +114,27 @@ class Validation:
         return Measurement(
             loss=masked_nats / int(masked.sum()),
             loss_reference=self._reference(nats, rows, masked),
-            loss_reference_imputed=not self._objective.score_padding,
+            loss_reference_imputed=not self._rules.score_padding,
             bits_per_byte=masked_nats
             / (math.log(2) * max(1, int(self._token_bytes[targets[masked]].sum()))),
         )
 
     def _batch(self, number: int) -> GlobalBatch:
         if self._redraw_seed is not None:
-            return self._make(MaskKey.of(self._redraw_seed, "evaluation", number))
+            return self._make(DrawKey.of(self._redraw_seed, "evaluation", number))
         if self._fixed is None:
-            self._fixed = self._make(MaskKey.of(_EVALUATION_SEED, "evaluation"))
+            self._fixed = self._make(DrawKey.of(_EVALUATION_SEED, "evaluation"))
         return self._fixed
 
-    def _make(self, key: MaskKey) -> GlobalBatch:
-        return make_batch(self._sequences, self._chosen, key, self._objective, self._max_rows)
+    def _make(self, key: DrawKey) -> GlobalBatch:
+        return make_batch(self._sequences, self._chosen, key, self._rules, self._max_rows)
 
     def _reference(
         self, nats: NDArray[np.float64], rows: NDArray[np.int64], masked: NDArray[np.bool_]
     ) -> float:
         """(Sum over masked + sum over pads) / (masked + pads), by batch or over all."""
         lengths = self._sequences.lengths[self._chosen] + 2
-        pads = self._objective.max_seq_length - lengths
+        pads = self._rules.max_seq_length - lengths
         size = self._batch_size if self._batch_averaged else len(self._chosen)
         batches = -(-len(self._chosen) // size)
         sums = np.bincount(rows // size, weights=nats, minlength=batches)
@@ -150,7 +150,7 @@ def _collect(
 
     def losses(micro: MicroBatch) -> NDArray[np.float64]:
         interrupts.check()
-        return scored_losses(model, micro, plan).double().cpu().numpy()
+        return predicted_losses(model, micro, plan).double().cpu().numpy()
 
     passes = batch.micro_batches
     if plan.replicas == 1:

@@ -127,7 +127,7 @@ def test_an_iso_family_is_equal_in_what_it_says(
     assert 2 <= len(runs) <= 4
     for run in runs:
         config = run.config(1500)
-        value = quantity_of(config.model, quantity, config.training.mlm_probability)
+        value = quantity_of(config.model, quantity, config.objective().predicted_share)
         assert abs(value / target - 1) <= 0.15
     depths = [run.sizes["hidden_size"] / run.sizes["num_hidden_layers"] for run in runs]
     assert depths == sorted(depths, reverse=True)

@@ -9,15 +9,15 @@ import torch
 from lilliput.core.files import read_json_lines
 from lilliput.training import train
 from lilliput.training.data.batches import GlobalBatch, make_batch
-from lilliput.training.data.masking import MaskKey
 from lilliput.training.data.token_data import load_data
 from lilliput.training.execution.captured import CapturedUpdate
 from lilliput.training.execution.device_batches import DeviceSplit, device_batch, expected_counts
 from lilliput.training.execution.engine import Engine
 from lilliput.training.execution.plan import ExecutionPlan
+from lilliput.training.objectives.base import DrawKey
 from lilliput.training.weights import build_run_model
 
-from .conftest import tiny_model
+from ..conftest import tiny_model
 
 PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, False, torch.__version__)
 RECIPES = {
@@ -33,17 +33,17 @@ RECIPES = {
 def both_gradients(config, tokens, rows=16):
     """Loss and gradient of one batch made on the host and made on the device."""
     data = load_data(config, tokens)
-    chosen, key = np.arange(3, 19), MaskKey.of(0, "train", 7)
-    host = make_batch(data.train, chosen, key, data.objective, 16)
-    split = DeviceSplit.of(data.train, data.objective, "cpu")
+    chosen, key = np.arange(3, 19), DrawKey.of(0, "train", 7)
+    host = make_batch(data.train, chosen, key, data.rules, 16)
+    split = DeviceSplit.of(data.train, data.rules, "cpu")
     key_2 = torch.tensor([key.select, key.replace])
-    passes = device_batch(split, torch.from_numpy(chosen), key_2, data.objective, rows)
-    device = GlobalBatch(passes, 16, host.tokens, host.squared_lengths, host.scored)
+    passes = device_batch(split, torch.from_numpy(chosen), key_2, data.rules, rows)
+    device = GlobalBatch(passes, 16, host.tokens, host.squared_lengths, host.predicted)
     results = []
     for batch in (host, device):
-        engine = Engine(build_run_model(config), config, PLAN)
+        engine = Engine(build_run_model(config), config.objective(), config, PLAN)
         results.append((engine.accumulate(batch).item(), engine.optimizer.gradients.clone()))
-    return results, host, device, expected_counts(data.train, chosen[None], data.objective)[0]
+    return results, host, device, expected_counts(data.train, chosen[None], data.rules)[0]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -64,9 +64,9 @@ def test_causal_device_batches_give_the_hosts_loss(make_config, tokens):
 
 def test_shapes_depend_on_nothing_but_sizes(make_config, tokens):
     data = load_data(make_config(), tokens)
-    split = DeviceSplit.of(data.train, data.objective, "cpu")
+    split = DeviceSplit.of(data.train, data.rules, "cpu")
     shapes = {
-        tuple((m.input_ids_BL.shape, m.positions_N.shape) for m in device_batch(split, torch.arange(i, i + 16), torch.tensor([i, 2 * i]), data.objective, 6))
+        tuple((m.input_ids_BL.shape, m.positions_N.shape) for m in device_batch(split, torch.arange(i, i + 16), torch.tensor([i, 2 * i]), data.rules, 6))
         for i in range(10)
     }  # fmt: skip
     assert len(shapes) == 1
@@ -77,23 +77,23 @@ def test_counts_are_the_hosts_but_for_the_draw(make_config, tokens):
     assert (expected.tokens, expected.sequences) == (host.tokens, host.sequences)
     assert expected.squared_lengths == host.squared_lengths
     eligible = host.tokens - 32
-    assert abs(host.scored - expected.scored) < 5 * np.sqrt(eligible * 0.15 * 0.85)
+    assert abs(host.predicted - expected.predicted) < 5 * np.sqrt(eligible * 0.15 * 0.85)
     causal = make_config(model=tiny_model("llama"))
     _, host, _, expected = both_gradients(causal, tokens)
-    assert host.scored == expected.scored
+    assert host.predicted == expected.predicted
 
 
 def test_what_a_graph_would_record_is_an_update(make_config, tokens):
     """`compute` by hand, without a GPU: the same weights as `Engine.update`, and `restore` undoes it."""
     config = make_config()
     data = load_data(config, tokens)
-    chosen, key = np.arange(16), MaskKey.of(0, "train", 1)
-    plain = Engine(build_run_model(config), config, PLAN)
-    batch = make_batch(data.train, chosen, key, data.objective, 16)
+    chosen, key = np.arange(16), DrawKey.of(0, "train", 1)
+    plain = Engine(build_run_model(config), config.objective(), config, PLAN)
+    batch = make_batch(data.train, chosen, key, data.rules, 16)
     plain.update(batch, 1e-3, 1)
-    engine = Engine(build_run_model(config), config, PLAN)
-    split = DeviceSplit.of(data.train, data.objective, "cpu")
-    captured = CapturedUpdate(engine, split, data.objective, PLAN, 16)
+    engine = Engine(build_run_model(config), config.objective(), config, PLAN)
+    split = DeviceSplit.of(data.train, data.rules, "cpu")
+    captured = CapturedUpdate(engine, split, data.rules, PLAN, 16)
     captured.read(chosen, key)
     before = engine.optimizer.snapshot()
     start = engine.optimizer.weights.clone()
@@ -124,16 +124,16 @@ def test_recording_leaves_the_weights_alone(make_config, tokens):
     plan = ExecutionPlan("cuda", 1, "float32", "fused", 16, False, torch.__version__)
     config = make_config()
     data = load_data(config, tokens)
-    key = MaskKey.of(0, "train", 1)
+    key = DrawKey.of(0, "train", 1)
     weights = []
     for captures in (True, False):
-        engine = Engine(build_run_model(config).to("cuda"), config, plan)
+        engine = Engine(build_run_model(config).to("cuda"), config.objective(), config, plan)
         if captures:
-            split = DeviceSplit.of(data.train, data.objective, "cuda")
-            update = CapturedUpdate(engine, split, data.objective, plan, 16)
+            split = DeviceSplit.of(data.train, data.rules, "cuda")
+            update = CapturedUpdate(engine, split, data.rules, plan, 16)
             update(np.arange(16), key, 1e-3)
         else:
-            batch = make_batch(data.train, np.arange(16), key, data.objective, 16)
+            batch = make_batch(data.train, np.arange(16), key, data.rules, 16)
             engine.update(batch, 1e-3, 1)
         weights.append(engine.optimizer.weights.cpu())
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-4, atol=1e-5)

@@ -13,18 +13,18 @@ import torch
 from lilliput.core.progress import SILENT
 from lilliput.models import Transformer, build_model
 from lilliput.training.data.batches import make_batch
-from lilliput.training.data.masking import MaskKey
 from lilliput.training.data.packing import one_a_row
 from lilliput.training.data.token_data import load_data
 from lilliput.training.execution.engine import Engine
-from lilliput.training.execution.gradients import add_gradients, scored_losses
+from lilliput.training.execution.gradients import add_gradients, predicted_losses
 from lilliput.training.execution.optimizer import FlatAdamW
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.loop import TrainingLoop
+from lilliput.training.objectives.base import DrawKey
 from lilliput.training.recorder import Branching
 from lilliput.training.weights import build_run_model
 
-from .conftest import VOCAB_SIZE, tiny_model
+from ..conftest import VOCAB_SIZE, tiny_model
 
 LAYOUTS = ["mini-bert", "roberta", "electra", "modernbert", "llama"]
 PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, False, torch.__version__)
@@ -33,12 +33,14 @@ PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, False, torch.__version__)
 def gradient_of(config, tokens, max_rows, count=16, packing=None, plan=PLAN):
     """Loss and flat gradient of one global batch in passes of at most `max_rows` rows."""
     data = load_data(config, tokens)
-    key = MaskKey.of(0, "train", 1)
+    key = DrawKey.of(0, "train", 1)
     batch = make_batch(
-        data.train, np.arange(count), key, data.objective, max_rows,
+        data.train, np.arange(count), key, data.rules, max_rows,
         multiple_of=plan.replicas, packing=packing,
     )  # fmt: skip
-    engine = Engine(build_run_model(config, plan.attention_kernel), config, plan)
+    engine = Engine(
+        build_run_model(config, plan.attention_kernel), config.objective(), config, plan
+    )
     loss = engine.accumulate(batch)
     return loss.item(), engine.optimizer.gradients.clone(), batch
 
@@ -64,12 +66,12 @@ def test_accumulation_and_packing_change_neither_loss_nor_gradient(make_config, 
 def test_a_batch_in_which_nothing_is_scored_gives_nothing(make_config, tokens, layout):
     config = make_config(model=tiny_model(layout), mlm_probability=1e-6)
     data = load_data(config, tokens)
-    batch = make_batch(data.train, np.arange(4), MaskKey.of(0, "train", 1), data.objective, 4)
-    assert batch.scored == 0
+    batch = make_batch(data.train, np.arange(4), DrawKey.of(0, "train", 1), data.rules, 4)
+    assert batch.predicted == 0
     model = build_run_model(config)
     (micro,) = batch.micro_batches
-    assert scored_losses(model, micro, PLAN).shape == (0,)
-    assert Engine(model, config, PLAN).accumulate(batch).item() == 0.0
+    assert predicted_losses(model, micro, PLAN).shape == (0,)
+    assert Engine(model, config.objective(), config, PLAN).accumulate(batch).item() == 0.0
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -98,7 +100,10 @@ def test_replicas_add_up_to_one_model(make_config, tokens, layout, dtype):
     sums = []
     for _ in range(2):
         engine = Engine(
-            build_run_model(config, kernel), config, replace(plan, threads=3, replicas=3)
+            build_run_model(config, kernel),
+            config.objective(),
+            config,
+            replace(plan, threads=3, replicas=3),
         )
         for _ in range(2):  # What a replica had added must be gone before the second.
             engine.optimizer.zero_grad()
@@ -150,7 +155,9 @@ def test_an_error_in_a_replica_ends_the_update(make_config, tokens, monkeypatch)
         return head_hidden(self, hidden_NH)
 
     monkeypatch.setattr(Transformer, "head_hidden", slow)
-    engine = Engine(build_run_model(config), config, replace(PLAN, threads=2, replicas=2))
+    engine = Engine(
+        build_run_model(config), config.objective(), config, replace(PLAN, threads=2, replicas=2)
+    )
     with pytest.raises(IndexError, match="out of range"):
         engine.accumulate(replace(batch, micro_batches=[first, foreign, *[first] * 98]))
     at_the_error = len(passes)
@@ -178,11 +185,11 @@ def test_all_logits_at_all_positions_give_the_same_loss(make_config, tokens):
 def test_attention_kernels_agree_to_rounding(make_config, tokens, layout):
     config = make_config(model=tiny_model(layout), initializer_range=0.2)
     data = load_data(config, tokens)
-    key = MaskKey.of(0, "train", 1)
-    batch = make_batch(data.train, np.arange(16), key, data.objective, 16)
+    key = DrawKey.of(0, "train", 1)
+    batch = make_batch(data.train, np.arange(16), key, data.rules, 16)
     results = []
     for kernel in ("plain", "fused"):
-        engine = Engine(build_run_model(config, kernel), config, PLAN)
+        engine = Engine(build_run_model(config, kernel), config.objective(), config, PLAN)
         results.append((engine.accumulate(batch).item(), engine.optimizer.gradients))
     assert results[1][0] == pytest.approx(results[0][0], rel=2e-6)
     torch.testing.assert_close(results[1][1], results[0][1], rtol=1e-4, atol=1e-6)
@@ -216,13 +223,13 @@ def test_the_flat_optimizer_is_adamw(make_config, tokens, decay_all):
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
     adamw = torch.optim.AdamW([g for g in groups if g["params"]], lr=1e-2, betas=(0.9, 0.95))
     for step in range(1, 11):
-        key = MaskKey.of(0, "train", step)
+        key = DrawKey.of(0, "train", step)
         chosen = np.arange(step, step + 16)
-        batch = make_batch(data.train, chosen, key, data.objective, 16)
+        batch = make_batch(data.train, chosen, key, data.rules, 16)
         flat.zero_grad()
         adamw.zero_grad(set_to_none=False)
         for model in (ours, stock):
-            add_gradients(model, batch.micro_batches, PLAN)
+            add_gradients(model, data.rules.objective, batch.micro_batches, PLAN)
         flat.clip(0.5)
         torch.nn.utils.clip_grad_norm_(stock.parameters(), 0.5)
         flat.set_learning_rate(1e-2)
@@ -238,14 +245,14 @@ def test_every_layout_starts_at_ln_v_and_overfits_one_batch(make_config, tokens,
     config = make_config(model=model, initializer_range=0.1)
     fresh = make_config(model=model)
     data = load_data(config, tokens)
-    batch = make_batch(data.train, np.arange(4), MaskKey.of(0, "train", 1), data.objective, 4)
-    first = Engine(build_run_model(fresh), fresh, PLAN).accumulate(batch).item()
+    batch = make_batch(data.train, np.arange(4), DrawKey.of(0, "train", 1), data.rules, 4)
+    first = Engine(build_run_model(fresh), fresh.objective(), fresh, PLAN).accumulate(batch).item()
     assert first == pytest.approx(log(VOCAB_SIZE), rel=0.02)
-    engine = Engine(build_run_model(config), config, PLAN)
+    engine = Engine(build_run_model(config), config.objective(), config, PLAN)
     for step in range(1, 181):
         loss = engine.update(batch, 8e-3, step)
     # A causal model cannot tell which of the four sequences `<s>` begins: ln 4 nats each remain.
-    floor = 4 * log(4) / batch.scored if model.is_causal else 0.0
+    floor = 4 * log(4) / batch.predicted if model.is_causal else 0.0
     assert loss.item() < floor + 0.05
 
 
@@ -254,13 +261,13 @@ def test_causal_targets_are_the_next_tokens(make_config, tokens):
     data = load_data(config, tokens)
     for packing in (one_a_row(8, 32), None):
         batch = make_batch(
-            data.train, np.arange(8), MaskKey.of(0, "train", 1), data.objective, 8, packing=packing
+            data.train, np.arange(8), DrawKey.of(0, "train", 1), data.rules, 8, packing=packing
         )
         (micro,) = batch.micro_batches
         flat = micro.input_ids_BL.flatten()
         assert (micro.attention_mask is None) == (packing is not None)
         assert torch.equal(flat[micro.positions_N + 1], micro.targets_N)
-        assert batch.scored == batch.tokens - 8
+        assert batch.predicted == batch.tokens - 8
         assert not (micro.targets_N == 1).any()
 
 
@@ -270,8 +277,8 @@ def test_the_masking_rate_of_a_run_is_within_sampling_error(make_config, tokens)
     scored = eligible = 0
     for step in range(1, 40):
         chosen = np.arange(16) + step
-        batch = make_batch(data.train, chosen, MaskKey.of(0, "train", step), data.objective, 16)
-        scored += batch.scored
+        batch = make_batch(data.train, chosen, DrawKey.of(0, "train", step), data.rules, 16)
+        scored += batch.predicted
         eligible += batch.tokens - 2 * batch.sequences
     assert abs(scored / eligible - 0.15) < 5 * sqrt(0.15 * 0.85 / eligible)
 

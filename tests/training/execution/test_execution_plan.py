@@ -22,7 +22,7 @@ from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.plan import ExecutionPlan, load_or_make_plan, make_plan
 from lilliput.training.fleet import FleetMember, train_fleet
 
-from .conftest import tiny_model
+from ..conftest import tiny_model
 
 PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, True, torch.__version__)
 

@@ -14,7 +14,7 @@ from lilliput.training.execution.interrupts import Interrupts, Stopped
 from lilliput.training.fleet import FleetMember, train_fleet
 from lilliput.training.fleet.stack import Stack
 
-from .test_run_folder import assert_same_run
+from ..test_run_folder import assert_same_run
 
 
 def test_the_first_is_noted_and_a_second_ctrl_c_raised():

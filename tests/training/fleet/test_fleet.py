@@ -24,16 +24,16 @@ from lilliput.training.data.token_data import load_data
 from lilliput.training.execution.device_batches import DeviceSplit
 from lilliput.training.execution.engine import Engine
 from lilliput.training.execution.plan import ExecutionPlan
+from lilliput.training.execution.vocabulary_head import VocabularyHead
 from lilliput.training.fleet import FleetMember, fleet_key, group_fleets, train_fleet
 from lilliput.training.fleet.batches import stacked_batch
 from lilliput.training.fleet.captured import CapturedFleetUpdate
 from lilliput.training.fleet.loss import BatchedHeads, HeadsInTurn
 from lilliput.training.fleet.stack import Stack
-from lilliput.training.objectives.cross_entropy import VocabularyHead
 from lilliput.training.run_schedule import Course
 from lilliput.training.weights import build_run_model
 
-from .conftest import tiny_model
+from ..conftest import tiny_model
 
 LAYOUTS = ["mini-bert", "roberta", "electra", "modernbert", "llama"]
 PLAN = ExecutionPlan("cpu", 1, "float32", "fused", 16, False, torch.__version__)
@@ -134,7 +134,9 @@ def test_losses_and_gradients_are_those_of_each_engine(make_config, tokens, seed
     for max_rows in (16, 5):
         losses_K = stack.accumulate(stacked_batch(courses, 3, max_rows).passes)
         for course, loss, optimizer in zip(courses, losses_K, stack.optimizers, strict=True):
-            engine = Engine(build_run_model(course.config), course.config, PLAN)
+            engine = Engine(
+                build_run_model(course.config), course.config.objective(), course.config, PLAN
+            )
             expected = engine.accumulate(course.batch(3, max_rows))
             assert loss.item() == pytest.approx(expected.item(), rel=2e-6)
             torch.testing.assert_close(
@@ -421,7 +423,7 @@ def test_what_a_graph_of_a_fleet_would_record_is_its_update(make_config, tokens,
         Stack([build_run_model(c) for c in configs], [c.training for c in configs], plan)
         for _ in range(2)
     ]
-    split = DeviceSplit.of(data.train, data.objective, "cpu")
+    split = DeviceSplit.of(data.train, data.rules, "cpu")
     captured = CapturedFleetUpdate(stacks[1], courses, split, plan)
     rates = {0: 1e-3, 2: 3e-3}  # The second is done.
     done = stacks[1].optimizers[1].weights.clone()

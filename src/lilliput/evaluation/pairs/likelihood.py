@@ -23,7 +23,7 @@ from lilliput.evaluation.batching import prediction_batches
 from lilliput.evaluation.encoding import EncodedTexts, SpecialIds, Tokenised, lay_end_to_end
 from lilliput.evaluation.settings import PairSettings
 from lilliput.models import LanguageModel
-from lilliput.training.objectives.cross_entropy import token_losses
+from lilliput.training.execution.vocabulary_head import token_losses
 
 IntArray = NDArray[np.int64]
 

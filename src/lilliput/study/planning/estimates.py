@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lilliput.architecture import training_flops
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.study.recipe.expansion import PlannedRun, assumed_vocab_size, planned_runs
 from lilliput.study.recipe.schema import Recipe
@@ -123,17 +122,10 @@ def _text_and_sequences(config: RunConfig, facts: Mapping[str, Any]) -> tuple[fl
 
 def run_flops(config: RunConfig, tokens: float, facts: Mapping[str, Any]) -> dict[str, float]:
     """Training FLOPs under each convention, where all sequences have the mean length."""
-    training = config.training
+    training, objective = config.training, config.objective()
     sequences = tokens / mean_length(config, facts)
     predicted = None
-    if training.switches.score_padding and not config.model.is_causal:
+    if training.switches.score_padding:
         pads = sequences * training.max_seq_length - tokens
-        predicted = tokens * training.mlm_probability + max(0.0, pads)
-    return training_flops(
-        config.model,
-        seq_length=training.max_seq_length,
-        sequences=sequences,
-        tokens=tokens,
-        mlm_probability=training.mlm_probability,
-        predicted_tokens=predicted,
-    )
+        predicted = tokens * objective.predicted_share + max(0.0, pads)
+    return objective.training_flops(sequences=sequences, tokens=tokens, predicted_tokens=predicted)

@@ -147,8 +147,8 @@ def _expand_block(
 
     def measure(quantity: str, sizes: Mapping[str, int]) -> float:
         run = PlannedRun(language, profile, "", sizes, 0, "", base, model)
-        config = run.config(assumed_vocab_size(recipe)).built_model()
-        return quantity_of(config, quantity, base.mlm_probability)
+        config = run.config(assumed_vocab_size(recipe))
+        return quantity_of(config.built_model(), quantity, config.objective().predicted_share)
 
     for sizes in block.expand(measure):
         for rate, budget, training in versions:

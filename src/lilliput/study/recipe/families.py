@@ -134,7 +134,7 @@ class IsoFamilies(Settings):
         )
 
 
-def quantity_of(model: ModelConfig, quantity: str, mlm_probability: float) -> float:
+def quantity_of(model: ModelConfig, quantity: str, predicted_share: float) -> float:
     """What `model` has of one of `QUANTITIES`; FLOPs are those of training on one token."""
     count = count_parameters(model)
     if quantity == "num_parameters":
@@ -144,7 +144,7 @@ def quantity_of(model: ModelConfig, quantity: str, mlm_probability: float) -> fl
     if quantity == "parameter_ratio":
         return count.non_embedding / (count.total - count.non_embedding)
     return training_flops(
-        model, seq_length=model.max_seq_length, tokens=1.0, mlm_probability=mlm_probability
+        model, seq_length=model.max_seq_length, tokens=1.0, predicted_share=predicted_share
     )[quantity]
 
 

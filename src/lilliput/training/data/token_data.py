@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from lilliput.core.errors import ConfigurationError, EmptyCorpusError
 from lilliput.tokenization import TokenStore, open_store
 from lilliput.training.config import RunConfig, TrainingConfig
-from lilliput.training.data.batches import Objective
-from lilliput.training.data.masking import MaskingRule
+from lilliput.training.data.batches import BatchRules
 from lilliput.training.data.sequences import Sequences, cut_sequences
 from lilliput.training.data.unigram import unigram_entropy
+from lilliput.training.objectives.base import TokenFacts
 
 # A store up to this size is read into memory; a larger one is paged in by the system.
 _IN_MEMORY_BYTES = 1 << 30
@@ -28,16 +28,18 @@ class RunData:
     Attributes:
         train: Sequences of the train split.
         validation: Sequences of the validation split.
-        objective: What is predicted.
+        rules: What is predicted in them, and how they become batches.
         token_bytes: Bytes of text of each id, shape (vocab_size,).
         unigram_entropy: Nats per held-out token of a model that knows only frequencies.
+        store: Folder of the token store.
     """
 
     train: Sequences
     validation: Sequences
-    objective: Objective
+    rules: BatchRules
     token_bytes: NDArray[Any]
     unigram_entropy: float
+    store: Path
 
 
 def load_data(config: RunConfig, tokens: Path) -> RunData:
@@ -59,9 +61,10 @@ def load_data(config: RunConfig, tokens: Path) -> RunData:
     return RunData(
         train=train,
         validation=validation,
-        objective=_objective(config, store),
+        rules=_rules(config, store),
         token_bytes=np.asarray(store.token_bytes),
         unigram_entropy=unigram_entropy(train.tokens, validation.tokens, store.vocab_size),
+        store=tokens,
     )
 
 
@@ -76,22 +79,13 @@ def _split(store: TokenStore, name: str, training: TrainingConfig) -> Sequences:
     return cut_sequences(tokens, np.array(offsets), training.max_seq_length)
 
 
-def _objective(config: RunConfig, store: TokenStore) -> Objective:
+def _rules(config: RunConfig, store: TokenStore) -> BatchRules:
     training, switches = config.training, config.training.switches
-    return Objective(
-        is_causal=config.model.is_causal,
-        masking=MaskingRule(
-            mlm_probability=training.mlm_probability,
-            mask_replace_prob=training.mask_replace_prob,
-            random_replace_prob=training.random_replace_prob,
-            whole_words=training.whole_word_mask,
-            fixed_count=training.fixed_mask_count,
-            special_tokens=switches.mask_special_tokens,
-        ),
+    return BatchRules(
+        objective=config.objective(),
+        facts=TokenFacts(store.vocab_size, store.special, np.asarray(store.word_start)),
+        max_seq_length=training.max_seq_length,
+        is_bidirectional=not config.model.is_causal,
         score_padding=switches.score_padding,
         attend_padding=switches.attend_padding,
-        max_seq_length=training.max_seq_length,
-        vocab_size=store.vocab_size,
-        special=store.special,
-        word_start=np.asarray(store.word_start),
     )

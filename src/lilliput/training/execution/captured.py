@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lilliput.training.data.batches import Objective
-from lilliput.training.data.masking import MaskKey
+from lilliput.training.data.batches import BatchRules
 from lilliput.training.data.sequences import Sequences
 from lilliput.training.execution.device_batches import DeviceSplit, device_batch
 from lilliput.training.execution.engine import Engine
 from lilliput.training.execution.gradients import add_gradients
 from lilliput.training.execution.optimizer import FlatAdamW
 from lilliput.training.execution.plan import ExecutionPlan
+from lilliput.training.objectives.base import DrawKey
 from lilliput.training.run_schedule import Course
 
 _WARM_UP_UPDATES = 3
@@ -30,14 +30,14 @@ _BYTES_PER_SEQUENCE = 16
 _MEMORY_SHARE = 0.5
 
 
-def device_split(train: Sequences, objective: Objective, plan: ExecutionPlan) -> DeviceSplit | None:
+def device_split(train: Sequences, rules: BatchRules, plan: ExecutionPlan) -> DeviceSplit | None:
     """The train split on the plan's GPU; None on a processor, or where it does not fit."""
     if plan.device != "cuda":
         return None
     needed = _BYTES_PER_TOKEN * len(train.tokens) + _BYTES_PER_SEQUENCE * len(train)
     if needed > _MEMORY_SHARE * torch.cuda.mem_get_info()[0]:
         return None
-    return DeviceSplit.of(train, objective, plan.device)
+    return DeviceSplit.of(train, rules, plan.device)
 
 
 def captured_update(engine: Engine, course: Course, plan: ExecutionPlan) -> CapturedUpdate | None:
@@ -45,10 +45,10 @@ def captured_update(engine: Engine, course: Course, plan: ExecutionPlan) -> Capt
     if course.config.has_dropout or course.averaging is not None:
         return None
     data = course.data
-    split = device_split(data.train, data.objective, plan)
+    split = device_split(data.train, data.rules, plan)
     if split is None:
         return None
-    return CapturedUpdate(engine, split, data.objective, plan, course.stream.later)
+    return CapturedUpdate(engine, split, data.rules, plan, course.stream.later)
 
 
 class Recording:
@@ -88,7 +88,7 @@ class CapturedUpdate:
     Args:
         engine: Model and optimizer, on the GPU, without dropout.
         split: The train split on the GPU.
-        objective: What is predicted.
+        rules: Objective, pads and width.
         plan: Precision and rows of a pass.
         batch_size: Sequences of every update.
     """
@@ -97,18 +97,18 @@ class CapturedUpdate:
         self,
         engine: Engine,
         split: DeviceSplit,
-        objective: Objective,
+        rules: BatchRules,
         plan: ExecutionPlan,
         batch_size: int,
     ) -> None:
-        self._engine, self._split, self._objective, self._plan = engine, split, objective, plan
+        self._engine, self._split, self._rules, self._plan = engine, split, rules, plan
         device = split.tokens.device
         self._chosen_G = torch.zeros(batch_size, dtype=torch.int64, device=device)
         self._key_2 = torch.zeros(2, dtype=torch.int64, device=device)
         self._loss = torch.zeros((), device=device)
         self._recording: Recording | None = None
 
-    def __call__(self, chosen: NDArray[np.int64], key: MaskKey, learning_rate: float) -> Tensor:
+    def __call__(self, chosen: NDArray[np.int64], key: DrawKey, learning_rate: float) -> Tensor:
         """Take one update; its loss, in a buffer that the next update overwrites."""
         recording = self.prepare(chosen, key)
         self.read(chosen, key)
@@ -121,7 +121,7 @@ class CapturedUpdate:
         """Whether updates are replayed from here on."""
         return self._recording is not None
 
-    def prepare(self, chosen: NDArray[np.int64], key: MaskKey) -> Recording:
+    def prepare(self, chosen: NDArray[np.int64], key: DrawKey) -> Recording:
         """The recording, made with this batch at the first call; weights and moments stay as they are."""
         if self._recording is None:
             self.read(chosen, key)
@@ -132,7 +132,7 @@ class CapturedUpdate:
         """Whether the batch has the recorded size; the last one of an epoch may not."""
         return len(chosen) == len(self._chosen_G)
 
-    def read(self, chosen: NDArray[np.int64], key: MaskKey) -> None:
+    def read(self, chosen: NDArray[np.int64], key: DrawKey) -> None:
         """Put the numbers of the sequences and the key of the masks where `compute` finds them."""
         self._chosen_G.copy_(torch.from_numpy(chosen), non_blocking=True)
         self._key_2.copy_(torch.tensor([key.select, key.replace]), non_blocking=True)
@@ -141,7 +141,9 @@ class CapturedUpdate:
         """What is recorded."""
         self._engine.optimizer.zero_grad()
         passes = device_batch(
-            self._split, self._chosen_G, self._key_2, self._objective, self._plan.max_rows
+            self._split, self._chosen_G, self._key_2, self._rules, self._plan.max_rows
         )
-        self._loss.copy_(add_gradients(self._engine.model, passes, self._plan))
+        self._loss.copy_(
+            add_gradients(self._engine.model, self._rules.objective, passes, self._plan)
+        )
         self._engine.apply()

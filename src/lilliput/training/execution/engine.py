@@ -13,6 +13,7 @@ from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.optimizer import FlatAdamW
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.execution.replicas import Replicas
+from lilliput.training.objectives.base import Objective
 
 
 class Engine:
@@ -20,6 +21,7 @@ class Engine:
 
     Args:
         model: On the plan's device.
+        objective: The loss of a micro-batch.
         config: Optimizer settings and seed.
         plan: Precision and device.
         interrupts: What may cut an update short; weights and moments are then as they were.
@@ -28,6 +30,7 @@ class Engine:
     def __init__(
         self,
         model: LanguageModel,
+        objective: Objective,
         config: RunConfig,
         plan: ExecutionPlan,
         interrupts: Interrupts | None = None,
@@ -37,7 +40,7 @@ class Engine:
         # A batch uses few of the rows: their gradients are added, no matrix of zeros is filled with them.
         model.embeddings.word.sparse = plan.device == "cpu"
         self.optimizer = make_optimizer(model, training)
-        self._replicas = Replicas(model, plan, interrupts)
+        self._replicas = Replicas(model, objective, plan, interrupts)
         self._max_grad_norm = training.switches.max_grad_norm
         self._seed = config.seed
         self._has_dropout = config.has_dropout

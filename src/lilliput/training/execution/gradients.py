@@ -1,6 +1,6 @@
-"""Forward and backward passes over the micro-batches of an update, and forward ones that only score.
+"""Gradients of the micro-batches of a step, and losses at predicted positions without gradients.
 
-Shapes: B sequences, L their width, H hidden width, N scored positions, D width of the head.
+Shapes: B sequences, L their width, H hidden width, N predicted positions, D width of the head.
 """
 
 from __future__ import annotations
@@ -10,23 +10,26 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from lilliput.models import LanguageModel
 from lilliput.training.data.batches import MicroBatch
 from lilliput.training.execution.plan import ExecutionPlan
-from lilliput.training.objectives.cross_entropy import VocabularyHead, token_losses
+from lilliput.training.execution.vocabulary_head import VocabularyHead, token_losses
+from lilliput.training.objectives.base import Objective
 
-HEAD_ROWS = 32  # Scored positions of a pass are rounded up to these.
+HEAD_ROWS = 32  # Predicted positions of a micro-batch are rounded up to these.
 
 
 def add_gradients(
-    model: LanguageModel, micro_batches: Iterable[MicroBatch], plan: ExecutionPlan
+    model: LanguageModel,
+    objective: Objective,
+    micro_batches: Iterable[MicroBatch],
+    plan: ExecutionPlan,
 ) -> Tensor:
-    """Add the gradients of the micro-batches' weighted losses to the model's; the loss in nats.
+    """Add the gradients of the micro-batches' weighted losses to the model's; return the loss in nats.
 
-    Those of the decoder go straight where they belong: through autograd each pass would fill, scale and
-    add matrices as large as the vocabulary. Weights are cast once for all passes.
+    Those of the decoder go straight where they belong: through autograd each micro-batch would fill, scale
+    and add matrices as large as the vocabulary. Weights are cast once for all micro-batches.
     """
     weight_VD, bias_V = model.decoder_weight, model.decoder_bias
     head = VocabularyHead(weight_VD, bias_V, plan.torch_dtype)
@@ -37,10 +40,10 @@ def add_gradients(
         for micro in micro_batches:
             if not len(micro.targets_N):
                 continue
-            z_ND, targets_N, weights_N = _head_inputs(model, micro, plan)
+            z_ND, read = _head_inputs(model, micro, plan)
             with torch.autocast(plan.device, enabled=False):
-                loss, grad_z_ND = head.add_gradients(
-                    z_ND.detach(), targets_N, weights_N, grad_weight_VD, grad_bias_V
+                loss, grad_z_ND = objective.head_loss(
+                    head, z_ND.detach(), read, grad_weight_VD, grad_bias_V
                 )
                 with_gradient(z_ND, grad_z_ND).backward()
             total += loss
@@ -62,39 +65,37 @@ def gradient_of(parameter: Tensor) -> Tensor:
     return parameter.grad
 
 
-def scored_losses(model: LanguageModel, micro: MicroBatch, plan: ExecutionPlan) -> Tensor:
-    """The loss of each scored position in nats, float32 of shape (N,), without gradients."""
+def predicted_losses(model: LanguageModel, micro: MicroBatch, plan: ExecutionPlan) -> Tensor:
+    """Return the cross-entropy at each predicted position in nats, float32 of shape (N,), without gradients."""
     with torch.no_grad(), precision(plan):
-        z_ND, targets_N, _ = _head_inputs(model, micro, plan)
-    losses_N = token_losses(z_ND, model.decoder_weight, model.decoder_bias, targets_N)
+        z_ND, read = _head_inputs(model, micro, plan)
+    losses_N = token_losses(z_ND, model.decoder_weight, model.decoder_bias, read.targets_N)
     return losses_N[: len(micro.targets_N)]
 
 
 def _head_inputs(
     model: LanguageModel, micro: MicroBatch, plan: ExecutionPlan
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What the decoder multiplies at the scored positions, their targets and weights.
+) -> tuple[Tensor, MicroBatch]:
+    """Return what the decoder multiplies at the predicted positions, and what was read, on the device.
 
     In bfloat16 on a processor oneDNN prepares every shape of a product anew, which takes longer than some
     rows more: there positions of weight zero fill up the last few.
     """
     is_prepared = plan.device == "cpu" and plan.dtype == "bfloat16"
     spare = -len(micro.targets_N) % HEAD_ROWS if is_prepared else 0
-    micro = micro if plan.device == "cpu" else micro.to(plan.device)
-    positions_N, targets_N, weights_N = (
-        functional.pad(part_N, (0, spare))
-        for part_N in (micro.positions_N, micro.targets_N, micro.weights_N)
-    )
+    read = micro if plan.device == "cpu" else micro.to(plan.device)
+    if spare:
+        read = read.with_spare(spare)
     hidden_NH = model.encode_some(
-        micro.input_ids_BL,
-        positions_N,
-        micro.attention_mask,
-        micro.position_ids_BL,
-        micro.queries_BQ,
-        None if micro.slots_N is None else functional.pad(micro.slots_N, (0, spare)),
+        read.input_ids_BL,
+        read.positions_N,
+        read.attention_mask,
+        read.position_ids_BL,
+        read.queries_BQ,
+        read.slots_N,
     )
     # A norm without a head after it gives float32 back: the vocabulary is multiplied as the plan says.
-    return model.head_hidden(hidden_NH).to(plan.torch_dtype), targets_N, weights_N
+    return model.head_hidden(hidden_NH).to(plan.torch_dtype), read
 
 
 def precision(plan: ExecutionPlan) -> AbstractContextManager[object]:

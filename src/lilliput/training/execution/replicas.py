@@ -18,6 +18,7 @@ from lilliput.training.data.batches import MicroBatch
 from lilliput.training.execution.gradients import add_gradients, gradient_of
 from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.plan import ExecutionPlan
+from lilliput.training.objectives.base import Objective
 
 
 class Replicas:
@@ -28,13 +29,19 @@ class Replicas:
 
     Args:
         model: On the plan's device; the gradients are added to its.
+        objective: The loss of a micro-batch.
         plan: Replicas and precision.
         interrupts: What may cut the passes short; gradients are worth nothing then.
     """
 
     def __init__(
-        self, model: LanguageModel, plan: ExecutionPlan, interrupts: Interrupts | None = None
+        self,
+        model: LanguageModel,
+        objective: Objective,
+        plan: ExecutionPlan,
+        interrupts: Interrupts | None = None,
     ) -> None:
+        self._objective = objective
         self._plan, self._interrupts = plan, interrupts or Interrupts()
         self._is_ended = False
         self._models = [model, *(_replica(model) for _ in range(1, plan.replicas))]
@@ -44,9 +51,9 @@ class Replicas:
         """Add the gradients of the micro-batches' weighted losses to the model's; the loss in nats."""
         model, *others = self._models
         if self._pool is None:
-            return add_gradients(model, self._share(micro_batches, 0), self._plan)
+            return self._add(model, self._share(micro_batches, 0))
         futures = [
-            self._pool.submit(add_gradients, replica, self._share(micro_batches, place), self._plan)
+            self._pool.submit(self._add, replica, self._share(micro_batches, place))
             for place, replica in enumerate(self._models)
         ]
         try:
@@ -62,6 +69,9 @@ class Replicas:
                 gradient_of(parameter).add_(gradient)
                 gradient.zero_()
         return loss
+
+    def _add(self, model: LanguageModel, micro_batches: Iterator[MicroBatch]) -> Tensor:
+        return add_gradients(model, self._objective, micro_batches, self._plan)
 
     def _share(self, micro_batches: Sequence[MicroBatch], place: int) -> Iterator[MicroBatch]:
         """The passes of one replica; no more of them once the update has ended."""

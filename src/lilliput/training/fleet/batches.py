@@ -94,12 +94,12 @@ def stacked_batch(members: Sequence[Course], step: int, max_rows: int) -> Stacke
 
 def _equal_packings(courses: Sequence[Course], step: int) -> Sequence[Packing | None]:
     """The rows of each stream, all of one width and number; None where a batch's own choice is that."""
-    train, objective = courses[0].data.train, courses[0].data.objective
-    if objective.pads_to_max or len(courses) == 1:
+    train, rules = courses[0].data.train, courses[0].data.rules
+    if rules.pads_to_max or len(courses) == 1:
         return [None] * len(courses)
     lengths = [train.lengths[c.chosen(step)] + SPECIAL_PER_SEQUENCE for c in courses]
     longest = max(int(lengths_G.max()) for lengths_G in lengths)
-    width = row_width(longest, objective.max_seq_length)
+    width = row_width(longest, rules.max_seq_length)
     packings = [pack(lengths_G, width) for lengths_G in lengths]
     rows = max(packing.rows for packing in packings)
     return [replace(packing, rows=rows) for packing in packings]

@@ -30,7 +30,7 @@ def captured_fleet(
 ) -> CapturedFleetUpdate | None:
     """A captured update of the fleet, where that is possible: on a GPU that holds the tokens."""
     data = planned[0].data
-    split = device_split(data.train, data.objective, plan)
+    split = device_split(data.train, data.rules, plan)
     return None if split is None else CapturedFleetUpdate(stack, planned, split, plan)
 
 
@@ -50,7 +50,7 @@ class CapturedFleetUpdate:
         self, stack: Stack, planned: Sequence[Course], split: DeviceSplit, plan: ExecutionPlan
     ) -> None:
         self._stack, self._planned, self._split, self._plan = stack, planned, split, plan
-        self._objective = planned[0].data.objective
+        self._rules = planned[0].data.rules
         self._streams, self._stream_K = streams_of(planned)
         device, size = split.tokens.device, planned[0].stream.later
         self._take_K = torch.tensor(self._stream_K, device=device)
@@ -97,13 +97,13 @@ class CapturedFleetUpdate:
         keys_S2 = torch.tensor([[key.select, key.replace] for key in keys])
         self._chosen_SG.copy_(torch.from_numpy(chosen_SG), non_blocking=True)
         self._keys_S2.copy_(keys_S2, non_blocking=True)
-        counts = expected_counts(self._planned[0].data.train, chosen_SG, self._objective)
+        counts = expected_counts(self._planned[0].data.train, chosen_SG, self._rules)
         return [counts[stream] for stream in self._stream_K]
 
     def compute(self, members: Sequence[int]) -> None:
         """What is recorded."""
         passes = device_passes(
-            self._split, self._chosen_SG, self._keys_S2, self._objective, self._plan.max_rows
+            self._split, self._chosen_SG, self._keys_S2, self._rules, self._plan.max_rows
         )
         self._losses_K.copy_(self._stack.accumulate([self._stacked(one) for one in passes]))
         self._stack.apply(members)

@@ -33,7 +33,8 @@ def fleet_key(config: RunConfig) -> str | None:
     is_shifted = config.training.switches.accumulation_off_by_one
     counts_pads = config.training.pads_to_max
     is_drawn = not config.initial_weights and config.training.decoder_bias_init == "drawn"
-    if config.has_dropout or is_shifted or counts_pads or not is_drawn:
+    may_stack = config.objective().may_stack
+    if config.has_dropout or is_shifted or counts_pads or not is_drawn or not may_stack:
         return None
     training: dict[str, Any] = config.training.model_dump(mode="json")
     switches: dict[str, Any] = training.pop("switches")

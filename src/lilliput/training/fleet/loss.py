@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lilliput.training.objectives.cross_entropy import CHUNK_BYTES_GPU, VocabularyHead
+from lilliput.training.execution.vocabulary_head import CHUNK_BYTES_GPU, VocabularyHead
 
 
 def stacked_heads(

@@ -17,7 +17,8 @@ from lilliput.training.execution.plan import ExecutionPlan, load_or_make_plan, t
 from lilliput.training.fleet.grouping import fleet_key
 from lilliput.training.fleet.loop import FleetLoop
 from lilliput.training.loop import plan_for
-from lilliput.training.run import RunResult, building_run, claim_run, finish_run
+from lilliput.training.run import building_run, claim_run, finish_run
+from lilliput.training.run_folder import RunResult
 from lilliput.training.run_schedule import Course
 
 

@@ -1,1 +1,19 @@
-"""Training objectives: what is predicted, and the loss of a prediction."""
+"""Training objectives: what is predicted, and the loss of a prediction; one module each."""
+
+from lilliput.training.objectives.base import (
+    DrawKey,
+    Objective,
+    ObjectiveSettings,
+    Targets,
+    TokenFacts,
+    register_objective,
+)
+
+__all__ = [
+    "DrawKey",
+    "Objective",
+    "ObjectiveSettings",
+    "Targets",
+    "TokenFacts",
+    "register_objective",
+]

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lilliput.training.data.order import DataOrder, Permutation, mix32
+from lilliput.core.seeding import mix32
+from lilliput.training.data.orders.shuffled import Permutation, places_in_epochs
 
 
 @given(st.integers(1, 5000), st.integers(0, 2**64 - 1))
@@ -18,24 +19,22 @@ def test_every_epoch_reads_every_sequence_once(size, key):
 
 @given(st.integers(50, 3000), st.integers(0, 100), st.integers(0, 5000), st.integers(1, 600))
 def test_any_window_equals_the_same_window_of_the_whole(size, seed, first, count):
-    order = DataOrder(size, seed)
-    whole = order.sequences_at(0, first + count)
-    assert np.array_equal(order.sequences_at(first, count), whole[first:])
+    whole = places_in_epochs(size, seed, 0, first + count)
+    assert np.array_equal(places_in_epochs(size, seed, first, count), whole[first:])
 
 
 def test_each_epoch_is_a_permutation_and_epochs_differ():
-    order = DataOrder(1000, seed=3)
-    first, second = order.sequences_at(0, 1000), order.sequences_at(1000, 1000)
+    first, second = places_in_epochs(1000, 3, 0, 1000), places_in_epochs(1000, 3, 1000, 1000)
     assert np.array_equal(np.sort(first), np.arange(1000))
     assert np.array_equal(np.sort(second), np.arange(1000))
     # Two independent permutations agree at about one place; ten has probability below 1e-6 (Poisson).
     assert (first == second).sum() < 10
-    assert (first == DataOrder(1000, seed=4).sequences_at(0, 1000)).sum() < 10
+    assert (first == places_in_epochs(1000, 4, 0, 1000)).sum() < 10
 
 
 def test_a_shuffled_order_has_no_trend():
     n = 20_000
-    order = DataOrder(n, seed=0).sequences_at(0, n)
+    order = places_in_epochs(n, 0, 0, n)
     correlation = np.corrcoef(np.arange(n), order)[0, 1]
     lag_one = np.corrcoef(order[:-1], order[1:])[0, 1]
     # Standard error 1/sqrt(n); five of them.
@@ -45,8 +44,7 @@ def test_a_shuffled_order_has_no_trend():
 
 def test_without_shuffling_all_epochs_and_seeds_read_the_stored_order():
     for seed in (0, 1):
-        order = DataOrder(7, seed, shuffle=False)
-        assert order.sequences_at(5, 6).tolist() == [5, 6, 0, 1, 2, 3]
+        assert places_in_epochs(7, seed, 5, 6, shuffle=False).tolist() == [5, 6, 0, 1, 2, 3]
 
 
 def test_bits_are_the_same_in_numpy_and_torch():

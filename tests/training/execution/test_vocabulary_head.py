@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lilliput.training.objectives import cross_entropy as loss_module
-from lilliput.training.objectives.cross_entropy import (
+from lilliput.training.execution import vocabulary_head as loss_module
+from lilliput.training.execution.vocabulary_head import (
     VocabularyHead,
     plain_cross_entropy,
     token_losses,

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from lilliput.tokenization import SpecialIds
-from lilliput.training.data.masking import MaskingRule, MaskKey, corrupt, select_positions
+from lilliput.training.objectives.base import DrawKey
+from lilliput.training.objectives.masked_lm import MaskingRule, corrupt, select_positions
 
 SPECIAL = SpecialIds()
 VOCAB_SIZE = 500
@@ -29,9 +30,9 @@ def text_batch(rows: int = 400, width: int = 128, seed: int = 0) -> np.ndarray:
     return ids
 
 
-def select(ids: np.ndarray, rule: MaskingRule, key: MaskKey | None = None, rows=None):
+def select(ids: np.ndarray, rule: MaskingRule, key: DrawKey | None = None, rows=None):
     rows = np.arange(len(ids)) if rows is None else rows
-    key = key or MaskKey.of(0, "train", 1)
+    key = key or DrawKey.of(0, "train", 1)
     return select_positions(ids, rows, key, rule, special=SPECIAL, word_start=WORD_START)
 
 
@@ -96,7 +97,7 @@ def test_draws_follow_the_place_in_the_global_batch_and_nothing_else():
         select(ids[part][:, :100], MaskingRule(), rows=part), whole[part][:, :100]
     )
     assert np.array_equal(whole, select(ids, MaskingRule()))
-    other = select(ids, MaskingRule(), MaskKey.of(0, "train", 2))
+    other = select(ids, MaskingRule(), DrawKey.of(0, "train", 2))
     eligible = ids >= SPECIAL.count
     # Independent draws agree on "selected" with probability 0.15^2.
     both = (whole & other)[eligible].mean()
@@ -107,7 +108,7 @@ def test_draws_follow_the_place_in_the_global_batch_and_nothing_else():
 def test_replacement_shares(mask, random):
     rule = MaskingRule(mask_replace_prob=mask, random_replace_prob=random)
     ids = text_batch(2000)
-    key, rows = MaskKey.of(1, "train", 5), np.arange(2000)
+    key, rows = DrawKey.of(1, "train", 5), np.arange(2000)
     selected = select(ids, rule, key)
     seen = corrupt(ids, selected, rows, key, rule, special=SPECIAL, vocab_size=VOCAB_SIZE)
     assert np.array_equal(seen[~selected], ids[~selected])
@@ -127,7 +128,7 @@ def test_replacement_shares(mask, random):
 
 def test_always_masking_shows_only_the_mask():
     ids = text_batch()
-    key, rule, rows = MaskKey.of(0, "train", 1), MaskingRule(), np.arange(len(ids))
+    key, rule, rows = DrawKey.of(0, "train", 1), MaskingRule(), np.arange(len(ids))
     selected = select(ids, rule, key)
     seen = corrupt(ids, selected, rows, key, rule, special=SPECIAL, vocab_size=VOCAB_SIZE)
     assert (seen[selected] == SPECIAL.mask).all()
@@ -136,7 +137,7 @@ def test_always_masking_shows_only_the_mask():
 @pytest.mark.parametrize("rule", [MaskingRule(), MaskingRule(whole_words=True), MaskingRule(fixed_count=True), MaskingRule(mask_replace_prob=0.8, random_replace_prob=0.1)], ids=["draw", "words", "fixed", "bert"])  # fmt: skip
 def test_masks_have_the_same_bits_in_numpy_and_torch(rule):
     ids = text_batch(50)
-    key, rows = MaskKey.of(2, "train", 9), np.arange(50)
+    key, rows = DrawKey.of(2, "train", 9), np.arange(50)
     expected = select(ids, rule, key)
     ids_t, rows_t = torch.from_numpy(ids), torch.from_numpy(rows)
     words = torch.from_numpy(WORD_START)

@@ -1,4 +1,4 @@
-"""The order of the data as a function: sequence number i of the run is `order.sequences_at(i)`.
+"""The shuffled order: each epoch reads every sequence once, in an order of its own.
 
 No shuffled list is stored and nothing has to be skipped on resume: a keyed bijection of `range(size)`
 (a Feistel network over a mixed-radix pair) says which sequence stands at which place of each epoch.
@@ -8,31 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.core.seeding import stream_key
+from lilliput.core.seeding import mix32, stream_key
+from lilliput.training.data.orders.base import SHUFFLED, DataOrder, register_order
 
 _ROUNDS = 6
 _LOW_32 = 0xFFFFFFFF
-
-
-def mix32(values: Any) -> Any:
-    """32 well-mixed bits for each 32-bit integer, as int64 in the same kind of array.
-
-    Only operators are used, so that NumPy arrays and torch tensors on any device give the same bits.
-    Multiplications may overflow 64 bits; the low 32 bits, which are kept, are right all the same.
-
-    Source: the "lowbias32" finaliser (two multiplications, bias 0.17) of C. Wellons' hash-prospector.
-    """
-    values = values & _LOW_32
-    values = values ^ (values >> 16)
-    values = (values * 0x7FEB352D) & _LOW_32
-    values = values ^ (values >> 15)
-    values = (values * 0x846CA68B) & _LOW_32
-    return values ^ (values >> 16)
 
 
 @dataclass(frozen=True)
@@ -71,29 +55,35 @@ class Permutation:
         return left * columns + right
 
 
-@dataclass(frozen=True)
-class DataOrder:
-    """Which sequence stands at which place of the endless stream of a run.
+def places_in_epochs(
+    size: int, seed: int, first: int, count: int, *, shuffle: bool = True
+) -> NDArray[np.int64]:
+    """Return the elements of `range(size)` at places `first` to `first + count - 1` of an endless stream.
 
-    Attributes:
-        size: Sequences in the split; one epoch.
-        seed: Of the run.
-        shuffle: A fresh permutation per epoch; otherwise the stored order, every epoch.
+    Each epoch of `size` places has a permutation of its own, or the stored order without `shuffle`: with
+    size 3, the places 0 to 5 may hold 2, 0, 1, 1, 2, 0.
     """
-
-    size: int
-    seed: int
-    shuffle: bool = True
-
-    def sequences_at(self, first: int, count: int) -> NDArray[np.int64]:
-        """The sequences at places `first` to `first + count - 1`, counted from the run's start."""
-        places = np.arange(first, first + count, dtype=np.int64)
-        epochs, within = places // self.size, places % self.size
-        if not self.shuffle:
-            return within
-        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
-            here = epochs == epoch
-            within[here] = Permutation(self.size, stream_key(self.seed, "order", epoch))(
-                within[here]
-            )
+    places = np.arange(first, first + count, dtype=np.int64)
+    epochs, within = places // size, places % size
+    if not shuffle:
         return within
+    for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+        here = epochs == epoch
+        within[here] = Permutation(size, stream_key(seed, "order", epoch))(within[here])
+    return within
+
+
+@register_order
+class Shuffled(DataOrder):
+    """A fresh permutation of the sequences each epoch, or the stored order where the switch says so."""
+
+    name = SHUFFLED
+    description = "A fresh permutation each epoch."
+
+    def sequences_at(self, step: int, first: int, count: int) -> NDArray[np.int64]:
+        """Return what stands at these places of the stream; the number of the step does not matter."""
+        del step
+        context = self.context
+        return places_in_epochs(
+            len(context.sequences), context.seed, first, count, shuffle=context.shuffle
+        )

@@ -1,0 +1,113 @@
+"""A data order: a function of seed and step to the sequences that the step reads.
+
+An order is one module in this room, or in another package. `register_order` lists it, and
+`training.order = "NAME"` in a recipe then trains in it. Nothing is remembered from step to step: a run that
+was stopped asks for its next step and reads what it would have read.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from lilliput.core.registry import Registry
+from lilliput.core.settings import Settings
+from lilliput.training.data.sequences import Sequences
+
+SHUFFLED = "shuffled"
+
+
+class OrderSettings(Settings):
+    """The name of a data order; a subclass adds the settings that it alone needs."""
+
+    name: str = Field(
+        SHUFFLED,
+        description="shuffled, or one that another package registers. shuffled takes a fresh permutation of the "
+        "sequences each epoch, or the stored order where switches.shuffle is false.",
+    )
+
+    def located(self, folder: Path) -> Self:
+        """Return these settings with relative paths resolved against the recipe's `folder`.
+
+        Override it where the order reads a file, such as a score of each text, and put a hash of what is read
+        into a field: it then enters the id of the run.
+        """
+        del folder
+        return self
+
+
+@dataclass(frozen=True)
+class OrderContext:
+    """What an order is made of.
+
+    Attributes:
+        settings: The order's own settings, of its `settings_type`.
+        seed: Of the run.
+        sequences: The train split: where each sequence begins in the token store, and its length.
+        max_steps: Steps of the run; read it only in an order that `depends_on_max_steps`.
+        shuffle: The switch of that name (S:B11).
+        store: Folder of the token store.
+    """
+
+    settings: OrderSettings
+    seed: int
+    sequences: Sequences
+    max_steps: int
+    shuffle: bool
+    store: Path
+
+
+class DataOrder(ABC):
+    """Which sequence stands at which place of the stream of a run. Subclass it and say `sequences_at`.
+
+    Steps read the stream from place 0 on without gaps: with batches of 4, step 1 reads the places 0 to 3 and
+    step 2 the places 4 to 7. An order says which sequences stand there.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    settings_type: ClassVar[type[OrderSettings]] = OrderSettings
+    # True where the length of the run decides what a step reads: its budgets then share no trunk.
+    depends_on_max_steps: ClassVar[bool] = False
+
+    def __init__(self, context: OrderContext) -> None:
+        self.context = context
+
+    @abstractmethod
+    def sequences_at(self, step: int, first: int, count: int) -> NDArray[np.int64]:
+        """Return the numbers of the sequences that a step reads, int64 of shape (count,).
+
+        Args:
+            step: Number of the step, counted from 1.
+            first: The step's first place in the stream, counted from 0.
+            count: Sequences that it reads.
+        """
+
+
+OrderClass = TypeVar("OrderClass", bound=type[DataOrder])
+REGISTRY: Registry[type[DataOrder]] = Registry("data order", "lilliput.training.data.orders")
+
+
+def register_order(order: OrderClass) -> OrderClass:
+    """List a data order under its name, so that recipes can ask for it; usable as a decorator.
+
+        @register_order
+        class Backwards(DataOrder):
+            name = "backwards"
+            description = "The stored order, from the last sequence to the first."
+
+            def sequences_at(self, step, first, count):
+                size = len(self.context.sequences)
+                return size - 1 - np.arange(first, first + count) % size
+
+    Raises:
+        ConfigurationError: Another order has that name.
+    """
+    REGISTRY.add(order.name, order)
+    return order
