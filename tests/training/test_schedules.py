@@ -12,7 +12,14 @@ from lilliput.architecture import ModelConfig
 from lilliput.core.files import read_json_lines
 from lilliput.core.hashing import content_id
 from lilliput.study import load_recipe
-from lilliput.training import RUN_SCHEMA, RunConfig, TrainingConfig, branch_configs, train, train_branches
+from lilliput.training import (
+    RUN_SCHEMA,
+    RunConfig,
+    TrainingConfig,
+    branch_configs,
+    train,
+    train_branches,
+)
 from lilliput.training.budget import evaluation_steps, plan_schedule, plan_stream
 from lilliput.training.learning_rate import Schedule, warmup_length
 from lilliput.training.trunks import branch_start
