@@ -50,8 +50,10 @@ def planning(folder: Path, given: argparse.Namespace) -> None:
     """A fresh process that plans the paper's 252 runs, and one that imports the package."""
     importing = "import lilliput.study, lilliput.architecture, lilliput.training"
     plan = (
-        "from pathlib import Path; from lilliput.study import load_recipe, plan_study; "
-        f"plan_study(load_recipe('paper'), Path({str(folder / 'none')!r}))"
+        "from pathlib import Path; from lilliput.study import load_recipe; "
+        "from lilliput.study.planning.plan import plan_grid; "
+        "from lilliput.study.recipe.expansion import expand_recipe; "
+        f"plan_grid(expand_recipe(load_recipe('paper')), Path({str(folder / 'none')!r}))"
     )
     sides: dict[str, list[float]] = {"import": [], "plan": []}
     for _ in range(given.rounds + 1):
@@ -94,6 +96,7 @@ def overhead(folder: Path, given: argparse.Namespace) -> None:
     from lilliput.study import load_recipe, run_study
     from lilliput.study.pipeline.context import StudyContext
     from lilliput.study.pipeline.stages.training import run_tasks
+    from lilliput.study.recipe.expansion import expand_recipe
     from lilliput.study.store.layout import StudyLayout
     from lilliput.training import RunConfig, train
 
@@ -104,7 +107,9 @@ def overhead(folder: Path, given: argparse.Namespace) -> None:
     run_study(
         load_recipe(str(write_recipe(folder, runs=1, steps=1)), ONE_BY_ONE), data, executor="inline"
     )
-    tasks = run_tasks(StudyContext(recipe, StudyLayout(data), InlineExecutor(), SILENT))
+    tasks = run_tasks(
+        StudyContext(expand_recipe(recipe), StudyLayout(data), InlineExecutor(), SILENT)
+    )
     configs = [parse_settings(RunConfig, task.config) for task in tasks]
     sides: dict[str, list[float]] = {"study": [], "plain": []}
     for turn in rounds_of(given):
@@ -134,16 +139,18 @@ def _training_of(recipe: object, out: Path) -> None:
     """All that a study does for its runs, with every stage before them done."""
     from lilliput.core.executors import InlineExecutor
     from lilliput.core.progress import SILENT
-    from lilliput.study import plan_study
     from lilliput.study.pipeline.context import StudyContext
     from lilliput.study.pipeline.stages.tokenizers import build_tokenizers
     from lilliput.study.pipeline.stages.training import train_runs
+    from lilliput.study.planning.plan import plan_grid
+    from lilliput.study.recipe.expansion import expand_recipe
     from lilliput.study.store.layout import StudyLayout
 
-    context = StudyContext(recipe, StudyLayout(out), InlineExecutor(), SILENT)  # pyright: ignore
+    grid = expand_recipe(recipe)  # pyright: ignore
+    context = StudyContext(grid, StudyLayout(out), InlineExecutor(), SILENT)
     build_tokenizers(context)
     train_runs(context)
-    plan_study(recipe, out)  # pyright: ignore
+    plan_grid(grid, out)
 
 
 def ray(folder: Path, given: argparse.Namespace) -> None:

@@ -30,7 +30,7 @@ from lilliput.core.artefacts import verify
 from lilliput.core.hashing import file_hash
 from lilliput.study import load_recipe
 from lilliput.study.planning.probe import probe_key, probe_shapes
-from lilliput.study.recipe.expansion import planned_runs
+from lilliput.study.recipe.expansion import expand_recipe
 
 PARTS = ("vocabulary", "corpora", "tokenizers", "tokens", "runs", "evaluations")
 TIMED = {"result.json", "metrics.jsonl", "plan.json", "manifest.json"}
@@ -157,7 +157,7 @@ def require_end(process: subprocess.Popen[bytes], out: Path) -> None:
 
 def steps_for(recipe: Path, workers: int, seconds: float) -> int:
     """Updates a run that keep the workers busy for about so many seconds, by a probe."""
-    runs = planned_runs(load_recipe(str(recipe)))
+    runs = expand_recipe(load_recipe(str(recipe))).runs
     configs = [run.config(1000) for run in runs]
     measured = probe_shapes(configs, workers)
     training = configs[0].training

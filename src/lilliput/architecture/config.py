@@ -100,9 +100,12 @@ class ModelConfig(Settings):
         """
         values = {"layout": layout, **fields}
         if max_seq_length is not None:
-            offset = LAYOUT_DEFAULTS.get(layout, {}).get("position_offset", 0)
-            values["max_position_embeddings"] = max_seq_length + values.get(
-                "position_offset", offset
+            offset = values.get(
+                "position_offset", LAYOUT_DEFAULTS.get(layout, {}).get("position_offset", 0)
+            )
+            # What is no number is refused below, with its name.
+            values["max_position_embeddings"] = max_seq_length + (
+                offset if isinstance(offset, int) else 0
             )
         return parse_settings(cls, values, where="the model")
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from lilliput.study.pipeline.run import StudyResult, run_study
     from lilliput.study.planning.machine import MachineReport, examine_machine
     from lilliput.study.planning.plan import StudyPlan, plan_study
-    from lilliput.study.recipe.schema import Recipe, init_recipe, load_recipe
+    from lilliput.study.recipe.loading import init_recipe, load_recipe
+    from lilliput.study.recipe.schema import Recipe
     from lilliput.study.store.index import find_run, index_records, run_index
     from lilliput.study.store.pruning import Pruning, prune_runs
     from lilliput.study.store.runs import RunRecord, diff_runs, read_run, read_runs
@@ -31,8 +32,8 @@ _LATER = {
     "StudyPlan": "planning.plan",
     "plan_study": "planning.plan",
     "Recipe": "recipe.schema",
-    "init_recipe": "recipe.schema",
-    "load_recipe": "recipe.schema",
+    "init_recipe": "recipe.loading",
+    "load_recipe": "recipe.loading",
     "RunRecord": "store.runs",
     "diff_runs": "store.runs",
     "find_run": "store.index",

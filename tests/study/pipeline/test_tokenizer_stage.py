@@ -15,7 +15,8 @@ from lilliput.core.files import read_json
 from lilliput.core.progress import SILENT
 from lilliput.study.pipeline.context import StudyContext
 from lilliput.study.pipeline.stages.tokenizers import build_tokenizers
-from lilliput.study.recipe.schema import load_recipe
+from lilliput.study.recipe.expansion import expand_recipe
+from lilliput.study.recipe.loading import load_recipe
 from lilliput.study.store.layout import StudyLayout
 
 
@@ -26,7 +27,7 @@ def _context(recipe_file: Path, root: Path, *assignments: str) -> StudyContext:
     with building(layout.corpus("invented"), "corpus", 1, {}) as build:
         pq.write_table(pa.table(columns), build.path("shards/00000.parquet"))
     recipe = load_recipe(str(recipe_file), assignments)
-    return StudyContext(recipe, layout, make_executor("inline"), SILENT)
+    return StudyContext(expand_recipe(recipe), layout, make_executor("inline"), SILENT)
 
 
 def _scored_words(context: StudyContext) -> int:

@@ -20,10 +20,14 @@ from lilliput.core.files import read_json
 from lilliput.core.settings import parse_settings
 from lilliput.recipes import shipped_recipes
 from lilliput.study import Recipe, load_recipe
-from lilliput.study.planning.growth import growth_of
-from lilliput.study.recipe.expansion import planned_runs
+from lilliput.study.planning.growth import Growth, growth_of
+from lilliput.study.recipe.expansion import expand_recipe
 
 ONE_MORE_SEED = "grid=[{languages=['invented'],seeds=[0,1,2],shapes=['8/8/16/1/1','8/16/32/2/1']}]"
+
+
+def grown(out: Path, before: Recipe, after: Recipe) -> Growth:
+    return growth_of(out, expand_recipe(before), expand_recipe(after))
 
 
 def changed(recipe_file: Path, *assignments: str) -> Recipe:
@@ -73,7 +77,7 @@ def test_a_study_killed_while_it_grows_goes_on(command: StudyCommand, finished_s
     ],
 )  # fmt: skip
 def test_what_leaves_all_that_is_there_alone_is_let_in(recipe_file, tmp_path, change, runs, scores):
-    growth = growth_of(tmp_path, changed(recipe_file), changed(recipe_file, change))
+    growth = grown(tmp_path, changed(recipe_file), changed(recipe_file, change))
     assert growth.sentence().startswith(
         "added to the study" if runs or scores else "the recipe has"
     )
@@ -96,7 +100,7 @@ def test_what_leaves_all_that_is_there_alone_is_let_in(recipe_file, tmp_path, ch
 )  # fmt: skip
 def test_what_changes_or_drops_something_is_refused_by_name(recipe_file, tmp_path, change, got):
     with pytest.raises(OccupiedFolderError) as caught:
-        growth_of(tmp_path, changed(recipe_file), changed(recipe_file, change))
+        grown(tmp_path, changed(recipe_file), changed(recipe_file, change))
     assert got in caught.value.got
     assert str(tmp_path) in caught.value.rule
 
@@ -104,7 +108,7 @@ def test_what_changes_or_drops_something_is_refused_by_name(recipe_file, tmp_pat
 def test_scores_may_be_added_and_not_changed(recipe_file: Path, tmp_path: Path) -> None:
     probed = changed(recipe_file, "probes={}")
     with pytest.raises(OccupiedFolderError, match="other probes"):
-        growth_of(tmp_path, probed, changed(recipe_file))
+        grown(tmp_path, probed, changed(recipe_file))
 
 
 def search_recipe(recipe_file: Path, shapes: list[str], **search: Any) -> Recipe:
@@ -143,22 +147,22 @@ def test_another_search_is_refused(recipe_file: Path, tmp_path: Path) -> None:
         (changed(recipe_file, ONE_MORE_SEED), "searched in one and given in the other"),
     ):
         with pytest.raises(OccupiedFolderError, match=got):
-            growth_of(tmp_path, before, after)
+            grown(tmp_path, before, after)
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_a_recipe_read_back_from_a_study_has_the_same_runs(name: str, tmp_path: Path) -> None:
     recipe = load_recipe(name)
     stored = parse_settings(Recipe, json.loads(json.dumps(recipe.model_dump(mode="json"))))
-    assert growth_of(tmp_path, stored, recipe).runs == ()
-    assert growth_of(tmp_path, recipe, stored).runs == ()
+    assert grown(tmp_path, stored, recipe).runs == ()
+    assert grown(tmp_path, recipe, stored).runs == ()
 
 
 def test_runs_that_differ_must_differ_in_name(recipe_file: Path) -> None:
     block = "{languages=['invented'],shapes=['8/8/16/1/1'],learning_rates=[%s]}"
     recipe = changed(recipe_file, f"grid=[{block % '1e-3'},{block % '2e-3'}]")
     with pytest.raises(ConfigurationError, match=r"differ in name.*8/8/16/1/1 seed 0.*variant"):
-        planned_runs(recipe)
+        expand_recipe(recipe)
 
 
 def test_a_folder_that_is_no_study_is_left_alone(recipe_file: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from lilliput.study.planning.estimates import run_flops, run_tokens
 from lilliput.study.planning.packing import Packing, pack_runs
 from lilliput.study.planning.probe import Measured, cached_probe, probe_key, probe_shapes
 from lilliput.study.planning.resources import foretell_disk, foretell_memory
-from lilliput.study.recipe.expansion import planned_runs
+from lilliput.study.recipe.expansion import expand_recipe
 from lilliput.training import RunConfig, train
 
 
@@ -55,7 +55,7 @@ def test_a_probe_is_made_once_and_narrows_the_plan(
 
 
 def test_memory_is_foretold_within_its_range(recipe_file: Path, cache: Path) -> None:
-    config = planned_runs(load_recipe(str(recipe_file)))[0].config(300)
+    config = expand_recipe(load_recipe(str(recipe_file))).runs[0].config(300)
     ((_, measured),) = probe_shapes([config], 1).items()
     foretold = foretell_memory(config, 1)
     assert foretold.low / 1.5 < measured.memory_bytes < foretold.high * 1.5
@@ -64,7 +64,7 @@ def test_memory_is_foretold_within_its_range(recipe_file: Path, cache: Path) -> 
 
 
 def test_each_thread_is_foretold_the_memory_of_a_replica(recipe_file: Path) -> None:
-    base = planned_runs(load_recipe(str(recipe_file)))[0].config(300)
+    base = expand_recipe(load_recipe(str(recipe_file))).runs[0].config(300)
 
     def beside_idle(worker_threads: int, **changes: Any) -> float:
         training = base.training.model_copy(update={"threads": None} | changes)
@@ -81,7 +81,7 @@ def test_each_thread_is_foretold_the_memory_of_a_replica(recipe_file: Path) -> N
 
 
 def test_a_longer_run_is_the_same_probe_and_a_wider_batch_is_not(recipe_file: Path) -> None:
-    config = planned_runs(load_recipe(str(recipe_file)))[0].config(300)
+    config = expand_recipe(load_recipe(str(recipe_file))).runs[0].config(300)
 
     def key(**changes: Any) -> str:
         training = config.training.model_copy(update=changes)
@@ -93,7 +93,7 @@ def test_a_longer_run_is_the_same_probe_and_a_wider_batch_is_not(recipe_file: Pa
 
 
 def test_disk_is_foretold_within_its_range(finished_study: Path, recipe_file: Path) -> None:
-    for run in planned_runs(load_recipe(str(recipe_file))):
+    for run in expand_recipe(load_recipe(str(recipe_file))).runs:
         (folder,) = (
             path.parent
             for path in finished_study.glob("runs/*/run.json")
@@ -114,7 +114,7 @@ def test_a_plan_says_how_many_runs_share_a_device(recipe_file: Path, tmp_path: P
 def test_packing_follows_the_memory_of_the_device(
     recipe_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configs = [run.config(300) for run in planned_runs(load_recipe(str(recipe_file)))]
+    configs = [run.config(300) for run in expand_recipe(load_recipe(str(recipe_file))).runs]
     sizes = [(4e9, "small"), (80e9, "large")]
     monkeypatch.setattr("lilliput.study.planning.packing._gpus", lambda: sizes)
     small = pack_runs(configs, 1)

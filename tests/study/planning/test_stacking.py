@@ -21,7 +21,7 @@ from lilliput.study.pipeline.stages.groups import RunTask, TaskGroup
 from lilliput.study.planning import stacking
 from lilliput.study.planning.probe import Measured, probe_key
 from lilliput.study.planning.stacking import Stack, best_stack, measure_stack, missing_trials
-from lilliput.study.recipe.expansion import planned_runs
+from lilliput.study.recipe.expansion import expand_recipe
 from lilliput.training import RunConfig
 
 SEEDS = [{"seed": seed} for seed in range(5)]
@@ -160,7 +160,7 @@ def test_a_plan_foretells_the_stacks_and_their_hours(recipe_file: Path, tmp_path
     recipe = load_recipe(
         str(recipe_file), ["grid=[{languages=['invented'],seeds=[0,1,2,3],shapes=['8/8/16/1/1']}]"]
     )
-    config = planned_runs(recipe)[0].config(300)
+    config = expand_recipe(recipe).runs[0].config(300)
     probe = tmp_path / "cache" / "lilliput" / "probes" / f"{probe_key(config, 1)}.json"
     write_json(probe, asdict(Measured(1000.0, 4e8, 0.0)))
     alone = plan_study(recipe, tmp_path / "none")

@@ -11,7 +11,7 @@ from lilliput.architecture import count_parameters
 from lilliput.core.artefacts import building
 from lilliput.recipes import shipped_recipes
 from lilliput.study import load_recipe
-from lilliput.study.recipe.expansion import planned_runs
+from lilliput.study.recipe.expansion import expand_recipe
 from lilliput.training import train
 
 VOCAB_SIZE = 300
@@ -39,7 +39,7 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_the_smallest_rung_trains(name: str, tokens: Path, tmp_path: Path) -> None:
-    runs = planned_runs(load_recipe(name))
+    runs = expand_recipe(load_recipe(name)).runs
     smallest = min(runs, key=lambda run: count_parameters(run.config(VOCAB_SIZE).model).total)
     config = smallest.config(VOCAB_SIZE)
     budget = {"max_tokens": None, "num_train_epochs": None, "max_steps": 2, "threads": 1}

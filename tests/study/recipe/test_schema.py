@@ -10,7 +10,8 @@ from lilliput.core.errors import ConfigurationError, InputError, OccupiedFolderE
 from lilliput.core.settings import parse_settings
 from lilliput.recipes import recipe_text, shipped_recipes
 from lilliput.study import Recipe, init_recipe, load_recipe, plan_study, run_study
-from lilliput.study.recipe.expansion import planned_runs
+from lilliput.study.planning.plan import plan_grid
+from lilliput.study.recipe.expansion import expand_recipe
 
 
 def quickstart_with(folder: Path, block: str) -> Path:
@@ -22,7 +23,7 @@ def quickstart_with(folder: Path, block: str) -> Path:
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_every_shipped_recipe_is_planned(name: str, tmp_path: Path) -> None:
-    plan = plan_study(load_recipe(name), tmp_path / "study")
+    plan = plan_grid(expand_recipe(load_recipe(name)), tmp_path / "study")
     assert plan.runs > 0
     assert plan.done == 0
     assert plan.disk.low > 0
@@ -38,7 +39,7 @@ def test_every_shipped_recipe_says_command_cost_and_result(name: str) -> None:
 
 
 def test_the_quickstart_spans_the_promised_sizes() -> None:
-    runs = planned_runs(load_recipe("quickstart"))
+    runs = expand_recipe(load_recipe("quickstart")).runs
     shapes = {run.shape for run in runs if run.language == "constrained"}
     sizes = sorted({count_parameters(run.config(1500).model).total for run in runs})
     assert len(shapes) >= 8
@@ -78,7 +79,7 @@ def test_a_shape_that_does_not_fit_is_refused_before_anything_is_built(tmp_path:
         ConfigurationError,
         match="hidden_size must be a multiple of num_attention_heads: got 130 and 4. Use 128 or 132",
     ):
-        planned_runs(load_recipe(str(path)))
+        expand_recipe(load_recipe(str(path)))
 
 
 def test_a_grid_that_names_no_language_is_refused(tmp_path: Path) -> None:
@@ -115,7 +116,9 @@ def test_a_profile_in_the_grid_sets_its_switches_and_keeps_single_ones(tmp_path:
     )
     path = tmp_path / "both.toml"
     path.write_text(text)
-    runs = [run for run in planned_runs(load_recipe(str(path))) if run.language == "unconstrained"]
+    runs = [
+        run for run in expand_recipe(load_recipe(str(path))).runs if run.language == "unconstrained"
+    ]
     by_profile = {run.profile: run.training.switches for run in runs}
     assert by_profile["reference"].score_padding
     assert not by_profile["corrected"].score_padding
@@ -139,7 +142,7 @@ training = { max_tokens = 7, switches = { SWITCHES } }
     with pytest.raises(ConfigurationError, match="max_grad_norm must hold under every profile"):
         load_recipe(str(path), given)
     path = quickstart_with(tmp_path, block.replace("SWITCHES", "max_grad_norm = 1.0"))
-    runs = planned_runs(load_recipe(str(path), given))
+    runs = expand_recipe(load_recipe(str(path), given)).runs
     found = {
         run.profile: run.training.switches.max_grad_norm for run in runs if run.variant == "both"
     }
@@ -153,9 +156,9 @@ def test_a_dropout_of_the_model_that_the_switch_sets_aside_is_refused(tmp_path: 
     )
     path.write_text(asked)
     with pytest.raises(ConfigurationError, match=r"model\.hidden_dropout_prob: got 0\.25"):
-        planned_runs(load_recipe(str(path)))
+        expand_recipe(load_recipe(str(path)))
     recipe = load_recipe(str(path), ['training.switches.dropout="model"'])
-    (built, *_) = [run.config(600).built_model() for run in planned_runs(recipe)]
+    (built, *_) = [run.config(600).built_model() for run in expand_recipe(recipe).runs]
     assert built.hidden_dropout_prob == 0.25
 
 
@@ -172,7 +175,7 @@ training = { max_steps = 7, switches = { projection_norm_gain = 1.0 } }
 model = { norm_position = "post" }
 """,
     )
-    runs = planned_runs(load_recipe(str(path)))
+    runs = expand_recipe(load_recipe(str(path))).runs
     (changed,) = [run for run in runs if run.variant]
     assert changed.family == "constrained reference post-norm without B6"
     # Gain 1 with bias 0, the corrected start, and not with the bias that the defect gives too.

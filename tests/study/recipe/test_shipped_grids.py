@@ -12,7 +12,7 @@ import pytest
 from lilliput.architecture import count_parameters
 from lilliput.core.errors import ConfigurationError
 from lilliput.study import Recipe, load_recipe, plan_study
-from lilliput.study.recipe.expansion import planned_runs
+from lilliput.study.recipe.expansion import expand_recipe
 from lilliput.study.recipe.families import quantity_of
 from lilliput.training.budget import plan_stream
 
@@ -41,7 +41,7 @@ def test_the_paper_has_its_42_shapes_with_their_published_sizes(golden: Path) ->
         for row in csv.DictReader(file):
             shape = "/".join(row[size] for size in SIZES)
             published[shape, row["tied_standard_roberta"] == "True"] = int(row["num_parameters"])
-    runs = planned_runs(load_recipe("paper"))
+    runs = expand_recipe(load_recipe("paper")).runs
     ours = {
         (run.shape, run.variant == "tied"): count_parameters(
             run.config(PAPER_VOCABULARY).built_model()
@@ -53,7 +53,7 @@ def test_the_paper_has_its_42_shapes_with_their_published_sizes(golden: Path) ->
 
 
 def test_heads_are_eight_where_the_published_code_built_eight() -> None:
-    for run in planned_runs(load_recipe("paper")):
+    for run in expand_recipe(load_recipe("paper")).runs:
         built = run.config(PAPER_VOCABULARY).built_model().num_built_heads
         recorded = run.sizes["num_attention_heads"]
         factorised_reference = run.profile == "reference" and run.variant != "tied"
@@ -64,24 +64,24 @@ def test_the_reference_runs_of_the_paper_make_its_updates() -> None:
     """S:B5: with 128 x 2, 35,476 updates, the first of them of 128 sequences."""
     found = {
         (run.profile, stream.max_steps, stream.places(1), stream.places(2))
-        for run in planned_runs(load_recipe("paper"))
+        for run in expand_recipe(load_recipe("paper")).runs
         for stream in [plan_stream(run.training, 9_081_490, 9_081_490 * 120)]
     }
     assert found == {
         ("reference", 35_476, (0, 128), (128, 256)),
         ("corrected", 35_475, (0, 256), (256, 256)),
     }
-    for run in planned_runs(load_recipe("paper-mini")):  # As with 256 x 1.
+    for run in expand_recipe(load_recipe("paper-mini")).runs:  # As with 256 x 1.
         assert plan_stream(run.training, 9_000, 9_000 * 120).max_steps == 3_000
 
 
 def test_paper_mini_is_a_part_of_the_paper() -> None:
-    shapes = {run.shape for run in planned_runs(load_recipe("paper"))}
-    assert {run.shape for run in planned_runs(load_recipe("paper-mini"))} < shapes
+    shapes = {run.shape for run in expand_recipe(load_recipe("paper")).runs}
+    assert {run.shape for run in expand_recipe(load_recipe("paper-mini")).runs} < shapes
 
 
 def test_the_follow_up_has_36_models_from_1_to_165_million_parameters() -> None:
-    runs = planned_runs(load_recipe("mini-gpt"))
+    runs = expand_recipe(load_recipe("mini-gpt")).runs
     sizes = {count_parameters(run.config(FOLLOW_UP_VOCABULARY).model).total for run in runs}
     assert len(runs) == 36
     assert (min(sizes), max(sizes)) == (992_928, 164_955_136)
@@ -90,8 +90,10 @@ def test_the_follow_up_has_36_models_from_1_to_165_million_parameters() -> None:
 
 def test_planning_the_paper_loads_no_torch(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from lilliput.study import load_recipe, plan_study\n"
-        f"plan = plan_study(load_recipe('paper'), Path({str(tmp_path / 'none')!r}))\n"
+        "import sys; from pathlib import Path; from lilliput.study import load_recipe\n"
+        "from lilliput.study.planning.plan import plan_grid\n"
+        "from lilliput.study.recipe.expansion import expand_recipe\n"
+        f"plan = plan_grid(expand_recipe(load_recipe('paper')), Path({str(tmp_path / 'none')!r}))\n"
         "assert plan.runs == 252\n"
         "print(sorted({'torch', 'ray', 'transformers', 'scipy', 'pyarrow.parquet'} & set(sys.modules)))"
     )
@@ -123,7 +125,7 @@ def test_an_iso_family_is_equal_in_what_it_says(
         """,
         tmp_path,
     )
-    runs = planned_runs(recipe)
+    runs = expand_recipe(recipe).runs
     assert 2 <= len(runs) <= 4
     for run in runs:
         config = run.config(1500)
@@ -143,7 +145,7 @@ def test_an_empty_iso_family_names_the_nearest_shape(tmp_path: Path) -> None:
         tmp_path,
     )
     with pytest.raises(ConfigurationError, match="64/64/256/4/2 with .* Widen the bounds"):
-        planned_runs(recipe)
+        expand_recipe(recipe)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +166,7 @@ def test_rates_and_budgets_multiply_the_grid(tmp_path: Path) -> None:
         'shapes = ["16/16/64/2/2"]\nseeds = [0, 1]\nlearning_rates = [1e-3, 2e-3]\nbudgets = [100, 200, 400]',
         tmp_path,
     )
-    runs = planned_runs(recipe)
+    runs = expand_recipe(recipe).runs
     assert len(runs) == len({run.name for run in runs}) == 12
     assert {run.training.learning_rate for run in runs} == {1e-3, 2e-3}
     assert {run.training.max_steps for run in runs} == {100, 200, 400}
@@ -181,6 +183,6 @@ def test_one_rate_and_one_budget_leave_the_names_alone(tmp_path: Path) -> None:
     recipe = with_grid(
         'shapes = ["16/16/64/2/2"]\nlearning_rates = [1e-3]\nbudgets = [100]', tmp_path
     )
-    assert [run.name for run in planned_runs(recipe)] == [
+    assert [run.name for run in expand_recipe(recipe).runs] == [
         "constrained corrected 16/16/64/2/2 seed 0"
     ]

@@ -29,7 +29,7 @@ from lilliput.study import (
     run_index,
     select_runs,
 )
-from lilliput.study.recipe.schema import load_recipe
+from lilliput.study.recipe.loading import load_recipe
 from lilliput.study.store.index import INDEX
 
 MANY = 1500

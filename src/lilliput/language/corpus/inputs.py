@@ -24,6 +24,7 @@ from lilliput.language.reading.documents import (
     batches_of,
 )
 from lilliput.language.reading.files import InputFile, find_files
+from lilliput.language.reading.packages import with_packages
 from lilliput.language.reading.shard import Shard
 from lilliput.language.reading.shards import identify, plan_shards
 
@@ -110,7 +111,7 @@ def resolve_input(
     """
     if isinstance(given, str | Path | Source):
         given = [given]
-    items = list(given)
+    items = list(with_packages(given))
     are_documents = [isinstance(item, Document) for item in items]
     if not items or any(are_documents) != all(are_documents):
         raise InputError(

@@ -18,6 +18,7 @@ from pyarrow import csv, parquet
 from lilliput.language.reading.documents import Damage, Document, Source, as_source
 from lilliput.language.reading.files import InputFile, find_files
 from lilliput.language.reading.lines import STREAM_ERRORS, decode
+from lilliput.language.reading.packages import PACKAGE_PREFIX
 from lilliput.language.reading.transcripts import CHILD_CODES, Utterance, parse_chat
 from lilliput.language.words.profiles import WordProfile
 from lilliput.language.words.splitting import split_words
@@ -54,7 +55,8 @@ def separate_transcripts(
 
 
 def _is_remote(path: str) -> bool:
-    return "://" in path or path.startswith("hub:")
+    """Whether the texts are no local files: they are fetched, or come as an installed package."""
+    return "://" in path or path.startswith(("hub:", PACKAGE_PREFIX))
 
 
 def is_transcript(file: InputFile) -> bool:

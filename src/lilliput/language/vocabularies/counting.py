@@ -20,6 +20,7 @@ from lilliput.language.reading.documents import (
     batches_of,
 )
 from lilliput.language.reading.files import find_files
+from lilliput.language.reading.packages import with_packages
 from lilliput.language.reading.shards import plan_shards, read_shard
 from lilliput.language.spans.counter import WordCounter
 from lilliput.language.vocabularies.child_speech import (
@@ -104,11 +105,14 @@ def iter_documents(
 ) -> Iterator[pa.RecordBatch]:
     """All documents as record batches (see documents.BATCH_SCHEMA)."""
     items = [given] if isinstance(given, str | Path | Source) else list(given)
+    items = list(with_packages(items))
     documents = [item for item in items if isinstance(item, Document)]
+    sources = [item for item in items if not isinstance(item, Document)]
     if documents:
         yield from batches_of(documents)
+    if documents and not sources:
         return
     damage = Damage(on_error)
-    files = find_files((item for item in items if not isinstance(item, Document)), hub=hub)
+    files = find_files(sources, hub=hub)
     for shard in plan_shards(files, _MAX_DOCUMENT_BYTES, damage):
         yield from read_shard(shard, damage)

@@ -10,8 +10,9 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.settings import Settings, parse_settings
-from lilliput.language.reading.documents import Document, Source
+from lilliput.language.reading.documents import Document, Source, as_source
 from lilliput.language.reading.files import find_files
+from lilliput.language.reading.packages import PACKAGE_PREFIX
 from lilliput.language.reading.shards import identify
 from lilliput.language.vocabularies.counting import build_vocabulary
 from lilliput.language.words.profiles import ProfileName
@@ -68,8 +69,11 @@ def make_vocabulary(
     settings = settings or VocabularySettings()
     given = [sources] if isinstance(sources, str | Path | Source) else list(sources)
     vocabulary = _vocabulary(given, settings, reporter, hub)
-    paths = [item for item in given if not isinstance(item, Document)]
-    inputs = {"sources": identify(find_files(paths, hub=hub))} if paths else {}
+    sources = [as_source(item) for item in given if not isinstance(item, Document)]
+    packages = [one.path for one in sources if one.path.startswith(PACKAGE_PREFIX)]
+    files = [one for one in sources if not one.path.startswith(PACKAGE_PREFIX)]
+    inputs = {"sources": identify(find_files(files, hub=hub))} if files else {}
+    inputs |= {"packages": " ".join(packages)} if packages else {}
     write_vocabulary(vocabulary, out, settings=settings.model_dump(), inputs=inputs)
     return vocabulary.as_record()
 

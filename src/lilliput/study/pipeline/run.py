@@ -37,8 +37,8 @@ from lilliput.study.planning.growth import (
     study_settings,
 )
 from lilliput.study.planning.packing import gpu_share
-from lilliput.study.planning.plan import StudyPlan, plan_study
-from lilliput.study.recipe.expansion import planned_runs, require_distinct_runs
+from lilliput.study.planning.plan import StudyPlan, plan_grid
+from lilliput.study.recipe.expansion import StudyGrid, expand_recipe
 from lilliput.study.recipe.schema import Recipe
 from lilliput.study.recipe.sources import require_sources
 from lilliput.study.store.layout import StudyLayout
@@ -109,20 +109,19 @@ def run_study(
         RunsFailedError: Some runs failed; the others are whole and in the report.
     """
     started = time.monotonic()
-    runs = planned_runs(recipe)  # A wrong shape is refused before anything is built.
-    require_distinct_runs(recipe)
+    grid = expand_recipe(recipe)  # A wrong shape is refused before anything is built.
     layout = StudyLayout(out)
     require_sources(recipe, layout)
-    share = gpu_share(recipe, workers) if executor != "inline" else 0.0
-    with _building_study(recipe, layout, reporter) as build:
+    share = gpu_share(grid, workers) if executor != "inline" else 0.0
+    with _building_study(grid, layout, reporter) as build:
         with make_executor(executor, workers, address) as pool:
-            context = StudyContext(recipe, layout, pool, reporter)
+            context = StudyContext(grid, layout, pool, reporter)
             build_languages(context)
             build_probe_tasks(context)
             build_glue_tasks(context)
             build_tokenizers(context)
-            context = replace(context, executor=pool.reserving(share, len(runs)))
-            context = replace(context, recipe=search_learning_rates(context))
+            context = replace(context, executor=pool.reserving(share, len(grid.runs)))
+            context = replace(context, grid=search_learning_rates(context))
             trained = train_runs(context)
             failures = trained.failures + tuple(score_runs(context, trained.done))
         if recipe.checkpoint_quota_gb is not None:
@@ -133,16 +132,16 @@ def run_study(
         build.facts["runs"] = len(trained.done)
         _raise_failures(failures, layout.report if trained.done else None, command)
     seconds = time.monotonic() - started
-    return StudyResult(layout.report, plan_study(recipe, out), trained.skipped, seconds)
+    return StudyResult(layout.report, plan_grid(grid, out), trained.skipped, seconds)
 
 
 @contextmanager
-def _building_study(recipe: Recipe, layout: StudyLayout, reporter: Reporter) -> Generator[Build]:
+def _building_study(grid: StudyGrid, layout: StudyLayout, reporter: Reporter) -> Generator[Build]:
     """The folder of a study, held by this process alone, while it is built, anew or larger than before."""
-    out = layout.root
+    out, recipe = layout.root, grid.recipe
     identity = study_identity(recipe)
     was_there = out.is_dir()
-    growth = _admit(recipe, layout, identity)
+    growth = _admit(grid, layout, identity)
     with _only_driver(layout), _leaving_no_empty_study(layout, was_there):
         # The recipe first: a kill after it finds a study that has nothing more to gain.
         write_json(layout.recipe, recipe.model_dump(mode="json"))
@@ -153,9 +152,9 @@ def _building_study(recipe: Recipe, layout: StudyLayout, reporter: Reporter) -> 
             yield build
 
 
-def _admit(recipe: Recipe, layout: StudyLayout, identity: str) -> Growth | None:
+def _admit(grid: StudyGrid, layout: StudyLayout, identity: str) -> Growth | None:
     """What the recipe adds to the study in the folder; None where it is this very study, or a new one."""
-    growth = growth_in(layout, recipe)
+    growth = growth_in(layout, grid)
     if growth is None:
         claim_folder(layout.root, identity, STUDY_KIND)
     return growth

@@ -11,9 +11,9 @@ from lilliput.core.artefacts import is_artefact
 from lilliput.core.errors import OccupiedFolderError
 from lilliput.core.files import read_json
 from lilliput.study.planning.growth import growth_in, recorded_recipe
-from lilliput.study.planning.learning_rates import is_found, is_searched, sweep_recipe
-from lilliput.study.planning.plan import StudyPlan, plan_study
-from lilliput.study.recipe.expansion import planned_runs
+from lilliput.study.planning.learning_rates import is_found, trial_grid
+from lilliput.study.planning.plan import StudyPlan, plan_grid
+from lilliput.study.recipe.expansion import StudyGrid, expand_recipe
 from lilliput.study.recipe.schema import Recipe
 from lilliput.study.store.failures import scores_failure
 from lilliput.study.store.layout import SearchLayout, StudyLayout
@@ -60,17 +60,18 @@ class Standing:
 
 def read_standing(recipe: Recipe, out: Path) -> Standing:
     """How far the study of `recipe` in the folder `out` is; where another lies there, how far that is."""
-    layout = StudyLayout(out)
+    layout, grid = StudyLayout(out), expand_recipe(recipe)
     differs = adds = ""
     before = recorded_recipe(layout)
     try:
-        growth = growth_in(layout, recipe)
+        growth = growth_in(layout, grid)
         adds = growth.additions() if growth else ""
     except OccupiedFolderError as error:
-        differs, recipe = error.got, before or recipe
-    plan = plan_study(recipe, out)
-    scores = _score_folders(recipe, layout) if before else []
-    stage, parts = _stage(recipe, layout, plan, scores) if before else ("", ())
+        differs = error.got
+        grid = expand_recipe(before) if before else grid
+    plan = plan_grid(grid, out)
+    scores = _score_folders(grid, layout) if before else []
+    stage, parts = _stage(grid, layout, plan, scores) if before else ("", ())
     return Standing(
         stage=stage,
         stage_done=sum(parts),
@@ -85,20 +86,22 @@ def read_standing(recipe: Recipe, out: Path) -> Standing:
 
 
 def _stage(
-    recipe: Recipe, layout: StudyLayout, plan: StudyPlan, scores: _Scores
+    grid: StudyGrid, layout: StudyLayout, plan: StudyPlan, scores: _Scores
 ) -> tuple[str, Sequence[bool]]:
     """The first stage that is not whole, and of each of its parts whether it is done."""
     if is_artefact(layout.root):
         return "done", ()
-    for stage, parts in _stages(recipe, layout, plan, scores):
+    for stage, parts in _stages(grid, layout, plan, scores):
         if not all(parts):
             return stage, parts
     return "report", (False,)  # Whatever else is whole, it is the last to be brought up to date.
 
 
 def _stages(
-    recipe: Recipe, layout: StudyLayout, plan: StudyPlan, scores: _Scores
+    grid: StudyGrid, layout: StudyLayout, plan: StudyPlan, scores: _Scores
 ) -> Iterator[tuple[str, Sequence[bool]]]:
+    recipe = grid.recipe
+
     def built(folders: Iterable[Path]) -> list[bool]:
         return [is_artefact(folder) for folder in folders]
 
@@ -111,10 +114,10 @@ def _stages(
     for count in range(1, len(languages) + 1):  # A language is encoded before the next one's turn.
         yield "tokenizers", built(map(layout.comparison, languages[:count]))
         yield "tokens", built(map(layout.tokens, languages[:count]))
-    if is_searched(recipe) and not is_found(recipe, layout):
+    if grid.searched and not is_found(grid, layout):
         trials = SearchLayout(layout.root).runs
         found = len(list(trials.glob("*/manifest.json")))
-        wanted = max(found + 1, len(planned_runs(sweep_recipe(recipe))))
+        wanted = max(found + 1, len(trial_grid(grid).runs))
         yield "search", [True] * found + [False] * (wanted - found)
     finished = plan.done + plan.failed
     yield "runs", [True] * finished + [False] * (plan.runs - finished)
@@ -122,17 +125,16 @@ def _stages(
     yield "analysis", built([layout.tables, layout.analysis])
 
 
-def _score_folders(recipe: Recipe, layout: StudyLayout) -> _Scores:
+def _score_folders(grid: StudyGrid, layout: StudyLayout) -> _Scores:
     """Name of every finished run, and where its scores on each suite lie, or will."""
     from lilliput.study.store.index import index_records, run_index
 
-    suites = [suite for suite in ("probes", "glue", "pairs") if getattr(recipe, suite) is not None]
-    scored = {run.name for run in planned_runs(recipe) if run.scored}
+    suites = [suite for suite in ("probes", "glue", "pairs") if getattr(grid.recipe, suite)]
     records = index_records(run_index(layout.root)) if suites else []
     return [
         (record["name"], layout.evaluation(record["run_id"], suite))
         for record in records
-        if record["state"] == "done" and record["name"] in scored
+        if record["state"] == "done" and record["name"] in grid.scored_names
         for suite in suites
     ]
 

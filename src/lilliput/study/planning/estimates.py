@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lilliput.core.artefacts import is_artefact, read_manifest
-from lilliput.study.recipe.expansion import PlannedRun, assumed_vocab_size, planned_runs
-from lilliput.study.recipe.schema import Recipe
+from lilliput.study.recipe.expansion import PlannedRun, StudyGrid
 from lilliput.study.store.layout import StudyLayout
 from lilliput.training.config import RunConfig
 from lilliput.training.trunks import decay_share, group_trunks
@@ -54,9 +53,18 @@ class RunEstimate:
         return None if self.tokens is None else self.tokens * self.trained_share
 
 
-def estimate_runs(recipe: Recipe, layout: StudyLayout) -> list[RunEstimate]:
-    """The cost of every run of the grid."""
-    return _with_trunks([_estimate_run(run, recipe, layout) for run in planned_runs(recipe)])
+def estimate_runs(grid: StudyGrid, layout: StudyLayout) -> list[RunEstimate]:
+    """Return the cost of every run of the grid."""
+    facts = {language: _store_facts(layout, language) for language in grid.recipe.languages}
+    return _with_trunks(
+        [_estimate_run(run, grid.vocab_size, facts[run.language]) for run in grid.runs]
+    )
+
+
+def _store_facts(layout: StudyLayout, language: str) -> Mapping[str, Any]:
+    """Return what the token store says of itself; nothing before it is there."""
+    store = layout.tokens(language)
+    return read_manifest(store, "tokens").facts if is_artefact(store) else {}
 
 
 def _with_trunks(estimates: Sequence[RunEstimate]) -> list[RunEstimate]:
@@ -78,11 +86,9 @@ def _with_trunks(estimates: Sequence[RunEstimate]) -> list[RunEstimate]:
     return found
 
 
-def _estimate_run(run: PlannedRun, recipe: Recipe, layout: StudyLayout) -> RunEstimate:
-    """The cost of one run, from its token store when there is one, else from its budget in tokens."""
-    store = layout.tokens(run.language)
-    facts = read_manifest(store, "tokens").facts if is_artefact(store) else {}
-    config = run.config(int(facts.get("vocab_size", assumed_vocab_size(recipe))))
+def _estimate_run(run: PlannedRun, vocab_size: int, facts: Mapping[str, Any]) -> RunEstimate:
+    """Return the cost of one run, from its token store when there is one, else from its budget in tokens."""
+    config = run.config(int(facts.get("vocab_size", vocab_size)))
     tokens = run_tokens(config, facts)
     flops = {} if tokens is None else run_flops(config, tokens, facts)
     return RunEstimate(run, config, tokens, flops)

@@ -12,8 +12,7 @@ from lilliput.core.errors import OccupiedFolderError
 from lilliput.core.files import read_json
 from lilliput.core.settings import parse_settings
 from lilliput.core.wording import plural
-from lilliput.study.planning.learning_rates import searched_runs
-from lilliput.study.recipe.expansion import assumed_vocab_size, planned_runs
+from lilliput.study.recipe.expansion import StudyGrid, expand_recipe
 from lilliput.study.recipe.schema import Recipe
 from lilliput.study.store.layout import StudyLayout
 from lilliput.study.store.runs import flatten
@@ -22,7 +21,7 @@ STUDY_KIND, STUDY_SCHEMA = "study", 1
 # What all runs rest on stays; how runs are trained is compared run by run; no id rests on the analysis and on
 # folders; all that is left are scores, which may be added.
 _DATA = ("name", "seed", "vocabulary", "languages", "tokenizers")
-_RUNS = ("model", "training", "grid", "search")
+_RUNS = ("model", "training", "variants", "grid", "search")
 _FREE = ("scale", "paths", "analysis", "checkpoint_quota_gb")
 _SCORES = tuple(key for key in Recipe.model_fields if key not in (*_DATA, *_RUNS, *_FREE))
 
@@ -74,24 +73,24 @@ def recorded_recipe(layout: StudyLayout) -> Recipe | None:
     return parse_settings(Recipe, read_json(layout.recipe), where=str(layout.recipe))
 
 
-def growth_in(layout: StudyLayout, recipe: Recipe) -> Growth | None:
-    """What `recipe` adds to the study in the folder; None where it is this very study, or there is none.
+def growth_in(layout: StudyLayout, grid: StudyGrid) -> Growth | None:
+    """What the recipe of `grid` adds to the study in the folder; None where it is this very study, or there is none.
 
     Raises:
         OccupiedFolderError: It changes or drops something that is there.
     """
-    same = folder_holds(layout.root) == study_identity(recipe)
+    same = folder_holds(layout.root) == study_identity(grid.recipe)
     before = None if same else recorded_recipe(layout)
-    return None if before is None else growth_of(layout.root, before, recipe)
+    return None if before is None else growth_of(layout.root, expand_recipe(before), grid)
 
 
-def growth_of(out: Path, before: Recipe, after: Recipe) -> Growth:
+def growth_of(out: Path, before: StudyGrid, after: StudyGrid) -> Growth:
     """What `after` adds to the study that `before` made in `out`.
 
     Raises:
         OccupiedFolderError: It changes or drops something that is there.
     """
-    for got in _losses(before, after):
+    for got in _what_is_lost(before, after):
         raise OccupiedFolderError(
             f"a study may gain runs and scores, and the data and runs in {out} stay what they are",
             got=got,
@@ -104,7 +103,7 @@ def growth_of(out: Path, before: Recipe, after: Recipe) -> Growth:
     )
 
 
-def _losses(before: Recipe, after: Recipe) -> Iterator[str]:
+def _what_is_lost(before: StudyGrid, after: StudyGrid) -> Iterator[str]:
     """What `after` changes or drops, in words."""
     yield from (f"another {part}" for part in _DATA if _of(before, part) != _of(after, part))
     yield from (
@@ -119,17 +118,14 @@ def _losses(before: Recipe, after: Recipe) -> Iterator[str]:
     yield from _changes_of_search(before, after)
 
 
-def _of(recipe: Recipe, key: str) -> object:
-    return getattr(recipe, key)
+def _of(grid: StudyGrid, key: str) -> object:
+    return getattr(grid.recipe, key)
 
 
-def _settings_of_runs(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """Of each run by name, all that its id rests on but the token store."""
-    vocab_size = assumed_vocab_size(recipe)
-    return {
-        run.name: dict(flatten(run.config(vocab_size).identity_settings()))
-        for run in planned_runs(recipe)
-    }
+def _settings_of_runs(grid: StudyGrid) -> dict[str, dict[str, Any]]:
+    """Return, by the name of each run, all that its id rests on but the token store."""
+    pairs = zip(grid.runs, grid.configs(), strict=True)
+    return {run.name: dict(flatten(config.identity_settings())) for run, config in pairs}
 
 
 def _count(old: dict[str, Any], new: dict[str, Any]) -> str:
@@ -143,11 +139,11 @@ def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     return f"{key} = {new.get(key)}, not {old.get(key)}"
 
 
-def _changes_of_search(before: Recipe, after: Recipe) -> Iterator[str]:
-    """A run whose learning rate was searched stays so, by the same search, and one that was not, not."""
-    searched = {run.name for run in searched_runs(before)}
-    known = {run.name for run in planned_runs(before)}
-    if searched != {run.name for run in searched_runs(after)} & known:
+def _changes_of_search(before: StudyGrid, after: StudyGrid) -> Iterator[str]:
+    """Yield a sentence where a run's learning rate was searched and is given now, or the other way, or the search is another."""
+    searched = {run.name for run in before.searched}
+    known = {run.name for run in before.runs}
+    if searched != {run.name for run in after.searched} & known:
         yield "runs whose learning rate is searched in one and given in the other"
-    if searched and before.search != after.search:
+    if searched and _of(before, "search") != _of(after, "search"):
         yield "another search of learning rates"

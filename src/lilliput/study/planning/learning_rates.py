@@ -8,8 +8,8 @@ the tuning. A grid block with `learning_rates = "search"` trains each of its sha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,10 @@ import numpy as np
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.files import read_json
 from lilliput.core.seeding import generator
-from lilliput.study.recipe.expansion import PlannedRun, planned_runs
-from lilliput.study.recipe.grid import GridBlock
-from lilliput.study.recipe.schema import Recipe
+from lilliput.study.recipe.expansion import PlannedRun, StudyGrid, changed_training
 from lilliput.study.store.layout import StudyLayout
 
-SEARCH_KIND, SEARCH_SCHEMA = "search", 1
+SEARCH_KIND, SEARCH_SCHEMA = "search", 2
 FOUND = "found.json"
 _RESAMPLES = 500
 _LEVEL = 0.95
@@ -80,33 +78,31 @@ class FoundRate:
         }
 
 
-def is_searched(recipe: Recipe) -> bool:
-    """Whether a block of the grid asks for the search."""
-    return any(block.learning_rates == "search" for block in recipe.grid)
-
-
-def sweep_recipe(recipe: Recipe) -> Recipe:
-    """The recipe of the trials: the searched blocks, times the rates, for the short budget."""
-    search = recipe.search
+def trial_grid(grid: StudyGrid) -> StudyGrid:
+    """Return the trials of the search: each searched shape at every rate of [search], for the short budget."""
+    search = grid.recipe.search
     assert search is not None
-    changes = {
-        "learning_rates": search.learning_rates,
-        "budgets": (search.max_steps,),
-        "seeds": search.seeds,
-    }
-    blocks = tuple(block.model_copy(update=changes) for block in _searched(recipe))
-    return recipe.model_copy(update={"grid": blocks, "search": None})
+    shapes = {key_of(run): run for run in grid.searched}
+    budget = {"max_steps": search.max_steps, "max_tokens": None, "num_train_epochs": None}
+    trials = [
+        replace(
+            run,
+            seed=seed,
+            training=changed_training(run.training, budget | {"learning_rate": rate}),
+            rate=f"lr {rate:g}",
+            budget="",
+            is_searched=False,
+        )
+        for run in shapes.values()
+        for rate in search.learning_rates
+        for seed in search.seeds
+    ]
+    return StudyGrid(grid.recipe, tuple(trials))
 
 
-def searched_runs(recipe: Recipe) -> list[PlannedRun]:
-    """The runs whose learning rate is searched."""
-    blocks = tuple(_searched(recipe))
-    return planned_runs(recipe.model_copy(update={"grid": blocks})) if blocks else []
-
-
-def is_found(recipe: Recipe, layout: StudyLayout) -> bool:
+def is_found(grid: StudyGrid, layout: StudyLayout) -> bool:
     """Whether the rate of every shape that asks for the search lies in the study."""
-    return {key_of(run) for run in searched_runs(recipe)} <= read_rates(layout).keys()
+    return {key_of(run) for run in grid.searched} <= read_rates(layout).keys()
 
 
 def find_rates(trials: Sequence[Trial]) -> list[FoundRate]:
@@ -196,38 +192,19 @@ def read_rates(layout: StudyLayout) -> dict[tuple[str, ...], float]:
     }
 
 
-def with_found_rates(recipe: Recipe, layout: StudyLayout) -> Recipe:
-    """The recipe with each searched block at the rates found; where there is none yet, as it is."""
+def with_found_rates(grid: StudyGrid, layout: StudyLayout) -> StudyGrid:
+    """Return the grid with the rate of each searched run that was found; the others stay as they are."""
     rates = read_rates(layout)
-    if not rates:
-        return recipe
-    blocks = [part for block in recipe.grid for part in _resolved(recipe, block, rates)]
-    return recipe.model_copy(update={"grid": tuple(blocks)})
+    return replace(grid, runs=tuple(_with_rate(run, rates.get(key_of(run))) for run in grid.runs))
 
 
-def _resolved(
-    recipe: Recipe, block: GridBlock, rates: Mapping[tuple[str, ...], float]
-) -> Iterator[GridBlock]:
-    """The block itself, or one block a shape with the rate found for it."""
-    if block.learning_rates != "search":
-        yield block
-        return
-    runs = planned_runs(recipe.model_copy(update={"grid": (block,)}))
-    for key in dict.fromkeys(key_of(run) for run in runs):
-        language, profile, _, shape = key
-        found = (rates[key],) if key in rates else "search"
-        yield block.model_copy(
-            update={
-                "shapes": (shape,), "factorial": {}, "around": "", "vary": {}, "iso": None,
-                "languages": (language,), "profiles": (profile,), "learning_rates": found,
-            }
-        )  # fmt: skip
+def _with_rate(run: PlannedRun, rate: float | None) -> PlannedRun:
+    if rate is None or not run.is_searched:
+        return run
+    training = changed_training(run.training, {"learning_rate": rate})
+    return replace(run, training=training, is_searched=False)
 
 
 def key_of(run: PlannedRun) -> tuple[str, str, str, str]:
     """What a learning rate is searched for: language, profile, variant and shape."""
     return (run.language, run.profile, run.variant, run.shape)
-
-
-def _searched(recipe: Recipe) -> list[GridBlock]:
-    return [block for block in recipe.grid if block.learning_rates == "search"]

@@ -10,8 +10,7 @@ from lilliput.core.devices import list_gpus
 from lilliput.core.executors.process import available_cpus, threads_for
 from lilliput.study.planning.probe import cached_probe
 from lilliput.study.planning.resources import foretell_memory
-from lilliput.study.recipe.expansion import assumed_vocab_size, planned_runs
-from lilliput.study.recipe.schema import Recipe
+from lilliput.study.recipe.expansion import StudyGrid
 from lilliput.training.config import RunConfig
 
 _CONTEXT_BYTES = 600e6  # Of CUDA in each process, before anything is stored.
@@ -54,12 +53,12 @@ def pack_runs(configs: Sequence[RunConfig], workers: int) -> Packing:
     return Packing(name, max(1, min(most, fitting)))
 
 
-def gpu_share(recipe: Recipe, workers: int | None) -> float:
+def gpu_share(grid: StudyGrid, workers: int | None) -> float:
     """The share of a GPU that each run of the study reserves; 0 when it trains on processors.
 
     Where the driver sees no GPU of its own, a run gets a whole one wherever a cluster has them.
     """
-    configs = [run.config(assumed_vocab_size(recipe)) for run in planned_runs(recipe)]
+    configs = grid.configs()
     if all(config.training.device == "cpu" for config in configs):
         return 0.0
     return pack_runs(configs, workers or available_cpus()).num_gpus or 1.0

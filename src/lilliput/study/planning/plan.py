@@ -15,18 +15,13 @@ from lilliput.study.planning.estimates import RunEstimate, estimate_runs
 from lilliput.study.planning.grouping import Turns, foretell_turns
 from lilliput.study.planning.growth import growth_in
 from lilliput.study.planning.hours import foretell_hours, measure_or_recall
-from lilliput.study.planning.learning_rates import (
-    is_searched,
-    key_of,
-    read_rates,
-    sweep_recipe,
-    with_found_rates,
-)
+from lilliput.study.planning.learning_rates import key_of, read_rates, trial_grid, with_found_rates
 from lilliput.study.planning.packing import Packing, pack_runs
 from lilliput.study.planning.probe import cached_probe, probe_key
 from lilliput.study.planning.resources import Estimate, foretell_disk, foretell_memory
-from lilliput.study.recipe.expansion import require_distinct_runs
+from lilliput.study.recipe.expansion import StudyGrid, expand_recipe
 from lilliput.study.recipe.schema import Recipe
+from lilliput.study.recipe.sources import require_sources
 from lilliput.study.store.layout import SearchLayout, StudyLayout
 
 _PROBE_SPREAD = 1.25  # Of memory, from a second's run to a whole one.
@@ -97,12 +92,33 @@ def plan_study(
 
     Raises:
         OccupiedFolderError: Another recipe's study lies in `out`, which this one would change or drop.
+        InputError: A folder of texts is not there, or holds none.
+    """
+    grid, layout = expand_recipe(recipe), StudyLayout(out)
+    require_sources(recipe, layout)
+    return plan_grid(grid, out, workers, probe=probe, pack=pack, reporter=reporter)
+
+
+def plan_grid(
+    grid: StudyGrid,
+    out: Path,
+    workers: int = 1,
+    *,
+    probe: bool = False,
+    pack: bool = False,
+    reporter: Reporter = SILENT,
+) -> StudyPlan:
+    """Return the plan of a study whose grid is expanded; its texts need not be there.
+
+    The arguments are those of `plan_study`.
+
+    Raises:
+        OccupiedFolderError: Another recipe's study lies in `out`, which this one would change or drop.
     """
     layout = StudyLayout(out)
-    require_distinct_runs(recipe)
-    growth_in(layout, recipe)
-    trials = _trials(recipe, out)
-    estimates = estimate_runs(with_found_rates(recipe, layout), layout)
+    growth_in(layout, grid)
+    trials = _trials(grid, out)
+    estimates = estimate_runs(with_found_rates(grid, layout), layout)
     tried, records = _records(SearchLayout(out)), _records(layout)
     states = _states(records)
     searching, waiting = _waiting(trials, _states(tried)), _waiting(estimates, states)
@@ -144,12 +160,12 @@ def _records(layout: StudyLayout) -> list[dict[str, Any]]:
     return index_records(run_index(layout.runs.parent))
 
 
-def _trials(recipe: Recipe, out: Path) -> list[RunEstimate]:
-    """The short runs that a search still needs, with their costs."""
-    if not is_searched(recipe):
+def _trials(grid: StudyGrid, out: Path) -> list[RunEstimate]:
+    """Return the short runs that a search still needs, with their costs."""
+    if not grid.searched:
         return []
     found = read_rates(StudyLayout(out))
-    trials = estimate_runs(sweep_recipe(recipe), SearchLayout(out))
+    trials = estimate_runs(trial_grid(grid), SearchLayout(out))
     return [one for one in trials if key_of(one.run) not in found]
 
 

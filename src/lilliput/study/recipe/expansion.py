@@ -1,18 +1,18 @@
-"""From a recipe to its runs: every shape of each grid block, times all that the block multiplies."""
+"""The runs that a recipe expands to: every shape of each grid block, times all that the block multiplies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 from lilliput.architecture import ModelConfig
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.hashing import content_id
 from lilliput.core.settings import parse_settings
 from lilliput.study.recipe.families import quantity_of
-from lilliput.study.recipe.grid import GridBlock, format_shape
+from lilliput.study.recipe.grid import GridBlock, Variant, format_shape
 from lilliput.study.recipe.schema import Recipe
 from lilliput.training.config import RunConfig, TrainingConfig, refuse_overridden_dropout
 from lilliput.training.switches import profile_values
@@ -36,6 +36,7 @@ class PlannedRun:
         rate: Its learning rate in words, where its block has several.
         budget: Its budget in words, where its block has several.
         scored: Whether it is fine-tuned and scored when it is trained.
+        is_searched: Whether its learning rate is searched; until it is found, the recipe's stands in for it.
     """
 
     language: str
@@ -49,6 +50,7 @@ class PlannedRun:
     rate: str = ""
     budget: str = ""
     scored: bool = True
+    is_searched: bool = False
 
     @property
     def name(self) -> str:
@@ -92,37 +94,76 @@ def _words(*parts: str) -> str:
     return " ".join(filter(None, parts))
 
 
-def planned_runs(recipe: Recipe) -> list[PlannedRun]:
-    """All runs of the recipe, each once, smallest shapes first within a language.
+@dataclass(frozen=True)
+class StudyGrid:
+    """A recipe with the runs that its grid expands to; made once and handed on.
+
+    Attributes:
+        recipe: The checked recipe.
+        runs: All runs, each once, in the order of the grid.
+    """
+
+    recipe: Recipe
+    runs: tuple[PlannedRun, ...]
+
+    @property
+    def vocab_size(self) -> int:
+        """The vocabulary that the chosen tokenizer was asked for."""
+        return asked_vocab_size(self.recipe)
+
+    @property
+    def searched(self) -> tuple[PlannedRun, ...]:
+        """The runs whose learning rate is searched."""
+        return tuple(run for run in self.runs if run.is_searched)
+
+    @property
+    def scored_names(self) -> frozenset[str]:
+        """Names of the runs that are fine-tuned and scored when they are trained."""
+        return frozenset(run.name for run in self.runs if run.scored)
+
+    def configs(self) -> list[RunConfig]:
+        """Return the configuration of each run, with the vocabulary that was asked for."""
+        return [run.config(self.vocab_size) for run in self.runs]
+
+
+def expand_recipe(recipe: Recipe) -> StudyGrid:
+    """Expand the recipe's grid into its runs.
 
     Every shape is checked here, so that a wrong one is refused before anything is built.
+
+    Raises:
+        ConfigurationError: A run's settings break a rule, two different runs have one name, or one run has two.
     """
     runs: dict[str, PlannedRun] = {}
+    configs: dict[str, RunConfig] = {}
     for run in _expand(recipe):
-        config = run.config(assumed_vocab_size(recipe))
-        twin = runs.setdefault(run.name, run)
-        if twin is not run and twin.config(assumed_vocab_size(recipe)) != config:
+        config = run.config(asked_vocab_size(recipe))
+        if run.name not in runs:
+            runs[run.name], configs[run.name] = run, config
+            continue
+        twin = runs[run.name]
+        if configs[run.name] != config or twin.is_searched != run.is_searched:
             raise ConfigurationError(
                 "runs of the grid that differ must differ in name", got=f"two called {run.name!r}",
                 remedy="Name the variant of one of their blocks.",
             )  # fmt: skip
-        if run.scored:
-            runs[run.name] = run
+        runs[run.name] = replace(twin, scored=twin.scored or run.scored)
     if not runs:
         raise ConfigurationError("the grid must have at least one run", got="none")
-    return list(runs.values())
+    _require_distinct(runs, configs)
+    return StudyGrid(recipe, tuple(runs.values()))
 
 
-def require_distinct_runs(recipe: Recipe) -> None:
-    """Raise ConfigurationError where two names of the grid are one run: it would have one folder, done once.
+def _require_distinct(runs: Mapping[str, PlannedRun], configs: Mapping[str, RunConfig]) -> None:
+    """Raise ConfigurationError where two names are one run: it would have one folder, done once.
 
     Runs whose learning rate is searched are not known yet, and are left out.
     """
-    known = tuple(block for block in recipe.grid if block.learning_rates != "search")
-    runs = planned_runs(recipe.model_copy(update={"grid": known})) if known else []
     names: dict[str, str] = {}
-    for run in runs:
-        settings = run.config(assumed_vocab_size(recipe)).identity_settings()
+    for run in runs.values():
+        if run.is_searched:
+            continue
+        settings = configs[run.name].identity_settings()
         other = names.setdefault(content_id([run.language, settings]), run.name)
         if other != run.name:
             raise ConfigurationError(
@@ -134,63 +175,82 @@ def require_distinct_runs(recipe: Recipe) -> None:
 
 def _expand(recipe: Recipe) -> Iterator[PlannedRun]:
     for block in recipe.grid:
-        for language, profile in product(block.languages, block.profiles):
-            yield from _expand_block(recipe, block, language, profile)
+        variants = block.variants or (block.variant,)
+        languages = block.languages or tuple(recipe.languages)
+        for language, profile, variant in product(languages, block.profiles, variants):
+            changes = recipe.changes_of(variant) if block.variants and variant else ()
+            yield from _expand_block(recipe, block, language, profile, variant, changes)
 
 
 def _expand_block(
-    recipe: Recipe, block: GridBlock, language: str, profile: str
+    recipe: Recipe,
+    block: GridBlock,
+    language: str,
+    profile: str,
+    variant: str,
+    changes: Sequence[Variant],
 ) -> Iterator[PlannedRun]:
-    base = _with_changes(_with_profile(recipe.training, profile), block.training)
+    base = changed_training(_with_profile(recipe, profile), block.training, recipe.where)
     model = recipe.model | block.model
-    versions = list(_versions(block, base))
+    rates = block.learning_rates
+    for change in changes:
+        base = changed_training(base, change.training, recipe.where)
+        model |= change.model
+        rates = change.learning_rates or rates
+    versions = list(_versions(rates, block.budgets, base, recipe.where))
+    is_searched = rates == "search"
 
     def measure(quantity: str, sizes: Mapping[str, int]) -> float:
         run = PlannedRun(language, profile, "", sizes, 0, "", base, model)
-        config = run.config(assumed_vocab_size(recipe))
+        config = run.config(asked_vocab_size(recipe))
         return quantity_of(config.built_model(), quantity, config.objective().predicted_share)
 
     for sizes in block.expand(measure):
         for rate, budget, training in versions:
             for seed in block.seeds:
                 yield PlannedRun(
-                    language, profile, format_shape(sizes), sizes, seed, block.variant, training,
-                    model, rate, budget, block.scored,
+                    language, profile, format_shape(sizes), sizes, seed, variant, training,
+                    model, rate, budget, block.scored, is_searched,
                 )  # fmt: skip
 
 
 def _versions(
-    block: GridBlock, training: TrainingConfig
+    rates: Sequence[float] | Literal["search"],
+    budgets: Sequence[int],
+    training: TrainingConfig,
+    where: str,
 ) -> Iterator[tuple[str, str, TrainingConfig]]:
-    """Each learning rate and budget of the block, in words where there are several, and the recipe.
+    """Yield the training settings of each learning rate and budget, with both in words where there are several.
 
     While rates are still to be searched, the recipe's own stands in for them: what a run costs does not
     depend on it.
     """
-    rates = block.learning_rates
     for rate in (None,) if rates == "search" else rates or (None,):
-        for budget in block.budgets or (None,):
+        for budget in budgets or (None,):
             changes: dict[str, Any] = {} if rate is None else {"learning_rate": rate}
             changes |= {} if budget is None else {"max_steps": budget}
             yield (
                 f"lr {rate:g}" if rate and len(rates) > 1 else "",
-                f"{budget} updates" if budget and len(block.budgets) > 1 else "",
-                _with_changes(training, changes),
+                f"{budget} updates" if budget and len(budgets) > 1 else "",
+                changed_training(training, changes, where),
             )
 
 
-def _with_profile(training: TrainingConfig, profile: str) -> TrainingConfig:
-    """The study's recipe under another profile; switches that were set one by one stay."""
+def _with_profile(recipe: Recipe, profile: str) -> TrainingConfig:
+    """Return the recipe's training settings under another profile; switches that were set one by one stay."""
+    training = recipe.training
     values = training.model_dump(exclude={"switches"}, exclude_unset=True)
     base = profile_values(training.profile)
     chosen = {k: v for k, v in training.switches.model_dump().items() if v != base[k]}
     return parse_settings(
-        TrainingConfig, values | {"profile": profile, "switches": chosen}, "the grid"
+        TrainingConfig, values | {"profile": profile, "switches": chosen}, recipe.where
     )
 
 
-def _with_changes(training: TrainingConfig, changes: Mapping[str, Any]) -> TrainingConfig:
-    """The recipe with the keys that one grid block changes."""
+def changed_training(
+    training: TrainingConfig, changes: Mapping[str, Any], where: str = ""
+) -> TrainingConfig:
+    """Return the training settings with these keys changed; a budget replaces every other budget."""
     if not changes:
         return training
     values = training.model_dump(exclude_unset=True)
@@ -198,9 +258,11 @@ def _with_changes(training: TrainingConfig, changes: Mapping[str, Any]) -> Train
         values = {key: value for key, value in values.items() if key not in _BUDGETS}
     values |= changes
     switches = training.switches.model_dump() | dict(changes.get("switches", {}))
-    return parse_settings(TrainingConfig, values | {"switches": switches}, "the grid")
+    return parse_settings(
+        TrainingConfig, values | {"switches": switches}, f"the grid of {where}" if where else ""
+    )
 
 
-def assumed_vocab_size(recipe: Recipe) -> int:
-    """The vocabulary that the chosen tokenizer was asked for."""
+def asked_vocab_size(recipe: Recipe) -> int:
+    """Return the vocabulary that the chosen tokenizer was asked for."""
     return int(recipe.tokenizers.train_with.rsplit("-", 1)[1])

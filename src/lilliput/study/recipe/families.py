@@ -17,6 +17,8 @@ _COUNTS = ("num_parameters", "num_parameters_non_embedding", "parameter_ratio")
 QUANTITIES = (*_COUNTS, *FLOPS_CONVENTIONS)
 _BOUNDED = ("embedding_size", "hidden_size", "intermediate_size", "num_hidden_layers")
 
+_MOST_CANDIDATES = 100_000
+
 Sizes = Mapping[str, int]
 
 
@@ -65,6 +67,11 @@ class IsoFamilies(Settings):
         for name, (low, high) in self.bounds.items():
             if low > high:
                 raise ValueError(f"bounds of {name} must rise, not run from {low} to {high}")
+        if self._candidate_count() > _MOST_CANDIDATES:
+            raise ValueError(
+                f"bounds must hold at most {_MOST_CANDIDATES:,} shapes to choose from: "
+                f"these hold {self._candidate_count():,}"
+            )
         return self
 
     def expand(self, measure: Callable[[Sizes], float]) -> Iterator[dict[str, int]]:
@@ -92,6 +99,15 @@ class IsoFamilies(Settings):
                 yield sizes, measure(sizes)
             except ConfigurationError:
                 continue
+
+    def _candidate_count(self) -> int:
+        """Return how many shapes lie within bounds, without making them."""
+        low, high = self.bounds["hidden_size"]
+        shallow, deep = self.bounds["num_hidden_layers"]
+        count = (high // self.head_width - (low - 1) // self.head_width) * (deep - shallow + 1)
+        for name in ("embedding_size", "intermediate_size"):
+            count *= len(self._doublings(name, 0))
+        return count
 
     def _candidates(self) -> Iterator[dict[str, int]]:
         low, high = self.bounds["hidden_size"]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
-from pathlib import Path
-from typing import Any, get_args
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
-from lilliput.core.errors import ConfigurationError, OccupiedFolderError
-from lilliput.core.files import write_text
+from lilliput.architecture import FLOPS_CONVENTIONS
+from lilliput.core.errors import ConfigurationError
 from lilliput.core.settings import (
     FolderName,
     Seed,
@@ -19,15 +24,20 @@ from lilliput.core.settings import (
     parse_settings,
     require_distinct_folders,
 )
-from lilliput.core.toml import parse_assignment, parse_toml, read_toml, with_overrides
+from lilliput.core.wording import listed
 from lilliput.evaluation.settings import FineTuningSettings, PairSettings, ProbeSettings, WordRule
 from lilliput.language.corpus.settings import CorpusSettings
 from lilliput.language.reading.documents import TextUnit
-from lilliput.recipes import recipe_text, shipped_recipes
-from lilliput.study.recipe.grid import GridBlock
+from lilliput.language.words.profiles import ProfileName
+from lilliput.study.recipe.grid import (
+    MOST_RUNS,
+    GridBlock,
+    Variant,
+    VariantName,
+    require_changeable,
+)
 from lilliput.tokenization.settings import KindName
 from lilliput.training.config import TrainingConfig
-from lilliput.training.switches import Profile, profile_values
 
 
 class VocabularyRecipe(Settings):
@@ -44,7 +54,9 @@ class VocabularyRecipe(Settings):
     size: int | None = Field(
         default=None, gt=0, description="Keep this many of the most frequent words."
     )
-    word_profile: str = Field(default="modern", description="What a word is: paper, cpp or modern.")
+    word_profile: ProfileName = Field(
+        default="modern", description="What a word is: paper, cpp or modern."
+    )
     add_words: tuple[str, ...] = Field(
         default=(), description="Words to allow beside these: holes of a list mended."
     )
@@ -82,7 +94,7 @@ class TokenizersRecipe(Settings):
     kinds: tuple[KindName, ...] = Field(
         default=("byte-bpe",), min_length=1, description="Kinds of tokenizer."
     )
-    vocab_sizes: tuple[int, ...] = Field(
+    vocab_sizes: tuple[Annotated[int, Field(gt=0, le=1_000_000)], ...] = Field(
         ..., min_length=1, description="Sizes to train each kind at."
     )
     train_with: str = Field(..., description="Candidate KIND-SIZE that the models use.")
@@ -160,14 +172,29 @@ class AnalysisRecipe(Settings):
         default="flops_executed_masked",
         description="Convention of the compute axis; all are in the tables.",
     )
-    resamples: int = Field(default=500, gt=0, description="Bootstrap resamples, over runs.")
+    resamples: int = Field(
+        default=500, gt=0, le=100_000, description="Bootstrap resamples, over runs."
+    )
     probe: str = Field(
         default="", description="Score that perplexity is correlated with; all when empty."
     )
 
+    @field_validator("flops")
+    @classmethod
+    def _known_convention(cls, value: str) -> str:
+        if value not in FLOPS_CONVENTIONS:
+            near = difflib.get_close_matches(value, FLOPS_CONVENTIONS, n=1)
+            known = near or list(FLOPS_CONVENTIONS)
+            raise ValueError(
+                f"the convention of FLOPs must be a known one, such as {listed(known, 'or')}"
+            )
+        return value
+
 
 class Recipe(Settings):
     """A whole study, from raw text to report."""
+
+    _where: str = PrivateAttr(default="the recipe")
 
     name: FolderName = Field(..., pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name of the study.")
     seed: Seed = Field(
@@ -187,6 +214,10 @@ class Recipe(Settings):
         default_factory=dict, description="What all models share: layout, norm_position, …"
     )
     training: TrainingConfig
+    variants: dict[VariantName, Variant] = Field(
+        default_factory=dict,
+        description="Named changes that a block of the grid may list, so that its runs are made with each.",
+    )
     grid: tuple[GridBlock, ...] = Field(..., min_length=1, description="The runs.")
     search: SearchRecipe | None = Field(
         default=None, description="How learning rates are searched, where the grid asks for it."
@@ -208,8 +239,10 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _names_exist(self) -> Recipe:
         require_distinct_folders(self.languages)
+        for name in self.variants:
+            self.changes_of(name)
         for block in self.grid:
-            if block.learning_rates == "search" and self.search is None:
+            if "search" in self.rates_of(block) and self.search is None:
                 raise ValueError("a grid that searches learning rates needs the table [search]")
             for language in block.languages:
                 if language not in self.languages:
@@ -221,6 +254,68 @@ class Recipe(Settings):
             if target and (target not in self.languages or self.languages[target].matched_to):
                 raise ValueError(f"languages.{name}.matched_to must name a constrained language")
         return self
+
+    @field_validator("model")
+    @classmethod
+    def _can_be_set(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        return require_changeable(value, "model")
+
+    @model_validator(mode="after")
+    def _grid_is_bounded(self) -> Recipe:
+        most = 0
+        for block in self.grid:
+            languages = len(block.languages or self.languages)
+            for rates in self.rates_of(block):
+                count = 1 if rates == "search" else len(rates) or 1
+                most += block.most_runs * languages * count
+        if most > MOST_RUNS:
+            raise ValueError(
+                f"the grid must have at most {MOST_RUNS:,} runs, and this one has up to {most:,}: "
+                "cut the study in several"
+            )
+        return self
+
+    def changes_of(self, variant: str) -> tuple[Variant, ...]:
+        """Return the changes of a variant of [variants], those of its bases first.
+
+        Raises:
+            ValueError: The variant or a base of it is not there, or it is its own base.
+        """
+        chain: list[str] = []
+        name = variant
+        while name:
+            if name not in self.variants:
+                near = difflib.get_close_matches(name, self.variants, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(
+                    f"[variants] must have every variant that is named: not {name!r}{hint}"
+                )
+            if name in chain:
+                raise ValueError(f"a variant must not be its own base, as {name!r} is")
+            chain.append(name)
+            name = self.variants[name].base
+        return tuple(self.variants[name] for name in reversed(chain))
+
+    def rates_of(self, block: GridBlock) -> list[tuple[float, ...] | Literal["search"]]:
+        """Return the learning rates of the block under each of its variants."""
+        every: list[tuple[float, ...] | Literal["search"]] = []
+        for name in block.variants or ("",):
+            rates = block.learning_rates
+            for change in self.changes_of(name):
+                rates = change.learning_rates or rates
+            every.append(rates)
+        return every
+
+    @property
+    def where(self) -> str:
+        """The file or the shipped recipe that this one was read from, as errors name it."""
+        return self._where
+
+    def read_from(self, where: str) -> Recipe:
+        """Return the recipe as one that was read from the file `where`."""
+        copy = self.model_copy()
+        copy._where = where
+        return copy
 
     def resolve(self, text: str) -> str:
         """`text` with every {name} of `paths` replaced by its folder.
@@ -238,114 +333,3 @@ class Recipe(Settings):
                 remedy=f"Add --set paths.{missing}=FOLDER.",
             )
         return text
-
-
-def load_recipe(name_or_path: str, assignments: Sequence[str] = ()) -> Recipe:
-    """The checked recipe, with overrides and its scale laid over.
-
-    Args:
-        name_or_path: A TOML file, or the name of a shipped recipe.
-        assignments: Overrides, each KEY=VALUE with a dotted key; they win over the scale.
-
-    Raises:
-        ConfigurationError: A key is unknown, a value breaks a rule, or no such recipe or scale.
-        InputError: The file is not there or not TOML.
-    """
-    values = with_overrides(_lay_scale(_read_tables(name_or_path), assignments), assignments)
-    recipe = parse_settings(Recipe, values, name_or_path)
-    _refuse_lost_switches(recipe, values.get("training", {}).get("switches", {}))
-    return recipe
-
-
-def _refuse_lost_switches(recipe: Recipe, given: Iterable[str]) -> None:
-    """Raise ConfigurationError where a switch that was set holds in one profile of the grid alone.
-
-    What is as the recipe's own profile has it cannot be told from what was not given, once the recipe
-    is resolved: a block with another profile has that profile's value.
-    """
-    own = profile_values(recipe.training.profile)
-    for block in recipe.grid:
-        profiles: list[Profile] = [one for one in get_args(Profile) if one in block.profiles]
-        for profile, name in product(profiles, given):
-            value, others = getattr(recipe.training.switches, name), profile_values(profile)
-            is_set_there = name in block.training.get("switches", {})
-            if value == own[name] != others[name] and not is_set_there:
-                raise ConfigurationError(
-                    f"the switch {name} must hold under every profile of the grid",
-                    got=f"{value!r}, which is {recipe.training.profile}'s own, beside profile {profile!r}",
-                    remedy=f"Set it in that block: training = {{ switches = {{ {name} = … }} }}.",
-                )
-
-
-def _read_tables(name_or_path: str) -> dict[str, Any]:
-    path = Path(name_or_path)
-    shipped = name_or_path in shipped_recipes()  # A study's folder often bears the same name.
-    if path.is_file() or (not shipped and (path.suffix == ".toml" or path.exists())):
-        return read_toml(path)
-    beside = path.with_name(f"{path.name}.toml")
-    if beside.is_file() and not shipped:
-        raise ConfigurationError(
-            "the recipe must be a file or one that ships with lilliput",
-            got=repr(name_or_path),
-            remedy=f"There is a file {beside}: give its name with the .toml.",
-        )
-    return parse_toml(recipe_text(name_or_path), name_or_path)
-
-
-def _lay_scale(values: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
-    values = dict(values)
-    scales: Mapping[str, Any] = values.pop("scales", {})
-    chosen = str(values.get("scale", "full"))
-    for key, value in map(parse_assignment, assignments):
-        if key == ("scale",):
-            chosen = str(value)
-    if chosen == "full":
-        return values
-    if chosen not in scales:
-        raise ConfigurationError(
-            "the scale must be one of the recipe's", got=repr(chosen),
-            remedy=f"This recipe has: {', '.join(['full', *scales])}.",
-        )  # fmt: skip
-    return _merge(values, scales[chosen])
-
-
-def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the tables of `top` laid over; lists and values are replaced whole."""
-    merged = dict(base)
-    for key, value in top.items():
-        below: Any = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            merged[key] = _merge(below, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def init_recipe(name: str, recipe: str, folder: Path) -> Path:
-    """Write a copy of the shipped `recipe` to `folder`/`name`.toml, named after it.
-
-    Raises:
-        ConfigurationError: No shipped recipe has this name.
-        OccupiedFolderError: The file exists already.
-    """
-    path = folder / f"{name}.toml"
-    text = recipe_text(recipe)
-    if path.exists():
-        raise OccupiedFolderError(
-            "init must not overwrite a recipe", got=path, remedy="Choose another name."
-        )
-    text = text.replace(f'name = "{recipe}"', f'name = "{name}"', 1)
-    header, rest = text.split("\n\n", maxsplit=1)
-    write_text(path, f"{_header_of_copy(header, name, recipe)}\n\n{rest}")
-    return path
-
-
-def _header_of_copy(header: str, name: str, recipe: str) -> str:
-    """The comments that a shipped recipe begins with, naming the copy, its file and its folder."""
-    copied = f"Made with `lilliput init {name} --recipe {recipe}`: edit it"
-    header = re.sub(r"Copy (it )?with `lilliput init [^`]*`( and edit)?", copied, header)
-    header = re.sub(r"(command +)lilliput quickstart", rf"\1lilliput study run {name}.toml", header)
-    header = re.sub(rf"(lilliput study (?:run|plan)) {recipe}(?![\w-])", rf"\1 {name}.toml", header)
-    return header.replace(f" --out {recipe}", "").replace(
-        f"lilliput-{recipe}/", f"lilliput-{name}/"
-    )

@@ -11,7 +11,7 @@ from lilliput.core.files import require_file
 from lilliput.language import Source
 from lilliput.language.reading.documents import TextUnit
 from lilliput.language.reading.files import find_files, is_remote
-from lilliput.language.reading.packages import PACKAGE_PREFIX
+from lilliput.language.reading.packages import PACKAGE_PREFIX, require_package
 from lilliput.study.recipe.schema import Recipe
 from lilliput.study.store.layout import StudyLayout
 
@@ -21,6 +21,7 @@ def require_sources(recipe: Recipe, layout: StudyLayout) -> None:
 
     Raises:
         InputError: A folder or a file is missing, or a folder holds no file of a known kind.
+        MissingExtraError: A package of texts is not installed.
         ConfigurationError: A {name} is not in the recipe's `paths`.
     """
     for place in _places(recipe):
@@ -32,8 +33,10 @@ def require_sources(recipe: Recipe, layout: StudyLayout) -> None:
     texts = {text: None for language in named for text in language.sources}
     if not is_artefact(layout.vocabulary):  # Else its words are counted already.
         texts |= dict.fromkeys(recipe.vocabulary.sources)
-    for source in text_sources(recipe, [t for t in texts if not t.startswith(PACKAGE_PREFIX)]):
-        if not is_remote(source.path) and not source.path.startswith("hub:"):
+    for source in text_sources(recipe, list(texts)):
+        if source.path.startswith(PACKAGE_PREFIX):
+            require_package(source.path.removeprefix(PACKAGE_PREFIX))
+        elif not is_remote(source.path) and not source.path.startswith("hub:"):
             find_files([source])
 
 

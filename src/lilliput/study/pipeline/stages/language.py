@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.hashing import content_id
 from lilliput.language import (
-    Document,
-    Source,
     Vocabulary,
     build_corpus,
     build_matched_corpus,
@@ -17,8 +14,6 @@ from lilliput.language import (
     read_vocabulary,
     write_vocabulary,
 )
-from lilliput.language.reading.documents import TextUnit
-from lilliput.language.reading.packages import PACKAGE_PREFIX, package_documents
 from lilliput.study.pipeline.context import StudyContext
 from lilliput.study.recipe.schema import LanguageRecipe
 from lilliput.study.recipe.sources import text_sources
@@ -31,7 +26,7 @@ def build_languages(context: StudyContext) -> None:
     for name, language in languages.items():
         if not language.matched_to:
             build_corpus(
-                _sources(context, language.sources, language.text_unit),
+                text_sources(context.recipe, language.sources, language.text_unit),
                 vocabulary,
                 context.layout.corpus(name),
                 language.corpus,
@@ -46,7 +41,7 @@ def build_languages(context: StudyContext) -> None:
 def _build_matched(context: StudyContext, name: str, language: LanguageRecipe) -> None:
     twin = context.recipe.languages[language.matched_to]
     build_matched_corpus(
-        _sources(context, language.sources, language.text_unit),
+        text_sources(context.recipe, language.sources, language.text_unit),
         context.layout.corpus(language.matched_to),
         context.layout.corpus(name),
         by_source=language.sources == twin.sources,
@@ -69,7 +64,7 @@ def _vocabulary(context: StudyContext) -> Vocabulary:
         return read_vocabulary(out)
     else:
         vocabulary = build_vocabulary(
-            _sources(context, recipe.sources),
+            text_sources(context.recipe, recipe.sources),
             profile=recipe.word_profile,
             coverage=recipe.coverage,
             size=recipe.size,
@@ -78,13 +73,3 @@ def _vocabulary(context: StudyContext) -> Vocabulary:
     vocabulary = vocabulary.with_words(recipe.add_words)
     write_vocabulary(vocabulary, out, settings=settings, inputs=origin)
     return vocabulary
-
-
-def _sources(
-    context: StudyContext, sources: Sequence[str], unit: TextUnit = "auto"
-) -> list[Document] | list[Source]:
-    """Documents of installed packages, or paths with the recipe's folders filled in."""
-    packages = [s.removeprefix(PACKAGE_PREFIX) for s in sources if s.startswith(PACKAGE_PREFIX)]
-    if packages:
-        return [document for name in packages for document in package_documents(name)]
-    return text_sources(context.recipe, sources, unit)

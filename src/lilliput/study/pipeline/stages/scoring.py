@@ -22,7 +22,6 @@ from lilliput.evaluation.settings import (
     plain_pair_settings,
 )
 from lilliput.study.pipeline.context import StudyContext
-from lilliput.study.recipe.expansion import planned_runs
 from lilliput.study.store.failures import as_failure, scores_failure
 from lilliput.study.store.runs import RunRecord, read_run
 from lilliput.training.switches import Switches
@@ -186,7 +185,7 @@ def build_glue_tasks(context: StudyContext) -> None:
 
 def score_runs(context: StudyContext, runs: Sequence[Path]) -> list[tuple[str, str]]:
     """Score the finished runs whose block asks for it; name and message of those that could not be scored."""
-    scored = {run.name for run in planned_runs(context.recipe) if run.scored}
+    scored = context.grid.scored_names
     records = [record for record in map(read_run, runs) if record.name in scored]
     waiting = [task for task in _tasks(context, records) if not task.is_done]
     failures: list[tuple[str, str]] = []

@@ -14,6 +14,7 @@ from lilliput.core.artefacts import (
 )
 from lilliput.core.errors import ConfigurationError, NonFiniteLossError, RunsFailedError
 from lilliput.core.files import write_json
+from lilliput.core.hashing import content_id
 from lilliput.study.pipeline.context import StudyContext
 from lilliput.study.pipeline.stages.training import train_runs
 from lilliput.study.planning.learning_rates import (
@@ -24,47 +25,42 @@ from lilliput.study.planning.learning_rates import (
     drift_with_width,
     find_rates,
     is_found,
-    is_searched,
     key_of,
-    sweep_recipe,
+    trial_grid,
     with_found_rates,
 )
-from lilliput.study.recipe.expansion import planned_runs
-from lilliput.study.recipe.schema import Recipe
+from lilliput.study.recipe.expansion import StudyGrid
 from lilliput.study.store.layout import SearchLayout
 from lilliput.study.store.pruning import prune_runs
 from lilliput.study.store.runs import RunRecord, read_runs
 
 
-def search_learning_rates(context: StudyContext) -> Recipe:
-    """The recipe with the rates that its search finds; without a search, the recipe itself.
+def search_learning_rates(context: StudyContext) -> StudyGrid:
+    """Return the runs with the rates that their search finds; without a search, the runs as they are.
 
     Raises:
         RunsFailedError: A trial failed in another way than by diverging.
         ConfigurationError: No rate trains one of the shapes.
     """
-    recipe, layout = context.recipe, context.layout
-    if not is_searched(recipe):
-        return recipe
-    if not is_found(recipe, layout):
-        _sweep(context, sweep_recipe(recipe))
-    return with_found_rates(recipe, layout)
+    grid, layout = context.grid, context.layout
+    if not grid.searched:
+        return grid
+    if not is_found(grid, layout):
+        _sweep(context, trial_grid(grid))
+    return with_found_rates(grid, layout)
 
 
-def _sweep(context: StudyContext, sweep: Recipe) -> None:
+def _sweep(context: StudyContext, sweep: StudyGrid) -> None:
     layout = SearchLayout(context.layout.root)
-    inputs = {run.language: layout.tokens(run.language) for run in planned_runs(sweep)}
-    settings = {
-        "grid": [block.model_dump(mode="json") for block in sweep.grid],
-        "model": dict(sweep.model),
-        "training": sweep.training.model_dump(mode="json"),
-    }
+    inputs = {run.language: layout.tokens(run.language) for run in sweep.runs}
+    pairs = zip(sweep.runs, sweep.configs(), strict=True)
+    settings = {"trials": {run.name: content_id(c.identity_settings()) for run, c in pairs}}
     stores = {language: read_manifest(store, "tokens").id for language, store in inputs.items()}
     # Where the study has grown: trials that are done are recognised, and their rates stay.
     identity = artefact_id(SEARCH_KIND, SEARCH_SCHEMA, settings, stores)
     reclaim_folder(layout.search, identity, SEARCH_KIND)
     with building(layout.search, SEARCH_KIND, SEARCH_SCHEMA, settings, stores) as build:
-        train_runs(replace(context, recipe=sweep, layout=layout))
+        train_runs(replace(context, grid=sweep, layout=layout))
         trials = _trials(sweep, read_runs(layout.runs))
         found = find_rates(trials)
         record = {
@@ -83,11 +79,11 @@ def _sweep(context: StudyContext, sweep: Recipe) -> None:
         context.reporter.say(f"learning rate of {' '.join(one.key)}: {one.learning_rate:g}{edge}")
 
 
-def _trials(sweep: Recipe, records: Sequence[RunRecord]) -> list[Trial]:
+def _trials(sweep: StudyGrid, records: Sequence[RunRecord]) -> list[Trial]:
     """The trials with their final losses; those that diverged are infinitely bad."""
     by_name = {record.name: record for record in records}
     trials: list[Trial] = []
-    for run in planned_runs(sweep):
+    for run in sweep.runs:
         record = by_name[run.name]
         if record.state != "done" and record.failure.get("code") != NonFiniteLossError.code:
             raise RunsFailedError(

@@ -22,7 +22,6 @@ from lilliput.study.pipeline.stages.groups import (
 )
 from lilliput.study.planning.estimates import run_flops, run_tokens
 from lilliput.study.planning.stacking import best_stack, make_trials, missing_trials
-from lilliput.study.recipe.expansion import planned_runs
 from lilliput.study.store.failures import FAILURE, as_failure
 from lilliput.tokenization import open_store
 from lilliput.training import run_identity
@@ -143,7 +142,7 @@ def _train(group: TaskGroup) -> list[tuple[RunTask, LilliputError]]:
 
 def run_tasks(context: StudyContext) -> list[RunTask]:
     """The runs of the grid with their ids, which follow from the token stores."""
-    runs = planned_runs(context.recipe)
+    runs = context.grid.runs
     stores = {run.language: context.layout.tokens(run.language) for run in runs}
     manifests = {language: read_manifest(store, "tokens") for language, store in stores.items()}
     vocab_sizes: Mapping[str, int] = {
