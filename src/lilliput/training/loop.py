@@ -26,9 +26,9 @@ from lilliput.training.execution.plan import (
 )
 from lilliput.training.execution.replicas import Replicas
 from lilliput.training.initial_weights import build_start
-from lilliput.training.recorder import Branching, RunBook
+from lilliput.training.recorder import Branching, RunRecorder
 from lilliput.training.run_folder import load_model
-from lilliput.training.run_schedule import Course
+from lilliput.training.run_schedule import RunSchedule
 from lilliput.training.weights import build_run_model
 
 
@@ -54,7 +54,7 @@ class TrainingLoop:
         weights_from: Path | None = None,
     ) -> None:
         self._reporter = reporter
-        self.course = Course.of(config, data)
+        self.course = RunSchedule.of(config, data)
         objective = data.rules.objective
         objective.prepare(load_model)
         self.plan = load_or_make_plan(folder / PLAN, lambda: plan_for(self.course))
@@ -68,7 +68,7 @@ class TrainingLoop:
             model.to(self.plan.device), objective, config, self.plan, self._interrupts
         )
         self._captured = captured_update(self.engine, self.course, self.plan)
-        self.book = RunBook(
+        self.book = RunRecorder(
             self.course,
             folder,
             self.engine.model,
@@ -145,7 +145,7 @@ class TrainingLoop:
         return self.course.batch(step, self.plan.max_rows, multiple_of=self.plan.replicas)
 
 
-def plan_for(course: Course, *, may_replicate: bool = True) -> ExecutionPlan:
+def plan_for(course: RunSchedule, *, may_replicate: bool = True) -> ExecutionPlan:
     """The plan of a run on this machine; a few passes are timed where the threads are left open.
 
     Args:

@@ -28,7 +28,7 @@ from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.optimizer import FlatAdamW
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.progress import Progress
-from lilliput.training.run_schedule import Course
+from lilliput.training.run_schedule import RunSchedule
 from lilliput.training.validation import Validation
 from lilliput.training.weights import load_weights, named_weights
 
@@ -51,7 +51,7 @@ class Branching:
     start_from: Path | None = None
 
 
-class RunBook:
+class RunRecorder:
     """The counters, the curve and the checkpoints of one run, whoever computes its updates.
 
     Args:
@@ -67,7 +67,7 @@ class RunBook:
 
     def __init__(
         self,
-        course: Course,
+        course: RunSchedule,
         folder: Path,
         model: LanguageModel,
         optimizer: FlatAdamW,

@@ -25,7 +25,7 @@ from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, run_identi
 from lilliput.training.data.token_data import RunData, load_data
 from lilliput.training.execution.plan import threads_given_back
 from lilliput.training.loop import TrainingLoop
-from lilliput.training.recorder import Branching, RunBook
+from lilliput.training.recorder import Branching, RunRecorder
 from lilliput.training.run_folder import CONFIG, RESULT, RunResult
 
 
@@ -112,7 +112,7 @@ def claim_run(
     write_json(out / CONFIG, _run_record(config, identity, dict(info or {})))
 
 
-def finish_run(build: Build, config: RunConfig, data: RunData, book: RunBook) -> None:
+def finish_run(build: Build, config: RunConfig, data: RunData, book: RunRecorder) -> None:
     """Write the figures of a run that has ended, and delete what only an unfinished one needs."""
     count = count_parameters(config.built_model())
     record = {

@@ -18,7 +18,7 @@ from lilliput.training.objectives.base import DrawKey
 
 
 @dataclass(frozen=True)
-class Course:
+class RunSchedule:
     """The updates of a run: what each reads, at which rate, and where the run is measured.
 
     Attributes:
@@ -40,7 +40,7 @@ class Course:
     averaging: Averaging | None
 
     @classmethod
-    def of(cls, config: RunConfig, data: RunData) -> Course:
+    def of(cls, config: RunConfig, data: RunData) -> RunSchedule:
         """The course of the run `config` on `data`."""
         training = config.training
         stream = plan_stream(training, len(data.train), data.train.input_tokens)

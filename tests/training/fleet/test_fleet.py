@@ -30,7 +30,7 @@ from lilliput.training.fleet.batches import stacked_batch
 from lilliput.training.fleet.captured import CapturedFleetUpdate
 from lilliput.training.fleet.loss import BatchedHeads, HeadsInTurn
 from lilliput.training.fleet.stack import Stack
-from lilliput.training.run_schedule import Course
+from lilliput.training.run_schedule import RunSchedule
 from lilliput.training.weights import build_run_model
 
 from ..conftest import tiny_model
@@ -129,7 +129,7 @@ def test_bfloat16_members_agree_to_its_rounding(make_config, tokens, tmp_path):
 def test_losses_and_gradients_are_those_of_each_engine(make_config, tokens, seeds):
     configs = [make_config(seed=seed, learning_rate=1e-3 * (i + 1)) for i, seed in enumerate(seeds)]
     data = load_data(configs[0], tokens)
-    courses = [Course.of(config, data) for config in configs]
+    courses = [RunSchedule.of(config, data) for config in configs]
     stack = Stack([build_run_model(c) for c in configs], [c.training for c in configs], PLAN)
     for max_rows in (16, 5):
         losses_K = stack.accumulate(stacked_batch(courses, 3, max_rows).passes)
@@ -147,7 +147,7 @@ def test_losses_and_gradients_are_those_of_each_engine(make_config, tokens, seed
 def test_members_that_share_their_data_share_one_copy(make_config, tokens):
     configs = [make_config(learning_rate=rate) for rate in (1e-3, 2e-3)]
     data = load_data(configs[0], tokens)
-    courses = [Course.of(config, data) for config in configs]
+    courses = [RunSchedule.of(config, data) for config in configs]
     batch = stacked_batch(courses, 1, 16)
     assert all(one.is_shared for one in batch.passes)
     alone = courses[0].batch(1, 16)
@@ -417,7 +417,7 @@ def test_what_a_graph_of_a_fleet_would_record_is_its_update(make_config, tokens,
     """`compute` by hand, without a GPU, over shared and separate data: the host's losses and weights."""
     configs = [make_config(seed=s, learning_rate=1e-3 * (i + 1)) for i, s in enumerate(seeds)]
     data = load_data(configs[0], tokens)
-    courses = [Course.of(config, data) for config in configs]
+    courses = [RunSchedule.of(config, data) for config in configs]
     plan = replace(PLAN, max_rows=5)
     stacks = [
         Stack([build_run_model(c) for c in configs], [c.training for c in configs], plan)

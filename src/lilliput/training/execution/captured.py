@@ -21,7 +21,7 @@ from lilliput.training.execution.gradients import add_gradients
 from lilliput.training.execution.optimizer import FlatAdamW
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.objectives.base import DrawKey
-from lilliput.training.run_schedule import Course
+from lilliput.training.run_schedule import RunSchedule
 
 _WARM_UP_UPDATES = 3
 _BYTES_PER_TOKEN = 4
@@ -40,7 +40,9 @@ def device_split(train: Sequences, rules: BatchRules, plan: ExecutionPlan) -> De
     return DeviceSplit.of(train, rules, plan.device)
 
 
-def captured_update(engine: Engine, course: Course, plan: ExecutionPlan) -> CapturedUpdate | None:
+def captured_update(
+    engine: Engine, course: RunSchedule, plan: ExecutionPlan
+) -> CapturedUpdate | None:
     """A captured update, where that is possible: on a GPU that holds the tokens, without dropout."""
     if course.config.has_dropout or course.averaging is not None:
         return None

@@ -19,7 +19,7 @@ from lilliput.training.data.batches import GlobalBatch, MicroBatch, OnDevice
 from lilliput.training.data.packing import Packing, pack, row_width
 from lilliput.training.data.sequences import SPECIAL_PER_SEQUENCE
 from lilliput.training.execution.gradients import HEAD_ROWS
-from lilliput.training.run_schedule import Course
+from lilliput.training.run_schedule import RunSchedule
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,19 @@ class StackedBatch:
 Stream = tuple[int, bool]
 
 
-def stream_of(course: Course) -> Stream:
+def stream_of(course: RunSchedule) -> Stream:
     """What decides which sequences and masks a run reads: its seed, and whether it shuffles."""
     return course.config.seed, course.config.training.switches.shuffle
 
 
-def streams_of(members: Sequence[Course]) -> tuple[list[Course], list[int]]:
+def streams_of(members: Sequence[RunSchedule]) -> tuple[list[RunSchedule], list[int]]:
     """A course for each stream of data, and which of these streams each member reads."""
     first_of = {stream_of(course): course for course in members}
     number = {stream: place for place, stream in enumerate(first_of)}
     return list(first_of.values()), [number[stream_of(course)] for course in members]
 
 
-def stacked_batch(members: Sequence[Course], step: int, max_rows: int) -> StackedBatch:
+def stacked_batch(members: Sequence[RunSchedule], step: int, max_rows: int) -> StackedBatch:
     """Update `step` of all members of a fleet, in passes of at most `max_rows` rows."""
     courses, places = streams_of(members)
     packings = _equal_packings(courses, step)
@@ -92,7 +92,7 @@ def stacked_batch(members: Sequence[Course], step: int, max_rows: int) -> Stacke
     )
 
 
-def _equal_packings(courses: Sequence[Course], step: int) -> Sequence[Packing | None]:
+def _equal_packings(courses: Sequence[RunSchedule], step: int) -> Sequence[Packing | None]:
     """The rows of each stream, all of one width and number; None where a batch's own choice is that."""
     train, rules = courses[0].data.train, courses[0].data.rules
     if rules.pads_to_max or len(courses) == 1:

@@ -22,11 +22,11 @@ from lilliput.training.execution.device_batches import (
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.fleet.batches import StackedPass, streams_of
 from lilliput.training.fleet.stack import Stack
-from lilliput.training.run_schedule import Course
+from lilliput.training.run_schedule import RunSchedule
 
 
 def captured_fleet(
-    stack: Stack, planned: Sequence[Course], plan: ExecutionPlan
+    stack: Stack, planned: Sequence[RunSchedule], plan: ExecutionPlan
 ) -> CapturedFleetUpdate | None:
     """A captured update of the fleet, where that is possible: on a GPU that holds the tokens."""
     data = planned[0].data
@@ -47,7 +47,7 @@ class CapturedFleetUpdate:
     """
 
     def __init__(
-        self, stack: Stack, planned: Sequence[Course], split: DeviceSplit, plan: ExecutionPlan
+        self, stack: Stack, planned: Sequence[RunSchedule], split: DeviceSplit, plan: ExecutionPlan
     ) -> None:
         self._stack, self._planned, self._split, self._plan = stack, planned, split, plan
         self._rules = planned[0].data.rules

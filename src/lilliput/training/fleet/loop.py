@@ -16,8 +16,8 @@ from lilliput.training.execution.plan import ExecutionPlan, wait_for_device
 from lilliput.training.fleet.batches import stacked_batch
 from lilliput.training.fleet.captured import captured_fleet
 from lilliput.training.fleet.stack import Stack
-from lilliput.training.recorder import Branching, RunBook
-from lilliput.training.run_schedule import Course
+from lilliput.training.recorder import Branching, RunRecorder
+from lilliput.training.run_schedule import RunSchedule
 from lilliput.training.weights import build_run_model
 
 
@@ -38,7 +38,7 @@ class FleetLoop:
 
     def __init__(
         self,
-        planned: Sequence[Course],
+        planned: Sequence[RunSchedule],
         folders: Mapping[int, Path],
         lineages: Mapping[int, str],
         plan: ExecutionPlan,
@@ -55,7 +55,7 @@ class FleetLoop:
         self._stack = Stack(models, recipes, plan, self._interrupts)
         self._captured = captured_fleet(self._stack, planned, plan)
         self.books = {
-            position: RunBook(
+            position: RunRecorder(
                 planned[position],
                 folder,
                 models[position],
@@ -93,7 +93,7 @@ class FleetLoop:
             if position not in self.failures:
                 self._try(position, book.close)
 
-    def _running(self) -> dict[int, RunBook]:
+    def _running(self) -> dict[int, RunRecorder]:
         return {
             position: book
             for position, book in self.books.items()

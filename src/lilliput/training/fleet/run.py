@@ -19,7 +19,7 @@ from lilliput.training.fleet.loop import FleetLoop
 from lilliput.training.loop import plan_for
 from lilliput.training.run import building_run, claim_run, finish_run
 from lilliput.training.run_folder import RunResult
-from lilliput.training.run_schedule import Course
+from lilliput.training.run_schedule import RunSchedule
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _train(
         member = members[position]
         claim_run(member.config, manifest, member.out, member.info)
     data = load_data(members[0].config, tokens)
-    planned = [Course.of(member.config, data) for member in members]
+    planned = [RunSchedule.of(member.config, data) for member in members]
     plan = _fleet_plan([members[position].out for position in waiting], identities, planned[0])
     plan.apply()
     folders = {position: members[position].out for position in waiting}
@@ -106,7 +106,7 @@ def _train(
 
 
 def _fleet_plan(
-    folders: Sequence[Path], identities: tuple[str, ...], first: Course
+    folders: Sequence[Path], identities: tuple[str, ...], first: RunSchedule
 ) -> ExecutionPlan:
     """The plan that lies beside the members, or a new one, written beside each of them."""
     paths = [folder / PLAN for folder in folders]
@@ -124,7 +124,7 @@ def _fleet_plan(
     return plan
 
 
-def _stacked(first: Course, identities: tuple[str, ...]) -> ExecutionPlan:
+def _stacked(first: RunSchedule, identities: tuple[str, ...]) -> ExecutionPlan:
     """The plan of a fleet, from that of one of its runs."""
     plan = plan_for(first, may_replicate=False)
     rows = plan.max_rows if plan.device != "cpu" else first.config.max_cpu_rows(len(identities))
