@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from lilliput.evaluation import (
     as_summary,
     average_of_evaluation,
     average_of_scores,
+    compare_evaluations,
     evaluate_glue,
     filter_task,
     glue_average,
@@ -261,3 +263,70 @@ def test_only_splits_that_are_not_there_are_fetched(glue, tmp_path, monkeypatch)
     assert asked == [("nyu-mll/glue", "rte", split) for split in ("validation", "test")]
     assert pq.read_table(folder / "validation.parquet").num_rows == 3
     assert pq.read_table(folder / "train.parquet").num_rows == 40
+
+
+def _labelled(folder, split, labels, **more):
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = ["the cat sees the dog", "the dog sees"]
+    rows = [
+        {"sentence": f"{texts[i % 2]} {i}", "label": label, "idx": i} | more
+        for i, label in enumerate(labels)
+    ]
+    (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+ONE_EPOCH = FineTuningSettings(seeds=(0, 1), num_train_epochs=(1,), learning_rates=(1e-3,))
+
+
+@pytest.mark.parametrize("hidden", [-1, "-1", None])
+def test_hidden_labels_are_left_out_and_counted(line, tmp_path, hidden):
+    train = [0, 1, 0, 1, 0, 1, hidden, hidden] * 4
+    dev = [1, 0, 1, 0, hidden, 1] * 2
+    if isinstance(hidden, str):
+        train, dev = [str(label) for label in train], [str(label) for label in dev]
+    folder = tmp_path / "sst2"
+    _labelled(folder, "train", train)
+    _labelled(folder, "validation", dev)
+    scores = evaluate_glue(line.run, [folder], line.tokenizer, tmp_path / "out", settings=ONE_EPOCH)
+    score = scores[0]
+    assert score.n == 10
+    assert score.details["train_examples"] == 24
+    assert score.details["hidden_labels"] == {"train": 8, "validation": 2}
+    assert "8 of train, 2 of validation" in score.note
+    average = average_of_evaluation(tmp_path / "out")
+    assert average is not None
+    assert average.value == pytest.approx(score.value)
+    found = compare_evaluations(tmp_path / "out", tmp_path / "out")
+    assert found[0].n == 10
+    assert found[0].first == pytest.approx(score.value)
+
+
+@pytest.mark.parametrize(("split", "other"), [("validation", "train"), ("train", "validation")])
+def test_a_task_whose_labels_are_all_hidden_is_refused_in_words(line, tmp_path, split, other):
+    folder = tmp_path / "sst2"
+    _labelled(folder, split, [-1] * 8)
+    _labelled(folder, other, [0, 1] * 4)
+    with pytest.raises(InputError, match=f"label in {split}.*hidden labels only"):
+        evaluate_glue(line.run, [folder], line.tokenizer, tmp_path / "out", settings=ONE_EPOCH)
+
+
+def test_class_names_and_text_ids_give_the_scores_of_numbers(line, tmp_path):
+    values = []
+    for name, classes, prefix in (
+        ("numbers", (0, 1), None),
+        ("names", ("negative", "positive"), "dev-"),
+    ):
+        folder = tmp_path / name / "sst2"
+        for split in ("train", "validation"):
+            _labelled(folder, split, [classes[i % 2] for i in range(16)])
+            if prefix:
+                path = folder / f"{split}.jsonl"
+                rows = [json.loads(row) for row in path.read_text().splitlines()]
+                path.write_text(
+                    "\n".join(json.dumps(row | {"idx": f"{prefix}{row['idx']}"}) for row in rows)
+                )
+        scores = evaluate_glue(
+            line.run, [folder], line.tokenizer, tmp_path / name / "out", settings=ONE_EPOCH
+        )
+        values.append([(s.start, s.value, s.n) for s in scores])
+    assert values[0] == values[1]

@@ -13,12 +13,14 @@ import torch
 from lilliput.architecture import ModelConfig
 from lilliput.architecture.initialisation import Initialisation
 from lilliput.core.errors import ConfigurationError, EmptyCorpusError, InputError
-from lilliput.evaluation import PairSettings, evaluate_pairs, read_scores
-from lilliput.evaluation.encoding import SpecialIds, TextEncoder, Tokenised
+from lilliput.evaluation import PairSettings, evaluate_pairs, read_scores, write_babylm_pairs
+from lilliput.evaluation.encoding import TextEncoder, Tokenised
 from lilliput.evaluation.pairs.likelihood import masked_copies, score_sentences
-from lilliput.evaluation.pairs.reading import find_paradigms, read_paradigm
-from lilliput.evaluation.pairs.scoring import hits, mean_over_paradigms
+from lilliput.evaluation.pairs.reading import Pair, find_paradigms, read_all_pairs, read_paradigm
+from lilliput.evaluation.pairs.scoring import mean_over_paradigms
+from lilliput.evaluation.scores.score import pair_hits
 from lilliput.models import build_model, export_model
+from lilliput.tokenization import SpecialIds
 from lilliput.training import load_model
 
 SPECIAL = SpecialIds(bos=0, pad=1, eos=2, mask=4)
@@ -41,7 +43,8 @@ def zorro_hits(golden):
     table = pq.read_table(golden / "zorro_roberta_base.parquet").to_pandas()
     sides = table.pivot_table("cross_entropy", ["paradigm", "pair"], "grammatical")
     return {
-        name: hits(-part[True].to_numpy(), -part[False].to_numpy())
+        # The published figures count a tie as a miss.
+        name: (part[True].to_numpy() < part[False].to_numpy()).astype(float)
         for name, part in sides.groupby("paradigm")
     }
 
@@ -60,8 +63,9 @@ def test_zorro_cross_entropies_give_the_published_accuracies(zorro_hits):
     assert 0 < mean.high - mean.value < 0.004
 
 
-def test_ties_are_no_hits():
-    assert hits(np.array([1.0, 2.0]), np.array([1.0, 1.0])).tolist() == [0.0, 1.0]
+def test_a_tie_counts_one_half():
+    good, bad = np.array([1.0, 2.0, 0.0]), np.array([1.0, 1.0, 1.0])
+    assert pair_hits(good, bad).tolist() == [0.5, 1.0, 0.0]
 
 
 def _model(layout, **fields):
@@ -355,3 +359,113 @@ def test_a_tokenizer_of_another_size_is_refused(line, corpus, tmp_path):
     other = train_tokenizer(corpus, tmp_path / "other", settings)
     with pytest.raises(ConfigurationError, match="with 3[12][0-9] ids"):
         evaluate_pairs(line.run, tmp_path / "x.jsonl", other, tmp_path / "out")
+
+
+ODD = ["the man was good", "the man were good", "he made the house", "he maked the house"]
+
+
+def _as_zorro(mark: str = "") -> str:
+    return mark + "\n".join([ODD[1], ODD[0], ODD[3], ODD[2]]) + "\n"
+
+
+def _as_json_lines(mark: str = "", end: str = "\n") -> str:
+    rows = [(ODD[0], ODD[1]), (ODD[2], ODD[3])]
+    lines = [json.dumps({"sentence_good": good, "sentence_bad": bad}) for good, bad in rows]
+    return mark + end.join(lines) + end
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_a_byte_order_mark_and_other_line_ends_are_no_text(tmp_path, name, end):
+    plain = _as_zorro() if name == "a.txt" else _as_json_lines()
+    for mark in ("", "\ufeff"):
+        path = tmp_path / name
+        path.write_bytes((mark + plain.replace("\n", end)).encode())
+        assert read_all_pairs(path) == [Pair(ODD[0], ODD[1]), Pair(ODD[2], ODD[3])]
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c"])
+def test_only_a_line_feed_ends_a_line(tmp_path, separator):
+    good, bad = f"one{separator}two", f"two{separator}one"
+    record = {"sentence_good": good, "sentence_bad": bad}
+    if separator >= "\x80":  # JSON allows it as it stands.
+        (tmp_path / "a.jsonl").write_text(json.dumps(record, ensure_ascii=False) + "\n", newline="")
+        assert read_all_pairs(tmp_path / "a.jsonl") == [Pair(good, bad)]
+    (tmp_path / "a.txt").write_text(f"{bad}\n{good}\n", newline="")
+    assert read_all_pairs(tmp_path / "a.txt") == [Pair(good, bad)]
+
+
+@pytest.mark.parametrize("bad", [None, 3, "", "  ", ["a"]])
+def test_what_is_no_sentence_is_refused_with_its_line_in_the_file(tmp_path, bad):
+    broken = json.dumps({"sentence_good": "a b", "sentence_bad": bad})
+    (tmp_path / "a.jsonl").write_text(_as_json_lines() + "\n\n" + broken + "\n")
+    with pytest.raises(InputError, match="line 5 of .*sentence_bad"):
+        read_all_pairs(tmp_path / "a.jsonl")
+
+
+def test_hidden_files_are_no_pairs_and_two_files_of_one_name_are_refused(tmp_path):
+    (tmp_path / "a.jsonl").write_text(_as_json_lines())
+    (tmp_path / "._a.jsonl").write_bytes(b"\x00\xff")
+    assert [path.name for path in find_paradigms(tmp_path)] == ["a.jsonl"]
+    (tmp_path / "a.txt").write_text(_as_zorro())
+    with pytest.raises(InputError, match="name of its own"):
+        find_paradigms(tmp_path)
+
+
+def _long_and_short(folder):
+    folder.mkdir()
+    long = "the cat sees the dog and " * 40
+    rows = [("the cat", "cat the"), (long + "now", long + "then"), ("a dog", "dog a")]
+    lines = [json.dumps({"sentence_good": good, "sentence_bad": bad}) for good, bad in rows]
+    (folder / "long.jsonl").write_text("\n".join(lines))
+    (folder / "short.jsonl").write_text(lines[0])
+    return folder
+
+
+def test_a_sentence_that_is_too_long_is_set_aside_and_counted(line, tmp_path):
+    data = _long_and_short(tmp_path / "pairs")
+    scores = evaluate_pairs(line.run, data, line.tokenizer, tmp_path / "out")
+    found = {score.task: score for score in scores if score.start == "trained"}
+    assert found["long"].n == 2
+    assert found["long"].details["unfit"] == 1
+    assert "1 of 3 pairs have a sentence that is too long" in found["long"].note
+    assert found["mean"].n == 3
+    table = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pandas()
+    kept = table[(table.task == "long") & (table.start == "trained")]
+    assert kept.example.tolist() == [0, 2]
+    with pytest.raises(InputError, match="too long"):
+        write_babylm_pairs(tmp_path / "out", data, tmp_path / "sent", model="m")
+
+
+def test_pairs_that_are_all_too_long_are_refused_in_words(line, tmp_path):
+    data = _long_and_short(tmp_path / "pairs")
+    text = (data / "long.jsonl").read_text().splitlines()[1]
+    (data / "long.jsonl").write_text(text)
+    with pytest.raises(InputError, match=r"tokens for this model.*no pair"):
+        evaluate_pairs(line.run, data / "long.jsonl", line.tokenizer, tmp_path / "out")
+
+
+def test_an_interrupted_evaluation_goes_on_at_the_next_paradigm(line, tmp_path, monkeypatch):
+    data = _long_and_short(tmp_path / "pairs")
+    evaluate_pairs(line.run, data, line.tokenizer, tmp_path / "whole")
+    calls: list[int] = []
+
+    def stops_at(most):
+        def score(model, sentences, special, settings):
+            calls.append(len(sentences))
+            if len(calls) > most:
+                raise KeyboardInterrupt
+            return score_sentences(model, sentences, special, settings)
+
+        return score
+
+    module = "lilliput.evaluation.pairs.evaluate.score_sentences"
+    monkeypatch.setattr(module, stops_at(2))  # Both weights of the first paradigm.
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_pairs(line.run, data, line.tokenizer, tmp_path / "out")
+    calls.clear()
+    monkeypatch.setattr(module, stops_at(9))
+    evaluate_pairs(line.run, data, line.tokenizer, tmp_path / "out")
+    assert calls == [2, 2]
+    for name in ("scores.json", "predictions.parquet"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -7,10 +7,10 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lilliput.core.errors import ArtefactError, DiskFullError, InputError
 
@@ -126,6 +126,41 @@ def read_json_lines(path: Path) -> list[Any]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
     return [json.loads(line) for line in lines[:-1] if line]
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield each line of a UTF-8 text that is not blank, with its number in the file, from 1.
+
+    A byte order mark is no part of the text, and only a line feed ends a line: U+2028 and its like may
+    stand inside one.
+
+    Raises:
+        InputError: The file is not UTF-8.
+    """
+    try:
+        with require_file(path).open(encoding="utf-8-sig", newline="\n") as file:
+            text = file.read()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} must be UTF-8 text", got=error) from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, line.removesuffix("\r")
+
+
+def numbered_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each object of a JSON Lines file with the number of its line in the file, from 1.
+
+    Raises:
+        InputError: A line is not a JSON object; the message names it.
+    """
+    for number, line in numbered_lines(path):
+        try:
+            record = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise InputError(f"line {number} of {path} must be a JSON object", got=error) from None
+        if not isinstance(record, dict):
+            raise InputError(f"line {number} of {path} must be a JSON object", got=line[:80])
+        yield number, cast("dict[str, Any]", record)
 
 
 def remove_partial(folder: Path) -> None:

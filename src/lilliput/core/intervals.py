@@ -67,16 +67,26 @@ def mean_interval(values: ArrayLike, *, level: float = 0.95, unit: str = "seeds"
     return Interval(mean, mean - half, mean + half, int(x.size), level, "student-t", unit)
 
 
-def proportion_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
-    """A share of `n` examples with Wilson's interval, which stays inside 0 and 1."""
+def proportion_interval(successes: float, n: int, *, level: float = 0.95) -> Interval:
+    """Return a share of `n` examples with Wilson's interval, which stays inside 0 and 1.
+
+    `successes` may hold halves, where a tie counts as half a success.
+    """
     if n == 0:
         raise ValueError("proportion_interval needs at least one example")
     from scipy import stats
 
-    bounds = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
-    return Interval(
-        successes / n, float(bounds.low), float(bounds.high), n, level, "wilson", "examples"
-    )
+    share = successes / n
+    if float(successes).is_integer():
+        bounds = stats.binomtest(int(successes), n).proportion_ci(level, method="wilson")
+        low, high = float(bounds.low), float(bounds.high)
+    else:
+        # The same formula; the library takes whole numbers only.
+        z2 = float(stats.norm.ppf((1 + level) / 2)) ** 2
+        middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+        half = (z2 * (share * (1 - share) + z2 / (4 * n)) / n) ** 0.5 / (1 + z2 / n)
+        low, high = middle - half, middle + half
+    return Interval(share, low, high, n, level, "wilson", "examples")
 
 
 def bootstrap_interval(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +12,10 @@ from tokenizers import Tokenizer
 
 from lilliput.core.errors import ArtefactError, InputError
 from lilliput.evaluation.tasks.examples import Examples
-from lilliput.tokenization import LoadedTokenizer, load_tokenizer
+from lilliput.language import TextForm
+from lilliput.tokenization import SPECIAL_IDS, LoadedTokenizer, SpecialIds, load_tokenizer
 
 IntArray = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class SpecialIds:
-    """Ids of the special tokens that evaluation needs."""
-
-    bos: int
-    pad: int
-    eos: int
-    mask: int
 
 
 @dataclass(frozen=True)
@@ -53,14 +44,19 @@ class TextEncoder:
     special: SpecialIds
 
     @classmethod
-    def load(cls, folder: Path) -> TextEncoder:
-        """The tokenizer in `folder`.
+    def load(cls, folder: Path, text_form: TextForm | None = None) -> TextEncoder:
+        """Return the tokenizer in `folder`.
+
+        Args:
+            folder: Where it lies.
+            text_form: The form of the corpus that the model learned from; every text is brought into it
+                first. None where it is not known: the tokenizer's own normalizer alone decides.
 
         Raises:
             InputError: There is no tokenizer.json.
             ArtefactError: It lacks a special token.
         """
-        loaded = load_tokenizer(folder)
+        loaded = load_tokenizer(folder, text_form)
         return cls(loaded, _special_ids(loaded.backend, folder))
 
     @property
@@ -93,7 +89,7 @@ def _special_ids(tokenizer: Tokenizer, path: Path) -> SpecialIds:
                 f"{path} must define the special token {token}", got="no such token"
             )
         found[name] = int(number)
-    return SpecialIds(**found)
+    return replace(SPECIAL_IDS, **found)
 
 
 @dataclass(frozen=True)

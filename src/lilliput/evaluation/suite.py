@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from lilliput.core.arrays import FloatArray
 from lilliput.core.artefacts import Build, building, read_manifest
+from lilliput.core.errors import InputError
 from lilliput.core.files import atomic_path, read_json, write_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.evaluation.encoding import TextEncoder, encode_examples
@@ -41,8 +42,9 @@ from lilliput.evaluation.weights import (
     TRAINED,
     UNTRAINED,
     ScoredWeights,
-    check_vocabulary,
+    load_encoder,
     load_weights,
+    text_form_record,
 )
 from lilliput.training import read_run_config
 
@@ -54,8 +56,9 @@ class TaskData:
     Attributes:
         task: What it is.
         train: Labelled examples.
-        scored: Split to examples; those without labels are predicted and kept, not scored.
+        scored: Split to examples; those with a hidden label are predicted and kept, not scored.
         facts: Counts for the record of its score (kept rows of each split).
+        hidden_in_train: Examples of the train split that are left out because their label is hidden.
         guests: Splits in `scored` that belong to another task, which has no training data of its own.
     """
 
@@ -64,6 +67,33 @@ class TaskData:
     scored: Mapping[str, Examples]
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     guests: Mapping[str, TaskDefinition] = field(default_factory=dict[str, TaskDefinition])
+    hidden_in_train: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        task: TaskDefinition,
+        train: Examples,
+        scored: Mapping[str, Examples],
+        facts: Mapping[str, Any],
+    ) -> TaskData:
+        """Return a task that learns from the labelled examples of `train`.
+
+        Raises:
+            InputError: All labels of train, or of all the sets that are to be scored, are hidden.
+        """
+        for split, count in (
+            (task.train, int(train.labelled.sum())),
+            (" and ".join(scored), sum(int(found.labelled.sum()) for found in scored.values())),
+        ):
+            if not count:
+                raise InputError(
+                    f"{task.name} must have at least one example with a label in {split}",
+                    got="hidden labels only (-1)",
+                    remedy="Use a split whose labels are published, or leave the task out.",
+                )
+        learned = train.take(np.flatnonzero(train.labelled))
+        return cls(task, learned, scored, facts, hidden_in_train=train.hidden)
 
     def with_guests(self, other: TaskData) -> TaskData:
         """The same, and the sets of a task that is predicted with this one's models."""
@@ -115,14 +145,14 @@ def evaluate_tasks(
         "tasks": [one.task.model_dump(mode="json") for one in data],
         "fine_tuning": settings.model_dump(mode="json"),
         "checkpoint": checkpoint,
+        "text_form": text_form_record(run),
     }
     origins = {"run": read_manifest(run, "run").id, **inputs}
     if is_finished(out, made_from, origins):
         return read_scores(out)
     with building(out, EVALUATION_KIND, EVALUATION_SCHEMA, made_from, origins) as build:
-        encoder = TextEncoder.load(tokenizer)
         starts = load_weights(run, checkpoint)
-        check_vocabulary(run, starts[0].model, encoder)
+        encoder = load_encoder(run, tokenizer, starts[0].model, reporter)
         with reporter.task("evaluation", total=len(data), unit="tasks") as progress:
             for one in data:
                 _score_once(build, one, starts, encoder, settings, device)
@@ -214,23 +244,37 @@ def _task_scores(
     """One score a labelled split and start; the name tells the split where a task has several."""
     scores: list[Score] = []
     for split, examples in data.scored.items():
-        if not examples.has_labels:
+        rows = np.flatnonzero(examples.labelled)
+        if not rows.size:
             continue
         predictions = {
-            start.name: tuned.predictions[split] for start, tuned in zip(starts, found, strict=True)
+            start.name: tuned.predictions[split][:, rows]
+            for start, tuned in zip(starts, found, strict=True)
         }
         made = split_scores(
             data.score_name(split),
             data.task_of(split),
-            examples.labels,
+            examples.labels[rows],
             predictions,
             resamples=settings.resamples,
         )
+        hidden = {"train": data.hidden_in_train, split: examples.hidden}
+        note = _hidden_note(hidden)
         for score, start, tuned in zip(made, starts, found, strict=True):
             details = {**score.details, **tuned.as_details(), **data.facts}
             details |= {"weights_digest": start.digest, "train_examples": len(data.train)}
-            scores.append(replace(score, checkpoint=start.checkpoint, details=details))
+            details |= {"hidden_labels": hidden} if note else {}
+            note_too = " ".join(filter(None, (score.note, note)))
+            scores.append(
+                replace(score, checkpoint=start.checkpoint, note=note_too, details=details)
+            )
     return scores
+
+
+def _hidden_note(hidden: Mapping[str, int]) -> str:
+    """Return the sentence that says how many examples were left out for want of a label."""
+    parts = [f"{count:,} of {split}" for split, count in hidden.items() if count]
+    return f"Left out, their labels are hidden: {', '.join(parts)}." if parts else ""
 
 
 def split_scores(

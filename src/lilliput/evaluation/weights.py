@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import xxhash
 
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import ArtefactError, ConfigurationError
+from lilliput.core.progress import SILENT, Reporter
 from lilliput.evaluation.encoding import TextEncoder
 from lilliput.evaluation.folders import find_token_store
+from lilliput.language import TextForm, recorded_text_form
 from lilliput.models import LanguageModel
 from lilliput.training import load_model, read_run_config
 from lilliput.training.weights import build_run_model
@@ -88,6 +91,45 @@ def _prove_untrained(run: Path, untrained: ScoredWeights, trained: ScoredWeights
             f"the {trained.checkpoint} checkpoint of {run} must differ from the initial one",
             got=f"the same weights (digest {trained.digest})",
         )
+
+
+def text_form_of_run(run: Path) -> TextForm | None:
+    """Return the form of the text that a run learned from; None where neither it nor its tokens say."""
+    manifest = read_manifest(run, "run")
+    form = recorded_text_form(manifest)
+    store = find_token_store(run, manifest) if form is None else None
+    return form if store is None else recorded_text_form(read_manifest(store))
+
+
+def text_form_record(run: Path) -> dict[str, Any] | None:
+    """Return the text form of a run as plain data, for the identity of its evaluations."""
+    text_form = text_form_of_run(run)
+    return None if text_form is None else text_form.model_dump()
+
+
+def load_encoder(
+    run: Path, tokenizer: Path, model: LanguageModel, reporter: Reporter = SILENT
+) -> TextEncoder:
+    """Return what turns texts into the ids of a run's model, as the run's own corpus was turned into them.
+
+    Args:
+        run: Folder of the run.
+        tokenizer: Folder of its tokenizer.
+        model: The run's, whose vocabulary is checked.
+        reporter: Hears where nothing says what was done to the corpus's text.
+
+    Raises:
+        ConfigurationError: It is another tokenizer.
+    """
+    text_form = text_form_of_run(run)
+    if text_form is None:
+        reporter.say(
+            "Neither the run nor its tokens say what was done to the corpus's text (lower-casing, for one): "
+            "texts go to the tokenizer as they stand."
+        )
+    encoder = TextEncoder.load(tokenizer, text_form)
+    check_vocabulary(run, model, encoder)
+    return encoder
 
 
 def check_vocabulary(run: Path, model: LanguageModel, encoder: TextEncoder) -> None:

@@ -175,7 +175,7 @@ def test_corrected_is_what_it_always_was(asked):
     assert FineTuningSettings().model_dump(mode="json") == DEFAULTS
 
 
-def test_the_evaluation_of_a_corrected_run_keeps_its_id(line, tasks, tmp_path):
+def test_the_id_of_a_corrected_runs_evaluation_names_what_decides_it(line, tasks, tmp_path):
     out = tmp_path / "out"
     evaluate_glue(line.run, tasks[:1], line.tokenizer, out, settings=FineTuningSettings(**QUICK))
     manifest = read_manifest(out)

@@ -9,8 +9,8 @@ import pytest
 
 from lilliput.core.errors import ConfigurationError, InputError
 from lilliput.evaluation.glue.filtering import present_splits
-from lilliput.evaluation.tasks.definition import GLUE_TASKS, known_tasks, load_task
-from lilliput.evaluation.tasks.examples import Examples, examples_of, read_examples
+from lilliput.evaluation.tasks.definition import GLUE_TASKS, TaskDefinition, known_tasks, load_task
+from lilliput.evaluation.tasks.examples import examples_of, read_examples
 
 # Official sizes, train / dev, of the nine tasks (Wang et al. 2018, and the released files).
 OFFICIAL = {
@@ -98,13 +98,12 @@ def test_examples_keep_text_label_and_number():
     examples = examples_of(load_task("cola"), _cola(), "here")
     assert examples.texts == (("a b.", "c d."),)
     assert examples.ids.tolist() == [7, 9]
-    assert examples.has_labels
+    assert examples.hidden == 0
     assert examples.take(np.array([1])).texts == (("c d.",),)
 
 
 def test_hidden_labels_are_no_labels():
-    assert not examples_of(load_task("cola"), _cola(label=[-1, -1]), "here").has_labels
-    assert not Examples(((),), np.array([]), np.array([], dtype=np.int64)).has_labels
+    assert examples_of(load_task("cola"), _cola(label=[-1, -1]), "here").hidden == 2
 
 
 @pytest.mark.parametrize(
@@ -153,4 +152,95 @@ def test_the_released_tables_fit_their_definitions(name, data_folder):
         # Of MNLI and QQP the folder holds a part.
         assert len(examples) == task.rows[split] or name in {"mnli", "qqp"}
         if split in (task.train, *task.dev) and name != "ax":
-            assert examples.has_labels
+            assert examples.hidden == 0
+
+
+def _scale(**bounds):
+    """A task whose labels are numbers, with the bounds of its scale if there are any."""
+    record = load_task("stsb").model_dump() | {"label_range": None} | bounds
+    return TaskDefinition.model_validate(record)
+
+
+def _pairs_of(labels, **more):
+    size = len(labels)
+    return pa.table({"sentence1": ["a"] * size, "sentence2": ["b"] * size, "label": labels, **more})
+
+
+@pytest.mark.parametrize("bounds", [{}, {"label_range": (-2.0, 2.0)}])
+def test_minus_one_on_a_scale_that_reaches_it_is_a_label(bounds):
+    examples = examples_of(_scale(**bounds), _pairs_of([-1.0, 0.5, -1.0]), "here")
+    assert examples.labels.tolist() == [-1.0, 0.5, -1.0]
+    assert examples.hidden == 0
+
+
+def test_minus_one_outside_a_scale_and_an_empty_cell_are_hidden():
+    examples = examples_of(load_task("stsb"), _pairs_of([-1.0, 0.5, None]), "here")
+    assert examples.labelled.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("labels", "read"),
+    [
+        (["unacceptable", "acceptable"], [0, 1]),
+        ([" Acceptable", "UNACCEPTABLE "], [1, 0]),
+        (["0", "1"], [0, 1]),
+        ([1.0, 0.0], [1, 0]),
+        ([True, False], [1, 0]),
+        (pa.array(["acceptable", "unacceptable"]).dictionary_encode(), [1, 0]),
+        (pa.array(["acceptable", "unacceptable"], pa.large_string()), [1, 0]),
+    ],
+)
+def test_classes_are_read_by_number_and_by_name(labels, read):
+    assert examples_of(load_task("cola"), _cola(label=labels), "here").labels.tolist() == read
+
+
+@pytest.mark.parametrize(
+    "hidden", [["-1", "acceptable"], ["-", "acceptable"], [None, "1"], ["", "1"]]
+)
+def test_written_signs_of_a_hidden_label_are_none(hidden):
+    assert examples_of(load_task("cola"), _cola(label=hidden), "here").labelled.tolist() == [
+        False,
+        True,
+    ]
+
+
+def test_class_names_may_be_written_with_spaces_or_dashes():
+    table = pa.table(
+        {
+            "premise": ["a"] * 2,
+            "hypothesis": ["b"] * 2,
+            "label": ["not entailment", "Not-Entailment"],
+        }
+    )
+    definition = TaskDefinition.model_validate(
+        load_task("mnli").model_dump() | {"labels": ("entailment", "not_entailment")}
+    )
+    assert examples_of(definition, table, "here").labels.tolist() == [1, 1]
+
+
+def test_an_unknown_class_name_is_refused_with_its_row_and_the_known_names():
+    with pytest.raises(InputError, match=r"unacceptable, acceptable.*'fine' in row 2"):
+        examples_of(load_task("cola"), _cola(label=["acceptable", "fine"]), "here")
+
+
+@pytest.mark.parametrize("ids", [["dev-0", "dev-1"], [1.5, 2.5], [None, 3], [4, 4]])
+def test_ids_that_do_not_number_the_examples_give_way_to_the_rows(ids):
+    assert examples_of(load_task("cola"), _cola(idx=ids), "here").ids.tolist() == [0, 1]
+
+
+def test_json_lines_are_read_as_they_are_written(tmp_path):
+    lines = [
+        '{"sentence": "2020-01-01", "label": 1}',
+        "",
+        '{"sentence": "a\u2028b", "label": 0, "note": "only here"}',
+    ]
+    (tmp_path / "train.jsonl").write_text("\ufeff" + "\r\n".join(lines) + "\r\n", newline="")
+    examples = read_examples(load_task("cola"), tmp_path, "train")
+    assert examples.texts == (("2020-01-01", "a\u2028b"),)
+    assert examples.labels.tolist() == [1, 0]
+
+
+def test_a_damaged_line_is_named_by_its_number_in_the_file(tmp_path):
+    (tmp_path / "train.jsonl").write_text('{"sentence": "a", "label": 1}\n\n\n{"sentence":\n')
+    with pytest.raises(InputError, match="line 4 of"):
+        read_examples(load_task("cola"), tmp_path, "train")

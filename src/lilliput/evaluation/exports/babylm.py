@@ -51,6 +51,12 @@ def write_babylm_pairs(
         raise InputError(
             "the pipeline needs every pair of a file", got="pairs filtered by a vocabulary"
         )
+    unfit = {s.task: s.details["unfit"] for s in read_scores(evaluation) if s.details.get("unfit")}
+    if unfit:
+        raise InputError(
+            "the pipeline needs every pair of a file",
+            got=f"{sum(unfit.values()):,} that are too long for the model, in {', '.join(unfit)}",
+        )
     columns = read_predictions(evaluation, TRAINED)
     items = zip(columns["task"].tolist(), columns["example"].tolist(), strict=True)
     choices = dict(zip(items, (columns["good"] > columns["bad"]).tolist(), strict=True))

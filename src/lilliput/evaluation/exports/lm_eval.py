@@ -8,6 +8,7 @@ Nothing is fetched.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def write_lm_eval_tasks(folders: Sequence[Path], out: Path) -> list[str]:
             rows = [
                 {"text": _question(data, parts), "choices": choices, "gold": int(label)}
                 for parts, label in zip(texts, examples.labels, strict=True)
-                if label >= 0
+                if not math.isnan(label)
             ]
             if rows:
                 names.append(_write(out, data.score_name(split), rows, text="{{text}}"))

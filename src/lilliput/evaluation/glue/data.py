@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lilliput.core.errors import InputError
 from lilliput.core.extras import require
-from lilliput.core.files import atomic_path
+from lilliput.core.files import atomic_path, is_hidden
 from lilliput.core.hashing import content_id
 from lilliput.evaluation.folders import word_rule_named
 from lilliput.evaluation.glue.filtering import filter_task
@@ -40,7 +40,8 @@ def prepare_tasks(
         InputError: There is no task, or no table of one.
         ConfigurationError: The rule is unknown.
     """
-    chosen = list(names) or sorted(path.name for path in data.iterdir() if path.is_dir())
+    folders_there = (p for p in data.iterdir() if p.is_dir() and not is_hidden(p.name))
+    chosen = list(names) or sorted(path.name for path in folders_there)
     if not chosen:
         raise InputError("the data folder must hold one sub-folder a task", got=data)
     if hub:

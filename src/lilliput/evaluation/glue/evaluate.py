@@ -93,7 +93,7 @@ def _read_task(folder: Path) -> TaskData:
         )
     if task.trained_on:
         return TaskData(task, Examples.none(len(task.fields)), scored, facts)
-    return TaskData(task, read_examples(task, folder, task.train), scored, facts)
+    return TaskData.of(task, read_examples(task, folder, task.train), scored, facts)
 
 
 def _definition(folder: Path) -> TaskDefinition:

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lilliput.core.artefacts import building, read_manifest
-from lilliput.core.errors import EmptyCorpusError
+import numpy as np
+
+from lilliput.core.artefacts import Build, building, read_manifest
+from lilliput.core.errors import EmptyCorpusError, InputError
 from lilliput.core.hashing import file_hash
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.evaluation.admission import Admits, admission
 from lilliput.evaluation.encoding import TextEncoder
-from lilliput.evaluation.pairs.likelihood import FloatArray, score_sentences
+from lilliput.evaluation.pairs.likelihood import FloatArray, longest_sentence, score_sentences
 from lilliput.evaluation.pairs.reading import Paradigm, find_paradigms, read_paradigm
-from lilliput.evaluation.pairs.record import ScoredParadigm, write_scored
+from lilliput.evaluation.pairs.record import ScoredParadigm, read_part, write_part, write_scored
 from lilliput.evaluation.scores.score import (
     EVALUATION_KIND,
     EVALUATION_SCHEMA,
@@ -23,7 +25,7 @@ from lilliput.evaluation.scores.score import (
     read_scores,
 )
 from lilliput.evaluation.settings import PairSettings, WordRule, plain_pair_settings
-from lilliput.evaluation.weights import ScoredWeights, check_vocabulary, load_weights
+from lilliput.evaluation.weights import ScoredWeights, load_encoder, load_weights, text_form_record
 from lilliput.tokenization import load_tokenizer
 
 
@@ -41,7 +43,9 @@ def evaluate_pairs(
     device: str = "cpu",
     reporter: Reporter = SILENT,
 ) -> list[Score]:
-    """Accuracy of a run on minimal pairs, paradigm by paradigm and in the mean, from both starts.
+    """Return the accuracy of a run on minimal pairs, by paradigm and in the mean, from both weights.
+
+    Each paradigm is kept when it is finished: an interrupted call goes on at the next one.
 
     Args:
         run: Folder of the run.
@@ -59,10 +63,11 @@ def evaluate_pairs(
 
     Returns:
         A score for each paradigm with a pair left and, with two or more, their unweighted mean. The
-        `note` says how many pairs were identical and skipped.
+        `note` says how many pairs were skipped: the identical ones, and those with a sentence that is
+        longer than the model reads.
 
     Raises:
-        InputError: No pairs are there, a line is not a pair, or a sentence is too long.
+        InputError: No pairs are there, a line is not a pair, or every sentence is too long.
         EmptyCorpusError: The vocabulary admits no pair at all.
         ConfigurationError: The tokenizer is not the run's.
     """
@@ -75,19 +80,20 @@ def evaluate_pairs(
         "checkpoint": checkpoint,
         "words": words,
         "rule": rule if vocabulary else "",
+        "text_form": text_form_record(run),
     }
     inputs = _inputs(run, tokenizer, files)
     if not is_finished(out, made_from, inputs):
         kept = _kept_paradigms(files, admits, settings.max_pairs)
-        encoder = TextEncoder.load(tokenizer)
-        check_vocabulary(run, starts[0].model, encoder)
+        encoder = load_encoder(run, tokenizer, starts[0].model, reporter)
         with building(out, EVALUATION_KIND, EVALUATION_SCHEMA, made_from, inputs) as build:
-            scored = _score_all(kept, starts, encoder, settings, device, reporter)
+            scored = _score_all(build, kept, starts, encoder, settings, device, reporter)
             write_scored(build, scored, settings, starts)
     return read_scores(out)
 
 
 def _score_all(
+    build: Build,
     paradigms: Sequence[Paradigm],
     starts: Sequence[ScoredWeights],
     encoder: TextEncoder,
@@ -95,12 +101,29 @@ def _score_all(
     device: str,
     reporter: Reporter,
 ) -> list[ScoredParadigm]:
+    """Score the paradigms one by one; those that an interrupted call finished are read."""
     scored: list[ScoredParadigm] = []
     with reporter.task("minimal pairs", total=len(paradigms), unit="paradigms") as progress:
         for paradigm in paradigms:
-            scored.append(_score(paradigm, starts, encoder, settings, device))
-            progress.advance(note=paradigm.name)
-    return scored
+            one = read_part(build, paradigm)
+            if one is None:
+                one = _score(paradigm, starts, encoder, settings, device)
+                write_part(build, one)
+            scored.append(one)
+            progress.advance(note=_counted(one.paradigm))
+    full = [one for one in scored if one.paradigm.pairs]
+    if not full:
+        raise InputError(
+            f"sentences must have 1 to {longest_sentence(starts[0].model)} tokens for this model",
+            got=f"no pair of such sentences among {sum(p.total for p in paradigms):,}",
+            remedy="Use a model with a larger max_position_embeddings.",
+        )
+    return full
+
+
+def _counted(paradigm: Paradigm) -> str:
+    aside = f", {paradigm.unfit:,} too long" if paradigm.unfit else ""
+    return f"{paradigm.name}: {len(paradigm.pairs):,} of {paradigm.total:,} pairs kept{aside}"
 
 
 def _inputs(run: Path, tokenizer: Path, files: Sequence[Path]) -> dict[str, str]:
@@ -134,13 +157,24 @@ def _score(
     settings: PairSettings,
     device: str,
 ) -> ScoredParadigm:
-    count = len(paradigm.pairs)
-    sentences = encoder.tokenised(
-        [pair.good for pair in paradigm.pairs] + [pair.bad for pair in paradigm.pairs]
+    """Score the pairs whose sentences the model can read; the others are counted."""
+    good, bad = (
+        encoder.tokenised([getattr(pair, side) for pair in paradigm.pairs])
+        for side in ("good", "bad")
     )
+    longest = longest_sentence(starts[0].model)
+    rows = [
+        row
+        for row, pair in enumerate(zip(good, bad, strict=True))
+        if all(1 <= len(one.ids) <= longest for one in pair)
+    ]
+    good, bad = [good[row] for row in rows], [bad[row] for row in rows]
+    is_same = np.array([g.ids == b.ids for g, b in zip(good, bad, strict=True)], np.bool_)
     found: dict[str, tuple[FloatArray, FloatArray]] = {}
-    for start in starts:
+    for start in starts if rows else ():
         model = start.model.to(device)
-        values = score_sentences(model, sentences, encoder.special, settings)
-        found[start.name] = (values[:count], values[count:])
-    return ScoredParadigm(paradigm, found)
+        values = score_sentences(model, [*good, *bad], encoder.special, settings)
+        first, second = values[: len(rows)], values[len(rows) :]
+        # The same tokens are a tie, whatever the rounding of two batches.
+        found[start.name] = (first, np.where(is_same, first, second))
+    return ScoredParadigm(paradigm.fitting(rows), found)

@@ -20,9 +20,10 @@ from torch import Tensor
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.evaluation.batching import prediction_batches
-from lilliput.evaluation.encoding import EncodedTexts, SpecialIds, Tokenised, lay_end_to_end
+from lilliput.evaluation.encoding import EncodedTexts, Tokenised, lay_end_to_end
 from lilliput.evaluation.settings import PairSettings
 from lilliput.models import LanguageModel
+from lilliput.tokenization import SpecialIds
 from lilliput.training.execution.vocabulary_head import token_losses
 
 IntArray = NDArray[np.int64]
@@ -103,8 +104,14 @@ def _check_method(model: LanguageModel, settings: PairSettings) -> None:
         )
 
 
+def longest_sentence(model: LanguageModel) -> int:
+    """Return how many tokens a sentence may have, beside `<s>` and (masked models) `</s>`."""
+    config = model.config
+    return config.max_position_embeddings - config.position_offset - (1 if config.is_causal else 2)
+
+
 def _check_lengths(model: LanguageModel, framed: EncodedTexts, frame: int) -> None:
-    room = model.config.max_position_embeddings - model.config.position_offset
+    room = longest_sentence(model) + frame
     longest = int(framed.lengths.max(initial=0))
     if longest > room:
         raise InputError(

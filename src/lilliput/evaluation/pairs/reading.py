@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lilliput.core.errors import InputError
+from lilliput.core.files import is_hidden, numbered_lines, numbered_records
 from lilliput.core.seeding import generator
 from lilliput.evaluation.admission import Admits
 
@@ -29,6 +29,7 @@ class Paradigm:
         pairs: Pairs whose sentences differ, in the file's order.
         numbers: EvaluationFolders of each pair in the file, from 0.
         identical: Pairs of the file whose two sentences are the same; they are skipped.
+        unfit: Pairs left out because a sentence is longer than the model reads, or has no token at all.
         total: Pairs of the file.
     """
 
@@ -37,6 +38,12 @@ class Paradigm:
     numbers: tuple[int, ...]
     identical: int
     total: int
+    unfit: int = 0
+
+    def fitting(self, rows: Sequence[int]) -> Paradigm:
+        """Return the pairs in `rows`, which the model can read; the others are counted in `unfit`."""
+        kept = [(self.pairs[row], self.numbers[row]) for row in rows]
+        return replace(self._only(kept), unfit=len(self.pairs) - len(rows))
 
     def admitted(self, admits: Admits) -> Paradigm:
         """The pairs both of whose sentences a vocabulary admits."""
@@ -68,6 +75,12 @@ def find_paradigms(data: Path, names: Sequence[str] = ()) -> list[Path]:
     """
     files = [data] if data.is_file() else _files_in(data)
     by_name = {path.stem: path for path in files}
+    if len(by_name) < len(files):
+        twice = next(path for path in files if by_name[path.stem] != path)
+        raise InputError(
+            "each file of minimal pairs must have a name of its own, whatever its ending",
+            got=f"{twice.name} and {by_name[twice.stem].name} in {data}",
+        )
     missing = [name for name in names if name not in by_name]
     if missing or not files:
         raise InputError(
@@ -79,7 +92,7 @@ def find_paradigms(data: Path, names: Sequence[str] = ()) -> list[Path]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    files = [*folder.glob("*.jsonl"), *folder.glob("*.txt")]
+    files = [p for kind in ("*.jsonl", "*.txt") for p in folder.glob(kind) if not is_hidden(p.name)]
     return sorted(files, key=lambda path: path.stem)
 
 
@@ -106,32 +119,29 @@ def read_all_pairs(path: Path) -> list[Pair]:
     Raises:
         InputError: A line is not a pair; the message names it.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} must be UTF-8 text", got=error) from None
     read = _from_json_lines if path.suffix == ".jsonl" else _from_alternating_lines
-    return list(read([line for line in lines if line.strip()], path))
+    return list(read(path))
 
 
-def _from_json_lines(lines: Sequence[str], path: Path) -> Iterator[Pair]:
-    for number, line in enumerate(lines, 1):
-        try:
-            record = json.loads(line)
-            yield Pair(str(record["sentence_good"]), str(record["sentence_bad"]))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise InputError(
-                f"line {number} of {path} must be an object with sentence_good and sentence_bad",
-                got=f"{type(error).__name__}: {error}",
-            ) from None
+def _from_json_lines(path: Path) -> Iterator[Pair]:
+    for number, record in numbered_records(path):
+        good, bad = (record.get(key) for key in ("sentence_good", "sentence_bad"))
+        for key, sentence in (("sentence_good", good), ("sentence_bad", bad)):
+            if not isinstance(sentence, str) or not sentence.strip():
+                raise InputError(
+                    f"line {number} of {path} must have a sentence under {key}",
+                    got=repr(sentence) if key in record else f"only {', '.join(record)}",
+                )
+        yield Pair(str(good), str(bad))
 
 
-def _from_alternating_lines(lines: Sequence[str], path: Path) -> Iterator[Pair]:
-    """Zorro's form: odd lines hold the unacceptable sentence, even lines the acceptable one."""
+def _from_alternating_lines(path: Path) -> Iterator[Pair]:
+    """Read Zorro's form: odd lines hold the unacceptable sentence, even lines the acceptable one."""
+    lines = [line.strip() for _, line in numbered_lines(path)]
     if len(lines) % 2:
         raise InputError(
             f"{path} must hold pairs of lines, the unacceptable sentence first",
             got=f"{len(lines)} lines",
         )
     for bad, good in zip(lines[::2], lines[1::2], strict=True):
-        yield Pair(good.strip(), bad.strip())
+        yield Pair(good, bad)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,11 +13,21 @@ from lilliput.core.artefacts import Build
 from lilliput.core.files import atomic_path, write_json
 from lilliput.evaluation.pairs.likelihood import FloatArray
 from lilliput.evaluation.pairs.reading import Paradigm
-from lilliput.evaluation.pairs.scoring import hits, mean_over_paradigms, paradigm_scores
-from lilliput.evaluation.scores.score import MEAN, PREDICTIONS_FILE, SCORES_FILE, Score
+from lilliput.evaluation.pairs.scoring import mean_over_paradigms, paradigm_scores
+from lilliput.evaluation.scores.score import MEAN, PREDICTIONS_FILE, SCORES_FILE, Score, pair_hits
 from lilliput.evaluation.settings import PairSettings
 from lilliput.evaluation.tasks.examples import Table
 from lilliput.evaluation.weights import ScoredWeights
+
+_SCHEMA = pa.schema(
+    [
+        ("task", pa.string()),
+        ("start", pa.string()),
+        ("example", pa.int64()),
+        ("good", pa.float64()),
+        ("bad", pa.float64()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -28,8 +39,36 @@ class ScoredParadigm:
 
     @property
     def hits(self) -> dict[str, FloatArray]:
-        """Start to 1 where the acceptable sentence is the likelier one, else 0."""
-        return {start: hits(good, bad) for start, (good, bad) in self.found.items()}
+        """By name of the weights, 1 for each pair that is right, one half for a tie, else 0."""
+        return {start: pair_hits(good, bad) for start, (good, bad) in self.found.items()}
+
+
+def _part(build: Build, name: str) -> Path:
+    """Return where one paradigm is kept until all are scored."""
+    return build.scratch("parts") / f"{name}.parquet"
+
+
+def write_part(build: Build, scored: ScoredParadigm) -> None:
+    """Keep one scored paradigm, so that an interrupted evaluation need not repeat it."""
+    with atomic_path(_part(build, scored.paradigm.name)) as path:
+        pq.write_table(_table([scored]), path, compression="zstd")
+
+
+def read_part(build: Build, paradigm: Paradigm) -> ScoredParadigm | None:
+    """Return what an interrupted evaluation kept of a paradigm; None when it is yet to be scored."""
+    path = _part(build, paradigm.name)
+    if not path.is_file():
+        return None
+    table = pq.read_table(path)
+    columns = {name: table[name].to_numpy() for name in ("start", "example", "good", "bad")}
+    found: dict[str, tuple[FloatArray, FloatArray]] = {}
+    examples: list[int] = []
+    for start in dict.fromkeys(columns["start"].tolist()):
+        rows = columns["start"] == start
+        examples = columns["example"][rows].tolist()
+        found[start] = (columns["good"][rows], columns["bad"][rows])
+    row_of = {number: row for row, number in enumerate(paradigm.numbers)}
+    return ScoredParadigm(paradigm.fitting([row_of[number] for number in examples]), found)
 
 
 def write_scored(
@@ -67,12 +106,13 @@ def _table(scored: Sequence[ScoredParadigm]) -> Table:
                 "example": list(one.paradigm.numbers),
                 "good": good,
                 "bad": bad,
-            }
+            },
+            _SCHEMA,
         )
         for one in scored
         for start, (good, bad) in one.found.items()
     ]
-    return pa.concat_tables(tables)
+    return pa.concat_tables([_SCHEMA.empty_table(), *tables])
 
 
 def _scores(scored: Sequence[ScoredParadigm], resamples: int) -> list[Score]:
@@ -84,8 +124,21 @@ def _scores(scored: Sequence[ScoredParadigm], resamples: int) -> list[Score]:
 
 def _paradigm(one: ScoredParadigm, resamples: int) -> list[Score]:
     paradigm = one.paradigm
-    same = paradigm.identical
-    note = f"{same} of {paradigm.total} pairs are identical and were skipped" if same else ""
-    counts = {"pairs": paradigm.total, "identical": same, "kept": len(paradigm.pairs)}
+    skipped = {
+        "are identical": paradigm.identical,
+        "have a sentence that is too long for the model or empty": paradigm.unfit,
+    }
+    notes = [
+        f"{count:,} of {paradigm.total:,} pairs {why} and were skipped."
+        for why, count in skipped.items()
+        if count
+    ]
+    note = " ".join(notes)
+    counts = {
+        "pairs": paradigm.total,
+        "identical": paradigm.identical,
+        "unfit": paradigm.unfit,
+        "kept": len(paradigm.pairs),
+    }
     scores = paradigm_scores(paradigm.name, one.hits, resamples=resamples, note=note)
     return [replace(score, details=counts) for score in scores]

@@ -21,11 +21,6 @@ from lilliput.evaluation.weights import TRAINED, UNTRAINED
 CHANCE = 0.5
 
 
-def hits(good: FloatArray, bad: FloatArray) -> FloatArray:
-    """1 where the acceptable sentence is strictly more likely, else 0; shape (pairs,)."""
-    return (good > bad).astype(np.float64)
-
-
 def paradigm_scores(
     name: str, found: Mapping[str, FloatArray], *, resamples: int, note: str = ""
 ) -> list[Score]:
@@ -40,7 +35,7 @@ def paradigm_scores(
     baseline = float(found[UNTRAINED].mean()) if UNTRAINED in found else None
     scores: list[Score] = []
     for start, array in found.items():
-        interval = proportion_interval(int(array.sum()), len(array))
+        interval = proportion_interval(float(array.sum()), len(array))
         score = _score(name, start, interval, baseline, note)
         if start == TRAINED and UNTRAINED in found:
             gain = _mean_interval(array - found[UNTRAINED], resamples)
@@ -53,7 +48,7 @@ def _score(name: str, start: str, interval: Interval, baseline: float | None, no
     return Score(
         task=name,
         start=start,
-        metric="accuracy",
+        metric="pair_accuracy",
         value=interval.value,
         low=interval.low,
         high=interval.high,

@@ -19,6 +19,12 @@ def accuracy(labels: ArrayLike, predictions: ArrayLike) -> float:
     return float(np.mean(np.asarray(labels) == np.asarray(predictions)))
 
 
+def pair_accuracy(labels: ArrayLike, predictions: ArrayLike) -> float:
+    """Return the mean over minimal pairs of 1 (right), one half (a tie) and 0; the labels are all 1."""
+    del labels
+    return float(np.mean(np.asarray(predictions)))
+
+
 def f1(labels: ArrayLike, predictions: ArrayLike) -> float:
     """Harmonic mean of precision and recall of class 1; 0 where neither has a case."""
     truth, guess = np.asarray(labels) == 1, np.asarray(predictions) == 1
@@ -63,6 +69,7 @@ def spearman(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 METRICS: dict[str, Metric] = {
     "accuracy": accuracy,
+    "pair_accuracy": pair_accuracy,
     "f1": f1,
     "matthews_corrcoef": matthews_corrcoef,
     "pearson": pearson,

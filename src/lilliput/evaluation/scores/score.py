@@ -109,26 +109,36 @@ def read_predictions(folder: Path, start: str) -> dict[str, NDArray[Any]]:
 def prediction_sets(
     folder: Path, start: str
 ) -> dict[str, tuple[NDArray[np.int64], FloatArray, FloatArray]]:
-    """Name of each score to item numbers, labels, and predictions (seeds, items) of one start."""
+    """Return for each score its item numbers, labels, and predictions (seeds, items) of one start.
+
+    Items whose label is hidden are left out, and so is a set that has no others.
+    """
     columns = read_predictions(folder, start)
     is_pairs = "good" in columns
     names = columns["task" if is_pairs else "score"]
     read = _pair_set if is_pairs else _label_set
     return {
-        str(name): read({key: column[names == name] for key, column in columns.items()})
+        str(name): found
         for name in dict.fromkeys(names.tolist())
+        if len((found := read({k: column[names == name] for k, column in columns.items()}))[0])
     }
 
 
+def pair_hits(good: FloatArray, bad: FloatArray) -> FloatArray:
+    """Return 1 where the acceptable sentence is the likelier one, one half at a tie, else 0; shape (pairs,)."""
+    return (good > bad) + 0.5 * (good == bad)
+
+
 def _pair_set(part: Mapping[str, Any]) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
-    hits = (part["good"] > part["bad"]).astype(np.float64)
+    hits = pair_hits(part["good"], part["bad"])
     return part["example"], np.ones(len(hits)), hits[None]
 
 
 def _label_set(part: Mapping[str, Any]) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:
     count = int((part["seed"] == part["seed"][0]).sum())
     predictions = part["prediction"].reshape(-1, count)
-    return part["example"][:count], part["label"][:count], predictions
+    known = ~np.isnan(part["label"][:count])
+    return part["example"][:count][known], part["label"][:count][known], predictions[:, known]
 
 
 def task_value(metrics: Sequence[str], labels: FloatArray, predictions: FloatArray) -> float:

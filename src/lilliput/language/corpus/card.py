@@ -27,8 +27,7 @@ def corpus_card(
     dropped = _table(("reason", "spans"), [(r, f"{n:,}") for r, n in facts["dropped"].items()])
     rules = _table(("setting", "value"), [(f"`{k}`", f"{v}") for k, v in sorted(settings.items())])
     return f"""---
-language: en
-size_categories: []
+{_language(settings)}size_categories: []
 configs:
 - config_name: default
   data_files: shards/*.parquet
@@ -57,8 +56,26 @@ A sample of dropped spans lies in `dropped.parquet`, more statistics in `statist
 
 {rules}
 
-The text keeps the licences of its sources.
+{case_note(settings)}The text keeps the licences of its sources.
 """
+
+
+def _language(settings: Mapping[str, Any]) -> str:
+    """Return the line of the header that names the language, where it is stated."""
+    code = str(settings.get("text_language") or "")
+    return f"language: {code}\n" if code else ""
+
+
+def case_note(settings: Mapping[str, Any]) -> str:
+    """Return what lower-casing takes from a language that is not stated to be English; else nothing."""
+    is_english = str(settings.get("text_language") or "").lower().split("-")[0] == "en"
+    is_lowered = bool((settings.get("text_form") or {}).get("lower_case"))
+    if is_english or not is_lowered:
+        return ""
+    return (
+        "All text is lower-cased: what the language says by capitals alone is lost, such as the nouns of German "
+        "(Weg and weg, Reden and reden are one word here).\n\n"
+    )
 
 
 def _ages(statistics: Mapping[str, Any]) -> str:

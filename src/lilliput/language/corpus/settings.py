@@ -23,6 +23,11 @@ class CorpusSettings(SpanSettings):
         description="document: by the split group of the document; span: at random, as in the published corpus (overlapping spans then leak between splits).",
     )
     seed: NonNegativeInt = Field(default=0, description="Of the split and of quotas.")
+    text_language: str = Field(
+        default="",
+        pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$",
+        description="BCP 47 code of the texts' language (en, de, pt-BR), for the cards; empty: not stated.",
+    )
     quotas: dict[str, PositiveInt] = Field(
         default_factory=dict, description="Most words to take of a source; others are not limited."
     )

@@ -36,6 +36,14 @@ class TextForm(Settings):
     )
     lower_case: bool = Field(description="Whether the text is lower-cased.")
 
+    @property
+    def in_words(self) -> str:
+        """A phrase for cards and messages, such as "lower-cased"."""
+        steps = ["characters composed (NFC), invisible ones left out"] * (
+            self.characters == "composed"
+        )
+        return ", ".join([*steps, *["lower-cased"] * self.lower_case]) or "as it is written"
+
     def apply(self, text: str) -> str:
         """Return `text` in this form; applying it twice changes nothing more."""
         if self.characters == "composed":

@@ -17,7 +17,8 @@ class ModelCard:
 
     Attributes:
         name: Title.
-        language: BCP 47 code of the language, where it is known.
+        language: BCP 47 code of the language, where the corpus states it.
+        text: What is done to every text before it becomes tokens, in words; empty where it is not known.
         run: Id of the training run.
         corpus: Name and content hash of the corpus.
         tokenizer: Name and content hash of the tokenizer.
@@ -30,6 +31,7 @@ class ModelCard:
 
     name: str
     language: str = ""
+    text: str = ""
     run: str = ""
     corpus: Mapping[str, str] = field(default_factory=dict[str, str])
     tokenizer: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -15,6 +15,7 @@ from torch import Tensor
 from lilliput.architecture import ModelConfig
 from lilliput.core.artefacts import Build, artefact_id, building, folder_holds, is_artefact
 from lilliput.core.files import atomic_path, write_json, write_text
+from lilliput.core.hashing import content_id
 from lilliput.models.build import LanguageModel
 from lilliput.models.classification import ClassificationHead, HeadStyle, Pooling
 from lilliput.models.hugging_face.card import ModelCard, render_card
@@ -27,9 +28,8 @@ from lilliput.models.hugging_face.exported import Exported
 from lilliput.models.hugging_face.names import Format, to_foreign
 from lilliput.models.hugging_face.tokenizer_files import (
     check_vocabulary,
-    copy_tokenizer,
     special_ids,
-    tokenizer_hashes,
+    tokenizer_records,
 )
 
 KIND, SCHEMA = "export", 1
@@ -73,6 +73,7 @@ def export_model(
     classifier: Classifier | None = None,
     card: ModelCard | None = None,
     inputs: Mapping[str, str] | None = None,
+    normalizer: Mapping[str, Any] | None = None,
 ) -> Exported:
     """Write `model` as a folder for `AutoModelForMaskedLM` and its siblings.
 
@@ -85,12 +86,19 @@ def export_model(
         classifier: Export for `AutoModelForSequenceClassification` instead.
         card: What the model card says beyond the architecture.
         inputs: Names and ids of the artefacts this came from.
+        normalizer: What the exported tokenizer does to a text first, in place of its own steps, where
+            the corpus says more than the tokenizer knows.
 
     Raises:
         OccupiedFolderError: `to` holds something else.
         InputError: The tokenizer's folder holds none, or one with more ids than the model.
     """
-    hashes = tokenizer_hashes(tokenizer)
+    files = tokenizer_records(
+        tokenizer,
+        model.config,
+        normalizer=normalizer,
+        writes_on=model.config.is_causal and classifier is None,
+    )
     check_vocabulary(tokenizer, model.config)
     layout = _layout_for(model.config, classifier)
     weights = _weights(model, classifier, layout)
@@ -99,7 +107,7 @@ def export_model(
         "config": record,
         "weights": _weights_hash(weights),
         "card": asdict(card) if card else None,
-        "tokenizer": hashes,
+        "tokenizer": {name: content_id(content) for name, content in files.items()},
     }
     inputs = dict(inputs or {})
     identity = artefact_id(KIND, SCHEMA, settings, inputs)
@@ -107,7 +115,8 @@ def export_model(
         with building(to, KIND, SCHEMA, settings, inputs) as build:
             _write_weights(build.path("model.safetensors"), weights)
             write_json(build.path("config.json"), record)
-            copy_tokenizer(build, tokenizer, model.config)
+            for name, content in files.items():
+                write_json(build.path(name), content)
             _copy_code(build, layout)
             write_text(build.path("README.md"), render_card(model.config, record, card))
             build.facts.update(layout=layout, repo_type="model")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from lilliput.architecture import ModelConfig
-from lilliput.core.artefacts import Build
 from lilliput.core.errors import InputError
-from lilliput.core.files import read_json, write_json
-from lilliput.core.hashing import file_hash
+from lilliput.core.files import read_json
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 # Which of a tokenizer's special tokens `config.json` names by id.
@@ -23,8 +22,20 @@ _SPECIAL_IDS = {
 }
 
 
-def tokenizer_hashes(tokenizer: Path | None) -> dict[str, str]:
-    """Name and hash of each file of the tokenizer in the folder; empty for None.
+def tokenizer_records(
+    tokenizer: Path | None,
+    config: ModelConfig,
+    *,
+    normalizer: Mapping[str, Any] | None = None,
+    writes_on: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """Return name and content of each file of a tokenizer, as it travels with a model; empty for None.
+
+    Args:
+        tokenizer: Folder of the tokenizer.
+        config: The model's; the longest text it reads is stated.
+        normalizer: Stands in the place of the tokenizer's own, where it is given.
+        writes_on: Whether the model goes on with a text, so that a prompt must not end with `</s>`.
 
     Raises:
         InputError: There is no tokenizer in the folder.
@@ -33,8 +44,55 @@ def tokenizer_hashes(tokenizer: Path | None) -> dict[str, str]:
         return {}
     if not (tokenizer / _FILES[0]).is_file():
         raise InputError(f"the tokenizer's folder must hold {_FILES[0]}", got=tokenizer)
-    present = [tokenizer / name for name in _FILES if (tokenizer / name).is_file()]
-    return {path.name: file_hash(path) for path in present}
+    present = [name for name in _FILES if (tokenizer / name).is_file()]
+    records: dict[str, dict[str, Any]] = {name: read_json(tokenizer / name) for name in present}
+    whole = records[_FILES[0]]
+    if normalizer is not None:
+        whole["normalizer"] = dict(normalizer)
+    if writes_on and whole.get("post_processor") is not None:
+        whole["post_processor"] = _open_ended(whole["post_processor"])
+    if _FILES[1] in records:
+        records[_FILES[1]]["model_max_length"] = config.max_seq_length
+    return records
+
+
+def _open_ended(processor: dict[str, Any]) -> dict[str, Any]:
+    """Return a post-processor that puts no special token after the last text.
+
+    With `<s> text </s>` a causal model would be asked what comes after the end of the text.
+    """
+    kind = processor["type"]
+    if kind == "Sequence":
+        return {**processor, "processors": [_open_ended(one) for one in processor["processors"]]}
+    if kind in ("RobertaProcessing", "BertProcessing"):
+        (bos, bos_id), (eos, eos_id) = processor["cls"], processor["sep"]
+        first, last, between = _special(bos), _text_part("A"), _special(eos)
+        return {
+            "type": "TemplateProcessing",
+            "single": [first, last],
+            "pair": [first, last, between, _text_part("B")],
+            "special_tokens": {
+                name: {"id": name, "ids": [number], "tokens": [name]}
+                for name, number in ((bos, bos_id), (eos, eos_id))
+            },
+        }
+    if kind != "TemplateProcessing":
+        return processor
+    return {**processor, **{key: _without_end(processor[key]) for key in ("single", "pair")}}
+
+
+def _special(name: str) -> dict[str, Any]:
+    return {"SpecialToken": {"id": name, "type_id": 0}}
+
+
+def _text_part(name: str) -> dict[str, Any]:
+    return {"Sequence": {"id": name, "type_id": 0}}
+
+
+def _without_end(template: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a template up to its last text."""
+    last = max((i for i, part in enumerate(template) if "Sequence" in part), default=-1)
+    return template[: last + 1] if last >= 0 else template
 
 
 def check_vocabulary(tokenizer: Path | None, config: ModelConfig) -> None:
@@ -67,13 +125,3 @@ def special_ids(tokenizer: Path | None) -> dict[str, int | None]:
 def _text(token: Any) -> str:
     """The text of a special token, which may be written with its options."""
     return str(token["content"] if isinstance(token, dict) else token)
-
-
-def copy_tokenizer(build: Build, tokenizer: Path | None, config: ModelConfig) -> None:
-    """Copy the files into an export, with the longest text the model takes."""
-    for name in tokenizer_hashes(tokenizer):
-        assert tokenizer is not None
-        record = read_json(tokenizer / name)
-        if name == "tokenizer_config.json":
-            record["model_max_length"] = config.max_seq_length
-        write_json(build.path(name), record)

@@ -16,6 +16,7 @@ from lilliput.core.artefacts import (
 )
 from lilliput.core.files import atomic_path, write_text
 from lilliput.language import iter_texts
+from lilliput.language.corpus.card import case_note
 from lilliput.models.hugging_face.card import markdown_environment
 from lilliput.models.hugging_face.exported import Exported
 
@@ -82,6 +83,8 @@ def _card(corpus: Path, manifest: Manifest, rows: dict[str, int]) -> str:
         facts=facts,
         dropped=manifest.facts.get("dropped", {}),
         settings=manifest.settings,
+        language=str(manifest.settings.get("text_language") or ""),
+        case_note=case_note(manifest.settings).strip(),
         columns=_COLUMNS,
         artefact=manifest.id,
         content=manifest.content,

@@ -11,11 +11,15 @@ from lilliput.core.artefacts import MANIFEST, Manifest, is_artefact, read_manife
 from lilliput.core.errors import InputError
 from lilliput.core.extras import require
 from lilliput.core.files import read_json
+from lilliput.language.corpus.card import case_note
+from lilliput.language.words.text_form import TextForm
 from lilliput.models.hugging_face.card import ModelCard
 from lilliput.models.hugging_face.exported import Exported
 from lilliput.study.publishing.corpus import export_corpus
 from lilliput.study.store.layout import StudyLayout
 from lilliput.study.store.runs import RunRecord, read_run
+from lilliput.tokenization.folder import TOKENIZER_FILE
+from lilliput.tokenization.normalizer import with_text_form
 
 _RESULTS = (
     "loss",
@@ -68,6 +72,7 @@ def export_run(
         InputError: No finished run is there, or the tokenizer does not fit.
         OccupiedFolderError: `to` holds something else.
     """
+    from lilliput.evaluation.weights import text_form_of_run
     from lilliput.models import export_model
     from lilliput.training import load_model
 
@@ -75,13 +80,23 @@ def export_run(
     sources = _find_sources(run, manifest)
     if tokenizer is None and sources.tokenizer is not None:
         tokenizer = sources.tokenizer
+    text_form = text_form_of_run(run)
     return export_model(
         load_model(run, checkpoint),
         to,
         tokenizer=tokenizer,
-        card=_card(read_run(run), checkpoint, sources, tokenizer),
+        card=_card(read_run(run), checkpoint, sources, tokenizer, text_form),
         inputs={"run": manifest.id},
+        normalizer=_normalizer(tokenizer, text_form),
     )
+
+
+def _normalizer(tokenizer: Path | None, text_form: TextForm | None) -> Mapping[str, Any] | None:
+    """Return what the exported tokenizer must do to a text, so that it reads as the corpus was read."""
+    if tokenizer is None or text_form is None or not (tokenizer / TOKENIZER_FILE).is_file():
+        return None  # A folder without a tokenizer is refused where it is read.
+    own = read_json(tokenizer / TOKENIZER_FILE).get("normalizer")
+    return with_text_form(own, text_form)
 
 
 @dataclass(frozen=True)
@@ -124,22 +139,44 @@ def _scores(folder: Path) -> Iterator[Mapping[str, Any]]:
         yield from (score for score in read_json(path) if score["start"] == "trained")
 
 
-def _card(run: RunRecord, checkpoint: str, sources: _Sources, tokenizer: Path | None) -> ModelCard:
+def _card(
+    run: RunRecord,
+    checkpoint: str,
+    sources: _Sources,
+    tokenizer: Path | None,
+    text_form: TextForm | None,
+) -> ModelCard:
     is_final = checkpoint == "final"
     scores = [s for s in sources.scores if s.get("checkpoint", "final") == checkpoint]
     results = {name: run.result[name] for name in _RESULTS if name in run.result}
     flops = {name: run.result[name] for name in run.result if name.startswith("flops_")}
     return ModelCard(
         name=run.name if is_final else f"{run.name}, {checkpoint}",
+        language=str(_corpus_settings(sources).get("text_language") or ""),
+        text=_text(text_form, tokenizer),
         run=run.run_id,
         corpus=_named_hash(sources.corpus),
         tokenizer=_named_hash(tokenizer),
         results=results if is_final else {},
         flops=flops if is_final else {},
         scores=scores,
-        limits=_limits(run, scores, tokenizer),
+        limits=_limits(run, scores, sources, tokenizer),
         profile=_profile(run),
     )
+
+
+def _corpus_settings(sources: _Sources) -> Mapping[str, Any]:
+    return {} if sources.corpus is None else read_manifest(sources.corpus, "corpus").settings
+
+
+def _text(text_form: TextForm | None, tokenizer: Path | None) -> str:
+    """Return what was done to the text of the corpus, and who does it to other texts."""
+    if text_form is None:
+        return ""
+    by_itself = (
+        "" if tokenizer is None else "; the tokenizer in this folder does the same by itself"
+    )
+    return f"the model learned from text that is {text_form.in_words}{by_itself}"
 
 
 def _named_hash(folder: Path | None) -> dict[str, str]:
@@ -157,7 +194,9 @@ def _profile(run: RunRecord) -> dict[str, str]:
     return {name: str(value) for name, value in facts.items()}
 
 
-def _limits(run: RunRecord, scores: list[Mapping[str, Any]], tokenizer: Path | None) -> list[str]:
+def _limits(
+    run: RunRecord, scores: list[Mapping[str, Any]], sources: _Sources, tokenizer: Path | None
+) -> list[str]:
     limits = [
         f"One training run (seed {run.config['seed']}): losses carry no interval over seeds, and small "
         "differences between single runs mean nothing."
@@ -167,6 +206,8 @@ def _limits(run: RunRecord, scores: list[Mapping[str, Any]], tokenizer: Path | N
     few = [str(s["task"]) for s in scores if s["n"] < _FEW_ITEMS]
     if few:
         limits.append(f"Too few scored examples to conclude anything: {', '.join(few)}.")
+    if note := case_note(_corpus_settings(sources)).strip():
+        limits.append(note)
     if tokenizer is None:
         limits.append("Its tokenizer is not in this folder.")
     return limits
