@@ -183,6 +183,7 @@ def test_the_id_of_a_corrected_runs_evaluation_names_what_decides_it(line, tasks
         "tasks": [load_task("cola").model_dump(mode="json")],
         "fine_tuning": DEFAULTS | QUICK,
         "checkpoint": "final",
+        "text_form": None,  # The corpus of these tests says nothing of its text.
     }
     inputs = {
         "run": read_manifest(line.run).id,
