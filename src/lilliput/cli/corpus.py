@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
+from lilliput.cli.vocabulary import show_transcripts
 
 if TYPE_CHECKING:
     from lilliput.language import CorpusSettings, Source
@@ -81,6 +82,7 @@ def _show_build(record: Mapping[str, Any], out: Path) -> None:
         echo(f"  dropped, {reason.replace('_', ' ')}: {number:,}")
     for reason, number in record["damaged"].items():
         echo(f"  damaged, {reason.replace('_', ' ')}: {number:,}")
+    show_transcripts(record.get("transcripts"))
     suggest(f"lilliput tokenizer train {out / 'constrained'} --out tokenizers")
 
 
@@ -96,10 +98,11 @@ def estimate(
     set_values: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a sample and foretell the words kept, the hours and the disk, each with an interval.
+    """Read a sample and estimate the words kept, the hours and the disk, each with an interval.
 
     Example: lilliput corpus estimate stories/ --vocabulary vocabulary --word-profile modern
     """
+    from lilliput.core.progress import reporter_for_terminal
     from lilliput.language import estimate_corpus, read_vocabulary
 
     record = estimate_corpus(
@@ -109,6 +112,7 @@ def estimate(
         sample_bytes=int(sample_mb * 1e6),
         workers=workers or 1,
         hub=hub,
+        reporter=reporter_for_terminal(),
     )
 
     def show() -> None:

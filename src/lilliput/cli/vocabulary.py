@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lilliput.cli._frame import JsonOption, deliver, echo, suggest
 
 HubOption = Annotated[bool, typer.Option("--hub", help="Allow the network.")]
+
+
+def show_transcripts(said: Mapping[str, Any] | None) -> None:
+    """Print what was read of transcripts, and why utterances were left out."""
+    if not said:
+        return
+    speakers = ", ".join(f"{role} {n:,}" for role, n in said["speakers"].items())
+    youngest, oldest = said["child_age_months"]
+    ages = "unknown ages" if youngest is None else f"{youngest:.1f} to {oldest:.1f} months"
+    unknown = f", {said['without_age']:,} files without an age" if said["without_age"] else ""
+    echo(f"{said['files']:,} transcripts of children of {ages}{unknown}. Speakers: {speakers}.")
+    if said["unread_ages"]:
+        echo(f"Ages that cannot be read: {', '.join(map(repr, said['unread_ages']))}.")
+    reasons = ", ".join(
+        f"{reason.replace('_', ' ')} {n:,}" for reason, n in said["dropped"].items()
+    )
+    echo(
+        f"{said['kept']:,} of {said['utterances']:,} utterances count"
+        + (f"; not: {reasons}." if reasons else ".")
+    )
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +60,7 @@ def register(app: typer.Typer) -> None:
         max_age_months: Annotated[
             float | None, typer.Option(help="Of transcripts: only up to this age of the child.")
         ] = None,
+        text_column: Annotated[str | None, typer.Option(help="The column of the text.")] = None,
         on_error: Annotated[str, typer.Option(help="Damaged input: stop or skip.")] = "stop",
         hub: HubOption = False,
         as_json: JsonOption = False,
@@ -48,7 +70,7 @@ def register(app: typer.Typer) -> None:
         Example: lilliput vocabulary build stories/*.txt --size 5000 --out vocabulary
         """
         from lilliput.core.progress import reporter_for_terminal
-        from lilliput.language import VocabularySettings, make_vocabulary
+        from lilliput.language import Source, VocabularySettings, make_vocabulary
 
         settings = VocabularySettings.of(
             word_profile=word_profile,
@@ -59,7 +81,8 @@ def register(app: typer.Typer) -> None:
             max_age_months=max_age_months,
             on_error=on_error,
         )
-        record = make_vocabulary(sources, out, settings, reporter=reporter_for_terminal(), hub=hub)
+        given = sources if text_column is None else [Source(path=path, text_column=text_column) for path in sources]  # fmt: skip
+        record = make_vocabulary(given, out, settings, reporter=reporter_for_terminal(), hub=hub)
 
         def show() -> None:
             echo(
@@ -68,6 +91,7 @@ def register(app: typer.Typer) -> None:
             if record["damaged"]:
                 entries = ", ".join(map(repr, record["damaged"]))
                 echo(f"{len(record['damaged'])} damaged entries can never match: {entries}")
+            show_transcripts(record.get("transcripts"))
             suggest(f"lilliput corpus estimate TEXTS --vocabulary {out}")
 
         deliver(record, as_json, show)

@@ -27,7 +27,7 @@ from lilliput.core.files import atomic_path, write_json, write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.language.corpus.card import corpus_card
 from lilliput.language.corpus.counts import sum_tallies
-from lilliput.language.corpus.facts import corpus_facts, require_text, sum_damage
+from lilliput.language.corpus.facts import corpus_facts, require_text, sum_damage, sum_transcripts
 from lilliput.language.corpus.filtering import FilterTask, filter_shard
 from lilliput.language.corpus.inputs import CorpusInput, resolve_input
 from lilliput.language.corpus.near_duplicates import drop_near_duplicates
@@ -147,7 +147,7 @@ def _run(plan: Plan, build: Build, reporter: Reporter, executor: Executor) -> di
     work = build.scratch(_WORK) / "filtered"
     work.mkdir(exist_ok=True)
     damage = Damage(plan.settings.on_error)
-    shards = plan.given.shards(build.path(f"{_WORK}/documents"), damage)
+    shards = plan.given.shards(build.path(f"{_WORK}/documents"), damage, reporter)
     tasks = [
         FilterTask(shard, plan.vocabulary, plan.settings, work, plan.rates) for shard in shards
     ]
@@ -158,7 +158,10 @@ def _run(plan: Plan, build: Build, reporter: Reporter, executor: Executor) -> di
     write_tasks = _write_tasks(plan, tables, selection, build)
     written = _map(executor, write_shard, write_tasks, reporter, "write")
     facts = corpus_facts(tally, selection, written)
-    facts["damaged"] = sum_damage([damage.as_record(), *(record["damage"] for record in records)])
+    read = [damage.as_record(), *(record["damage"] for record in records)]
+    facts["damaged"] = sum_damage(read)
+    if transcripts := sum_transcripts(read):
+        facts["transcripts"] = transcripts
     require_text(facts, plan.settings)
     _write_samples(records, build.path("dropped.parquet"))
     types = count_types(task.record for task in write_tasks)

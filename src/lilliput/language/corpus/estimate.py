@@ -16,6 +16,7 @@ from pyarrow import parquet
 
 from lilliput.core.errors import InputError
 from lilliput.core.intervals import bootstrap_interval
+from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.seeding import generator
 from lilliput.language.corpus.filtering import passing_spans
 from lilliput.language.corpus.settings import CorpusSettings
@@ -49,6 +50,7 @@ def estimate_corpus(
     sample_bytes: int = 16_000_000,
     workers: int = 1,
     hub: bool = False,
+    reporter: Reporter = SILENT,
 ) -> dict[str, Any]:
     """`kept` words, `hours` and `disk_bytes` of a build, each with a 95 % interval.
 
@@ -61,7 +63,11 @@ def estimate_corpus(
     settings = settings or CorpusSettings()
     files = find_files(sources, hub=hub)
     shards = plan_shards(
-        files, settings.max_document_bytes, Damage(settings.on_error), settings.shard_bytes
+        files,
+        settings.max_document_bytes,
+        Damage(settings.on_error),
+        settings.shard_bytes,
+        reporter,
     )
     pieces, labels = _sample(shards, SpanFinder(settings, vocabulary), settings, sample_bytes)
     if not pieces:

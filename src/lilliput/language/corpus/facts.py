@@ -10,6 +10,7 @@ from lilliput.core.errors import EmptyCorpusError
 from lilliput.language.corpus.counts import Tally
 from lilliput.language.corpus.selection import Selection
 from lilliput.language.corpus.settings import SPLITS, CorpusSettings
+from lilliput.language.reading.speakers import TranscriptCounts
 
 
 def corpus_facts(
@@ -56,6 +57,15 @@ def sum_damage(records: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     for record in records:
         skipped.update(record["counts"])
     return dict(sorted(skipped.items()))
+
+
+def sum_transcripts(records: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return what was read of transcripts, over the records of shards; None where there were none."""
+    total = TranscriptCounts()
+    for record in records:
+        if "transcripts" in record:
+            total.add_record(record["transcripts"])
+    return total.as_record() if total.files else None
 
 
 def _by_source(tally: Tally, rows: Sequence[Sequence[Any]]) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from lilliput.core.errors import InputError
 from lilliput.core.files import atomic_path
+from lilliput.core.progress import Reporter
 from lilliput.language.corpus.settings import CorpusSettings
 from lilliput.language.reading.documents import (
     BATCH_SCHEMA,
@@ -39,8 +40,8 @@ class CorpusInput(Protocol):
         """A name for the content."""
         ...
 
-    def shards(self, folder: Path, damage: Damage) -> list[Shard]:
-        """The units of work; `folder` may be used for files, unreadable files go to `damage`."""
+    def shards(self, folder: Path, damage: Damage, reporter: Reporter) -> list[Shard]:
+        """Return the units of work; `folder` may be used for files, unreadable files go to `damage`."""
         ...
 
 
@@ -56,8 +57,8 @@ class FileInput:
         """A name for the content."""
         return identify(self.files)
 
-    def shards(self, folder: Path, damage: Damage) -> list[Shard]:
-        """Byte ranges and row groups of the files."""
+    def shards(self, folder: Path, damage: Damage, reporter: Reporter) -> list[Shard]:
+        """Return byte ranges and row groups of the files."""
         del folder
         settings = self.settings
         return plan_shards(
@@ -65,6 +66,7 @@ class FileInput:
             settings.max_document_bytes,
             damage,
             settings.shard_bytes,
+            reporter,
         )
 
 
@@ -84,8 +86,9 @@ class MemoryInput:
             state.update("\x1f".join(parts).encode() + b"\x1e")
         return state.hexdigest()
 
-    def shards(self, folder: Path, damage: Damage) -> list[Shard]:
-        """The documents as Parquet files in `folder`, one a shard."""
+    def shards(self, folder: Path, damage: Damage, reporter: Reporter) -> list[Shard]:
+        """Write the documents as Parquet files into `folder`, one a shard, and return the shards."""
+        del reporter
         paths: list[Path] = []
         for first in range(0, len(self.documents), _DOCUMENTS_A_SHARD):
             path = folder / f"{len(paths):05d}.parquet"

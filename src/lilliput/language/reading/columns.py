@@ -1,77 +1,123 @@
-"""Which columns of a table hold the text, the id, the source: named by the user or found."""
+"""The columns of a table that hold the text, the id, the source: named by the user, or found.
+
+The choice is made once for all files of a source, by what the names say and by what the columns hold:
+
+| the table's columns | read as text |
+| --- | --- |
+| `text` (empty in the first 1,000 rows), `url` | `text`: its name wins |
+| `id`, `sentence`, `label` (numbers) | `sentence`: a known name |
+| `id`, `comment`, `label` (numbers) | `comment`: the only other column of strings, and the user is told so |
+| `sentence1`, `sentence2` | none: the user must name one |
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from lilliput.core.errors import InputError
-from lilliput.language.reading.files import InputFile
+from lilliput.core.wording import listed
+from lilliput.language.reading.documents import Source
 
 # By falling preference; C4, Wikipedia, BookCorpus, TinyStories and FineWeb say `text`.
 _TEXT_NAMES = ("text", "content", "story", "article", "document", "passage", "sentence", "body",
-               "raw_content", "gloss")  # fmt: skip
+               "raw_content", "gloss", "utterance")  # fmt: skip
 _ID_NAMES = ("doc_id", "id", "docid", "document_id", "transcript_id", "url", "idx")
 _SOURCE_NAMES = ("source",)
 _GROUP_NAMES = ("split_group",)
+# Strings that are never the text of a document, whatever else is missing.
+_NEVER_TEXT = {*_ID_NAMES, *_SOURCE_NAMES, *_GROUP_NAMES, "uuid", "guid", "key", "file", "filename",
+               "path", "date", "timestamp", "lang", "language", "split", "label", "title"}  # fmt: skip
+
+
+class Holds(Enum):
+    """What a column is seen to hold."""
+
+    STRINGS = "strings"
+    NOTHING = "nothing"
+    OTHER = "other values"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns to read; None where the table has no such column."""
+    """Names of the columns to read; None where the table has no such column.
+
+    Attributes:
+        text: The column of the text; a field inside a struct as `outer.inner`.
+        doc_id: The column of the document's id.
+        source: The column of the collection it belongs to.
+        split_group: The column whose equal values share a split.
+        is_guess: Whether the text was found by its name or type, neither named by the user nor `text`.
+    """
 
     text: str
     doc_id: str | None
     source: str | None
     split_group: str | None
+    is_guess: bool = False
 
     def names(self) -> list[str]:
-        """The columns that must be read."""
+        """Return the columns that must be read."""
         chosen = (self.text, self.doc_id, self.source, self.split_group)
         return list(dict.fromkeys(name for name in chosen if name is not None))
 
 
-def choose_columns(columns: Iterable[tuple[str, bool]], file: InputFile) -> Columns:
-    """The columns to read.
+def choose_columns(columns: Sequence[tuple[str, Holds]], given: Source, where: str) -> Columns:
+    """Return the columns to read.
 
     Args:
-        columns: (name, whether it holds text) of each column.
-        file: The file, with the names that the user gave.
+        columns: Each column's name and what it holds; fields inside structs as `outer.inner`.
+        given: The source, with the names that the user gave.
+        where: The table, for the message.
 
     Raises:
-        InputError: The text column is not there or cannot be told.
+        InputError: A named column is not there, a name stands twice, or no column is clearly the text.
     """
     available = dict(columns)
-    given = file.source
+    names = ", ".join(available) or "(none)"
     for name in (given.text_column, given.id_column, given.split_group_column):
         if name is not None and name not in available:
-            raise InputError(
-                f"{file.path} must have the column {name!r}",
-                got=f"the columns {', '.join(available)}",
-            )
-    text = given.text_column or _find_text(available, file)
+            raise InputError(f"{where} must have the column {name!r}", got=f"the columns {names}")
+    text = given.text_column or _find_text(available, where)
+    if [name for name, _ in columns].count(text) > 1:
+        raise InputError(f"{where} must have one column {text!r}", got="several of that name")
     return Columns(
         text=text,
         doc_id=given.id_column or _first_of(_ID_NAMES, available),
         source=None if given.name else _first_of(_SOURCE_NAMES, available),
         split_group=given.split_group_column or _first_of(_GROUP_NAMES, available),
+        is_guess=given.text_column is None and text.lower() != _TEXT_NAMES[0],
     )
 
 
-def _find_text(available: dict[str, bool], file: InputFile) -> str:
-    texts = [name for name, is_text in available.items() if is_text]
-    found = _first_of(_TEXT_NAMES, texts)
-    if found is not None:
-        return found
-    if len(texts) == 1:
-        return texts[0]
+def _find_text(available: Mapping[str, Holds], where: str) -> str:
+    top = {name: holds for name, holds in available.items() if "." not in name}
+    if named := _first_of(_TEXT_NAMES[:1], top):
+        return named
+    for wanted in (Holds.STRINGS, Holds.NOTHING):
+        matching = [name for name, holds in top.items() if holds is wanted]
+        if found := _first_of(_TEXT_NAMES, matching):
+            return found
+    others = [
+        name
+        for name, holds in top.items()
+        if holds is not Holds.OTHER and name.lower() not in _NEVER_TEXT
+    ]
+    if len(others) == 1 and top[others[0]] is Holds.STRINGS:
+        return others[0]
+    inner = [name for name in available if name.rsplit(".", 1)[-1].lower() in _TEXT_NAMES]
+    likely = listed([*others, *(name for name in inner if "." in name)][:4], "or")
     raise InputError(
-        f"{file.path} must have one column of text, or one called {_TEXT_NAMES[0]!r}",
+        f"{where} must have one column of text, or one called {_TEXT_NAMES[0]!r}",
         got=f"the columns {', '.join(available) or '(none)'}",
-        remedy="Name it with --text-column.",
+        remedy=f"Name it with --text-column{f' ({likely})' if likely else ''}.",
     )
 
 
-def _first_of(names: Sequence[str], available: Iterable[str]) -> str | None:
-    by_lower = {name.lower(): name for name in available}
+def _first_of(names: Sequence[str], available: Sequence[str] | Mapping[str, Holds]) -> str | None:
+    """Return the first of `names` that is there, in whatever case it is written there."""
+    by_lower: dict[str, str] = {}
+    for name in available:
+        by_lower.setdefault(name.lower(), name)
     return next((by_lower[name] for name in names if name in by_lower), None)

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from lilliput.core.errors import InputError
 from lilliput.core.settings import Settings
+from lilliput.language.reading.speakers import TranscriptCounts
 
 OnError = Literal["stop", "skip"]
 TextUnit = Literal["auto", "file", "section", "line"]
@@ -79,7 +80,7 @@ def as_source(given: str | Path | Source) -> Source:
 
 @dataclass
 class Damage:
-    """Counts what could not be read, or stops at the first of it.
+    """Counts what could not be read, or stops at the first of it; and what transcripts held.
 
     Args:
         on_error: "stop" raises; "skip" counts and goes on.
@@ -88,6 +89,7 @@ class Damage:
     on_error: OnError = "stop"
     counts: Counter[str] = field(default_factory=Counter[str])
     examples: list[str] = field(default_factory=list[str])
+    transcripts: TranscriptCounts = field(default_factory=TranscriptCounts)
 
     def report(self, reason: str, where: str, got: object) -> None:
         """Note one damaged document or file.
@@ -107,7 +109,13 @@ class Damage:
 
     def as_record(self) -> dict[str, Any]:
         """Plain data for the shard's record."""
-        return {"counts": dict(sorted(self.counts.items())), "examples": self.examples}
+        record: dict[str, Any] = {
+            "counts": dict(sorted(self.counts.items())),
+            "examples": self.examples,
+        }
+        if self.transcripts.files:
+            record["transcripts"] = self.transcripts.as_record()
+        return record
 
 
 class BatchMaker:

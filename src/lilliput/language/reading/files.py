@@ -23,7 +23,7 @@ _FORMATS = {
     ".txt": "text", ".text": "text", ".train": "text", ".dev": "text", ".test": "text", ".md": "text",
     ".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl",
     ".csv": "csv", ".tsv": "csv",
-    ".parquet": "parquet", ".cha": "transcript",
+    ".parquet": "parquet", ".feather": "feather", ".arrow": "feather", ".cha": "transcript",
 }  # fmt: skip
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
@@ -36,7 +36,7 @@ class InputFile:
         path: Local path or URL.
         name: Path relative to what the user named; part of document ids.
         size: Bytes on disk.
-        format: "text", "jsonl", "csv", "parquet" or "transcript".
+        format: "text", "jsonl", "csv", "parquet", "feather" or "transcript".
         compression: "gzip", "zstd" or none.
         source: What the user said about it.
     """

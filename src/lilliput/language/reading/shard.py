@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lilliput.language.reading.columns import Columns
 from lilliput.language.reading.files import InputFile
 
 WHOLE = -1
@@ -19,6 +20,7 @@ class Shard:
         first: First byte or row group.
         last: Byte or row group after the last; WHOLE for the end of the file.
         max_document_bytes: Longer documents are reported as damaged.
+        columns: The columns of a table to read, the same for all shards of a source; None for plain text.
     """
 
     index: int
@@ -26,3 +28,4 @@ class Shard:
     first: int
     last: int
     max_document_bytes: int
+    columns: Columns | None = None

@@ -1,38 +1,38 @@
 # pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 # (pyarrow publishes no types.)
-"""Parquet and CSV, read in batches straight into Arrow arrays."""
+"""Parquet and Feather, read in batches straight into Arrow arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv, parquet
+from pyarrow import parquet
 
-from lilliput.core.errors import LilliputError
-from lilliput.language.reading.columns import Columns, choose_columns
+from lilliput.language.reading.columns import Columns, Holds
 from lilliput.language.reading.documents import BATCH_SCHEMA, Damage
 from lilliput.language.reading.files import InputFile
-from lilliput.language.reading.lines import STREAM_ERRORS, decode
-from lilliput.language.reading.shard import Shard
+from lilliput.language.reading.rows import Row, TextTable, columns_of_text_table, decode
+from lilliput.language.reading.shard import WHOLE, Shard
 
 _ROWS = 4096
-_CSV_BLOCK_BYTES = 8 << 20
-_FILE_ERRORS = (OSError, pa.ArrowException)
+_LONGEST_HEAD = 1 << 20  # Bytes of a record that is read for the columns alone.
+FILE_ERRORS = (OSError, pa.ArrowException)
 
 
 def row_group_ranges(file: InputFile, damage: Damage, shard_bytes: int) -> list[tuple[int, int]]:
-    """Ranges of row groups of about `shard_bytes` decompressed bytes each."""
+    """Return ranges of row groups of about `shard_bytes` decompressed bytes each."""
     try:
         with file.open() as stream, parquet.ParquetFile(stream) as opened:
             sizes = [
                 opened.metadata.row_group(i).total_byte_size
                 for i in range(opened.metadata.num_row_groups)
             ]
-    except _FILE_ERRORS as error:
+    except FILE_ERRORS as error:
         damage.report("unreadable_file", file.path, error)
         return []
     ranges: list[tuple[int, int]] = []
@@ -45,88 +45,166 @@ def row_group_ranges(file: InputFile, damage: Damage, shard_bytes: int) -> list[
     return [*ranges, (first, len(sizes))]
 
 
-def read_parquet(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
-    """The documents of a range of row groups; a damaged one is passed over alone."""
-    with shard.file.open() as stream, parquet.ParquetFile(stream) as opened:
-        columns = choose_columns(_string_columns(opened.schema_arrow), shard.file)
-        for group in range(shard.first, shard.last):
-            row = sum(opened.metadata.row_group(i).num_rows for i in range(group))
+def columns_of_arrow_table(file: InputFile) -> list[tuple[str, Holds]]:
+    """Return the columns of a Parquet or Feather file by their types; fields of structs as `outer.inner`.
+
+    Raises:
+        OSError, ArrowException: The file cannot be read.
+    """
+    with open_arrow(file) as opened:
+        return list(_fields(opened.schema))
+
+
+def _fields(fields: Any, outer: str = "") -> Iterator[tuple[str, Holds]]:
+    for f in fields:
+        yield f"{outer}{f.name}", _holds(f.type)
+        if pa.types.is_struct(f.type):
+            yield from _fields(list(f.type), f"{outer}{f.name}.")
+
+
+def _holds(kind: pa.DataType) -> Holds:
+    """Return what a column of this type holds: every kind of string Arrow has counts as text."""
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return _holds(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return _holds(kind.storage_type)
+    if pa.types.is_null(kind):
+        return Holds.NOTHING
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
+             pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)  # fmt: skip
+    return Holds.STRINGS if any(is_text(kind) for is_text in texts) else Holds.OTHER
+
+
+class ArrowTable:
+    """An opened Parquet or Feather file.
+
+    Attributes:
+        schema: Its columns.
+        groups: Row groups of Parquet, batches of Feather.
+    """
+
+    def __init__(self, schema: pa.Schema, groups: int, opened: Any) -> None:
+        self.schema, self.groups, self._opened = schema, groups, opened
+
+    def rows_before(self, group: int) -> int:
+        """Return the rows in the groups before one; 0 for Feather, which is read whole."""
+        if not isinstance(self._opened, parquet.ParquetFile):
+            return 0
+        return sum(self._opened.metadata.row_group(i).num_rows for i in range(group))
+
+    def batches(self, group: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of one group, with the columns asked for or all."""
+        if isinstance(self._opened, parquet.ParquetFile):
+            yield from self._opened.iter_batches(_ROWS, [group], columns)
+            return
+        batch = self._opened.get_batch(group)
+        for first in range(0, batch.num_rows, _ROWS):
+            part = batch.slice(first, _ROWS)
+            yield part if columns is None else part.select(columns)
+
+
+@contextmanager
+def open_arrow(file: InputFile) -> Generator[ArrowTable]:
+    """Open a Parquet or Feather file."""
+    with file.open() as stream:
+        if file.format == "parquet":
+            with parquet.ParquetFile(stream) as opened:
+                yield ArrowTable(opened.schema_arrow, opened.metadata.num_row_groups, opened)
+        else:
+            plain = pa.BufferReader(stream.read()) if file.compression else pa.PythonFile(stream)
             try:
-                for batch in opened.iter_batches(_ROWS, [group], columns.names()):
-                    yield _as_documents(batch, columns, shard, damage, row)
-                    row += batch.num_rows
-            except _FILE_ERRORS as error:
-                damage.report("unreadable_row_group", f"{shard.file.path}, group {group}", error)
+                opened = pa.ipc.open_file(plain)
+            except (
+                pa.ArrowInvalid
+            ):  # The other of Arrow's two formats, of batches one after another.
+                plain.seek(0)
+                opened = _Streamed(pa.ipc.open_stream(plain))
+            yield ArrowTable(opened.schema, opened.num_record_batches, opened)
 
 
-def read_csv(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
-    """The documents of a CSV or tab-separated file; every cell is text."""
+class _Streamed:
+    """The batches of Arrow's streaming format, as a file of Arrow's other format gives them."""
 
-    def on_bad_row(row: csv.InvalidRow) -> str:
-        # Errors cannot cross Arrow's border, so the policy is applied after the read.
-        bad_rows.append(row.text[:200])
-        return "skip"
+    def __init__(self, reader: Any) -> None:
+        self.schema = reader.schema
+        self._batches = list(reader)
+        self.num_record_batches = len(self._batches)
 
-    bad_rows: list[str] = []
-    row = 0
+    def get_batch(self, group: int) -> pa.RecordBatch:
+        return self._batches[group]
+
+
+def read_arrow_table(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
+    """Yield the documents of a Parquet or Feather file; a damaged row group is passed over alone."""
+    columns = shard.columns
+    if columns is None:
+        return
     try:
-        with shard.file.open() as stream:
-            for batch in _csv_batches(stream, shard.file, on_bad_row):
-                columns = choose_columns(_string_columns(batch.schema), shard.file)
-                yield _as_documents(batch.select(columns.names()), columns, shard, damage, row)
-                row += batch.num_rows
-    except LilliputError:
-        raise
-    except STREAM_ERRORS as error:
+        with open_arrow(shard.file) as table:
+            known = dict(_fields(table.schema))
+            if known.get(columns.text, Holds.OTHER) is Holds.OTHER:
+                got = f"{columns.text} among {', '.join(f'{f.name} ({f.type})' for f in table.schema)}"
+                damage.report("no_text_column", shard.file.path, got)
+                return
+            columns = _present(columns, known)
+            needed = list(dict.fromkeys(_outer(name, table.schema) for name in columns.names()))
+            last = table.groups if shard.last == WHOLE else shard.last
+            for group in range(shard.first, last):
+                row = table.rows_before(group)
+                try:
+                    for batch in table.batches(group, needed):
+                        yield _as_documents(batch, columns, shard, damage, row)
+                        row += batch.num_rows
+                except FILE_ERRORS as error:
+                    where = f"{shard.file.path}, group {group}"
+                    damage.report("unreadable_row_group", where, error)
+    except FILE_ERRORS as error:
         damage.report("unreadable_file", shard.file.path, error)
-    for text in bad_rows:
-        damage.report("invalid_row", shard.file.path, repr(text))
 
 
-def _csv_batches(stream: Any, file: InputFile, on_bad_row: Any) -> Iterator[pa.RecordBatch]:
-    delimiter = "\t" if ".tsv" in file.name.lower() else ","
-    header = stream.readline().decode("utf-8-sig").rstrip("\r\n")
-    names = next(iter(_csv_cells(header, delimiter)), [])
-    options = csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False
+def _present(columns: Columns, known: dict[str, Holds]) -> Columns:
+    """Return the columns without those that this file of the source lacks."""
+
+    def if_there(name: str | None) -> str | None:
+        return name if name in known else None
+
+    return Columns(
+        columns.text,
+        if_there(columns.doc_id),
+        if_there(columns.source),
+        if_there(columns.split_group),
     )
-    reader = csv.open_csv(
-        stream,
-        csv.ReadOptions(column_names=names, block_size=_CSV_BLOCK_BYTES),
-        csv.ParseOptions(
-            delimiter=delimiter, newlines_in_values=True, invalid_row_handler=on_bad_row
-        ),
-        options,
-    )
-    yield from reader
 
 
-def _csv_cells(line: str, delimiter: str) -> Iterator[list[str]]:
-    import csv as plain_csv
-
-    return iter(plain_csv.reader([line], delimiter=delimiter))
+def _outer(name: str, schema: pa.Schema) -> str:
+    return name if name in schema.names else name.split(".", maxsplit=1)[0]
 
 
-def _string_columns(schema: pa.Schema) -> list[tuple[str, bool]]:
-    return [
-        (f.name, pa.types.is_string(f.type) or pa.types.is_large_string(f.type)) for f in schema
-    ]
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """Return a column, or the field `outer.inner` of one."""
+    if name in batch.schema.names:
+        return batch.column(name)
+    outer, *inner = name.split(".")
+    return pc.struct_field(batch.column(outer), inner)
 
 
 def _as_documents(
     batch: pa.RecordBatch, columns: Columns, shard: Shard, damage: Damage, first_row: int
 ) -> pa.RecordBatch:
-    """The batch in the common form; damaged and over-long texts become null."""
-    texts = batch.column(columns.text).cast(pa.large_string())
+    """Return the batch in the common form; damaged and over-long texts become null."""
+    texts = _as_strings(_column(batch, columns.text))
     where = f"{shard.file.name}, rows from {first_row}"
+    for row in np.flatnonzero(np.asarray(texts.is_null())).tolist():
+        place = f"{shard.file.name}, row {first_row + row + 1}"
+        damage.report("no_text", place, f"{columns.text} = None")
     texts = _without_invalid(texts, damage, where)
     texts = _without_long(texts, shard.max_document_bytes, damage, where)
     rows = np.arange(first_row, first_row + batch.num_rows)
-    identities = _strings(batch, columns.doc_id)
+    identities = _names(batch, columns.doc_id)
     if identities is None:
-        identities = pa.array([f"{shard.file.name}:{row}" for row in rows])
-    sources = _strings(batch, columns.source)
-    groups = _strings(batch, columns.split_group)
+        identities = pa.array([f"{shard.file.name}:{row}" for row in rows], pa.string())
+    sources = _names(batch, columns.source)
+    groups = _names(batch, columns.split_group)
     label = pa.scalar(shard.file.label)
     return pa.RecordBatch.from_arrays(
         [
@@ -139,8 +217,28 @@ def _as_documents(
     )
 
 
-def _strings(batch: pa.RecordBatch, column: str | None) -> pa.Array | None:
-    return None if column is None else batch.column(column).cast(pa.string())
+def _as_strings(column: pa.Array) -> pa.Array:
+    """Return a column of any kind of string as large strings; bytes are checked by the next step."""
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_binary_view(column.type) or pa.types.is_binary(column.type):
+        column = column.cast(pa.large_binary())
+    if pa.types.is_large_binary(column.type):
+        return column.view(pa.large_string())
+    return column.cast(pa.large_string())
+
+
+def _names(batch: pa.RecordBatch, column: str | None) -> pa.Array | None:
+    if column is None:
+        return None
+    values = _column(batch, column)
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    return values.cast(pa.string())
 
 
 def _without_invalid(texts: pa.Array, damage: Damage, where: str) -> pa.Array:
@@ -164,3 +262,30 @@ def _without_long(texts: pa.Array, limit: int, damage: Damage, where: str) -> pa
     if pc.any(too_long).as_py():
         return pc.if_else(too_long, pa.scalar(None, pa.large_string()), texts)
     return texts
+
+
+def rows_of(file: InputFile, limit: int, damage: Damage) -> Iterator[Row]:
+    """Yield the records of any table with all their columns; no record is longer than `limit` bytes."""
+    if file.format in {"jsonl", "csv"}:
+        yield from TextTable(Shard(0, file, 0, WHOLE, limit), damage)
+        return
+    try:
+        with open_arrow(file) as table:
+            for group in range(table.groups):
+                for batch in table.batches(group):
+                    for cells in batch.to_pylist():
+                        yield Row(cells, b"", 0, file.name)
+    except FILE_ERRORS as error:
+        damage.report("unreadable_file", file.path, error)
+
+
+def column_names(file: InputFile) -> list[str]:
+    """Return the names of a table's columns; none if it cannot be read, which its reader reports."""
+    if file.format in {"jsonl", "csv"}:
+        found = columns_of_text_table(Shard(0, file, 0, WHOLE, _LONGEST_HEAD))
+    else:
+        try:
+            found = columns_of_arrow_table(file)
+        except FILE_ERRORS:
+            return []
+    return [name for name, _ in found]

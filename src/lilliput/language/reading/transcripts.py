@@ -1,118 +1,158 @@
 # pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 # (pyarrow publishes no types.)
-"""Transcripts of conversations with children: CHAT files (`.cha`) and tables of utterances."""
+"""Transcripts of conversations with children: CHAT files (`.cha`), and tables of utterances as childes-db has them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import pyarrow as pa
 
+from lilliput.language.reading.chat import parse_chat
 from lilliput.language.reading.documents import Damage, Document, batches_of
-from lilliput.language.reading.lines import STREAM_ERRORS, decode
+from lilliput.language.reading.files import InputFile, is_remote
+from lilliput.language.reading.rows import STREAM_ERRORS, decode
 from lilliput.language.reading.shard import Shard
+from lilliput.language.reading.speakers import DAYS_A_MONTH, UNINTELLIGIBLE, age_group
+from lilliput.language.reading.tables import column_names, rows_of
 
-CHILD_CODES = {"CHI"}
-_AGE = re.compile(r"(?P<years>\d+)(?:;(?P<months>\d+)(?:\.(?P<days>\d+))?)?")
-_DAYS_A_MONTH = 30.4375
+Speakers = Literal["adults", "children", "all"]
 
-# CHAT marks, in the order in which they are taken out (CHAT manual, TalkBank).
-_TIME_MARK = re.compile("\x15[^\x15]*\x15")
-_REPLACED = re.compile(r"(?:<[^<>]*>|\S+)\s*\[::?\s*([^\]]*)\]")  # said [: meant]
-_RETRACED = re.compile(r"(?:<[^<>]*>|\S+)\s*\[/{1,3}\]")  # a word said again or corrected
-_CODE = re.compile(r"\[[^\]]*\]")
-_FILLER = re.compile(r"(?:^|(?<=\s))&\S+")
-_PAUSE = re.compile(r"\(\.*\d*\.*\)")
-_LINKER = re.compile(r"(?:^|(?<=\s))\+\S+")  # trailing off, interruption, quotation
-_UNINTELLIGIBLE = re.compile(r"\b(?:xxx|yyy|www)\b")
-_SPECIAL_FORM = re.compile(r"(\w)@\S+")
-_LEFT_OVER = re.compile(r"[<>()\[\]„‡↑↓:\u02c8]|\b0\w*")
-_COMPOUND = re.compile(r"(?<=\w)[+_](?=\w)")
+_AGE_DAYS, _AGE_MONTHS = "target_child_age_days", "target_child_age"
+_ROLE, _CODE = "speaker_role", "speaker_code"
+_TEXTS = ("text", "gloss")
+# What codes mean in tables that have no roles; in CHAT files the headers say it.
+_ROLES_OF_CODES = {
+    "CHI": "Target_Child", "MOT": "Mother", "FAT": "Father", "GRA": "Grandmother", "GRF": "Grandfather",
+    "GRM": "Grandmother", "AUN": "Aunt", "UNC": "Uncle", "SIS": "Sister", "BRO": "Brother", "SIB": "Sibling",
+    "INV": "Investigator", "OBS": "Observer", "TEA": "Teacher", "ADU": "Adult", "CAR": "Caretaker",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Utterance:
-    """One speaker's turn.
+class Spoken:
+    """One utterance, whatever file it comes from.
 
     Attributes:
-        text: What was said, without transcription marks.
-        speaker: Code of the speaker (`MOT`, `CHI`, …).
-        age_months: Age of the target child; None where unknown.
+        text: Its words; empty if none can be made out.
+        group: Who said it: "adult", "child", "other" (no person in particular) or "unknown" (no role).
+        child_age_months: Age of the child that the speech is with; None where unknown.
+        in_other_language: Whether it is marked as in another language than the transcript's first.
     """
 
     text: str
-    speaker: str
-    age_months: float | None
+    group: str
+    child_age_months: float | None
+    in_other_language: bool = False
 
-
-def parse_chat(text: str) -> list[Utterance]:
-    """The utterances of a CHAT transcript with intelligible words."""
-    age = None
-    utterances: list[Utterance] = []
-    for line in _joined_lines(text):
-        if line.startswith("@ID:"):
-            fields = line[4:].strip().split("|")
-            if len(fields) > 3 and fields[2] in CHILD_CODES:
-                age = parse_age(fields[3])
-        elif line.startswith("*") and ":" in line:
-            speaker, _, said = line[1:].partition(":")
-            cleaned = clean_chat(said)
-            if cleaned:
-                utterances.append(Utterance(cleaned, speaker.strip(), age))
-    return utterances
-
-
-def _joined_lines(text: str) -> Iterator[str]:
-    """Lines of the file, continuations (which begin with a tab) joined to what they continue."""
-    line = ""
-    for part in text.splitlines():
-        if part.startswith("\t"):
-            line += " " + part.strip()
-            continue
-        if line:
-            yield line
-        line = part
-    if line:
-        yield line
-
-
-def parse_age(text: str) -> float | None:
-    """Months of an age such as `2;06.14` (years; months. days); None if it is not one."""
-    found = _AGE.match(text.strip())
-    if found is None:
+    def dropped_for(self, speakers: Speakers, max_age_months: float | None = None) -> str | None:
+        """Return why the words of the utterance do not count; None if they do."""
+        wanted = {"adults": "adult", "children": "child", "all": self.group}[speakers]
+        if self.group != wanted:
+            return "speaker_without_role" if self.group == "unknown" else "other_speakers"
+        if not self.text:
+            return "no_words"
+        if self.in_other_language:
+            return "other_language"
+        if max_age_months is not None:
+            if self.child_age_months is None:
+                return "age_unknown"
+            if self.child_age_months > max_age_months:
+                return "child_too_old"
         return None
-    years, months, days = (int(found[name] or 0) for name in ("years", "months", "days"))
-    return years * 12 + months + days / _DAYS_A_MONTH
 
 
-def clean_chat(said: str) -> str:
-    """An utterance without transcription marks; empty if it holds nothing intelligible."""
-    if _UNINTELLIGIBLE.search(said):
-        return ""
-    text = _TIME_MARK.sub(" ", said)
-    text = _REPLACED.sub(r"\1", text)
-    text = _RETRACED.sub(" ", text)
-    for pattern in (_CODE, _FILLER, _PAUSE, _LINKER):
-        text = pattern.sub(" ", text)
-    text = _SPECIAL_FORM.sub(r"\1", text)
-    text = _LEFT_OVER.sub("", _COMPOUND.sub(" ", text))
-    text = re.sub(r"\s+([.?!,])", r"\1", " ".join(text.split()))
-    return text if re.search(r"\w", text) else ""
+def is_transcript(file: InputFile) -> bool:
+    """Return whether a file is a CHAT file, or a table with utterances and speakers."""
+    if file.format == "transcript":
+        return True
+    if file.format == "text" or is_remote(file.path):
+        return False
+    names = set(column_names(file))
+    return bool(names & {_ROLE, _CODE}) and bool(names & set(_TEXTS))
+
+
+def read_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[Spoken]:
+    """Yield the utterances of a transcript, and count files, speakers and ages in `damage.transcripts`."""
+    damage.transcripts.files += 1
+    if file.format == "transcript":
+        yield from _chat_utterances(file, limit, damage)
+    else:
+        yield from _table_utterances(file, limit, damage)
+
+
+def _chat_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[Spoken]:
+    counts = damage.transcripts
+    try:
+        with file.open() as stream:
+            raw = stream.read(limit + 1)
+    except STREAM_ERRORS as error:
+        damage.report("unreadable_file", file.path, error)
+        return
+    if len(raw) > limit:
+        damage.report("too_long", file.path, f"more than {limit:,} bytes")
+        return
+    text = decode(raw, file.path, damage)
+    if text is None:
+        return
+    transcript = parse_chat(text)
+    age = transcript.child_age_months
+    counts.speakers.update(s.role or "(no role)" for s in transcript.speakers.values())
+    counts.unread_ages.update(transcript.unread_ages)
+    counts.add_age(age)
+    counts.without_age += age is None
+    for said in transcript.utterances:
+        group = age_group(said.speaker.role, said.speaker.age_months)
+        yield Spoken(said.text, group, age, said.language is not None)
+
+
+def _table_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[Spoken]:
+    counts = damage.transcripts
+    roles: set[str] = set()
+    ages: set[float | None] = set()
+    text = file.source.text_column
+    for row in rows_of(file, limit, damage):
+        said = row.get(text or _first(_TEXTS, row.cells))
+        age = _child_age(row.cells)
+        role = str(row.get(_ROLE) or "") if _ROLE in row.cells else _role_of_code(row.get(_CODE))
+        roles.add(role)
+        ages.add(age)
+        words = " ".join(w for w in str(said or "").split() if w.lower() not in UNINTELLIGIBLE)
+        yield Spoken(words, age_group(role), age)
+    counts.speakers.update(role or "(no role)" for role in roles)
+    counts.without_age += ages <= {None}
+    for age in ages:
+        counts.add_age(age)
+
+
+def _role_of_code(code: Any) -> str:
+    """Return the role that a code stands for; a code of no known meaning may be a role itself."""
+    code = str(code or "").strip()
+    return _ROLES_OF_CODES.get(code.upper(), code if "_" in code or len(code) > 3 else "")
+
+
+def _child_age(cells: Mapping[str, Any]) -> float | None:
+    """Return the age of the target child in months."""
+    for name, unit in ((_AGE_DAYS, DAYS_A_MONTH), (_AGE_MONTHS, 1.0)):
+        if name in cells:
+            try:
+                return float(cells[name]) / unit
+            except (TypeError, ValueError):  # Nothing, or NA.
+                return None
+    return None
+
+
+def _first(wanted: Sequence[str], cells: Mapping[str, Any]) -> str:
+    return next((name for name in wanted if name in cells), wanted[0])
 
 
 def read_transcript(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
-    """A CHAT file as one document: the utterances of all speakers but the child, a line each."""
-    try:
-        with shard.file.open() as stream:
-            raw = stream.read(shard.max_document_bytes + 1)
-    except STREAM_ERRORS as error:
-        damage.report("unreadable_file", shard.file.path, error)
-        return
-    text = decode(raw, shard.file.path, damage)
-    if text is None:
-        return
-    said = [u.text for u in parse_chat(text) if u.speaker not in CHILD_CODES]
+    """Yield a CHAT file as one document: the utterances of adults, a line each."""
+    said: list[str] = []
+    for spoken in read_utterances(shard.file, shard.max_document_bytes, damage):
+        if damage.transcripts.count(spoken.dropped_for("adults")):
+            said.append(spoken.text)
     if said:
         yield from batches_of([Document("\n".join(said), shard.file.name, shard.file.label)])

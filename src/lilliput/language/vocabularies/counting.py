@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from lilliput.core.errors import InputError
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.wording import listed, plural
 from lilliput.language.reading.documents import (
     Damage,
     Document,
@@ -19,15 +20,12 @@ from lilliput.language.reading.documents import (
     Source,
     batches_of,
 )
-from lilliput.language.reading.files import find_files
+from lilliput.language.reading.files import InputFile, find_files
 from lilliput.language.reading.packages import with_packages
 from lilliput.language.reading.shards import plan_shards, read_shard
+from lilliput.language.reading.transcripts import Speakers, is_transcript
 from lilliput.language.spans.counter import WordCounter
-from lilliput.language.vocabularies.child_speech import (
-    Speakers,
-    count_transcript,
-    separate_transcripts,
-)
+from lilliput.language.vocabularies.child_speech import TranscriptWords
 from lilliput.language.words.profiles import WordProfile, word_profile
 from lilliput.language.words.vocabulary import Vocabulary, from_counts
 
@@ -46,8 +44,9 @@ def build_vocabulary(
     on_error: OnError = "stop",
     reporter: Reporter = SILENT,
     hub: bool = False,
+    damage: Damage | None = None,
 ) -> Vocabulary:
-    """The most frequent words of texts.
+    """Return the most frequent words of texts.
 
     Args:
         sources: Documents in memory, or paths, globs, folders and sources.
@@ -60,38 +59,51 @@ def build_vocabulary(
         on_error: Whether damaged input stops the work.
         reporter: Where progress goes.
         hub: Whether sources may be fetched from the network.
+        damage: Takes in what could not be read and what transcripts held, for a report; its own
+            `on_error` holds.
 
     Raises:
         InputError: The texts hold no word.
     """
-    counts: Counter[str] = Counter()
-    ages: dict[str, float] = {}
     rule = word_profile(profile)
-    transcripts, others = separate_transcripts(sources)
+    damage = Damage(on_error) if damage is None else damage
+    spoken, counter = TranscriptWords(rule, speakers, max_age_months), WordCounter(rule)
+    documents, files = _resolve(sources, hub)
+    others = [file for file in files if not is_transcript(file)]
     with reporter.task("count words", unit="documents") as progress:
-        for transcript in transcripts:
-            count_transcript(
-                transcript, rule, speakers, max_age_months, counts, ages, Damage(on_error)
-            )
-            progress.advance()
-        counter = WordCounter(rule)
-        for batch in iter_documents(others, on_error=on_error, hub=hub) if others else ():
+        for file in files:
+            if file not in others:
+                spoken.add(file, _MAX_DOCUMENT_BYTES, damage)
+                progress.advance()
+        for batch in _batches(documents, others, damage, reporter):
             counter.add(batch.column("text"))
             progress.advance(batch.num_rows)
-        counts.update(counter.counts)
+    counts = spoken.counts + counter.counts
     if not counts:
         raise InputError(
             "a vocabulary needs texts with words",
-            got="no word",
-            remedy="Name text files, or tables with a column of texts, that hold some.",
+            got=_without_words(damage),
+            remedy="Name text files, tables with a column of texts, or transcripts whose headers give roles (--speakers says whose words count).",
         )
     return from_counts(
-        counts, size=size, coverage=coverage, min_frequency=min_frequency, ages=ages or None
+        counts,
+        size=size,
+        coverage=coverage,
+        min_frequency=min_frequency,
+        ages=spoken.ages or None,
     )
 
 
+def _without_words(damage: Damage) -> str:
+    said = damage.transcripts
+    if not said.utterances:
+        return "no word"
+    reasons = listed([f"{n:,} {r.replace('_', ' ')}" for r, n in said.dropped.most_common()])
+    return f"{plural(said.utterances, 'utterance')}, none of them kept: {reasons}"
+
+
 def count_words(texts: pa.Array, profile: WordProfile) -> Counter[str]:
-    """Occurrences of each word in an Arrow array of strings."""
+    """Return the occurrences of each word in an Arrow array of strings."""
     counter = WordCounter(profile)
     counter.add(texts)
     return counter.counts
@@ -103,16 +115,25 @@ def iter_documents(
     on_error: OnError = "stop",
     hub: bool = False,
 ) -> Iterator[pa.RecordBatch]:
-    """All documents as record batches (see documents.BATCH_SCHEMA)."""
+    """Yield all documents as record batches (see documents.BATCH_SCHEMA)."""
+    documents, files = _resolve(given, hub)
+    yield from _batches(documents, files, Damage(on_error), SILENT)
+
+
+def _resolve(
+    given: Iterable[Document] | Sequence[str | Path | Source], hub: bool
+) -> tuple[list[Document], list[InputFile]]:
+    """Return the documents that were given in memory, and the files of all sources."""
     items = [given] if isinstance(given, str | Path | Source) else list(given)
     items = list(with_packages(items))
     documents = [item for item in items if isinstance(item, Document)]
     sources = [item for item in items if not isinstance(item, Document)]
-    if documents:
-        yield from batches_of(documents)
-    if documents and not sources:
-        return
-    damage = Damage(on_error)
-    files = find_files(sources, hub=hub)
-    for shard in plan_shards(files, _MAX_DOCUMENT_BYTES, damage):
+    return documents, find_files(sources, hub=hub) if sources or not documents else []
+
+
+def _batches(
+    documents: Iterable[Document], files: Sequence[InputFile], damage: Damage, reporter: Reporter
+) -> Iterator[pa.RecordBatch]:
+    yield from batches_of(documents)
+    for shard in plan_shards(files, _MAX_DOCUMENT_BYTES, damage, reporter=reporter):
         yield from read_shard(shard, damage)

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.settings import Settings, parse_settings
-from lilliput.language.reading.documents import Document, Source, as_source
+from lilliput.language.reading.documents import Damage, Document, Source, as_source
 from lilliput.language.reading.files import find_files
 from lilliput.language.reading.packages import PACKAGE_PREFIX
 from lilliput.language.reading.shards import identify
@@ -68,14 +68,20 @@ def make_vocabulary(
     """
     settings = settings or VocabularySettings()
     given = [sources] if isinstance(sources, str | Path | Source) else list(sources)
-    vocabulary = _vocabulary(given, settings, reporter, hub)
+    damage = Damage(settings.on_error)
+    vocabulary = _vocabulary(given, settings, reporter, hub, damage)
     sources = [as_source(item) for item in given if not isinstance(item, Document)]
     packages = [one.path for one in sources if one.path.startswith(PACKAGE_PREFIX)]
     files = [one for one in sources if not one.path.startswith(PACKAGE_PREFIX)]
     inputs = {"sources": identify(find_files(files, hub=hub))} if files else {}
     inputs |= {"packages": " ".join(packages)} if packages else {}
     write_vocabulary(vocabulary, out, settings=settings.model_dump(), inputs=inputs)
-    return vocabulary.as_record()
+    record = vocabulary.as_record()
+    if damage.counts:
+        record["damaged_input"] = dict(sorted(damage.counts.items()))
+    if damage.transcripts.files:
+        record["transcripts"] = damage.transcripts.as_record()
+    return record
 
 
 def _vocabulary(
@@ -83,6 +89,7 @@ def _vocabulary(
     settings: VocabularySettings,
     reporter: Reporter,
     hub: bool,
+    damage: Damage,
 ) -> Vocabulary:
     if len(given) == 1 and isinstance(given[0], str | Path) and is_word_list(Path(given[0])):
         listed = read_vocabulary(Path(given[0]))
@@ -103,6 +110,7 @@ def _vocabulary(
         on_error=settings.on_error,
         reporter=reporter,
         hub=hub,
+        damage=damage,
     )
 
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.json as pa_json
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lilliput.core.errors import EmptyCorpusError, InputError
 from lilliput.core.files import require_file
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.seeding import generator
+from lilliput.language.reading.documents import Damage
+from lilliput.language.reading.files import find_files
+from lilliput.language.reading.tables import rows_of
 from lilliput.tokenization.comparison.measures import IdArray, WordIds
 from lilliput.tokenization.counting.texts import texts_of
 from lilliput.tokenization.counting.words import count_corpus
 from lilliput.tokenization.settings import CompareSettings, TrainingTextSettings
 
 _SPEED_TEXT_BYTES = 250_000
+_LONGEST_RECORD = 64 << 20  # Bytes of one record of task data.
 
 
 @dataclass(frozen=True)
@@ -152,28 +152,28 @@ def _up_to(texts: list[str], most: int) -> Iterator[str]:
             return
 
 
-_READERS: Mapping[str, Any] = {
-    ".parquet": pq.read_table,
-    ".csv": pa_csv.read_csv,
-    ".jsonl": pa_json.read_json,
-}
-
-
 def read_task_texts(path: Path) -> list[str]:
-    """All texts of a table (Parquet, CSV, TSV or JSON Lines: its string columns) or the lines of a file.
+    """Return all texts of a table (its columns of strings), or the lines of a text file.
 
     Raises:
         InputError: The file is absent or holds no text.
     """
     require_file(path, "the task data")
-    if path.suffix == ".tsv":
-        table = pa_csv.read_csv(path, parse_options=pa_csv.ParseOptions(delimiter="\t"))
-    elif path.suffix in _READERS:
-        table = _READERS[path.suffix](path)
-    else:
-        return _some(path.read_text(encoding="utf-8").splitlines(), path)
-    columns = [table.column(f.name) for f in table.schema if pa.types.is_string(f.type)]
-    return _some([text for column in columns for text in column.to_pylist() if text], path)
+    (file,) = find_files([path])
+    if file.format == "text":
+        return _some(path.read_text(encoding="utf-8-sig").split("\n"), path)
+    columns: dict[str, list[str]] = {}
+    for row in rows_of(file, _LONGEST_RECORD, Damage("stop")):
+        for name, value in row.cells.items():
+            if isinstance(value, str) and value:
+                columns.setdefault(name, []).append(value)
+    texts = [values for values in columns.values() if not all(map(_is_number, values))]
+    return _some([text for values in texts for text in values], path)
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a cell of CSV, where all is text, holds a number: a label or an id, no language."""
+    return re.fullmatch(r"[-+]?\d+([.,]\d+)?", text.strip()) is not None
 
 
 def _some(texts: list[str], path: Path) -> list[str]:

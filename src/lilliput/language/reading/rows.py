@@ -1,0 +1,287 @@
+'''One reader of text tables (CSV, tab-separated, JSON Lines), record by record and as it is written.
+
+Sources of corpora, tables to filter, transcripts and task data are all read here. Every cell of CSV is
+text: `007`, `NA`, `null` and `12:30` stay what they are. In tab-separated files quotes are plain
+characters; in CSV a quoted cell may hold commas, quotes written twice, and line breaks:
+
+    id,text            header
+    1,"one,            a record of two lines: id `1`, text `one,` line break `two "x"`
+    two ""x"""
+    2,5" pipe          a quote inside a cell that does not begin with one is a plain character
+    3,"never closed    a damaged row: the lines after it are read on their own
+'''
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+import pyarrow as pa
+
+from lilliput.language.reading.columns import Holds
+from lilliput.language.reading.documents import Damage
+from lilliput.language.reading.shard import Shard
+
+# What a stream that ends early or holds garbage raises, by kind of compression.
+STREAM_ERRORS = (EOFError, OSError, zlib.error, pa.ArrowException)
+
+_SKIPPED_AT_ONCE = 1 << 20
+_SAMPLED_RECORDS = 1000
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a file.
+
+    Attributes:
+        raw: Its bytes, with the line break.
+        offset: The place of its first byte in the decompressed file.
+        where: The file and the place, for a message.
+    """
+
+    raw: bytes
+    offset: int
+    where: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One record of a text table.
+
+    Attributes:
+        cells: Values by column; all of them strings in CSV.
+        raw: The record's bytes as written, with its line breaks.
+        offset: The place of its first byte in the decompressed file.
+        where: The file and the place, for a message.
+    """
+
+    cells: Mapping[str, Any]
+    raw: bytes
+    offset: int
+    where: str
+
+    def get(self, column: str) -> Any:
+        """Return the value of a column, or of a field `outer.inner` of it; None where there is none."""
+        if column in self.cells:
+            return self.cells[column]
+        value: Any = self.cells
+        for part in column.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        return value
+
+
+class TextTable:
+    """The records of a CSV, tab-separated or JSON Lines file, in order.
+
+    Args:
+        shard: What to read; CSV is read whole.
+        damage: Where damaged records are reported.
+    """
+
+    def __init__(self, shard: Shard, damage: Damage) -> None:
+        self._shard, self._damage = shard, damage
+        self.header = b""  # As written; empty for JSON Lines. It is known once reading has begun.
+        self.names: list[str] = []
+
+    def __iter__(self) -> Iterator[Row]:
+        if self._shard.file.format == "jsonl":
+            return self._json()
+        return self._delimited()
+
+    def _json(self) -> Iterator[Row]:
+        for line in iter_lines(self._shard, self._damage):
+            text = decode(line.raw, line.where, self._damage)
+            if text is None or not text.strip():
+                continue
+            try:
+                record = json.loads(text)
+            except (json.JSONDecodeError, RecursionError) as error:
+                self._damage.report("invalid_json", line.where, error)
+                continue
+            if isinstance(record, dict):
+                yield Row(record, line.raw, line.offset, line.where)
+            else:
+                kind = f"{type(record).__name__}, not an object"
+                self._damage.report("invalid_json", line.where, kind)
+
+    def _delimited(self) -> Iterator[Row]:
+        lines = _Lines(self._shard, self._damage)
+        delimiter = delimiter_of(self._shard.file.name)
+        for first in lines:
+            found = _read_record(first, lines, delimiter, self._damage)
+            if found is None:
+                continue
+            cells, raw = found
+            if not self.header:
+                self.header, self.names = raw, cells
+            elif len(cells) != len(self.names):
+                counted = f"{len(cells)} cells under {len(self.names)} columns"
+                self._damage.report("invalid_row", first.where, counted)
+            else:
+                row = dict(zip(self.names, cells, strict=True))
+                yield Row(row, raw, first.offset, first.where)
+
+
+def delimiter_of(name: str) -> str:
+    """Return the sign between the cells of a file of this name."""
+    return "\t" if ".tsv" in name.lower() else ","
+
+
+class _Lines:
+    """The lines of a file; lines that a broken record took too many can be put back."""
+
+    def __init__(self, shard: Shard, damage: Damage) -> None:
+        self.limit = shard.max_document_bytes
+        self._lines = iter_lines(shard, damage)
+        self._returned: deque[Line] = deque()
+
+    def __iter__(self) -> Iterator[Line]:
+        return self
+
+    def __next__(self) -> Line:
+        return self._returned.popleft() if self._returned else next(self._lines)
+
+    def put_back(self, lines: list[Line]) -> None:
+        self._returned.extendleft(reversed(lines))
+
+
+def _read_record(
+    first: Line, lines: _Lines, delimiter: str, damage: Damage
+) -> tuple[list[str], bytes] | None:
+    """Return the cells and bytes of the record that begins in `first`; None if it is blank or damaged."""
+    text = decode(first.raw, first.where, damage)
+    if text is None or not (bare := text.rstrip("\r\n")):
+        return None
+    if delimiter == "\t" or '"' not in text:
+        return bare.split(delimiter), first.raw
+    taken = [first]
+
+    def feed() -> Iterator[str]:
+        yield text
+        size = len(first.raw)
+        for line in lines:
+            taken.append(line)
+            size += len(line.raw)
+            if size > lines.limit:
+                return
+            yield line.raw.decode("utf-8", errors="surrogateescape")
+
+    csv.field_size_limit(max(lines.limit, csv.field_size_limit()))
+    try:
+        cells = next(csv.reader(feed(), delimiter=delimiter))
+    except (csv.Error, StopIteration) as error:
+        lines.put_back(taken[1:])
+        damage.report("invalid_row", first.where, error)
+        return None
+    raw = b"".join(line.raw for line in taken)
+    if _is_unbalanced(raw, delimiter, several=len(taken) > 1):
+        lines.put_back(taken[1:])
+        damage.report("unbalanced_quote", first.where, repr(bare)[:200])
+        return None
+    if len(taken) > 1 and decode(raw, first.where, damage) is None:
+        return None
+    return cells, raw
+
+
+def _is_unbalanced(raw: bytes, delimiter: str, *, several: bool) -> bool:
+    """Return whether a quote was never closed, or closed by one that opens a later cell.
+
+    In a record of one line stray quotes do no harm, and are left as they are.
+    """
+    text = raw.decode("utf-8", errors="surrogateescape")
+    if not several and text.count('"') % 2 == 0:
+        return False
+    lines = io.StringIO(text, newline="")
+    try:
+        rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        return several or "end of data" in str(error)
+    return len(rows) != 1
+
+
+def decode(raw: bytes, where: str, damage: Damage) -> str | None:
+    """Return `raw` as text; None, and a report, if it is not UTF-8."""
+    try:
+        return raw.decode("utf-8-sig" if raw.startswith(_BYTE_ORDER_MARK) else "utf-8")
+    except UnicodeDecodeError as error:
+        damage.report("invalid_utf8", where, error)
+        return None
+
+
+def iter_lines(shard: Shard, damage: Damage) -> Iterator[Line]:
+    """Yield each line that begins in the shard's byte range.
+
+    Lines longer than `max_document_bytes` are reported and passed over without being held; a
+    stream that ends early gives the lines before the damage.
+    """
+    try:
+        with shard.file.open() as file:
+            yield from _lines_in(file, shard, damage)
+    except STREAM_ERRORS as error:
+        damage.report("unreadable_file", shard.file.path, error)
+
+
+def _lines_in(file: IO[bytes], shard: Shard, damage: Damage) -> Iterator[Line]:
+    at, number = shard.first, 0
+    if at > 0:
+        file.seek(at - 1)
+        at += _skip_line(file) - 1  # The line that began before this shard.
+    limit = shard.max_document_bytes
+    while shard.last < 0 or at < shard.last:
+        line = file.readline(limit + 1)
+        if not line:
+            return
+        number += 1
+        place = f"line {number}" if shard.first == 0 else f"byte {at}"
+        where = f"{shard.file.name}, {place}"
+        length = len(line)
+        if length > limit and not line.endswith(b"\n"):
+            length += _skip_line(file)
+            damage.report("too_long", where, f"{length:,} bytes")
+        else:
+            yield Line(line, at, where)
+        at += length
+
+
+def _skip_line(file: IO[bytes]) -> int:
+    """Pass over the rest of a line, and return the number of its bytes."""
+    skipped = 0
+    while part := file.readline(_SKIPPED_AT_ONCE):
+        skipped += len(part)
+        if part.endswith(b"\n"):
+            break
+    return skipped
+
+
+def columns_of_text_table(shard: Shard) -> list[tuple[str, Holds]]:
+    """Return the columns of a text table by its first 1,000 records; none if it holds no record."""
+    table = TextTable(shard, Damage("skip"))
+    found: dict[str, Holds] = {}
+    for number, row in enumerate(table):
+        for name, value in _fields(row.cells):
+            found[name] = _seen(found.get(name, Holds.NOTHING), value)
+        if number + 1 >= _SAMPLED_RECORDS:
+            break
+    if table.header:
+        return [(name, Holds.STRINGS) for name in table.names]
+    return list(found.items())
+
+
+def _fields(record: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in record.items():
+        yield f"{outer}{name}", value
+        if isinstance(value, Mapping):
+            yield from _fields(value, f"{outer}{name}.")
+
+
+def _seen(before: Holds, value: Any) -> Holds:
+    if value is None or before is Holds.OTHER:
+        return before
+    return Holds.STRINGS if isinstance(value, str) else Holds.OTHER
