@@ -69,12 +69,14 @@ def build_vocabulary(
     damage = Damage(on_error) if damage is None else damage
     spoken, counter = TranscriptWords(rule, speakers, max_age_months), WordCounter(rule)
     documents, files = _resolve(sources, hub)
-    others = [file for file in files if not is_transcript(file)]
+    others: list[InputFile] = []
     with reporter.task("count words", unit="documents") as progress:
         for file in files:
-            if file not in others:
+            if is_transcript(file):
                 spoken.add(file, _MAX_DOCUMENT_BYTES, damage)
                 progress.advance()
+            else:
+                others.append(file)
         for batch in _batches(documents, others, damage, reporter):
             counter.add(batch.column("text"))
             progress.advance(batch.num_rows)
