@@ -5,11 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from lilliput.analysis.inference.assembly import assemble
-from lilliput.analysis.inference.choice import check_asked_breaks, choose_law
+from lilliput.analysis.inference.choice import (
+    Choice,
+    check_asked_breaks,
+    choose_law,
+    judge_unbroken,
+)
 from lilliput.analysis.inference.draws import draw_parameters
-from lilliput.analysis.inference.options import FitOptions, pick_points
+from lilliput.analysis.inference.options import FitOptions
 from lilliput.analysis.inference.results import LawFit
-from lilliput.analysis.laws.candidates import SIZE_LAWS, check_breaks, fit_form, forms_for
+from lilliput.analysis.inference.sample import Sample
+from lilliput.analysis.laws.candidates import SIZE_LAWS, Form, check_breaks, fit_form, forms_for
+from lilliput.analysis.laws.curve import CurveFit
 from lilliput.analysis.laws.parametric_law import fit_parametric_law
 from lilliput.analysis.laws.repeated_law import fit_repeated_law
 from lilliput.analysis.table.measurements import Measurements, measurements_of
@@ -47,7 +54,9 @@ def analyse_fit(
             got=f"{options.law}, a law of the best size",
             remedy="Take --law auto, or lilliput analyse fit --law isoflop.",
         )
-    data = measurements_of(table, flops=flops, loss=loss, after_step=options.after_step)
+    data = measurements_of(
+        table, flops=flops, loss=loss, after_step=options.after_step, cluster=options.cluster
+    )
     if options.law == "parametric":
         return fit_parametric_law(table, data, options, reporter=reporter)
     if options.law == "repeated":
@@ -63,23 +72,36 @@ def fit_measurements(
     Raises:
         InputError: Too few points or costs for the law.
     """
-    rows = pick_points(data, np.arange(len(data)), options)
-    flops, loss, runs = data.flops[rows], data.loss[rows], data.run[rows]
+    sample = Sample.of(data, options)
+    flops = sample.flops
     _refuse_thin_data(flops, data.flops_column)
     forms = forms_for(options.law, options.breaks, np.unique(flops).size)
-    fits = [fit for form in forms if (fit := fit_form(form, flops, loss)) is not None]
+    unbroken = _fitted([form for form in forms if not form.n_breaks], sample)
+    first, is_excluded = None, True
+    if options.law == "auto" and options.breaks is None:
+        first, is_excluded = judge_unbroken(unbroken, sample, options.seed)
+    fits = unbroken + _fitted(
+        [form for form in forms if form.n_breaks and (is_excluded or not form.is_costly)], sample
+    )
     if not fits:
         raise InputError(
             f"law {options.law} needs more points in each piece", got=f"{flops.size} points"
         )
-    if options.breaks is None:
-        chosen, tests = choose_law(fits, flops, loss, runs, options.seed)
+    if options.breaks is not None:
+        choice = Choice(min(fits, key=lambda fit: fit.bic))
+    elif first is not None and not is_excluded:
+        choice = first
     else:
-        chosen, tests = min(fits, key=lambda fit: fit.bic), []
+        choice = choose_law(fits, sample, options.seed, excluded=first)
     if options.law != "auto" or options.breaks:
-        tests = [*tests, *check_asked_breaks(chosen, flops, loss, runs, options.seed)]
-    draws = draw_parameters(data, chosen, options, reporter=reporter)
-    return assemble(data, rows, chosen, fits, tests, draws, options)
+        choice.tests += check_asked_breaks(choice.law, sample, options.seed)
+    draws = draw_parameters(data, choice.law, options, reporter=reporter)
+    return assemble(sample, choice, fits, draws)
+
+
+def _fitted(forms: list[Form], sample: Sample) -> list[CurveFit]:
+    fits = (fit_form(form, sample.flops, sample.loss) for form in forms)
+    return [fit for fit in fits if fit is not None]
 
 
 def _refuse_thin_data(flops: FloatArray, column: str) -> None:

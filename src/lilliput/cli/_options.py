@@ -52,7 +52,21 @@ AfterStepOption = Annotated[
     ),
 ]
 ResamplesOption = Annotated[int, typer.Option("--resamples", min=0, help="Bootstrap draws.")]
-ResampleOption = Annotated[str, typer.Option("--resample", help="Draw by run, seed or both.")]
+ResampleOption = Annotated[
+    str,
+    typer.Option(
+        "--resample",
+        help="Draw by unit (shapes where seeds share one, else runs), run, seed or both.",
+    ),
+]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="COLUMN",
+        help="Column that names independent units; default shapes where seeds share one, else runs.",
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of the draws.")]
 
 
@@ -64,7 +78,8 @@ def fit_options(
     finished_only: FinishedOption = False,
     after_step: AfterStepOption = None,
     resamples: ResamplesOption = 500,
-    resample: ResampleOption = "run",
+    resample: ResampleOption = "unit",
+    cluster: ClusterOption = None,
     seed: SeedOption = 0,
 ) -> FitOptions:
     """How a law is fitted, from the command line.
@@ -83,6 +98,7 @@ def fit_options(
         after_step=after_step,
         resamples=resamples,
         resample=one_of("--resample", resample, RESAMPLE_WAYS),
+        cluster=cluster,
         seed=seed,
     )
 

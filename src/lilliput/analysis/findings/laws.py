@@ -118,7 +118,7 @@ def last_exponent(fit: LawFit) -> Quantity:
     """
     runs = int(fit.facts.get("n_runs", 0)) or None
     name = f"exponent_{len(fit.breaks) + 1}" if fit.breaks else "exponent"
-    if fit.law != "power_offset" and name in fit.parameters:
+    if fit.law not in ("power_offset", "log_quadratic") and name in fit.parameters:
         estimate = fit.parameters[name]
         return Quantity(estimate.value, estimate.low, estimate.high, runs, "runs")
     end = float(fit.flops.max())

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.analysis.inference.break_test import BreakTest
+from lilliput.analysis.inference.choice import Choice
 from lilliput.analysis.inference.diagnostics import residual_diagnostics
-from lilliput.analysis.inference.options import FitOptions, Rows
+from lilliput.analysis.inference.options import FitOptions, Rows, drawn_unit, resampled_facts
 from lilliput.analysis.inference.profile_likelihood import profile_interval
 from lilliput.analysis.inference.results import BreakEstimate, Candidate, LawFit, estimates_of
+from lilliput.analysis.inference.sample import Sample
 from lilliput.analysis.inference.slope_change import davies_p, exponent_against_cut
 from lilliput.analysis.inference.warnings import fit_warnings
 from lilliput.analysis.laws.curve import CurveFit, covariance_of
@@ -20,29 +21,20 @@ from lilliput.analysis.table.measurements import Measurements
 from lilliput.core.arrays import FloatArray
 
 
-def assemble(
-    data: Measurements,
-    rows: Rows,
-    chosen: CurveFit,
-    fits: list[CurveFit],
-    tests: list[BreakTest],
-    draws: FloatArray,
-    options: FitOptions,
-) -> LawFit:
+def assemble(sample: Sample, choice: Choice, fits: list[CurveFit], draws: FloatArray) -> LawFit:
     """Everything that is known about the chosen law, as one result.
 
     Args:
-        data: The measurements.
-        rows: Those that entered the fit.
-        chosen: The law.
+        sample: The points that entered the fit.
+        choice: The law, and the tests of its breaks.
         fits: All candidates.
-        tests: Of its breaks.
-        draws: Its parameters and breaks refitted to resampled runs.
-        options: How it was fitted.
+        draws: Its parameters and breaks refitted to resampled units.
     """
+    data, rows, options = sample.data, sample.rows, sample.options
+    chosen = choice.law
     flops, loss, runs = data.flops[rows], data.loss[rows], data.run[rows]
     log_flops, log_loss = np.log(flops), np.log(loss)
-    clusters = data.group if options.resample == "both" else data.run
+    clusters = drawn_unit(data, options)[1]
     behind = _clusters_behind(chosen, flops, clusters[rows], int(np.unique(clusters).size))
     found = estimates_of(chosen.parameter_vector().tolist(), draws, behind, options.level)
     count = chosen.values.size
@@ -50,9 +42,7 @@ def assemble(
         _profile(log_flops, log_loss, chosen, i, options.level) for i in range(chosen.breaks.size)
     ]
     ranked = sorted(fits, key=lambda fit: fit.bic)
-    doubts = fit_warnings(
-        chosen, ranked, tests, flops, runs, data.is_early[rows], draws, points=options.points
-    )
+    doubts = fit_warnings(choice, ranked, sample, draws)
     return LawFit(
         law=chosen.law,
         parameters=dict(zip(chosen.names, found[:count], strict=True)),
@@ -72,13 +62,14 @@ def assemble(
         runs=tuple(data.run_names[code] for code in runs.tolist()),
         draws=draws,
         covariance=covariance_of(chosen),
-        diagnostics=residual_diagnostics(chosen, log_flops, log_loss, runs),
+        diagnostics=residual_diagnostics(chosen, log_flops, log_loss, sample.units),
         break_tests={
             "davies_p": davies_p(log_flops, log_loss),
-            "bootstrap": [test.as_record() for test in tests],
+            "bootstrap": [test.as_record() for test in choice.tests],
+            "left_out": [left.as_record() for left in choice.left_out],
         },
         cut_sensitivity=exponent_against_cut(flops, loss),
-        facts=_facts(data, rows, options),
+        facts={"verdict": choice.verdict, **_facts(data, rows, options)},
     )
 
 
@@ -108,6 +99,7 @@ def _facts(data: Measurements, rows: Rows, options: FitOptions) -> dict[str, Any
         "refused": dict(data.refused),
         "resamples": options.resamples,
         "resample": options.resample,
+        **resampled_facts(data, options),
         "level": options.level,
         "seed": options.seed,
     }

@@ -113,6 +113,11 @@ def bootstrap_break_test(
     )
 
 
+def gain_of_breaks(log_flops: FloatArray, log_loss: FloatArray, null: CurveFit) -> float:
+    """Return BIC of the null minus the best BIC with up to three more breaks; above zero for breaks."""
+    return float(_gain(log_flops, log_loss[None, :], null)[0])
+
+
 def _normal_noise(
     rng: np.random.Generator, codes: Clusters, simulations: int, scale: float, share: float
 ) -> FloatArray:

@@ -1,6 +1,13 @@
-"""Which of the fitted laws is claimed: the best one whose breaks the data can tell."""
+"""Choosing the law to claim: the best one whose breaks the data show, and no single run carries.
+
+Example: 20 finished runs on one power law, of which the costliest diverged and ended 30 % too high. A law
+with a jump before that run has the lowest BIC, and the break test rejects the power law. Without that run
+the power law wins: the break is carried by one run, is not claimed, and the run is named.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,79 +17,198 @@ from lilliput.analysis.inference.break_test import (
     SIGNIFICANCE,
     BreakTest,
     bootstrap_break_test,
+    gain_of_breaks,
 )
+from lilliput.analysis.inference.diagnostics import intraclass_correlation
+from lilliput.analysis.inference.sample import Sample, worst_fitting_units
+from lilliput.analysis.laws.candidates import Form, fit_form
 from lilliput.analysis.laws.curve import CurveFit
-from lilliput.analysis.laws.power import fit_power, fit_power_offset
 from lilliput.core.arrays import FloatArray
 
 SIMULATIONS = 400
+# Two units that went wrong together can look like a piece of their own; three that agree are evidence.
+_LEFT_OUT = (1, 2)
 _RUNS_ON_A_SIDE = 2
+# A law without breaks whose BIC is worse than another's by this much is excluded with that other.
+_FAR_BIC = 6.0
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What becomes of a claimed break when the units that fit worst are left out.
+
+    Attributes:
+        breaks: Number of breaks in question.
+        units: Their names, such as "run r19".
+        statistic: BIC of the best law with fewer breaks minus the best with more, without these units.
+        survives: Whether the data without them still prefer the breaks.
+    """
+
+    breaks: int
+    units: tuple[str, ...]
+    statistic: float
+    survives: bool
+
+    def as_record(self) -> dict[str, object]:
+        """Return plain data for JSON."""
+        return {**vars(self), "units": list(self.units)}
+
+
+@dataclass
+class Choice:
+    """The claimed law with everything that its breaks were tested by."""
+
+    law: CurveFit
+    tests: list[BreakTest] = field(default_factory=list[BreakTest])
+    left_out: list[LeftOut] = field(default_factory=list[LeftOut])
+
+    @property
+    def verdict(self) -> str:
+        """Return "breaks", "curved" (it bends everywhere and has no place of a break) or "no break"."""
+        if self.law.breaks.size:
+            return "breaks"
+        return "curved" if self.law.law == "log_quadratic" else "no break"
 
 
 def choose_law(
-    fits: list[CurveFit],
-    flops: FloatArray,
-    loss: FloatArray,
-    runs: NDArray[np.intp],
-    seed: int,
-) -> tuple[CurveFit, list[BreakTest]]:
-    """The fit of lowest BIC among those with no more breaks than the data can tell, and the tests.
+    fits: list[CurveFit], sample: Sample, seed: int, *, excluded: Choice | None = None
+) -> Choice:
+    """Return the fit of lowest BIC among those with no more breaks than the data can show.
 
-    A number of breaks is no candidate where, in the best law with so many, one run alone lies on a
-    side of a break. First of all, data without any break must be excluded. Then the number of breaks
-    is sought from above: the largest whose last break is told from fewer. (Sought from below, a law
-    with one break where there are three fits so badly that its own misfit hides the other two.)
+    A number of breaks is no candidate where, in the best law with so many, one unit alone lies on a
+    side of a break. First of all, every law without breaks must be excluded, the curved one among them.
+    Then the number of breaks is sought from above: the largest whose last break is told from fewer.
+    (Sought from below, a law with one break where there are three fits so badly that its own misfit hides
+    the other two.) Each time the breaks must survive leaving out the one, and the two, units that fit a
+    law with fewer breaks worst.
 
     Args:
         fits: All candidates.
-        flops: Shape (points,).
-        loss: Shape (points,).
-        runs: Run of each point, shape (points,).
+        sample: The points that they were fitted to.
         seed: Of the simulations.
+        excluded: Tests that have excluded the laws without breaks already.
     """
     fewest = min(int(fit.breaks.size) for fit in fits)
     best_of = {int(fit.breaks.size): fit for fit in sorted(fits, key=lambda fit: -fit.bic)}
-    sound = {k for k, fit in best_of.items() if stands_on_runs(fit, flops, runs)} | {fewest}
+    sound = {k for k, fit in best_of.items() if stands_on_units(fit, sample)} | {fewest}
     fits = [fit for fit in fits if int(fit.breaks.size) in sound]
+    most = int(min(fits, key=lambda fit: fit.bic).breaks.size)
+    choice = excluded or Choice(fits[0])
+    allowed = fewest
+    if (
+        most > fewest
+        and sample.n_units >= FEWEST_RUNS
+        and (excluded or _is_shown(fewest + 1, fits, sample, seed, choice))
+    ):
+        above = (k for k in range(most, fewest + 1, -1) if k in sound)
+        allowed = next((k for k in above if _is_shown(k, fits, sample, seed, choice)), fewest + 1)
+    choice.law = best_law([fit for fit in fits if fit.breaks.size <= allowed], sample)
+    return choice
+
+
+def judge_unbroken(fits: list[CurveFit], sample: Sample, seed: int) -> tuple[Choice, bool]:
+    """Return the choice among laws without breaks, and whether they are all excluded.
+
+    It needs no law with breaks, so that the costly ones are fitted only where they can be claimed.
+    """
+    choice = Choice(best_law(fits, sample))
+    enough = sample.n_units >= FEWEST_RUNS
+    return choice, enough and _is_shown(1, fits, sample, seed, choice)
+
+
+def best_law(fits: list[CurveFit], sample: Sample) -> CurveFit:
+    """Return the fit of lowest BIC; among laws without breaks, of lowest BIC for independent units.
+
+    Points of one unit that deviate together are worth fewer than they are: counted as independent they
+    buy a floor that is not there.
+    """
     best = min(fits, key=lambda fit: fit.bic)
-    tests: list[BreakTest] = []
-
-    def is_told(breaks: int) -> bool:
-        """Whether the last of so many breaks is told from the best law with fewer."""
-        null = min((f for f in fits if f.breaks.size < breaks), key=lambda fit: fit.bic)
-        tests.append(break_test_against(null, flops, loss, runs, seed))
-        return tests[-1].p < SIGNIFICANCE
-
-    most = int(best.breaks.size)
-    if most == fewest or np.unique(runs).size < FEWEST_RUNS or not is_told(fewest + 1):
-        allowed = fewest
-    else:
-        allowed = next(
-            (k for k in range(most, fewest + 1, -1) if k in sound and is_told(k)), fewest + 1
-        )
-    return min((f for f in fits if f.breaks.size <= allowed), key=lambda fit: fit.bic), tests
+    if any(fit.breaks.size for fit in fits):
+        return best
+    units = sample.units
+    share = intraclass_correlation(np.log(sample.loss) - best.fitted, units)
+    return min(fits, key=lambda fit: unit_bic(fit, units, share))
 
 
-def stands_on_runs(fit: CurveFit, flops: FloatArray, runs: NDArray[np.intp]) -> bool:
-    """Whether each break has points of two runs or more on either side: one run may just be odd."""
+def unit_bic(fit: CurveFit, units: NDArray[np.intp], share: float) -> float:
+    """Return BIC with as many independent points as the units are worth.
+
+    Args:
+        fit: The law.
+        units: Unit of each point, shape (points,).
+        share: Part of the residual variance that points of one unit have in common.
+
+    Source: the design effect 1 + (m - 1) share of clusters of m points, Kish, "Survey Sampling", 1965.
+    """
+    sizes = np.bincount(np.unique(units, return_inverse=True)[1].reshape(-1)).astype(np.float64)
+    n = float(np.sum(sizes / (1 + (sizes - 1) * share)))
+    return n * np.log(max(fit.rss / fit.n, 1e-16)) + fit.n_free * np.log(n)
+
+
+def _is_shown(breaks: int, fits: list[CurveFit], sample: Sample, seed: int, choice: Choice) -> bool:
+    """Whether the last of so many breaks is told from fewer, by test and without the worst units."""
+    nulls = _nulls(breaks, fits)
+    for null in nulls:
+        choice.tests.append(break_test_against(null, sample, seed))
+        if choice.tests[-1].p >= SIGNIFICANCE:
+            return False
+    for count in _LEFT_OUT:
+        choice.left_out.append(_leave_out(breaks, count, fits, sample))
+        if not choice.left_out[-1].survives:
+            return False
+    return True
+
+
+def _nulls(breaks: int, fits: list[CurveFit]) -> list[CurveFit]:
+    """The laws with fewer breaks to exclude, best first: all unbroken ones that come near the best."""
+    fewer = sorted((f for f in fits if f.breaks.size < breaks), key=lambda fit: fit.bic)
+    if breaks > 1:
+        return fewer[:1]
+    return [fit for fit in fewer if fit.bic < fewer[0].bic + _FAR_BIC]
+
+
+def _leave_out(breaks: int, count: int, fits: list[CurveFit], sample: Sample) -> LeftOut:
+    fewer = sorted((f for f in fits if f.breaks.size < breaks), key=lambda fit: fit.bic)
+    nulls = fewer if breaks == 1 else fewer[:1]
+    units = worst_fitting_units(sample, nulls, count)
+    rest = sample.without(units)
+    refitted = [
+        fit_form(Form(null.law, int(null.breaks.size)), rest.flops, rest.loss, start=null)
+        for null in nulls
+        if np.unique(rest.flops).size > null.n_free
+    ]
+    again = [fit for fit in refitted if fit is not None]
+    statistic = -np.inf
+    if again and rest.n_units >= FEWEST_RUNS:
+        x, y = np.log(rest.flops), np.log(rest.loss)
+        statistic = min(gain_of_breaks(x, y, null) for null in _nulls(breaks, again))
+    return LeftOut(
+        breaks, tuple(sample.name_of(u) for u in units), float(statistic), bool(statistic > 0)
+    )
+
+
+def stands_on_units(fit: CurveFit, sample: Sample) -> bool:
+    """Whether each break has points of two units or more on either side: one run may just be odd."""
+    flops, units = sample.flops, sample.units
     sides = [side for place in fit.breaks for side in (flops <= place, flops > place)]
-    return all(np.unique(runs[side]).size >= _RUNS_ON_A_SIDE for side in sides)
+    return all(np.unique(units[side]).size >= _RUNS_ON_A_SIDE for side in sides)
 
 
-def check_asked_breaks(
-    chosen: CurveFit, flops: FloatArray, loss: FloatArray, runs: NDArray[np.intp], seed: int
-) -> list[BreakTest]:
-    """Whether a law without breaks is excluded, for a broken law that the user asked for."""
-    if chosen.breaks.size == 0 or np.unique(runs).size < FEWEST_RUNS:
+def check_asked_breaks(chosen: CurveFit, sample: Sample, seed: int) -> list[BreakTest]:
+    """Return tests of the laws without breaks, for a broken law that the user asked for."""
+    if chosen.breaks.size == 0 or sample.n_units < FEWEST_RUNS:
         return []
-    fits = (fit_power(flops, loss), fit_power_offset(flops, loss))
-    return [break_test_against(min(fits, key=lambda fit: fit.bic), flops, loss, runs, seed)]
+    flops, loss = sample.flops, sample.loss
+    unbroken = [fit_form(Form(law), flops, loss) for law in ("power", "power_offset")]
+    if np.unique(flops).size > Form("log_quadratic").n_free:
+        unbroken.append(fit_form(Form("log_quadratic"), flops, loss))
+    nulls = _nulls(1, [fit for fit in unbroken if fit is not None])
+    return [break_test_against(null, sample, seed) for null in nulls]
 
 
-def break_test_against(
-    null: CurveFit, flops: FloatArray, loss: FloatArray, runs: NDArray[np.intp], seed: int
-) -> BreakTest:
-    """The break test at the number of simulations that choices rest on."""
+def break_test_against(null: CurveFit, sample: Sample, seed: int) -> BreakTest:
+    """Return the break test at the number of simulations that choices rest on."""
+    x: FloatArray = np.log(sample.flops)
     return bootstrap_break_test(
-        np.log(flops), np.log(loss), runs, null, simulations=SIMULATIONS, seed=seed
+        x, np.log(sample.loss), sample.units, null, simulations=SIMULATIONS, seed=seed
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,9 @@ class FitOptions:
         after_step: Points up to this update are left out, none with 0; None leaves out the warm-up where
             the table tells of one.
         resamples: Bootstrap draws; zero for no intervals.
-        resample: What is drawn: runs, seeds, or both.
+        resample: What is drawn: "unit" for what is independent (shapes where seeds share one, else runs),
+            runs, seeds, or both.
+        cluster: Column that names the independent unit; None for shapes or runs.
         level: Coverage of the intervals.
         seed: Of all draws.
     """
@@ -46,7 +48,8 @@ class FitOptions:
     finished_only: bool = False
     after_step: int | None = None
     resamples: int = DEFAULT_RESAMPLES
-    resample: Resample = "run"
+    resample: Resample = "unit"
+    cluster: str | None = None
     level: float = 0.95
     seed: int = 0
 
@@ -61,6 +64,19 @@ def drawn_rows(data: Measurements, options: FitOptions, *, share: float = 1.0) -
         groups=data.group,
         share=share,
     )
+
+
+def drawn_unit(data: Measurements, options: FitOptions) -> tuple[str, NDArray[np.intp]]:
+    """Return the word for what is drawn, and its index at each measurement."""
+    if options.resample in ("unit", "both"):
+        return data.unit, data.group
+    return options.resample, data.run
+
+
+def resampled_facts(data: Measurements, options: FitOptions) -> dict[str, Any]:
+    """Return what was resampled and how many there are, as every result states it."""
+    word, units = drawn_unit(data, options)
+    return {"resampled": word, "n_resampled": int(np.unique(units).size)}
 
 
 def pick_points(data: Measurements, rows: Rows, options: FitOptions) -> Rows:

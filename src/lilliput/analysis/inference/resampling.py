@@ -14,7 +14,7 @@ from lilliput.core.arrays import FloatArray
 from lilliput.core.seeding import generator
 
 Rows = NDArray[np.intp]
-Resample = Literal["run", "seed", "both"]
+Resample = Literal["unit", "run", "seed", "both"]
 RESAMPLE_WAYS: tuple[Resample, ...] = get_args(Resample)
 
 
@@ -33,15 +33,16 @@ def cluster_draws(
         runs: Run of each row, shape (rows,).
         resamples: Number of draws.
         seed: Of the draws.
-        way: "run" draws runs; "seed" draws, within each group, its runs (replicates that differ by
+        way: "unit" draws groups whole, "run" runs; "seed" draws, within each group, its runs (replicates that differ by
             seed); "both" draws groups and then runs within each of them.
-        groups: Group of each row (runs that differ only by seed), needed for "seed" and "both".
-        share: Runs drawn with "run", as a share of those there are; below one it shows how intervals
-            shrink with more runs.
+        groups: Group of each row (runs that differ only by seed), needed for all but "run".
+        share: Runs or units drawn with "run" and "unit", as a share of those there are; below one it shows
+            how intervals shrink with more of them.
     """
     rng = generator(seed, "cluster-draws", way)
-    members = _members(np.asarray(runs))
-    if way == "run" or groups is None:
+    whole = runs if way != "unit" or groups is None else groups
+    members = _members(np.asarray(whole))
+    if way in ("run", "unit") or groups is None:
         size = max(2, round(share * len(members)))
         for _ in range(resamples):
             yield _rows(members, rng.integers(0, len(members), size))

@@ -7,10 +7,13 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.analysis.inference.break_test import FEWEST_RUNS, SIGNIFICANCE, BreakTest
+from lilliput.analysis.inference.break_test import FEWEST_RUNS, SIGNIFICANCE
+from lilliput.analysis.inference.choice import Choice, LeftOut
+from lilliput.analysis.inference.sample import Sample
 from lilliput.analysis.laws.curve import CurveFit
 from lilliput.analysis.laws.naming import law_label
 from lilliput.core.arrays import FloatArray
+from lilliput.core.wording import plural
 
 # Differences of BIC below 2 are "not worth more than a bare mention" (Kass and Raftery 1995).
 _TELLING_BIC = 2.0
@@ -24,27 +27,24 @@ FRONTIER_CAVEAT = (
 
 
 def fit_warnings(
-    chosen: CurveFit,
-    ranked: list[CurveFit],
-    tests: list[BreakTest],
-    flops: FloatArray,
-    runs: NDArray[np.intp],
-    is_early: NDArray[np.bool_],
-    draws: FloatArray,
-    *,
-    points: str,
+    choice: Choice, ranked: list[CurveFit], sample: Sample, draws: FloatArray
 ) -> tuple[str, ...]:
     """Warnings about the choice of law, its breaks and its intervals."""
+    chosen, flops = choice.law, sample.flops
+    is_early = sample.data.is_early[sample.rows]
     found = [
+        *_clustered(sample),
         *_close_rivals(chosen, ranked),
-        *_breaks_not_told(chosen, ranked, tests, int(np.unique(runs).size)),
+        *_bends_everywhere(chosen),
+        *_breaks_not_told(choice, ranked, sample),
+        *_what_carries(choice),
         *_thin_pieces(chosen, flops),
         *_breaks_outside(chosen, flops),
         *_breaks_of_starts(chosen, flops, is_early),
         *_offset_verdict(chosen),
         *_rising(chosen),
-        *_few_runs(runs, draws),
-        *(_short_on_frontiers(draws) if points == "frontier" else []),
+        *_few_units(sample, draws),
+        *(_short_on_frontiers(draws) if sample.options.points == "frontier" else []),
     ]
     return tuple(found)
 
@@ -79,11 +79,9 @@ def _says_else(rival: CurveFit, chosen: CurveFit) -> bool:
     return True
 
 
-def _breaks_not_told(
-    chosen: CurveFit, ranked: list[CurveFit], tests: list[BreakTest], n_runs: int
-) -> list[str]:
+def _breaks_not_told(choice: Choice, ranked: list[CurveFit], sample: Sample) -> list[str]:
     """Breaks that BIC would claim and the tests do not, or that were asked for and are not told."""
-    best = ranked[0]
+    chosen, best = choice.law, ranked[0]
     is_more = best.breaks.size > chosen.breaks.size
     is_asked = chosen.breaks.size > 0 and all(fit.breaks.size > 0 for fit in ranked)
     if not is_more and not is_asked:
@@ -94,16 +92,24 @@ def _breaks_not_told(
         else f"The {_name(chosen)} was asked for"
     )
     unsure = "the data cannot tell whether there are " + ("more breaks." if is_more else "breaks.")
-    if n_runs < FEWEST_RUNS:
+    word, n_units = sample.data.unit, sample.n_units
+    if n_units < FEWEST_RUNS:
         return [
-            f"{start}, but the points come from {n_runs} runs, and with fewer than {FEWEST_RUNS} "
-            f"nothing tells a break from the luck of one run: {unsure}"
+            f"{start}, but the points come from {plural(n_units, word)}, and with fewer than {FEWEST_RUNS} "
+            f"nothing tells a break from the luck of one {word}: {unsure}"
         ]
-    failed = next((test for test in reversed(tests) if test.p >= SIGNIFICANCE), None)
+    carried = [left for left in choice.left_out if not left.survives]
+    if carried and is_more:
+        rest = "it" if len(carried[-1].units) == 1 else "them"
+        return [
+            f"{start}, but a break rests on {_both(carried[-1])}: without {rest} none is preferred. It is "
+            "not claimed; check whether training went wrong there."
+        ]
+    failed = next((test for test in reversed(choice.tests) if test.p >= SIGNIFICANCE), None)
     if failed is None:
-        odd = f"{start}, but one side of a break holds points of a single run: {unsure}"
+        odd = f"{start}, but one side of a break holds points of a single {word}: {unsure}"
         return [odd] if is_more else []
-    how = " when whole runs deviate the other way" if failed.p_runs >= failed.p_noise else ""
+    how = f" when whole {word}s deviate the other way" if failed.p_runs >= failed.p_noise else ""
     return [
         f"{start}, but {failed.p:.0%} of data simulated from the {failed.null} improve as much{how}: {unsure}"
     ]
@@ -158,15 +164,51 @@ def _rising(chosen: CurveFit) -> list[str]:
     return []
 
 
-def _few_runs(runs: NDArray[np.intp], draws: FloatArray) -> list[str]:
-    count = int(np.unique(runs).size)
+def _clustered(sample: Sample) -> list[str]:
+    """A sentence where seeds of a shape were taken together."""
+    data = sample.data
+    if data.unit != "shape" or sample.options.cluster is not None:
+        return []
+    runs, shapes = int(np.unique(data.run).size), int(np.unique(data.group).size)
+    return [
+        f"{runs} runs are seeds of {plural(shapes, 'shape')}: shapes are resampled and tested, as seeds of "
+        "one shape are not independent."
+    ]
+
+
+def _bends_everywhere(chosen: CurveFit) -> list[str]:
+    if chosen.law != "log_quadratic":
+        return []
+    way = "steeper" if chosen.parameters["curvature"] > 0 else "flatter"
+    return [f"The law is curved: it grows {way} everywhere, and no place of a break is shown."]
+
+
+def _both(left: LeftOut) -> str:
+    return " and ".join(left.units)
+
+
+def _what_carries(choice: Choice) -> list[str]:
+    """The unit that moves a claimed break most."""
+    if not choice.law.breaks.size:
+        return []
+    ones = [left for left in choice.left_out if len(left.units) == 1 and left.survives]
+    if not ones:
+        return []
+    weakest = min(ones, key=lambda left: left.statistic)
+    return [f"The breaks rest most on {weakest.units[0]}; they are still claimed without it."]
+
+
+def _few_units(sample: Sample, draws: FloatArray) -> list[str]:
+    word, count = sample.data.unit, sample.n_units
     sentences: list[str] = []
     if count < 2:
         sentences.append(
-            "All points come from one run: there is nothing to resample, no intervals."
+            f"All points come from one {word}: there is nothing to resample, no intervals."
         )
     elif count < _FEW_RUNS:
-        sentences.append(f"The points come from {count} runs only: the intervals are rough.")
+        sentences.append(
+            f"The points come from {plural(count, word)} only: the intervals are rough."
+        )
     lost = float(np.mean(~np.isfinite(draws).all(axis=1))) if draws.size and count > 1 else 0.0
     if lost > _LOST_DRAWS:
         sentences.append(f"{lost:.0%} of the resamples could not carry the law.")

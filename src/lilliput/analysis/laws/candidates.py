@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from lilliput.analysis.laws.curve import CurveFit
+from lilliput.analysis.laws.curved import fit_log_quadratic
 from lilliput.analysis.laws.power import fit_power, fit_power_offset
 from lilliput.analysis.laws.segmented import (
     FULL_SEARCH,
@@ -23,6 +24,7 @@ Law = Literal[
     "auto",
     "power",
     "power_offset",
+    "log_quadratic",
     "segmented",
     "segmented_jumps",
     "bnsl",
@@ -49,11 +51,17 @@ class Form:
         per_law = {
             "power": 3,
             "power_offset": 4,
+            "log_quadratic": 4,
             "segmented": 3 + 2 * self.n_breaks,
             "segmented_jumps": 3 * (self.n_breaks + 1),
             "bnsl": 4 + 3 * self.n_breaks,
         }
         return per_law[self.law]
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether fitting it takes longer than all other laws together."""
+        return self.law == "bnsl" and self.n_breaks > 1
 
     def __str__(self) -> str:
         if not self.n_breaks:
@@ -78,6 +86,7 @@ def forms_for(law: Law, breaks: int | None, n_points: int) -> list[Form]:
     if breaks is not None:
         numbers = [breaks] if breaks else []
     single = [Form("power"), Form("power_offset")]
+    single += [Form("log_quadratic")] if n_points >= POINTS_PER_BREAK else []
     joined = [Form("segmented", k) for k in numbers]
     jumping = [Form("segmented_jumps", k) for k in numbers]
     smooth = [Form("bnsl", k) for k in numbers if k <= BNSL_BREAKS]
@@ -140,6 +149,9 @@ def fit_form(
         return fit_power(flops, loss)
     if form.law == "power_offset":
         return fit_power_offset(flops, loss)
+    if form.law == "log_quadratic":
+        pivot = None if start is None else start.parameters["pivot"]
+        return fit_log_quadratic(flops, loss, pivot=pivot)
     if form.law == "segmented":
         search, near = (FULL_SEARCH, None) if start is None else (QUICK_SEARCH, start.breaks)
         return fit_segmented(flops, loss, form.n_breaks, search=search, start=near)

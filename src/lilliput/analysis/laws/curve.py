@@ -23,7 +23,7 @@ class CurveFit:
     """A law fitted to points by least squares in log loss.
 
     Attributes:
-        law: "power", "power_offset", "segmented", "segmented_jumps", "bnsl", "parametric" or "repeated".
+        law: "power", "power_offset", "log_quadratic", "segmented", "segmented_jumps", "bnsl", "parametric" or "repeated".
         names: Parameter names.
         values: Parameter values in natural units, shape (parameters,).
         breaks: Break locations in units of the cost, ascending, shape (breaks,).
@@ -111,6 +111,12 @@ def _log_power_offset(x: FloatArray, p: Mapping[str, float], breaks: FloatArray)
     return np.log(p["offset"] + np.exp(_log_power(x, p, breaks)))
 
 
+def _log_quadratic(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
+    del breaks
+    z = x - math.log(p["pivot"])
+    return math.log(p["coefficient"]) - p["exponent"] * z - p["curvature"] * z**2 / 2
+
+
 def _log_segmented(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
     count = breaks.size + 1
     intercepts = np.log([p[f"coefficient_{i + 1}"] for i in range(count)])
@@ -150,6 +156,7 @@ _LogCurve = Callable[[FloatArray, Mapping[str, float], FloatArray], FloatArray]
 _LOG_CURVES: dict[str, _LogCurve] = {
     "power": _log_power,
     "power_offset": _log_power_offset,
+    "log_quadratic": _log_quadratic,
     "segmented": _log_segmented,
     "segmented_jumps": _log_segmented,
     "bnsl": _log_bnsl,

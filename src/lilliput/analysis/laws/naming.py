@@ -7,6 +7,7 @@ from lilliput.core.wording import plural
 LAW_NAMES = {
     "power": "power law",
     "power_offset": "power law above a floor",
+    "log_quadratic": "curved power law",
     "segmented": "broken power law, joined",
     "segmented_jumps": "broken power law with jumps",
     "bnsl": "smoothly broken power law",

@@ -13,6 +13,7 @@ from scipy import stats
 from lilliput.analysis.table.columns import choose_flops, choose_loss, refuse_swapped
 from lilliput.analysis.table.finals import furthest
 from lilliput.analysis.table.tidy import Table
+from lilliput.analysis.table.units import independent_units
 from lilliput.analysis.table.warm_up import up_to_step, usual_start, warm_up_of
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
@@ -28,7 +29,7 @@ class Measurements:
         flops: Training FLOPs, above zero.
         loss: Loss, above zero.
         run: Index into `run_names`.
-        group: Index of the set of runs that differ by seed only.
+        group: Index of the independent unit: the run, or the runs of a shape that differ by seed only.
         step: Update, NaN where not given.
         is_final: Whether training was finished at this point.
         is_early: Whether the run was starting: in its warm-up, or where the table does not tell of one
@@ -39,6 +40,7 @@ class Measurements:
         loss_column: Column that `loss` came from.
         refused: Reason to number of rows left out for it.
         warnings: One sentence each.
+        unit: Word for what `group` counts: "run", "shape", or the column that was asked for.
     """
 
     flops: FloatArray
@@ -54,6 +56,7 @@ class Measurements:
     loss_column: str
     refused: Mapping[str, int] = field(default_factory=dict[str, int])
     warnings: tuple[str, ...] = ()
+    unit: str = "run"
 
     def __len__(self) -> int:
         return int(self.flops.size)
@@ -70,6 +73,7 @@ def measurements_of(
     flops: str | None = None,
     loss: str | None = None,
     after_step: int | None = None,
+    cluster: str | None = None,
 ) -> Measurements:
     """The rows that have both cost and loss, without the start of each run.
 
@@ -79,6 +83,7 @@ def measurements_of(
         loss: Loss column; by default `loss`, else `loss_reference` with a warning.
         after_step: Rows up to this update are left out, none with 0; by default those of the warm-up
             where the table tells of one (see `warm_up_of`).
+        cluster: Column of independent units; by default runs, or shapes where seeds share one.
 
     Raises:
         InputError: A column is missing, no row has both, or the two columns look swapped.
@@ -101,6 +106,7 @@ def measurements_of(
     refuse_swapped(x, y, flops_column, loss_column)
     kept = table.select(usable)
     run_names, run, run_warnings = _runs(kept)
+    group, unit = independent_units(kept, run, cluster=cluster)
     is_final = _final_rows(kept, run, x)
     warm_up = warm_up_of(kept, run, x)
     if warm_up is not None:
@@ -109,7 +115,8 @@ def measurements_of(
         flops=x,
         loss=y,
         run=run,
-        group=_groups(kept, run),
+        group=group,
+        unit=unit,
         step=kept.number("step") if "step" in kept else np.full(usable.size, np.nan),
         is_final=is_final,
         is_early=usual_start(run, x) if warm_up is None else warm_up,
@@ -167,16 +174,6 @@ def _runs(table: Table) -> tuple[tuple[str, ...], NDArray[np.intp], tuple[str, .
         if repeats:
             warnings = (f"Rows that repeat run and step of another with other values: {repeats}.",)
     return tuple(names.tolist()), codes, warnings
-
-
-def _groups(table: Table, run: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Runs that share everything but the seed; each run alone where the table cannot tell."""
-    if "shape" not in table or "seed" not in table:
-        return run
-    keys = ("family", "language", "profile", "variant", "layout", "shape")
-    labels: Any = [table.text(name) for name in keys if name in table]
-    joined = np.array(["\x1f".join(row) for row in zip(*labels, strict=True)])
-    return np.unique(joined, return_inverse=True)[1].reshape(-1)
 
 
 def _final_rows(table: Table, run: NDArray[np.intp], flops: FloatArray) -> NDArray[np.bool_]:
