@@ -37,15 +37,6 @@ EXIT_OUR_FAULT = 1
 EXIT_USER = 2
 EXIT_INTERRUPTED = 130
 
-JsonOption = Annotated[
-    bool,
-    typer.Option("--json", help="Print one JSON object on standard output and nothing else."),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; may be repeated."),
-]
-
 
 def _print_version(asked: bool) -> None:
     if asked:
@@ -96,24 +87,33 @@ def echo(text: str = "") -> None:
     typer.echo(text)
 
 
-def suggest(command: str) -> None:
-    """Name the next sensible command."""
-    typer.echo(f"\nNext: {command}")
+def add_group(app: typer.Typer, name: str, about: str) -> typer.Typer:
+    """Add a verb that has commands of its own; without one of them it prints its help."""
+    group = typer.Typer(help=about, invoke_without_command=True)
+    group.callback()(_show_help)
+    app.add_typer(group, name=name)
+    return group
+
+
+def _show_help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        echo(context.get_help())
 
 
 def build_app() -> typer.Typer:
-    """The application with all its verbs."""
+    """Return the application with all its verbs."""
     app = typer.Typer(
         name="lilliput",
         help="A wind tunnel for language models: scaling studies in a reduced language.",
-        no_args_is_help=True,
+        invoke_without_command=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
     @app.callback()
-    def common(version: _VersionOption = False) -> None:
+    def common(context: typer.Context, version: _VersionOption = False) -> None:
         del version
+        _show_help(context)
 
     for verb in _VERBS:
         importlib.import_module(f"lilliput.cli.{verb}").register(app)

@@ -1,13 +1,9 @@
-"""The options that the verbs of `lilliput analyse` share, each defined once."""
+"""The options that several verbs share, each written once; a verb lists those it takes."""
 
 from __future__ import annotations
 
-import inspect
-import shlex
-from collections.abc import Callable, Collection, Mapping
-from functools import wraps
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +12,100 @@ from lilliput.core.errors import ConfigurationError
 if TYPE_CHECKING:
     from lilliput.analysis import FitOptions
 
+# ---- All verbs ----------------------------------------------------------------------------------------
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object on standard output and nothing else."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; may be repeated."),
+]
+ExecutorOption = Annotated[
+    str, typer.Option("--executor", help="What runs the work: inline, process or ray.")
+]
+HubOption = Annotated[bool, typer.Option("--hub", help="Allow the network.")]
+
+# ---- Texts: vocabulary and corpus ---------------------------------------------------------------------
+WordListOption = Annotated[
+    Path, typer.Option("--vocabulary", help="A vocabulary's folder, or a CSV word list.")
+]
+WordProfileOption = Annotated[
+    str, typer.Option("--word-profile", help="What a word is: paper, cpp or modern.")
+]
+OnErrorOption = Annotated[str, typer.Option("--on-error", help="Damaged input: stop or skip.")]
+TextColumnOption = Annotated[
+    str | None, typer.Option("--text-column", help="The column of the text.")
+]
+
+# ---- Tokenizers ---------------------------------------------------------------------------------------
+CorpusArgument = Annotated[
+    Path, typer.Argument(help="Folder of a corpus, or of a pair: the constrained one is taken.")
+]
+OutFolderOption = Annotated[Path, typer.Option("--out", help="Folder of the result.")]
+TokenizerKindOption = Annotated[
+    list[str] | None,
+    typer.Option("--kind", help="byte-bpe, bpe, wordpiece, unigram, sentencepiece-bpe; repeat it."),
+]
+VocabSizeOption = Annotated[
+    list[int] | None,
+    typer.Option("--vocab-size", help="Number of tokens, special ones included; repeat it."),
+]
+
+# ---- Studies and runs ---------------------------------------------------------------------------------
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")
+]
+StudyOutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder of the study; lilliput-NAME when left out.")
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Runs at once; one per processor when left out."),
+]
+StudyArgument = Annotated[Path, typer.Argument(help="Folder of a study, or of runs.")]
+RunNameArgument = Annotated[
+    str, typer.Argument(help="The run: its name, or the beginning of its id.")
+]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="KEY OP VALUE",
+        help="Only runs for which this holds, as in 'loss<3' or shape=32/32/128/2/2; may be repeated.",
+    ),
+]
+
+# ---- Evaluations --------------------------------------------------------------------------------------
+RunArgument = Annotated[
+    Path,
+    typer.Argument(help="Folder of a finished run, as in STUDY/runs/3f2a: a beginning is enough."),
+]
+TasksOption = Annotated[
+    str,
+    typer.Option("--tasks", metavar="A,B", help="Names, separated by commas; all when empty."),
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder with the data.")]
+RunTokenizerOption = Annotated[
+    Path | None,
+    typer.Option("--tokenizer", help="Folder of the run's tokenizer; found inside a study."),
+]
+ScoresOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="Folder for the scores; beside the runs of a study."),
+]
+CheckpointOption = Annotated[
+    str, typer.Option("--checkpoint", help="Trained weights: final, or step-N.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="Where to compute: cpu or cuda.")]
+ExampleWordsOption = Annotated[
+    Path | None, typer.Option("--vocabulary", help="Keep only examples within this word list.")
+]
+WordRuleOption = Annotated[
+    str, typer.Option("--word-rule", help="What must be in the word list: corrected or paper.")
+]
+
+# ---- Analyses of a table ------------------------------------------------------------------------------
 TableArgument = Annotated[
     str, typer.Argument(help="A CSV or Parquet file of measurements, or 'paper' (built in).")
 ]
@@ -36,27 +126,33 @@ LawOption = Annotated[
     ),
 ]
 BreaksOption = Annotated[int | None, typer.Option("--breaks", help="Fixed number of breaks.")]
-PointsOption = Annotated[str, typer.Option("--points", help="frontier, final or all.")]
+PointsOption = Annotated[
+    str,
+    typer.Option("--points", help="Measurements that enter the fit: frontier, final or all."),
+]
 MethodOption = Annotated[
-    str, typer.Option("--method", help="Frontier: paper (percentile bins), log or envelope.")
+    str,
+    typer.Option("--method", help="Frontier: paper (percentile bins), log or envelope."),
 ]
 FinishedOption = Annotated[
-    bool, typer.Option("--finished-only", help="Leave out points of unfinished training.")
+    bool, typer.Option("--finished-only", help="Leave out measurements of unfinished training.")
 ]
 AfterStepOption = Annotated[
     int | None,
     typer.Option(
         "--after-step",
-        help="Leave out points up to this update; 0 keeps all. Default: the warm-up, where the table "
-        "tells of one (learning_rate or warmup_steps).",
+        help="Leave out measurements up to this step; 0 keeps all. Default: the warm-up, where the table "
+        "has one (learning_rate or warmup_steps).",
     ),
 ]
-ResamplesOption = Annotated[int, typer.Option("--resamples", min=0, help="Bootstrap draws.")]
+ResamplesOption = Annotated[
+    int, typer.Option("--resamples", min=0, help="Number of bootstrap draws; 0 for no intervals.")
+]
 ResampleOption = Annotated[
     str,
     typer.Option(
         "--resample",
-        help="Draw by unit (shapes where seeds share one, else runs), run, seed or both.",
+        help="What is drawn: unit (shapes where seeds share one, else runs), run, seed or both.",
     ),
 ]
 ClusterOption = Annotated[
@@ -67,22 +163,23 @@ ClusterOption = Annotated[
         help="Column that names independent units; default shapes where seeds share one, else runs.",
     ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Of the draws.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the draws.")]
 
 
 def fit_options(
-    law: LawOption = "auto",
-    breaks: BreaksOption = None,
-    points: PointsOption = "frontier",
-    method: MethodOption = "paper",
-    finished_only: FinishedOption = False,
-    after_step: AfterStepOption = None,
-    resamples: ResamplesOption = 500,
-    resample: ResampleOption = "unit",
-    cluster: ClusterOption = None,
-    seed: SeedOption = 0,
+    *,
+    law: str,
+    breaks: int | None,
+    points: str,
+    method: str,
+    finished_only: bool,
+    after_step: int | None,
+    resamples: int,
+    resample: str,
+    cluster: str | None,
+    seed: int,
 ) -> FitOptions:
-    """How a law is fitted, from the command line.
+    """Return how a law is fitted, as the options of the command line say.
 
     Raises:
         ConfigurationError: An option is not one of its choices.
@@ -103,11 +200,11 @@ def fit_options(
     )
 
 
-def column_mapping(column: ColumnOption = None) -> dict[str, str]:
-    """Schema name to header, from NAME=HEADER options.
+def column_mapping(column: list[str] | None) -> dict[str, str]:
+    """Return schema name to header, from NAME=HEADER options.
 
     Raises:
-        ConfigurationError: One of them does not read so.
+        ConfigurationError: An option does not have this form, or a name stands twice.
     """
     pairs = [text.partition("=") for text in column or []]
     for name, equals, header in pairs:
@@ -126,18 +223,8 @@ def column_mapping(column: ColumnOption = None) -> dict[str, str]:
     return {name.strip(): header.strip() for name, _, header in pairs}
 
 
-def asked_again(table: str, columns: Mapping[str, str], flops: str | None, loss: str | None) -> str:
-    """The table and how its columns were chosen, as the next command must be given them."""
-    words = [table]
-    for name, header in columns.items():
-        words += ["--column", f"{name}={header}"]
-    for option, value in (("--flops", flops), ("--loss", loss)):
-        words += [option, value] if value else []
-    return shlex.join(words)
-
-
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
-    """The value, if it is allowed.
+    """Return the value, if it is allowed.
 
     Raises:
         ConfigurationError: It is not.
@@ -145,45 +232,3 @@ def one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
     if value not in allowed:
         raise ConfigurationError(f"{option} must be one of {', '.join(allowed)}", got=repr(value))
     return value
-
-
-def with_options(
-    **blocks: Callable[..., Any],
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A command with the options of each block beside its own.
-
-    Args:
-        blocks: Parameter of the command to the function whose options the command line shows; the
-            parameter is given what that function makes of them.
-    """
-
-    def widened(command: Callable[..., None]) -> Callable[..., None]:
-        own = _parameters(command, without=blocks)
-        shared = {name: _parameters(block) for name, block in blocks.items()}
-
-        @wraps(command)
-        def run(**given: Any) -> None:
-            for name, block in blocks.items():
-                made = block(**{p.name: given.pop(p.name) for p in shared[name]})
-                given[name] = made
-            command(**given)
-
-        every = [*own, *(p for parameters in shared.values() for p in parameters)]
-        every.sort(key=lambda p: p.default is not inspect.Parameter.empty)
-        # Typer reads both.
-        run.__signature__ = inspect.Signature(every)  # pyright: ignore[reportAttributeAccessIssue]
-        run.__annotations__ = {p.name: p.annotation for p in every}
-        return run
-
-    return widened
-
-
-def _parameters(
-    function: Callable[..., Any], without: Collection[str] = ()
-) -> list[inspect.Parameter]:
-    """Its parameters, annotated with types and not with their text."""
-    found = [p for p in inspect.signature(function).parameters.values() if p.name not in without]
-    # Results are annotated with types that are imported late: only what the command line reads counts.
-    texts = SimpleNamespace(__annotations__={p.name: p.annotation for p in found})
-    hints = get_type_hints(texts, function.__globals__, include_extras=True)
-    return [p.replace(annotation=hints[p.name]) for p in found]

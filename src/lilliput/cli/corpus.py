@@ -8,43 +8,50 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
+from lilliput.cli._frame import add_group, deliver, echo
+from lilliput.cli._hints import shortened, suggest, unless
+from lilliput.cli._options import (
+    ExecutorOption,
+    HubOption,
+    JsonOption,
+    OnErrorOption,
+    SetOption,
+    TextColumnOption,
+    WordListOption,
+    WordProfileOption,
+)
 from lilliput.cli.vocabulary import show_transcripts
+from lilliput.core.wording import spoken_duration, spoken_interval, spoken_size
 
 if TYPE_CHECKING:
     from lilliput.language import CorpusSettings, Source
 
-Sources = Annotated[list[str], typer.Argument(help="Files, folders, globs, URLs, hub:NAME.")]
-VocabularyOption = Annotated[Path, typer.Option(help="A vocabulary's folder, or a CSV word list.")]
-ProfileOption = Annotated[str, typer.Option(help="What a word is: paper, cpp or modern.")]
-OnErrorOption = Annotated[str, typer.Option(help="Damaged input: stop or skip.")]
-TextColumnOption = Annotated[str | None, typer.Option(help="The column of the text.")]
-ExecutorOption = Annotated[str, typer.Option(help="inline, process or ray.")]
-WorkersOption = Annotated[int | None, typer.Option(help="Processes at once.")]
-HubOption = Annotated[bool, typer.Option("--hub", help="Allow the network.")]
+SourcesArgument = Annotated[
+    list[str], typer.Argument(help="Files, folders, globs, URLs, hub:NAME.")
+]
+ProcessesOption = Annotated[int | None, typer.Option("--workers", help="Processes at once.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    verb = typer.Typer(no_args_is_help=True, help="Corpora of a reduced language.")
-    app.add_typer(verb, name="corpus")
-    verb.command()(build)
-    verb.command()(estimate)
-    verb.command(name="filter")(filter_command)
+    group = add_group(app, "corpus", "Corpora of a reduced language.")
+    group.command()(build)
+    group.command()(estimate)
+    group.command(name="filter")(filter_command)
 
 
 def build(
-    sources: Sources,
-    vocabulary: VocabularyOption,
+    sources: SourcesArgument,
+    vocabulary: WordListOption,
     out: Annotated[Path, typer.Option(help="The folder of the corpora.")],
-    word_profile: ProfileOption = "modern",
+    word_profile: WordProfileOption = "modern",
     text_column: TextColumnOption = None,
     on_error: OnErrorOption = "stop",
     unconstrained: Annotated[
         bool, typer.Option(help="Also build the matched unconstrained corpus.")
     ] = True,
     executor: ExecutorOption = "inline",
-    workers: WorkersOption = None,
+    workers: ProcessesOption = None,
     hub: HubOption = False,
     set_values: SetOption = None,
     as_json: JsonOption = False,
@@ -83,22 +90,22 @@ def _show_build(record: Mapping[str, Any], out: Path) -> None:
     for reason, number in record["damaged"].items():
         echo(f"  damaged, {reason.replace('_', ' ')}: {number:,}")
     show_transcripts(record.get("transcripts"))
-    suggest(f"lilliput tokenizer train {out / 'constrained'} --out tokenizers")
+    suggest("tokenizer", "train", out / "constrained", out="tokenizers")
 
 
 def estimate(
-    sources: Sources,
-    vocabulary: VocabularyOption,
-    word_profile: ProfileOption = "modern",
+    sources: SourcesArgument,
+    vocabulary: WordListOption,
+    word_profile: WordProfileOption = "modern",
     text_column: TextColumnOption = None,
     on_error: OnErrorOption = "stop",
     sample_mb: Annotated[float, typer.Option(help="How much of the input to read.")] = 16.0,
-    workers: WorkersOption = None,
+    workers: ProcessesOption = None,
     hub: HubOption = False,
     set_values: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a sample and estimate the words kept, the hours and the disk, each with an interval.
+    """Read a sample and estimate the words kept, the time and the disk, each with an interval.
 
     Example: lilliput corpus estimate stories/ --vocabulary vocabulary --word-profile modern
     """
@@ -116,17 +123,30 @@ def estimate(
     )
 
     def show() -> None:
-        for key, unit in (("kept", "words"), ("hours", "hours"), ("disk_bytes", "bytes")):
-            found = record[key]
-            bounds = (
-                "" if found["low"] is None else f" ({found['low']:,.4g} to {found['high']:,.4g})"
-            )
-            echo(f"{key}: {found['value']:,.4g} {unit}{bounds}")
+        words, hours, disk = record["kept"], record["hours"], record["disk_bytes"]
+        echo(f"words kept   {spoken_interval('{:,.0f}'.format, **words)}")
+        echo(f"time         {spoken_interval(_spoken_hours, **hours)}")
+        echo(f"disk         {spoken_interval(spoken_size, **disk)}")
         suggest(
-            f"lilliput corpus build {' '.join(sources)} --vocabulary {vocabulary} --out corpora"
+            "corpus",
+            "build",
+            *shortened(sources),
+            vocabulary=vocabulary,
+            out="corpora",
+            word_profile=unless("modern", word_profile),
+            text_column=text_column,
+            on_error=unless("stop", on_error),
+            workers=workers,
+            executor="process" if workers else None,
+            hub=hub,
+            set=set_values,
         )
 
     deliver(record, as_json, show)
+
+
+def _spoken_hours(hours: float) -> str:
+    return spoken_duration(3600 * hours)
 
 
 def filter_command(
@@ -134,9 +154,9 @@ def filter_command(
         Path, typer.Argument(help="Parquet, CSV or JSON Lines; or a folder of splits.")
     ],
     columns: Annotated[str, typer.Option(help="Names of the text columns, by commas.")],
-    vocabulary: VocabularyOption,
+    vocabulary: WordListOption,
     out: Annotated[Path, typer.Option(help="Where the kept rows go.")],
-    word_profile: ProfileOption = "modern",
+    word_profile: WordProfileOption = "modern",
     max_unknown: Annotated[int, typer.Option(help="Unknown words a row may have.")] = 0,
     as_json: JsonOption = False,
 ) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from lilliput.cli._frame import JsonOption, deliver, echo, suggest
+from lilliput.cli._frame import deliver, echo
+from lilliput.cli._hints import suggest
+from lilliput.cli._options import JsonOption
 
 
 def register(app: typer.Typer) -> None:
@@ -25,6 +27,6 @@ def register(app: typer.Typer) -> None:
                 echo(f"{name:<14} {value}")
             for advice in report.advice:
                 echo(f"- {advice}")
-            suggest("lilliput quickstart")
+            suggest("quickstart")
 
         deliver(report.as_record(), as_json, show)

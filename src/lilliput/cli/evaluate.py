@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
+from lilliput.cli._frame import add_group, deliver, echo
+from lilliput.cli._hints import suggest
+from lilliput.cli._options import (
+    CheckpointOption,
+    DataOption,
+    DeviceOption,
+    ExampleWordsOption,
+    JsonOption,
+    RunArgument,
+    RunTokenizerOption,
+    ScoresOption,
+    SetOption,
+    TasksOption,
+    WordRuleOption,
+)
 
 if TYPE_CHECKING:
     from lilliput.core.settings import Settings
     from lilliput.evaluation import Score
-    from lilliput.evaluation.folders import EvaluationFolders
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 _GLUE = """Example: lilliput evaluate glue STUDY/runs/3f2a --tasks cola,sst2 --data glue/
@@ -24,100 +35,22 @@ _PAIRS = """Example: lilliput evaluate pairs STUDY/runs/3f2a --data blimp/ --tas
 adjunct_island,causative --vocabulary words.csv --set method=within_word_l2r"""
 _PROBES = """Example: lilliput evaluate probes STUDY/runs/3f2a --data STUDY/probes/constrained"""
 
-Run = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
-VocabularyOption = Annotated[
-    Path | None, typer.Option("--vocabulary", help="Keep only examples within this word list.")
-]
-RuleOption = Annotated[
-    str, typer.Option("--word-rule", help="What must be in the word list: corrected or paper.")
-]
-
-
-@dataclass(frozen=True)
-class Shared:
-    """The options that all three commands have, as the command line gave them."""
-
-    tasks: Annotated[
-        str,
-        typer.Option("--tasks", metavar="A,B", help="Names, separated by commas; all when empty."),
-    ] = ""
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with the data.")] = None
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option("--tokenizer", help="Folder of the run's tokenizer; found inside a study."),
-    ] = None
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Folder for the scores; beside the runs of a study."),
-    ] = None
-    checkpoint: Annotated[
-        str, typer.Option("--checkpoint", help="Trained weights: final, or step-N.")
-    ] = "final"
-    device: Annotated[str, typer.Option("--device", help="Where to compute: cpu or cuda.")] = "cpu"
-    overrides: SetOption = None
-    as_json: JsonOption = False
-
-    @property
-    def names(self) -> list[str]:
-        """The tasks that were named."""
-        return [name.strip() for name in self.tasks.split(",") if name.strip()]
-
-    def place(self, run: Path, suite: str) -> EvaluationFolders:
-        """Where the tokenizer is and where the scores go."""
-        from lilliput.evaluation.folders import evaluation_folders
-
-        return evaluation_folders(run, suite, self.tokenizer, self.out, self.checkpoint)
-
-    def how(self) -> dict[str, Any]:
-        """What every evaluation is told besides its data."""
-        from lilliput.core.progress import reporter_for_terminal
-
-        return {
-            "checkpoint": self.checkpoint,
-            "device": self.device,
-            "reporter": reporter_for_terminal(),
-        }
-
-
-def _command(body: Callable[..., None]) -> Callable[..., None]:
-    """`body(run, shared, ...)` as a command with the options of its own and the shared ones."""
-
-    def command(**values: Any) -> None:
-        shared = Shared(**{field.name: values.pop(field.name) for field in fields(Shared)})
-        body(shared=shared, **values)
-
-    hints = get_type_hints(Shared, include_extras=True)
-    own = inspect.signature(body, eval_str=True).parameters.values()
-    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in own if p.name != "shared"]
-    parameters += [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(Shared)
-    ]
-    command.__doc__ = body.__doc__
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    command.__dict__["__signature__"] = inspect.Signature(parameters)
-    return command
-
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    group = typer.Typer(help="Score a run, with seeds, intervals and the untrained baseline.")
-    group.command("glue", epilog=_GLUE)(_command(glue))
-    group.command("pairs", epilog=_PAIRS)(_command(pairs))
-    group.command("probes", epilog=_PROBES)(_command(probes))
-    app.add_typer(group, name="evaluate")
+    about = "Score a run, with seeds, intervals and the untrained baseline."
+    group = add_group(app, "evaluate", about)
+    group.command("glue", epilog=_GLUE)(glue)
+    group.command("pairs", epilog=_PAIRS)(pairs)
+    group.command("probes", epilog=_PROBES)(probes)
 
 
 def glue(
-    run: Run,
-    shared: Shared,
-    vocabulary: VocabularyOption = None,
-    word_rule: RuleOption = "corrected",
+    run: RunArgument,
+    tasks: TasksOption = "",
+    data: DataOption = None,
+    vocabulary: ExampleWordsOption = None,
+    word_rule: WordRuleOption = "corrected",
     preset: Annotated[
         str,
         typer.Option(
@@ -128,67 +61,111 @@ def glue(
     hub: Annotated[
         bool, typer.Option("--hub", help="Fetch tasks that --data lacks from the Hugging Face Hub.")
     ] = False,
+    tokenizer: RunTokenizerOption = None,
+    out: ScoresOption = None,
+    checkpoint: CheckpointOption = "final",
+    device: DeviceOption = "cpu",
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Fine-tune on GLUE tasks (or any with a task.toml) and score their dev sets."""
     from lilliput.evaluation import FineTuningSettings, average_of_evaluation, evaluate_glue
+    from lilliput.evaluation.folders import evaluation_folders
     from lilliput.evaluation.glue.data import prepare_tasks
+    from lilliput.study import run_folder
 
-    place = shared.place(run, "glue")
-    settings = _overridden(FineTuningSettings.named(preset), shared.overrides)
-    data = _require_data(shared.data)
-    folders = prepare_tasks(shared.names, data, vocabulary, word_rule, place.out.parent, hub=hub)
-    scores = evaluate_glue(
-        run, folders, place.tokenizer, place.out, settings=settings, **shared.how()
+    run = run_folder(run)
+    places = evaluation_folders(run, "glue", tokenizer, out, checkpoint)
+    settings = _overridden(FineTuningSettings.named(preset), overrides)
+    folders = prepare_tasks(
+        _names(tasks), _require_data(data), vocabulary, word_rule, places.out.parent, hub=hub
     )
-    average = average_of_evaluation(place.out)
-    _deliver(scores, place.out, shared.as_json, average=average.as_record() if average else None)
+    scores = evaluate_glue(
+        run, folders, places.tokenizer, places.out, settings=settings, **_how(checkpoint, device)
+    )
+    average = average_of_evaluation(places.out)
+    mean = average.as_record() if average else None
+    _deliver(run, scores, places.out, mean, as_json)
 
 
 def pairs(
-    run: Run,
-    shared: Shared,
-    vocabulary: VocabularyOption = None,
-    word_rule: RuleOption = "corrected",
+    run: RunArgument,
+    tasks: TasksOption = "",
+    data: DataOption = None,
+    vocabulary: ExampleWordsOption = None,
+    word_rule: WordRuleOption = "corrected",
+    tokenizer: RunTokenizerOption = None,
+    out: ScoresOption = None,
+    checkpoint: CheckpointOption = "final",
+    device: DeviceOption = "cpu",
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Score minimal pairs: BLiMP, Zorro, or any JSON Lines with sentence_good and sentence_bad."""
     from lilliput.evaluation import default_pair_settings, evaluate_pairs
-    from lilliput.evaluation.folders import word_rule_named
+    from lilliput.evaluation.folders import evaluation_folders, word_rule_named
+    from lilliput.study import run_folder
 
-    place = shared.place(run, "pairs")
+    run = run_folder(run)
+    places = evaluation_folders(run, "pairs", tokenizer, out, checkpoint)
     scores = evaluate_pairs(
         run,
-        _require_data(shared.data),
-        place.tokenizer,
-        place.out,
-        paradigms=shared.names,
+        _require_data(data),
+        places.tokenizer,
+        places.out,
+        paradigms=_names(tasks),
         vocabulary=vocabulary,
         rule=word_rule_named(word_rule),
-        settings=_overridden(default_pair_settings(run), shared.overrides),
-        **shared.how(),
+        settings=_overridden(default_pair_settings(run), overrides),
+        **_how(checkpoint, device),
     )
     last = [score for score in scores if score.start == "trained"][-1]
     mean = {"value": last.value, "low": last.low, "high": last.high}
-    _deliver(scores, place.out, shared.as_json, average=mean)
+    _deliver(run, scores, places.out, mean, as_json)
 
 
-def probes(run: Run, shared: Shared) -> None:
+def probes(
+    run: RunArgument,
+    tasks: TasksOption = "",
+    data: DataOption = None,
+    tokenizer: RunTokenizerOption = None,
+    out: ScoresOption = None,
+    checkpoint: CheckpointOption = "final",
+    device: DeviceOption = "cpu",
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Fine-tune on the probes that were made from held-out text (DATA: the probes of a study)."""
     from lilliput.evaluation import ProbeSettings, average_interval, evaluate_probes
+    from lilliput.evaluation.folders import evaluation_folders
+    from lilliput.study import run_folder
 
-    place = shared.place(run, "probes")
+    run = run_folder(run)
+    places = evaluation_folders(run, "probes", tokenizer, out, checkpoint)
     scores = evaluate_probes(
         run,
-        _require_data(shared.data or place.probes),
-        place.tokenizer,
-        place.out,
-        tasks=shared.names,
-        settings=_overridden(ProbeSettings().fine_tuning, shared.overrides),
-        **shared.how(),
+        _require_data(data or places.probes),
+        places.tokenizer,
+        places.out,
+        tasks=_names(tasks),
+        settings=_overridden(ProbeSettings().fine_tuning, overrides),
+        **_how(checkpoint, device),
     )
     names = [[score.task] for score in scores if score.start == "trained"]
-    found = average_interval(place.out, names)
+    found = average_interval(places.out, names)
     mean = {"value": found.value, "low": found.low, "high": found.high}
-    _deliver(scores, place.out, shared.as_json, average=mean)
+    _deliver(run, scores, places.out, mean, as_json)
+
+
+def _names(tasks: str) -> list[str]:
+    return [name.strip() for name in tasks.split(",") if name.strip()]
+
+
+def _how(checkpoint: str, device: str) -> dict[str, Any]:
+    """Return what every evaluation takes besides its data."""
+    from lilliput.core.progress import reporter_for_terminal
+
+    return {"checkpoint": checkpoint, "device": device, "reporter": reporter_for_terminal()}
 
 
 def _require_data(data: Path | None) -> Path:
@@ -211,14 +188,31 @@ def _overridden(settings: SettingsT, overrides: Sequence[str] | None) -> Setting
     return parse_settings(type(settings), values, where="--set")
 
 
-def _deliver(scores: Sequence[Score], out: Path, as_json: bool, **more: Any) -> None:
+def _deliver(
+    run: Path, scores: Sequence[Score], out: Path, average: dict[str, Any] | None, as_json: bool
+) -> None:
     from lilliput.evaluation import as_summary
 
-    record = {"scores": as_summary(scores), "out": str(out), **more}
-    deliver(record, as_json, lambda: _show(scores, out, more))
+    record = {"scores": as_summary(scores), "out": str(out), "average": average}
+
+    def show() -> None:
+        _show(scores, average)
+        echo(f"Scores: {out}")
+        _suggest_next(run, out)
+
+    deliver(record, as_json, show)
 
 
-def _show(scores: Sequence[Score], out: Path, more: dict[str, Any]) -> None:
+def _suggest_next(run: Path, out: Path) -> None:
+    """Suggest the report where the scores lie in the run's study, else the run itself."""
+    study = run.resolve().parent.parent
+    if (study / "evaluations").resolve() in out.resolve().parents:
+        suggest("report", run.parent.parent, out="report.html")
+    else:
+        suggest("runs", "show", run)
+
+
+def _show(scores: Sequence[Score], mean: dict[str, Any] | None) -> None:
     for score in scores:
         if score.start != "trained":
             continue
@@ -235,7 +229,6 @@ def _show(scores: Sequence[Score], out: Path, more: dict[str, Any]) -> None:
             echo(f"    kept: {', '.join(rows)}")
         if score.note:
             echo(f"    {score.note}")
-    if (mean := more["average"]) is not None:
+    if mean is not None:
         bounds = "" if mean["low"] is None else f" [{mean['low']:.3f}, {mean['high']:.3f}]"
         echo(f"average {mean['value']:.3f}{bounds}")
-    suggest(f"lilliput runs show {out}")

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lilliput.cli._frame import JsonOption, deliver, echo, suggest
+from lilliput.cli._frame import deliver, echo
+from lilliput.cli._hints import offer
+from lilliput.cli._options import JsonOption
 
 
 def register(app: typer.Typer) -> None:
@@ -16,7 +18,11 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def export(
         source: Annotated[
-            Path, typer.Argument(metavar="RUN_OR_CORPUS", help="Folder of a run or a corpus.")
+            Path,
+            typer.Argument(
+                metavar="RUN_OR_CORPUS",
+                help="Folder of a run, as in STUDY/runs/3f2a, or of a corpus.",
+            ),
         ],
         to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where to write the folder.")],
         tokenizer: Annotated[
@@ -30,15 +36,17 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Write a run or a corpus as a Hugging Face folder with a card.
 
-        Example: lilliput export lilliput-quickstart/runs/RUN_ID --to my-model
+        Example: lilliput export lilliput-quickstart/runs/3f2a --to my-model
         """
+        from lilliput.study import run_folder
         from lilliput.study.publishing.export import export_artefact
 
-        exported = export_artefact(source, to, tokenizer=tokenizer, checkpoint=checkpoint)
+        found = source if source.exists() else run_folder(source)
+        exported = export_artefact(found, to, tokenizer=tokenizer, checkpoint=checkpoint)
 
         def show() -> None:
             echo(f"{exported.path}: layout {exported.layout}, with its card in README.md")
-            suggest(f"lilliput push {exported.path} --hub USER/NAME")
+            offer("To upload it", "push", exported.path, hub="USER/NAME")
 
         deliver(exported.as_record(), as_json, show)
 

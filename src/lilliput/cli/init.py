@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lilliput.cli._frame import JsonOption, deliver, echo, suggest
+from lilliput.cli._frame import deliver, echo
+from lilliput.cli._hints import offer, suggest
+from lilliput.cli._options import JsonOption
 from lilliput.recipes import shipped_recipes
 
 _RECIPES = ", ".join(shipped_recipes())
@@ -33,7 +35,10 @@ def register(app: typer.Typer) -> None:
         def show() -> None:
             echo(f"Wrote {path.name}: every key is explained beside it.")
             needs_folder = "{data}" in path.read_text(encoding="utf-8")
-            where = " --set paths.data=FOLDER" if needs_folder else ""
-            suggest(f"lilliput study plan {path.name}{where}")
+            if needs_folder:
+                texts = "With the folder of your texts"
+                offer(texts, "study", "plan", path.name, set="paths.data=FOLDER")
+            else:
+                suggest("study", "plan", path.name)
 
         deliver({"path": str(path)}, as_json, show)

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
+from lilliput.cli._frame import deliver
+from lilliput.cli._hints import command_line
+from lilliput.cli._options import ExecutorOption, JsonOption, SetOption
+from lilliput.cli.study import show_study
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +22,7 @@ def register(app: typer.Typer) -> None:
             "lilliput-quickstart"
         ),
         assignments: SetOption = None,
-        executor: Annotated[str, typer.Option(help="inline, process or ray.")] = "process",
+        executor: ExecutorOption = "process",
         as_json: JsonOption = False,
     ) -> None:
         """Run the built-in study on real text, offline, and write its report.
@@ -34,18 +37,8 @@ def register(app: typer.Typer) -> None:
             recipe,
             out,
             executor=executor,
-            command=_command(out, assignments or ()),
+            command=command_line("quickstart", out=out, set=assignments),
             reporter=reporter_for_terminal(),
         )
 
-        def show() -> None:
-            echo(result.summary())
-            suggest(f"open {result.report}")
-
-        deliver(result.as_record(), as_json, show)
-
-
-def _command(out: Path, assignments: list[str] | tuple[str, ...]) -> str:
-    """The command that makes the study again."""
-    settings = "".join(f" --set {text}" for text in assignments)
-    return f"lilliput quickstart --out {out.name}{settings}"
+        deliver(result.as_record(), as_json, lambda: show_study(result, out))

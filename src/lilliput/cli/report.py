@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lilliput.cli._frame import JsonOption, deliver, echo, suggest
+from lilliput.cli._frame import deliver, echo
+from lilliput.cli._hints import command_line
+from lilliput.cli._options import JsonOption
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
         result = write_report(
             source,
             out,
-            command=shlex.join(["lilliput", *sys.argv[1:]]),
+            command=command_line("report", source, out=out, static=static),
             static=static,
             reporter=reporter_for_terminal(),
         )
@@ -51,6 +51,6 @@ def register(app: typer.Typer) -> None:
             echo(f"Wrote {result.report} ({len(result.figures)} figures, {size:.1f} MB).")
             if result.static:
                 echo(f"Wrote {len(result.static)} files for print to {static}.")
-            suggest(f"open {result.report} in a browser; it needs no network")
+            echo("Open it in a browser; it needs no network.")
 
         deliver(result.as_record(), as_json, show)

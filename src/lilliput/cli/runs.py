@@ -9,25 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from lilliput.cli._frame import JsonOption, deliver, echo
+from lilliput.cli._frame import add_group, deliver, echo
+from lilliput.cli._hints import suggest
+from lilliput.cli._options import JsonOption, RunNameArgument, StudyArgument, WhereOption
+from lilliput.core.wording import plural
 
-StudyArgument = Annotated[Path, typer.Argument(help="Folder of a study, or of runs.")]
-WhereOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--where",
-        metavar="KEY OP VALUE",
-        help="Only runs for which this holds, as in 'loss<3' or shape=32/32/128/2/2; may be repeated.",
-    ),
-]
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?")
 _FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    runs = typer.Typer(help="List, show, compare, query and prune runs.", no_args_is_help=True)
-    app.add_typer(runs, name="runs")
+    runs = add_group(app, "runs", "List, show, compare, query and prune runs.")
     runs.command("ls")(list_runs)
     runs.command("show")(show_run)
     runs.command("diff")(diff)
@@ -53,23 +46,29 @@ def list_runs(
             loss = record.get("loss")
             shown = "" if loss is None else f"{loss:.4f}"
             echo(f"{record['run_id']}  {record['state']:<8} {shown:>8}  {record['name']}")
-        echo(f"{len(records)} runs")
+        echo(plural(len(records), "run"))
+        if records:
+            suggest("runs", "show", study, records[0]["run_id"])
 
     deliver({"runs": records}, as_json, show)
 
 
 def show_run(
-    study: StudyArgument,
-    run: Annotated[str, typer.Argument(help="Beginning of its id, or its name.")],
+    path: Annotated[
+        Path, typer.Argument(metavar="STUDY_OR_RUN", help="Folder of a study, or of one run.")
+    ],
+    run: Annotated[
+        str | None, typer.Argument(help="Of a study: the run's name, or the beginning of its id.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show one run: result, configuration, curve.
 
     Example: lilliput runs show lilliput-quickstart 3f2a
     """
-    from lilliput.study import find_run
+    from lilliput.study import find_run, read_run, run_folder
 
-    record = find_run(study, run)
+    record = read_run(run_folder(path)) if run is None else find_run(path, run)
 
     def show() -> None:
         for key, value in record.as_record().items():
@@ -83,8 +82,8 @@ def show_run(
 
 def diff(
     study: StudyArgument,
-    one: Annotated[str, typer.Argument(help="Beginning of an id, or a name.")],
-    other: Annotated[str, typer.Argument(help="Beginning of an id, or a name.")],
+    one: RunNameArgument,
+    other: RunNameArgument,
     as_json: JsonOption = False,
 ) -> None:
     """Show where two runs differ, in configuration and in result.

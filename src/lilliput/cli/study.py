@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
-from lilliput.core.wording import plural
+from lilliput.cli._frame import add_group, deliver, echo
+from lilliput.cli._hints import command_line, suggest, suggest_line, unless
+from lilliput.cli._options import (
+    ExecutorOption,
+    JsonOption,
+    RecipeArgument,
+    SetOption,
+    StudyOutOption,
+    WorkersOption,
+)
+from lilliput.core.wording import plural, spoken_duration, spoken_interval, spoken_size
 
 if TYPE_CHECKING:
-    from lilliput.study import Recipe, StudyPlan
+    from lilliput.study import Recipe, StudyPlan, StudyResult
     from lilliput.study.pipeline.status import Standing
-    from lilliput.study.planning.resources import Estimate
 
 _PROCESS = "process"
 # What each FLOPs convention counts, in few words.
@@ -27,26 +35,15 @@ _COUNTED = {
     "flops_kaplan_6n": "6ND without embeddings",
     "flops_kaplan_6n_decoder": "6ND with the decoder",
 }
-RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A TOML file, or the name of a shipped recipe.")
-]
-OutOption = Annotated[
-    Path | None, typer.Option(help="Folder of the study; lilliput-NAME when left out.")
-]
-ExecutorOption = Annotated[str, typer.Option(help="inline, process or ray.")]
 AddressOption = Annotated[
     str | None,
     typer.Option(help="Of a running Ray cluster; auto finds it. Without it, one is started here."),
-]
-WorkersOption = Annotated[
-    int | None, typer.Option(min=1, help="Runs at once; one per processor when left out.")
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    study = typer.Typer(help="Plan, run and watch a whole study.", no_args_is_help=True)
-    app.add_typer(study, name="study")
+    study = add_group(app, "study", "Plan, run and watch a whole study.")
     study.command()(plan)
     study.command()(run)
     study.command()(status)
@@ -62,7 +59,7 @@ Example: lilliput study retry mystudy.toml
 
 def plan(
     recipe: RecipeArgument,
-    out: OutOption = None,
+    out: StudyOutOption = None,
     assignments: SetOption = None,
     workers: WorkersOption = None,
     executor: ExecutorOption = _PROCESS,
@@ -71,7 +68,7 @@ def plan(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Foretell runs, tokens, FLOPs, hours, memory and disk; nothing is run.
+    """Estimate runs, tokens, FLOPs, time, memory and disk; nothing is run.
 
     Example: lilliput study plan small-english --set paths.data=data --probe
     """
@@ -91,21 +88,21 @@ def plan(
 
     def show() -> None:
         _show_plan(found)
-        suggest(_command(recipe, assignments, out, workers, executor))
+        suggest_line(_command(recipe, assignments, out, workers, executor))
 
     deliver(found.as_record(), as_json, show)
 
 
 def run(
     recipe: RecipeArgument,
-    out: OutOption = None,
+    out: StudyOutOption = None,
     assignments: SetOption = None,
     executor: ExecutorOption = _PROCESS,
     workers: WorkersOption = None,
     address: AddressOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the whole line; safe to interrupt and to repeat, done work is recognised.
+    """Run every stage; safe to interrupt and to repeat, done work is recognised.
 
     Example: lilliput study run mystudy.toml --executor process
     """
@@ -119,20 +116,24 @@ def run(
         executor=executor,
         workers=workers,
         address=address,
-        command=_command(recipe, assignments),
+        command=_command(recipe, assignments, out),
         reporter=reporter_for_terminal(),
     )
 
-    def show() -> None:
-        echo(result.summary())
-        suggest(f"open {result.report}")
+    folder = _folder(checked, out)
+    deliver(result.as_record(), as_json, lambda: show_study(result, folder))
 
-    deliver(result.as_record(), as_json, show)
+
+def show_study(result: StudyResult, folder: Path) -> None:
+    """Print where the report of a study is, then what was done."""
+    echo(f"Report: {result.report} (open it in a browser)")
+    echo(result.summary())
+    suggest("runs", "ls", folder)
 
 
 def status(
     recipe: RecipeArgument,
-    out: OutOption = None,
+    out: StudyOutOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -172,7 +173,7 @@ def status(
 def _show_standing(found: Standing, folder: Path, command: str) -> None:
     if not found.stage:
         echo(f"No study lies in {folder} yet.")
-        suggest(command)
+        suggest_line(command)
         return
     if found.differs:
         echo(f"{folder} holds the study of another recipe, and this is how far that is.")
@@ -194,7 +195,7 @@ def _show_standing(found: Standing, folder: Path, command: str) -> None:
     if found.report:
         echo(f"Report: {found.report}")
     if not found.is_running and not found.differs and (found.stage != "done" or found.adds):
-        suggest(command)
+        suggest_line(command)
 
 
 def _command(
@@ -205,20 +206,19 @@ def _command(
     executor: str = _PROCESS,
 ) -> str:
     """The command that runs the study with these options; those left at their defaults are left out."""
-    words = ["lilliput", "study", "run", recipe]
-    words += ["--out", str(out)] if out else []
-    words += [word for text in assignments or () for word in ("--set", text)]
-    words += ["--executor", executor] if executor != _PROCESS else []
-    words += ["--workers", str(workers)] if workers else []
-    return shlex.join(words)
+    return command_line(
+        "study",
+        "run",
+        recipe,
+        out=out,
+        set=assignments,
+        executor=unless(_PROCESS, executor),
+        workers=workers,
+    )
 
 
 def _folder(recipe: Recipe, out: Path | None) -> Path:
     return out or Path(f"lilliput-{recipe.name}")
-
-
-def _megabytes(size: Estimate) -> str:
-    return f"{size.value / 1e6:,.0f} MB ({size.low / 1e6:,.0f} to {size.high / 1e6:,.0f})"
 
 
 def _show_plan(found: StudyPlan) -> None:
@@ -233,8 +233,8 @@ def _show_plan(found: StudyPlan) -> None:
         echo(f"from the trunk of a longer one: {plural(found.branches, 'run')}")
     for shape, size in found.stacks.items():
         echo(f"{shape:<26} in stacks of up to {plural(size, 'run')}")
-    echo(f"disk of the runs          {_megabytes(found.disk)}")
-    echo(f"memory of a worker        {_megabytes(found.memory)}")
+    echo(f"disk of the runs          {spoken_interval(spoken_size, **asdict(found.disk))}")
+    echo(f"memory of a worker        {spoken_interval(spoken_size, **asdict(found.memory))}")
     if found.packing:
         share = f"{plural(found.packing.runs_per_device, 'run')} at once"
         echo(f"on each {found.packing.device:<17} {share}")
@@ -243,8 +243,8 @@ def _show_plan(found: StudyPlan) -> None:
     for name, value in found.flops.items():
         echo(f"{name:<26} {value:<9.3g} {_COUNTED[name]}")
     if found.hours is None:
-        echo(f"hours of training: unknown yet, since {found.basis}")
+        echo(f"time of training: unknown yet, since {found.basis}")
     else:
-        hours = found.hours
-        span = f"{hours.value:.2g} ({hours.low:.2g} to {hours.high:.2g})"
-        echo(f"hours of training: {span}, from {found.basis}; scoring is not counted")
+        hours = asdict(found.hours)
+        span = spoken_interval(lambda value: spoken_duration(3600 * value), **hours)
+        echo(f"time of training: {span}, from {found.basis}; scoring is not counted")

@@ -7,36 +7,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lilliput.cli._frame import JsonOption, deliver, echo, suggest
+from lilliput.cli._frame import add_group, deliver, echo
+from lilliput.cli._hints import offer, suggest
+from lilliput.cli._options import (
+    CorpusArgument,
+    JsonOption,
+    OutFolderOption,
+    TokenizerKindOption,
+    VocabSizeOption,
+)
 
 if TYPE_CHECKING:
     from lilliput.tokenization import Comparison, EncodeResult, StoreEstimate
 
-_CorpusArgument = Annotated[
-    Path, typer.Argument(help="Folder of a corpus, or of a pair: the constrained one is taken.")
-]
-_OutOption = Annotated[Path, typer.Option(help="Folder of the result.")]
-_KindOption = Annotated[
-    list[str] | None,
-    typer.Option("--kind", help="byte-bpe, bpe, wordpiece, unigram, sentencepiece-bpe; repeat it."),
-]
-_SizeOption = Annotated[
-    list[int] | None, typer.Option("--vocab-size", help="Ids, special ones included; repeat it.")
-]
 _COMPARED_SIZES = (1000, 2000, 5000, 10_000, 20_000, 40_000)
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    group = typer.Typer(
-        name="tokenizer",
-        help="Train tokenizers, compare them and pick one, encode a corpus.",
-        no_args_is_help=True,
-    )
+    about = "Train tokenizers, compare them and pick one, encode a corpus."
+    group = add_group(app, "tokenizer", about)
     group.command("train", epilog=_TRAIN_EXAMPLE)(train)
     group.command("compare", epilog=_COMPARE_EXAMPLE)(compare)
     group.command("encode", epilog=_ENCODE_EXAMPLE)(encode)
-    app.add_typer(group)
 
 
 _TRAIN_EXAMPLE = "Example: lilliput tokenizer train corpora/constrained --out tokenizers --kind byte-bpe --vocab-size 19000"
@@ -45,10 +38,10 @@ _ENCODE_EXAMPLE = "Example: lilliput tokenizer encode corpora/constrained --toke
 
 
 def train(
-    corpus: _CorpusArgument,
-    out: _OutOption,
-    kind: _KindOption = None,
-    vocab_size: _SizeOption = None,
+    corpus: CorpusArgument,
+    out: OutFolderOption,
+    kind: TokenizerKindOption = None,
+    vocab_size: VocabSizeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train tokenizers on the train split, one folder KIND-SIZE each; finished ones are left alone."""
@@ -79,18 +72,18 @@ def train(
 
     def show() -> None:
         for row in rows:
-            reached = f"{row['vocab_size']:,} of {row['vocab_size_asked']:,} ids"
+            reached = f"{row['vocab_size']:,} of {row['vocab_size_asked']:,} tokens"
             echo(f"{row['path']}: {reached}, content {row['content']}")
-        suggest(f"lilliput tokenizer encode {corpus} --tokenizer {folders[0]} --out tokens")
+        suggest("tokenizer", "encode", corpus, tokenizer=folders[0], out="tokens")
 
     deliver({"tokenizers": rows}, as_json, show)
 
 
 def compare(
-    corpus: _CorpusArgument,
-    out: _OutOption,
-    kind: _KindOption = None,
-    vocab_size: _SizeOption = None,
+    corpus: CorpusArgument,
+    out: OutFolderOption,
+    kind: TokenizerKindOption = None,
+    vocab_size: VocabSizeOption = None,
     existing: Annotated[
         list[Path] | None,
         typer.Option(help="Folder of another tokenizer for the same table; repeat it."),
@@ -148,12 +141,12 @@ def _show_comparison(found: Comparison, corpus: Path) -> None:
     echo(f"\nPicked {found.picked.name}: {found.picked.rule}.")
     for name, reason in found.picked.lost.items():
         echo(f"- {name} {reason}.")
-    suggest(f"lilliput tokenizer encode {corpus} --tokenizer {found.picked_folder} --out tokens")
+    suggest("tokenizer", "encode", corpus, tokenizer=found.picked_folder, out="tokens")
 
 
 def encode(
-    corpus: _CorpusArgument,
-    out: _OutOption,
+    corpus: CorpusArgument,
+    out: OutFolderOption,
     tokenizer: Annotated[
         Path | None,
         typer.Option(
@@ -167,7 +160,7 @@ def encode(
         int, typer.Option(min=1, help="Processes that encode at the same time.")
     ] = 1,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Only foretell tokens and size.")
+        bool, typer.Option("--estimate", help="Only estimate tokens and size.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -220,4 +213,4 @@ def _show_store(found: EncodeResult) -> None:
     echo(f"{found.tokens:,} tokens of {found.documents:,} documents in {found.folder}{done}")
     for split, amount in found.by_split.items():
         echo(f"  {split:<11}{amount['tokens']:>14,} tokens {amount['documents']:>12,} documents")
-    suggest("lilliput train RECIPE")
+    offer("To train a model on it (docs/training.md shows a recipe)", "train", "RECIPE")

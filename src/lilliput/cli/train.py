@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lilliput.cli._frame import JsonOption, SetOption, deliver, echo, suggest
+from lilliput.cli._frame import deliver, echo
+from lilliput.cli._hints import suggest
+from lilliput.cli._options import JsonOption, SetOption
 
 if TYPE_CHECKING:
     from lilliput.training import RunResult
@@ -57,6 +59,6 @@ def _show(result: RunResult) -> None:
     echo(f"     {abs(gain):.3f} {side} what token frequencies alone give")
     echo(f"loss_reference {result.loss_reference:.4f}, bits_per_byte {result.bits_per_byte:.4f}")
     echo(
-        f"{result.steps:,} updates, {result.tokens_seen:,} tokens, {result.tokens_per_s:,.0f} a second"
+        f"{result.steps:,} steps, {result.tokens_seen:,} tokens, {result.tokens_per_s:,.0f} a second"
     )
-    suggest(f"lilliput runs show {result.folder}")
+    suggest("runs", "show", result.folder)

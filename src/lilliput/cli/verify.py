@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lilliput.cli._frame import EXIT_USER, JsonOption, deliver, echo
+from lilliput.cli._frame import EXIT_USER, deliver, echo
+from lilliput.cli._options import JsonOption
 
 
 def register(app: typer.Typer) -> None:

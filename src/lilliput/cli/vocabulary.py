@@ -8,9 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from lilliput.cli._frame import JsonOption, deliver, echo, suggest
-
-HubOption = Annotated[bool, typer.Option("--hub", help="Allow the network.")]
+from lilliput.cli._frame import add_group, deliver, echo
+from lilliput.cli._hints import offer, shortened, suggest, unless
+from lilliput.cli._options import (
+    HubOption,
+    JsonOption,
+    OnErrorOption,
+    TextColumnOption,
+    WordProfileOption,
+)
 
 
 def show_transcripts(said: Mapping[str, Any] | None) -> None:
@@ -35,63 +41,69 @@ def show_transcripts(said: Mapping[str, Any] | None) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    verb = typer.Typer(no_args_is_help=True, help="Word lists with frequencies.")
-    app.add_typer(verb, name="vocabulary")
+    add_group(app, "vocabulary", "Word lists with frequencies.").command()(build)
 
-    @verb.callback()
-    def about() -> None:
-        """Word lists with frequencies."""
 
-    @verb.command()
-    def build(
-        sources: Annotated[
-            list[str], typer.Argument(help="Files, folders, globs, or a word list.")
-        ],
-        out: Annotated[Path, typer.Option(help="A .csv file, or a folder for the artefact.")],
-        word_profile: Annotated[str, typer.Option(help="paper, cpp or modern.")] = "modern",
-        size: Annotated[int | None, typer.Option(help="At most so many words.")] = None,
-        coverage: Annotated[
-            float | None, typer.Option(help="The fewest words with this share of the text.")
-        ] = None,
-        min_frequency: Annotated[int, typer.Option(help="Leave rarer words out.")] = 1,
-        speakers: Annotated[
-            str, typer.Option(help="Of transcripts: adults, children or all.")
-        ] = "adults",
-        max_age_months: Annotated[
-            float | None, typer.Option(help="Of transcripts: only up to this age of the child.")
-        ] = None,
-        text_column: Annotated[str | None, typer.Option(help="The column of the text.")] = None,
-        on_error: Annotated[str, typer.Option(help="Damaged input: stop or skip.")] = "stop",
-        hub: HubOption = False,
-        as_json: JsonOption = False,
-    ) -> None:
-        """Make a word list from texts, from transcripts, or from a list of frequencies.
+def build(
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, globs, or a word list.")],
+    out: Annotated[Path, typer.Option(help="A .csv file, or a folder for the artefact.")],
+    word_profile: WordProfileOption = "modern",
+    size: Annotated[int | None, typer.Option(help="At most so many words.")] = None,
+    coverage: Annotated[
+        float | None, typer.Option(help="The fewest words with this share of the text.")
+    ] = None,
+    min_frequency: Annotated[int, typer.Option(help="Leave rarer words out.")] = 1,
+    speakers: Annotated[
+        str, typer.Option(help="Of transcripts: adults, children or all.")
+    ] = "adults",
+    max_age_months: Annotated[
+        float | None, typer.Option(help="Of transcripts: only up to this age of the child.")
+    ] = None,
+    text_column: TextColumnOption = None,
+    on_error: OnErrorOption = "stop",
+    hub: HubOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a word list from texts, from transcripts, or from a list of frequencies.
 
-        Example: lilliput vocabulary build stories/*.txt --size 5000 --out vocabulary
-        """
-        from lilliput.core.progress import reporter_for_terminal
-        from lilliput.language import Source, VocabularySettings, make_vocabulary
+    Example: lilliput vocabulary build stories/*.txt --size 5000 --out vocabulary
+    """
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.language import Source, VocabularySettings, make_vocabulary
+    from lilliput.language.vocabularies.making import is_word_list
 
-        settings = VocabularySettings.of(
-            word_profile=word_profile,
-            size=size,
-            coverage=coverage,
-            min_frequency=min_frequency,
-            speakers=speakers,
-            max_age_months=max_age_months,
-            on_error=on_error,
-        )
-        given = sources if text_column is None else [Source(path=path, text_column=text_column) for path in sources]  # fmt: skip
-        record = make_vocabulary(given, out, settings, reporter=reporter_for_terminal(), hub=hub)
+    settings = VocabularySettings.of(
+        word_profile=word_profile,
+        size=size,
+        coverage=coverage,
+        min_frequency=min_frequency,
+        speakers=speakers,
+        max_age_months=max_age_months,
+        on_error=on_error,
+    )
+    given = [Source(path=path, text_column=text_column) for path in sources]
+    record = make_vocabulary(
+        given if text_column else sources, out, settings, reporter=reporter_for_terminal(), hub=hub
+    )
 
-        def show() -> None:
-            echo(
-                f"{record['words']:,} words cover {record['coverage']:.1%} of {record['tokens']:,}."
+    def show() -> None:
+        echo(f"{record['words']:,} words cover {record['coverage']:.1%} of {record['tokens']:,}.")
+        if record["damaged"]:
+            entries = ", ".join(map(repr, record["damaged"]))
+            echo(f"{len(record['damaged'])} damaged entries can never match: {entries}")
+        show_transcripts(record.get("transcripts"))
+        options = {"vocabulary": out, "word_profile": unless("modern", word_profile)}
+        if len(sources) == 1 and is_word_list(Path(sources[0])):
+            offer("To see what it keeps of your texts", "corpus", "estimate", "TEXTS", **options)
+        else:
+            suggest(
+                "corpus",
+                "estimate",
+                *shortened(sources),
+                text_column=text_column,
+                on_error=unless("stop", on_error),
+                hub=hub,
+                **options,
             )
-            if record["damaged"]:
-                entries = ", ".join(map(repr, record["damaged"]))
-                echo(f"{len(record['damaged'])} damaged entries can never match: {entries}")
-            show_transcripts(record.get("transcripts"))
-            suggest(f"lilliput corpus estimate TEXTS --vocabulary {out}")
 
-        deliver(record, as_json, show)
+    deliver(record, as_json, show)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lilliput.study.planning.plan import StudyPlan, plan_study
     from lilliput.study.recipe.loading import init_recipe, load_recipe
     from lilliput.study.recipe.schema import Recipe
-    from lilliput.study.store.index import find_run, index_records, run_index
+    from lilliput.study.store.index import find_run, index_records, run_folder, run_index
     from lilliput.study.store.pruning import Pruning, prune_runs
     from lilliput.study.store.runs import RunRecord, diff_runs, read_run, read_runs
     from lilliput.study.store.selection import select_runs
@@ -38,6 +38,7 @@ _LATER = {
     "diff_runs": "store.runs",
     "find_run": "store.index",
     "index_records": "store.index",
+    "run_folder": "store.index",
     "run_index": "store.index",
     "Pruning": "store.pruning",
     "prune_runs": "store.pruning",
@@ -65,6 +66,7 @@ __all__ = [
     "query_runs",
     "read_run",
     "read_runs",
+    "run_folder",
     "run_index",
     "run_study",
     "select_runs",

@@ -1,5 +1,19 @@
-"""`lilliput analyse`: its commands, how their results read on a terminal, and checks of tables."""
+"""`lilliput analyse`: laws, frontiers, costs and correlations from a table of runs."""
 
-from lilliput.cli.analyse.commands import register
+from __future__ import annotations
 
-__all__ = ["register"]
+import typer
+
+from lilliput.cli._frame import add_group
+from lilliput.cli.analyse.comparisons import correlate, icer
+from lilliput.cli.analyse.laws import fit, frontier, plan
+from lilliput.cli.analyse.tables import check, convert
+
+_ABOUT = "Scaling laws, frontiers, cost-effectiveness and correlations from a table of runs."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the application."""
+    group = add_group(app, "analyse", _ABOUT)
+    for command in (fit, frontier, icer, correlate, plan, check, convert):
+        group.command()(command)

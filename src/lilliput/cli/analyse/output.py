@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lilliput.cli._frame import echo
 from lilliput.core.wording import plural
+
+if TYPE_CHECKING:
+    from lilliput.analysis import IcerResult
 
 
 def interval(record: Mapping[str, Any]) -> str:
@@ -59,11 +62,24 @@ def show_size(found: Any) -> None:
     show_warnings(found.warnings)
 
 
-def show_strategies(found: Any) -> None:
-    """Print one line a strategy: status, cost, effect, ICER, name."""
-    for s in found.strategies:
+_STATUS = {
+    "ND": "efficient: not dominated",
+    "ED": "dominated by a mixture of two others (extended dominance)",
+    "D": "dominated: a cheaper one is at least as good",
+}
+
+
+def show_strategies(results: Sequence[IcerResult]) -> None:
+    """Print one line a strategy under a head, then what the letters of its status mean."""
+    echo(f"{'':2}  {'cost':>12}  {'effect':>10}  {'ICER':>12}  strategy")
+    for s in (strategy for result in results for strategy in result.strategies):
         ratio = "" if s.icer is None else f"{s.icer:.5g}"
         echo(f"{s.status:2}  {s.cost:12.5g}  {s.effect:10.5g}  {ratio:>12}  {s.name}")
+    shown = {strategy.status for result in results for strategy in result.strategies}
+    for status, meaning in _STATUS.items():
+        if status in shown:
+            echo(f"{status} = {meaning}.")
+    echo("ICER = additional cost for one unit of effect, against the next cheaper efficient one.")
 
 
 def show_warnings(warnings: tuple[str, ...]) -> None:

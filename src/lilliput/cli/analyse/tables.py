@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lilliput.cli._frame import EXIT_USER, JsonOption, deliver, echo, suggest
-from lilliput.cli._options import column_mapping, with_options
+from lilliput.cli._frame import EXIT_USER, deliver, echo
+from lilliput.cli._hints import suggest
+from lilliput.cli._options import ColumnOption, JsonOption, column_mapping
 from lilliput.cli.analyse.output import show_warnings
 from lilliput.core.wording import plural
 
+if TYPE_CHECKING:
+    from lilliput.analysis import Table
 
-@with_options(columns=column_mapping)
-def check(
-    table: Path,
-    as_json: JsonOption = False,
-    *,
-    columns: dict[str, str],
-) -> None:
+
+def check(table: Path, column: ColumnOption = None, as_json: JsonOption = False) -> None:
     """Check a table against the schema, naming the line of each fault.
 
     Example: lilliput analyse check runs.csv --column loss=val_loss
     """
     from lilliput.analysis import check_table, header_of
 
+    columns = column_mapping(column)
     problems = check_table(table, columns=columns)
     known, carried = header_of(table, columns=columns)
 
@@ -44,27 +42,44 @@ def check(
         raise typer.Exit(EXIT_USER)
 
 
-@with_options(columns=column_mapping)
 def convert(
     table: Path,
     out: Annotated[Path, typer.Option("--out", help="A .csv or .parquet file to write.")],
+    column: ColumnOption = None,
     as_json: JsonOption = False,
-    *,
-    columns: dict[str, str],
 ) -> None:
     """Turn a table with other headers into the tidy table.
 
     Example: lilliput analyse convert mine.csv --column loss=val_loss --column flops_hoffmann=C --out runs.csv
     """
-    from lilliput.analysis import read_table, write_table
+    from lilliput.analysis import load_table, read_table, write_table
 
-    found = read_table(table, columns=columns)
+    found = read_table(table, columns=column_mapping(column))
     write_table(found, out)
     record = {"rows": len(found), "columns": list(found.columns), "path": str(out)}
 
     def show() -> None:
         echo(f"{plural(len(found), 'row')} written to {out}.")
         show_warnings(found.warnings)
-        suggest(shlex.join(["lilliput", "analyse", "fit", str(out)]))
+        _suggest_next(load_table(str(out)), out)
 
     deliver(record | {"warnings": list(found.warnings)}, as_json, show)
+
+
+def _suggest_next(table: Table, out: Path) -> None:
+    """Suggest a fit where the table can carry one, else a report, else nothing but a check."""
+    from lilliput.analysis import FitOptions, analyse_fit
+    from lilliput.core.errors import LilliputError
+
+    try:
+        # The smallest law: where it can be fitted, the comparison of laws goes through as well.
+        analyse_fit(table, options=FitOptions(law="power", resamples=0))
+    except LilliputError as error:
+        echo(f"Note: no law can be fitted to it yet: {error}")
+    else:
+        suggest("analyse", "fit", out)
+        return
+    if any(name in table for name in ("loss", "loss_reference", "perplexity", "bits_per_byte")):
+        suggest("report", out, out=out.with_suffix(".html"))
+    else:
+        suggest("analyse", "check", out)

@@ -20,7 +20,7 @@ from lilliput.core.errors import OccupiedFolderError, RunsFailedError
 from lilliput.core.executors import make_executor
 from lilliput.core.files import write_json
 from lilliput.core.progress import SILENT, Reporter
-from lilliput.core.wording import plural
+from lilliput.core.wording import plural, spoken_duration
 from lilliput.study.pipeline.context import StudyContext
 from lilliput.study.pipeline.stages.analysis import analyse_study, report_study
 from lilliput.study.pipeline.stages.language import build_languages
@@ -77,7 +77,7 @@ class StudyResult:
         earlier = f", {self.skipped} of them before this call" if self.skipped else ""
         return (
             f"{plural(self.plan.done, 'run')} done{earlier}; "
-            f"this call took {self.wall_time_s:.0f} s. Report: {self.report}"
+            f"this call took {spoken_duration(self.wall_time_s)}."
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -73,9 +74,28 @@ def find_run(study: Path, name: str) -> RunRecord:
         raise InputError(
             "the run must be one of the study's",
             got=f"{name!r}, which matches {len(matches)} runs",
-            remedy="List them with: lilliput runs ls STUDY",
+            remedy=f"List them with: {shlex.join(['lilliput', 'runs', 'ls', str(study)])}",
         )
     return read_run(runs_folder(study) / matches[0])
+
+
+def run_folder(path: Path) -> Path:
+    """Return the folder of a run from its path, of which the beginning of the last name is enough.
+
+    For example STUDY/runs/3f2a stands for the run in STUDY/runs whose id begins with 3f2a.
+
+    Raises:
+        InputError: No run is there, or several runs begin so.
+    """
+    if (path / RUN_FILE).is_file():
+        return path
+    if path.is_dir() or not path.parent.is_dir() or not path.name:
+        raise InputError(
+            "the folder of a run is needed",
+            got=f"{path}, which holds no {RUN_FILE}",
+            remedy="List the runs of a study with: lilliput runs ls STUDY",
+        )
+    return find_run(path.parent, path.name).folder
 
 
 def _changes(folder: Path) -> Iterator[tuple[str, int]]:
