@@ -29,7 +29,9 @@ def test_init_says_when_a_folder_must_be_given(
     assert done.exit_code == 0, done.output
     needs_folder = "{data}" in recipe_text(recipe)
     assert ("--set paths.data=FOLDER" in done.stdout) == needs_folder
-    assert "Next: lilliput study plan mine.toml" in done.stdout
+    assert "lilliput study plan mine.toml" in done.stdout
+    # What follows "Next:" works as it stands.
+    assert ("Next: lilliput study plan mine.toml\n" in done.stdout) != needs_folder
     header = (tmp_path / "mine.toml").read_text(encoding="utf-8").split("\n\n", maxsplit=1)[0]
     assert "lilliput study run mine.toml" in header
     assert f"`lilliput init mine --recipe {recipe}`: edit it" in header or "init" not in header

@@ -50,7 +50,7 @@ def test_people_are_told_the_path_the_size_and_what_next(study: Path, tmp_path: 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "report.html").is_file()
     assert "Wrote report.html" in done.stdout
-    assert "Next:" in done.stdout
+    assert "in a browser" in done.stdout
 
 
 @pytest.mark.parametrize(
