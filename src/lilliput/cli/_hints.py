@@ -58,6 +58,18 @@ def unless(default: object, value: object) -> object:
     return None if value == default else value
 
 
+def unused(name: str) -> Path:
+    """Return a folder for a result: `name`, or with a number behind it where that is taken.
+
+    A folder that holds another result would be refused.
+    """
+    folder, number = Path(name), 1
+    while folder.exists():
+        number += 1
+        folder = Path(f"{name}-{number}")
+    return folder
+
+
 def shortened(paths: Sequence[str]) -> list[str]:
     """Return the paths, or one pattern in their place if they are all that it matches.
 

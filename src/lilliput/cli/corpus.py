@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lilliput.cli._frame import add_group, deliver, echo
-from lilliput.cli._hints import shortened, suggest, unless
+from lilliput.cli._hints import shortened, suggest, unless, unused
 from lilliput.cli._options import (
     ExecutorOption,
     HubOption,
@@ -90,7 +90,7 @@ def _show_build(record: Mapping[str, Any], out: Path) -> None:
     for reason, number in record["damaged"].items():
         echo(f"  damaged, {reason.replace('_', ' ')}: {number:,}")
     show_transcripts(record.get("transcripts"))
-    suggest("tokenizer", "train", out / "constrained", out="tokenizers")
+    suggest("tokenizer", "train", out / "constrained", out=unused("tokenizers"))
 
 
 def estimate(
@@ -124,15 +124,15 @@ def estimate(
 
     def show() -> None:
         words, hours, disk = record["kept"], record["hours"], record["disk_bytes"]
-        echo(f"words kept   {spoken_interval('{:,.0f}'.format, **words)}")
-        echo(f"time         {spoken_interval(_spoken_hours, **hours)}")
-        echo(f"disk         {spoken_interval(spoken_size, **disk)}")
+        echo(f"words kept   {_interval('{:,.0f}'.format, words)}")
+        echo(f"time         {_interval(_spoken_hours, hours)}")
+        echo(f"disk         {_interval(spoken_size, disk)}")
         suggest(
             "corpus",
             "build",
             *shortened(sources),
             vocabulary=vocabulary,
-            out="corpora",
+            out=unused("corpora"),
             word_profile=unless("modern", word_profile),
             text_column=text_column,
             on_error=unless("stop", on_error),
@@ -143,6 +143,10 @@ def estimate(
         )
 
     deliver(record, as_json, show)
+
+
+def _interval(spoken: Callable[[float], str], found: Mapping[str, Any]) -> str:
+    return spoken_interval(spoken, found["value"], found["low"], found["high"])
 
 
 def _spoken_hours(hours: float) -> str:

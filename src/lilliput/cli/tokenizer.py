@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lilliput.cli._frame import add_group, deliver, echo
-from lilliput.cli._hints import offer, suggest
+from lilliput.cli._hints import offer, suggest, unused
 from lilliput.cli._options import (
     CorpusArgument,
     JsonOption,
@@ -74,7 +74,7 @@ def train(
         for row in rows:
             reached = f"{row['vocab_size']:,} of {row['vocab_size_asked']:,} tokens"
             echo(f"{row['path']}: {reached}, content {row['content']}")
-        suggest("tokenizer", "encode", corpus, tokenizer=folders[0], out="tokens")
+        suggest("tokenizer", "encode", corpus, tokenizer=folders[0], out=unused("tokens"))
 
     deliver({"tokenizers": rows}, as_json, show)
 
@@ -141,7 +141,7 @@ def _show_comparison(found: Comparison, corpus: Path) -> None:
     echo(f"\nPicked {found.picked.name}: {found.picked.rule}.")
     for name, reason in found.picked.lost.items():
         echo(f"- {name} {reason}.")
-    suggest("tokenizer", "encode", corpus, tokenizer=found.picked_folder, out="tokens")
+    suggest("tokenizer", "encode", corpus, tokenizer=found.picked_folder, out=unused("tokens"))
 
 
 def encode(
