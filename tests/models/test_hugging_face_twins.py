@@ -21,6 +21,7 @@ from lilliput.models import (
     native_head_style,
     pool,
 )
+from lilliput.models.hugging_face.layouts import layout_of_type
 from lilliput.models.hugging_face.names import to_foreign
 
 transformers = pytest.importorskip("transformers")
@@ -82,7 +83,7 @@ def test_outputs_and_gradients_are_the_twins(
     functional.cross_entropy(ours, targets).backward()
     functional.cross_entropy(theirs, targets).backward()
     native = {key: p.grad for key, p in model.named_parameters() if p.grad is not None}
-    compared = to_foreign(native, twin.config.model_type)
+    compared = to_foreign(native, layout_of_type(twin.config.model_type))
     expected = {key: p.grad for key, p in twin.named_parameters() if p.grad is not None}
     assert expected.keys() - TIED_COPIES == compared.keys() - TIED_COPIES
     for key, gradient in expected.items():
@@ -203,7 +204,10 @@ def test_mini_bert_is_the_published_network(batch: tuple[torch.Tensor, torch.Ten
 
     def renamed(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         rest = {name: tensor for name, tensor in tensors.items() if name not in bridge}
-        foreign = {k.removeprefix("roberta."): v for k, v in to_foreign(rest, "roberta").items()}
+        foreign = {
+            k.removeprefix("roberta."): v
+            for k, v in to_foreign(rest, layout_of_type("roberta")).items()
+        }
         return foreign | {bridge[name]: tensors[name] for name in bridge}
 
     published.load_state_dict(renamed(model.state_dict()), strict=True)

@@ -19,13 +19,14 @@ from lilliput.core.hashing import content_id
 from lilliput.models.build import LanguageModel
 from lilliput.models.classification import ClassificationHead, HeadStyle, Pooling
 from lilliput.models.hugging_face.card import ModelCard, render_card
-from lilliput.models.hugging_face.config_writing import (
-    architecture_name,
-    foreign_format,
-    to_foreign_config,
-)
 from lilliput.models.hugging_face.exported import Exported
-from lilliput.models.hugging_face.names import Format, to_foreign
+from lilliput.models.hugging_face.layouts.base import (
+    OWN_TYPE,
+    ForeignLayout,
+    foreign_layout,
+    layout_of_type,
+)
+from lilliput.models.hugging_face.names import to_foreign
 from lilliput.models.hugging_face.tokenizer_files import (
     check_vocabulary,
     special_ids,
@@ -33,15 +34,6 @@ from lilliput.models.hugging_face.tokenizer_files import (
 )
 
 KIND, SCHEMA = "export", 1
-_TRAVELLING = ("modeling_lilliput.py", "transformer.py", "classification.py")
-# How each layout's own classifier pools and what it looks like.
-_NATIVE_CLASSIFIERS: dict[Format, tuple[HeadStyle, set[Pooling]]] = {
-    "roberta": ("tanh", {"first"}),
-    "roberta-prelayernorm": ("tanh", {"first"}),
-    "electra": ("gelu", {"first"}),
-    "modernbert": ("gelu+norm", {"first", "mean"}),
-    "llama": ("linear", {"last"}),
-}
 
 
 @dataclass(frozen=True)
@@ -61,8 +53,7 @@ class Classifier:
 
 def native_head_style(config: ModelConfig) -> HeadStyle:
     """The classification head that the layout of `config` has in Hugging Face."""
-    layout = foreign_format(config)
-    return "tanh" if layout == "lilliput" else _NATIVE_CLASSIFIERS[layout][0]
+    return foreign_layout(config).classifier_style
 
 
 def export_model(
@@ -119,21 +110,23 @@ def export_model(
                 write_json(build.path(name), content)
             _copy_code(build, layout)
             write_text(build.path("README.md"), render_card(model.config, record, card))
-            build.facts.update(layout=layout, repo_type="model")
-    return Exported(to, layout)
+            build.facts.update(layout=layout.model_type, repo_type="model")
+    return Exported(to, layout.model_type)
 
 
-def _layout_for(config: ModelConfig, classifier: Classifier | None) -> Format:
-    layout = foreign_format(config)
-    if classifier is None or layout == "lilliput":
+def _layout_for(config: ModelConfig, classifier: Classifier | None) -> ForeignLayout:
+    layout = foreign_layout(config)
+    if classifier is None:
         return layout
-    style, poolings = _NATIVE_CLASSIFIERS[layout]
-    fits = classifier.head.style == style and classifier.pooling in poolings
-    return layout if fits else "lilliput"
+    is_its_own = (
+        classifier.head.style == layout.classifier_style
+        and classifier.pooling in layout.classifier_poolings
+    )
+    return layout if is_its_own else layout_of_type(OWN_TYPE)
 
 
 def _weights(
-    model: LanguageModel, classifier: Classifier | None, layout: Format
+    model: LanguageModel, classifier: Classifier | None, layout: ForeignLayout
 ) -> dict[str, Tensor]:
     state: dict[str, Tensor] = dict(model.state_dict())
     if classifier is not None:
@@ -152,36 +145,22 @@ def _weights_hash(weights: Mapping[str, Tensor]) -> str:
 
 
 def _config_record(
-    config: ModelConfig, layout: Format, classifier: Classifier | None, tokenizer: Path | None
+    config: ModelConfig,
+    layout: ForeignLayout,
+    classifier: Classifier | None,
+    tokenizer: Path | None,
 ) -> dict[str, Any]:
-    name = architecture_name(
-        layout, is_causal=config.is_causal, is_classifier=classifier is not None
+    name = layout.architecture_name(
+        is_causal=config.is_causal, is_classifier=classifier is not None
     )
-    record = to_foreign_config(config, layout) | {"architectures": [name], "dtype": "float32"}
+    record = layout.to_config(config) | {"architectures": [name], "dtype": "float32"}
     record |= special_ids(tokenizer)
-    if layout == "lilliput":
-        record["auto_map"] = _auto_map(config)
+    if layout.auto_map is not None:
+        record["auto_map"] = layout.auto_map(config)
     return record | _classifier_fields(classifier, layout)
 
 
-def _auto_map(config: ModelConfig) -> dict[str, str]:
-    language_model = (
-        ("AutoModelForCausalLM", "LilliputForCausalLM")
-        if config.is_causal
-        else ("AutoModelForMaskedLM", "LilliputForMaskedLM")
-    )
-    classes = dict(
-        [
-            ("AutoConfig", "LilliputConfig"),
-            ("AutoModel", "LilliputModel"),
-            language_model,
-            ("AutoModelForSequenceClassification", "LilliputForSequenceClassification"),
-        ]
-    )
-    return {auto: f"modeling_lilliput.{name}" for auto, name in classes.items()}
-
-
-def _classifier_fields(classifier: Classifier | None, layout: Format) -> dict[str, Any]:
+def _classifier_fields(classifier: Classifier | None, layout: ForeignLayout) -> dict[str, Any]:
     if classifier is None:
         return {}
     labels = list(classifier.labels)
@@ -192,18 +171,12 @@ def _classifier_fields(classifier: Classifier | None, layout: Format) -> dict[st
         "classifier_dropout": classifier.head.dropout_prob,
         "classifier_pooling": classifier.pooling,
     }
-    if layout == "modernbert":
-        record["classifier_pooling"] = "cls" if classifier.pooling == "first" else "mean"
-    if layout == "lilliput":
-        record["classifier_style"] = classifier.head.style
-    return record
+    return record | layout.classifier_fields(classifier.head.style, classifier.pooling)
 
 
-def _copy_code(build: Build, layout: Format) -> None:
-    if layout != "lilliput":
-        return
+def _copy_code(build: Build, layout: ForeignLayout) -> None:
     package = importlib.resources.files("lilliput.models")
-    for name in _TRAVELLING:
+    for name in layout.code:
         write_text(build.path(name), package.joinpath(name).read_text(encoding="utf-8"))
 
 

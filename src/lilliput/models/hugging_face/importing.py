@@ -10,7 +10,7 @@ from torch import Tensor
 from lilliput.core.errors import InputError
 from lilliput.core.files import read_json, require_file
 from lilliput.models.build import LanguageModel
-from lilliput.models.hugging_face.config_reading import from_foreign_config
+from lilliput.models.hugging_face.layouts import layout_of_type
 from lilliput.models.hugging_face.names import from_foreign
 from lilliput.models.transformer import AttentionKernel
 
@@ -32,7 +32,9 @@ def load_hugging_face(
         InputError: A file is missing, the layout is foreign, a weight is missing, left over or of
             another shape.
     """
-    config, layout = from_foreign_config(read_json(folder / "config.json"))
+    record = read_json(folder / "config.json")
+    layout = layout_of_type(record.get("model_type"))
+    config = layout.read(record)
     file = require_file(folder / "model.safetensors", "the model's weights")
     found = {
         name: tensor
@@ -43,20 +45,13 @@ def load_hugging_face(
     wanted = model.state_dict()
     state, missing, unused = from_foreign(wanted, found, layout)
     if config.tie_word_embeddings:
-        unused = [name for name in unused if not _is_tied_copy(name)]
+        # A tied decoder may be saved a second time.
+        copies = layout.foreign_names("decoder")
+        unused = [name for name in unused if name not in copies]
     _refuse_differences(folder, missing, unused)
     _check_shapes(folder, wanted, state)
     model.load_state_dict(state)
     return model
-
-
-def _is_tied_copy(name: str) -> bool:
-    return name in {
-        "lm_head.decoder.weight",
-        "lm_head.weight",
-        "generator_lm_head.weight",
-        "decoder.weight",
-    }
 
 
 def _refuse_differences(folder: Path, missing: list[str], unused: list[str]) -> None:
