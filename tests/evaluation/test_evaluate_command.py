@@ -113,3 +113,63 @@ def test_another_tokenizer_of_the_same_size_is_refused(study, corpus, tmp_path):
 def test_a_run_outside_a_study_needs_its_tokenizer(line):
     with pytest.raises(InputError, match="--tokenizer"):
         build_app()(["evaluate", "probes", str(line.run)], standalone_mode=False)
+
+
+def _toy_task(folder, in_average):
+    """A task of GLUE's form that the package does not know: one TOML file and two tables."""
+    folder.mkdir(parents=True)
+    (folder / "task.toml").write_text(
+        f"""name = "toy_of_two"
+title = "Does the sentence hold a cat?"
+fields = ["text"]
+label = "kind"
+labels = ["dog", "cat"]
+metrics = ["accuracy"]
+train = "train"
+dev = ["dev_one", "dev_two"]
+in_average = {str(in_average).lower()}
+source = "made here"
+licence = "CC0"
+version = "1"
+"""
+    )
+    for split in ("train", "dev_one", "dev_two"):
+        rows = [
+            {"text": f"the {kind} sees {number}", "kind": kind}
+            for number, kind in enumerate(["cat", "dog"] * 8)
+        ]
+        (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+@pytest.mark.parametrize("in_average", [True, False])
+def test_a_task_from_outside_needs_one_toml_file_and_reaches_average_and_report(
+    study, capsys, tmp_path, in_average
+):
+    own = tmp_path / "study"
+    shutil.copytree(study.parent.parent, own)
+    run = own / "runs" / study.name
+    _toy_task(tmp_path / "data" / "toy_of_two", in_average)
+    record = _run(capsys, "evaluate", "glue", run, "--data", tmp_path / "data", *QUICK)
+    assert set(record["scores"]) == {"toy_of_two_dev_one", "toy_of_two_dev_two"}
+    if in_average:
+        mean = sum(score["value"] for score in record["scores"].values()) / 2
+        assert record["average"]["tasks"] == {"toy_of_two": pytest.approx(mean)}
+        assert record["average"]["missing"] == []
+    else:
+        assert record["average"] is None
+    _run(capsys, "report", own, "--out", tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert all(name in page for name in record["scores"])
+
+
+def test_what_was_kept_of_pairs_is_printed(study, capsys, tmp_path):
+    rows = [("the cat", "cat the"), ("a zyx", "zyx a")]
+    lines = [json.dumps({"sentence_good": good, "sentence_bad": bad}) for good, bad in rows]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
+    (tmp_path / "words.csv").write_text("word,frequency\nthe,2\ncat,1\n")
+    arguments = (
+        "evaluate", "pairs", study, "--data", tmp_path / "pairs.jsonl",
+        "--vocabulary", tmp_path / "words.csv", "--out", tmp_path / "out",
+    )  # fmt: skip
+    build_app()([*map(str, arguments)], standalone_mode=False)
+    assert "1 of 2 pairs kept" in capsys.readouterr().out

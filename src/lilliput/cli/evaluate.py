@@ -227,6 +227,8 @@ def _show(scores: Sequence[Score], mean: dict[str, Any] | None) -> None:
         if isinstance(kept := score.details.get("kept"), dict):
             rows = (f"{split} {n['kept']} of {n['rows']}" for split, n in kept.items())
             echo(f"    kept: {', '.join(rows)}")
+        elif kept is not None:
+            echo(f"    {kept:,} of {score.details['pairs']:,} pairs kept")
         if score.note:
             echo(f"    {score.note}")
     if mean is not None:

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from lilliput.evaluation.scores.curve import CurvePoint, score_curve
     from lilliput.evaluation.scores.score import Score, as_summary, read_scores
     from lilliput.evaluation.tasks.definition import (
-        GLUE_TASKS,
         TaskDefinition,
         known_tasks,
         load_task,
+        shipped_tasks,
     )
 
 _LATER = {
-    "GLUE_TASKS": "tasks.definition",
+    "shipped_tasks": "tasks.definition",
     "GlueAverage": "glue.average",
     "Score": "scores.score",
     "TaskDefinition": "tasks.definition",
@@ -72,7 +72,6 @@ _WITH_TORCH = {
 }
 
 __all__ = [
-    "GLUE_TASKS",
     "Comparison",
     "CurvePoint",
     "FineTuningSettings",
@@ -98,6 +97,7 @@ __all__ = [
     "read_scores",
     "run_lm_eval",
     "score_curve",
+    "shipped_tasks",
     "write_babylm_fine_tuning",
     "write_babylm_pairs",
     "write_lm_eval_pairs",

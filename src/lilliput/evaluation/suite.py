@@ -101,16 +101,18 @@ class TaskData:
         guests = {**self.guests, **dict.fromkeys(sets, other.task)}
         return replace(self, scored={**self.scored, **sets}, guests=guests)
 
+    @property
+    def tasks(self) -> list[TaskDefinition]:
+        """The task, and the others that are scored with its models."""
+        return list({task.name: task for task in (self.task, *self.guests.values())}.values())
+
     def task_of(self, split: str) -> TaskDefinition:
         """The task that a scored set belongs to."""
         return self.guests.get(split, self.task)
 
     def score_name(self, split: str) -> str:
         """What a set's score is called: the task, and the set where a task has several."""
-        task = self.task_of(split)
-        if len(task.dev) == 1:
-            return task.name
-        return f"{task.name}_{split.removeprefix('validation_')}"
+        return self.task_of(split).score_name(split)
 
 
 def evaluate_tasks(
@@ -142,7 +144,7 @@ def evaluate_tasks(
     """
     settings = follow_switches(settings, read_run_config(run).training.switches)
     made_from: dict[str, Any] = {
-        "tasks": [one.task.model_dump(mode="json") for one in data],
+        "tasks": [task.model_dump(mode="json") for one in data for task in one.tasks],
         "fine_tuning": settings.model_dump(mode="json"),
         "checkpoint": checkpoint,
         "text_form": text_form_record(run),

@@ -28,6 +28,11 @@ class Vocabulary:
     id: str
     facts: Mapping[str, Any]
 
+    @property
+    def has_frequencies(self) -> bool:
+        """Whether anything was counted; in a bare list of words every frequency is 1."""
+        return any(frequency > 1 for frequency in self.frequencies)
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,18 @@ def test_size_and_loss_are_worded_by_sign(losses: np.ndarray, verdict: str, word
     said = answer_parameters(runs_with(losses))
     assert said.verdict == verdict
     assert said.paragraphs[0].startswith(words)
+
+
+def test_only_what_differs_is_named_beside_size():
+    losses = np.linspace(6, 3, 12)
+    alone = answer_parameters(runs_with(losses))
+    assert "differ in" not in alone.paragraphs[0]
+    runs = [
+        replace(run, facets={"language": "small"}, final={**run.final, "tokens_seen": 10.0 * i})
+        for i, run in enumerate(runs_with(losses).runs)
+    ]
+    said = answer_parameters(Evidence("losses", is_study=False, runs=tuple(runs)))
+    assert said.paragraphs[0].endswith("The runs also differ in tokens seen.")
 
 
 def test_no_exponent_is_claimed_where_nothing_was_learned(tmp_path: Path, pages: list[BuiltPage]):

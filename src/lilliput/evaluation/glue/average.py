@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import InputError
 from lilliput.core.intervals import Interval
+from lilliput.core.settings import parse_settings
 from lilliput.evaluation.scores.averages import average_interval
 from lilliput.evaluation.scores.score import Score, read_scores
-from lilliput.evaluation.tasks.definition import GLUE_TASKS
+from lilliput.evaluation.tasks.definition import TaskDefinition, shipped_tasks
 
 
 @dataclass(frozen=True)
@@ -54,45 +56,70 @@ class GlueAverage:
         }
 
 
-def glue_average(values: Mapping[str, Sequence[float]]) -> GlueAverage:
-    """The average from each task's values: its metrics, or its matched and mismatched accuracy.
+def glue_average(
+    values: Mapping[str, Sequence[float]], tasks: Sequence[TaskDefinition] | None = None
+) -> GlueAverage:
+    """Return the average from each task's values: its metrics, or its matched and mismatched accuracy.
+
+    Args:
+        values: Name of a task to its values.
+        tasks: Definitions of the tasks, whose key `in_average` says which count; GLUE's by default.
 
     Source: Wang et al. 2018, arXiv 1804.07461, and the leaderboard: an unweighted mean over the tasks,
     after the two metrics (or sets) of a task are averaged.
 
     Raises:
-        InputError: There is no task of GLUE among them, or one has no value.
+        InputError: No task among them counts, or one has no value.
     """
+    glue = [task.name for task in shipped_tasks() if task.in_average]
+    counted = glue if tasks is None else [task.name for task in tasks if task.in_average]
     empty = [name for name, numbers in values.items() if not len(numbers)]
-    tasks = {name: float(np.mean(values[name])) for name in GLUE_TASKS if values.get(name)}
-    if empty or not tasks:
+    means = {name: float(np.mean(values[name])) for name in counted if values.get(name)}
+    if empty or not means:
         raise InputError("the average needs a value for each task", got=empty or list(values))
-    others = [value for name, value in tasks.items() if name != "wnli"]
-    missing = tuple(name for name in GLUE_TASKS if name not in tasks)
+    others = [value for name, value in means.items() if name != "wnli"]
+    missing = [name for name in glue if name not in means] if set(glue) & set(means) else []
     without = float(np.mean(others)) if others else None
-    return GlueAverage(float(np.mean(list(tasks.values()))), without, tasks, missing)
+    return GlueAverage(float(np.mean(list(means.values()))), without, means, tuple(missing))
 
 
-def average_of_scores(scores: Sequence[Score], start: str = "trained") -> GlueAverage | None:
-    """The average of one start's scores, MNLI's two sets as one task; None without a task of GLUE."""
-    values = {
-        task: [score.value for score in found] for task, found in _by_task(scores, start).items()
-    }
-    return glue_average(values) if values else None
+def average_of_scores(
+    scores: Sequence[Score],
+    start: str = "trained",
+    tasks: Sequence[TaskDefinition] | None = None,
+) -> GlueAverage | None:
+    """Return the average of the scores of trained or untrained weights; None where no task counts.
+
+    The two sets of MNLI are one task.
+
+    Args:
+        scores: Of any tasks.
+        start: "trained" or "untrained".
+        tasks: Their definitions; GLUE's by default.
+    """
+    tasks = shipped_tasks() if tasks is None else tasks
+    found = _by_task(scores, start, tasks)
+    values = {task: [score.value for score in group] for task, group in found.items()}
+    return glue_average(values, tasks) if values else None
 
 
 def average_of_evaluation(evaluation: Path, start: str = "trained") -> GlueAverage | None:
-    """The average of an evaluation with intervals, from its kept predictions.
+    """Return the average of an evaluation with intervals, from its kept predictions.
+
+    The tasks' own definitions, which the evaluation keeps, say which of them count.
 
     Args:
         evaluation: Artefact of `evaluate_glue`.
         start: "trained" or "untrained".
     """
+    records = read_manifest(evaluation, "evaluation").settings["tasks"]
+    tasks = [parse_settings(TaskDefinition, record, where=str(evaluation)) for record in records]
     scores = read_scores(evaluation)
-    average = average_of_scores(scores, start)
+    average = average_of_scores(scores, start, tasks)
     if average is None:
         return None
-    groups = {task: [s.task for s in found] for task, found in _by_task(scores, start).items()}
+    found = _by_task(scores, start, tasks)
+    groups = {task: [score.task for score in group] for task, group in found.items()}
     others = [names for task, names in groups.items() if task != "wnli"]
     return replace(
         average,
@@ -101,11 +128,15 @@ def average_of_evaluation(evaluation: Path, start: str = "trained") -> GlueAvera
     )
 
 
-def _by_task(scores: Sequence[Score], start: str) -> dict[str, list[Score]]:
-    """The scores of one start by the task of GLUE they belong to."""
+def _by_task(
+    scores: Sequence[Score], start: str, tasks: Sequence[TaskDefinition]
+) -> dict[str, list[Score]]:
+    """Return the scores of one set of weights by the task they belong to, of the tasks that count."""
+    task_of = {
+        task.score_name(split): task.name for task in tasks if task.in_average for split in task.dev
+    }
     found: dict[str, list[Score]] = {}
     for score in scores:
-        task = score.task.split("_")[0]
-        if score.start == start and task in GLUE_TASKS:
-            found.setdefault(task, []).append(score)
+        if score.start == start and score.task in task_of:
+            found.setdefault(task_of[score.task], []).append(score)
     return found

@@ -14,8 +14,6 @@ from lilliput.core.settings import Settings, parse_settings
 from lilliput.core.toml import parse_toml, read_toml
 from lilliput.evaluation.scores.metrics import METRICS
 
-GLUE_TASKS = ("cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli")
-
 
 class TaskDefinition(Settings):
     """A classification or regression task over one or two texts."""
@@ -76,6 +74,12 @@ class TaskDefinition(Settings):
         """Whether the label is a number and not a class."""
         return self.label_type == "number"
 
+    def score_name(self, split: str) -> str:
+        """Return what a set's score is called: the task, and the set where a task has several."""
+        return (
+            self.name if len(self.dev) == 1 else f"{self.name}_{split.removeprefix('validation_')}"
+        )
+
     @property
     def num_outputs(self) -> int:
         """Width of the head: one for a number, else one a class."""
@@ -100,6 +104,11 @@ def load_task(task: str | Path) -> TaskDefinition:
             TaskDefinition, read_toml(Path(task), "the task file"), where=str(task)
         )
     return _shipped_task(str(task))
+
+
+def shipped_tasks() -> list[TaskDefinition]:
+    """Return the tasks that come with the package."""
+    return [load_task(name) for name in known_tasks()]
 
 
 @cache

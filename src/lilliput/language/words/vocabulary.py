@@ -186,13 +186,16 @@ def _parse_csv(path: Path, tokens: int | None) -> Vocabulary:
     header = [name.strip().lower() for name in next(rows, [])]
     if "word" not in header:
         if len(header) == 1 and "," not in text:
-            return _from_rows([(word.strip(), 1, None) for word in text.splitlines()], tokens)
+            bare = dict.fromkeys(word.strip() for word in text.splitlines())
+            return _from_rows([(word, 1, None) for word in bare], tokens)
         raise InputError(
             f"{path} must have a column 'word'",
             got=f"the columns {', '.join(header) or '(none)'}",
             remedy="Name the columns in the first line: word,frequency.",
         )
     entries = [_entry(dict(zip(header, row, strict=False)), path) for row in rows if any(row)]
+    if "frequency" not in header:  # Listed twice is not counted twice.
+        entries = list({entry[0]: entry for entry in reversed(entries)}.values())
     return _from_rows(entries, tokens)
 
 

@@ -58,7 +58,7 @@ def build_language(evidence: Evidence, findings: Findings) -> PageContent:
     vocabulary, languages = evidence.vocabulary, evidence.languages
     figures: list[Figure] = []
     tables: dict[str, DataTable] = {}
-    if vocabulary is not None and vocabulary.words:
+    if vocabulary is not None and vocabulary.has_frequencies:
         tables["coverage"] = _coverage_table(vocabulary)
         figures.append(_coverage_figure(vocabulary))
     content = {
@@ -97,7 +97,12 @@ def _facts(vocabulary: Vocabulary | None, languages: tuple[Language, ...]) -> li
     facts: list[Fact] = []
     if vocabulary is not None:
         facts.append(Fact("Allowed words", format_count(len(vocabulary.words))))
-        facts.append(Fact("Their occurrences", format_count(sum(vocabulary.frequencies))))
+        counted = (
+            format_count(sum(vocabulary.frequencies))
+            if vocabulary.has_frequencies
+            else "not counted"
+        )
+        facts.append(Fact("Their occurrences", counted))
     for language in languages:
         share = f"{format_share(language.kept_share)} of spans kept" if language.dropped else ""
         words = format_count(language.count("words"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from lilliput.analysis.findings.laws import GroupLaw, last_exponent
 from lilliput.analysis.findings.quantities import Quantity, format_number, format_share
 from lilliput.analysis.findings.runs import Run
 from lilliput.core.intervals import bootstrap_interval
-from lilliput.core.wording import plural
+from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.learning import learning_of, learning_sentences, unlearned_sentences
 from lilliput.report.pages import shared
@@ -229,21 +230,34 @@ def answer_parameters(evidence: Evidence) -> Answer:
     verdict: Verdict = "unclear"
     if rank.excludes(0.0):
         verdict = "no" if swaps > 0 and not _is_perfect(rank) else "yes"
-    return Answer(question, verdict, _by_size(rank, swaps), paper, "training")
+    others = _also_differing(evidence.runs)
+    return Answer(question, verdict, _by_size(rank, swaps, others), paper, "training")
 
 
-def _by_size(rank: Quantity, swaps: float) -> str:
+def _also_differing(runs: Sequence[Run]) -> str:
+    """Return the sentence that names what else sets these runs apart, beside the number of parameters."""
+    facets = ("layout", "language", "profile", "variant", "seed")
+    varied = [name for name in facets if len({run.facets.get(name, "") for run in runs}) > 1]
+    amounts = {run.final["tokens_seen"] for run in runs if "tokens_seen" in run.final}
+    varied += ["tokens seen"] * (len(amounts) > 1)
+    if not varied:
+        return ""
+    return f"The runs also differ in {listed(varied)}."
+
+
+def _by_size(rank: Quantity, swaps: float, others: str) -> str:
     """Rank correlation of size and loss in words: by its sign, where its interval leaves zero."""
     pairs = (
         f"in {format_share(swaps)} of pairs of runs of different size the larger one ended higher"
     )
-    others = "Shape, language and profile matter beside size."
     if not rank.excludes(0.0):
         start = "These runs cannot tell whether larger models end lower: by rank, size and final loss have"
-        return f"{start} Spearman's ρ {rank.text}, and {pairs}. {others}"
+        return f"{start} Spearman's ρ {rank.text}, and {pairs}. {others}".rstrip()
     if (rank.value or 0.0) > 0:
-        return f"Larger models end higher by rank, Spearman's ρ {rank.text}: {pairs}. {others}"
-    return f"Larger models end lower by rank, Spearman's ρ {rank.text}; yet {pairs}. {others}"
+        return f"Larger models end higher by rank, Spearman's ρ {rank.text}: {pairs}. {others}".rstrip()
+    return (
+        f"Larger models end lower by rank, Spearman's ρ {rank.text}; yet {pairs}. {others}".rstrip()
+    )
 
 
 def _is_perfect(rank: Quantity) -> bool:
