@@ -152,6 +152,53 @@ def test_the_tokenizer_travels_with_the_models_length(tmp_path: Path):
     assert ids == [0, 1, 2, 0, 2]
 
 
+_TEMPLATE = tokenizers.processors.TemplateProcessing(
+    single="<s> $A </s>",
+    pair="<s> $A </s> </s> $B </s>",
+    special_tokens=[("<s>", 0), ("</s>", 2)],
+)
+
+
+@pytest.mark.parametrize(
+    "processor",
+    [
+        _TEMPLATE,
+        tokenizers.processors.RobertaProcessing(("</s>", 2), ("<s>", 0)),
+        tokenizers.processors.BertProcessing(("</s>", 2), ("<s>", 0)),
+        tokenizers.processors.Sequence([tokenizers.processors.ByteLevel(), _TEMPLATE]),
+    ],
+    ids=["template", "roberta", "bert", "sequence"],
+)
+def test_a_prompt_of_a_causal_model_does_not_end(tmp_path: Path, processor: object):
+    tokenizer = write_tokenizer(tmp_path / "tokenizer")
+    framed = tokenizers.Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
+    framed.post_processor = processor  # pyright: ignore[reportAttributeAccessIssue]
+    framed.save(str(tokenizer / "tokenizer.json"))
+    ids: dict[str, list[int]] = {}
+    for layout in ("llama", "roberta"):
+        model = build_model(small_config(layout), seed=0)
+        folder = export_model(model, tmp_path / layout, tokenizer=tokenizer).path
+        loaded = transformers.AutoTokenizer.from_pretrained(folder)
+        ids[layout] = loaded("w0 w3")["input_ids"]
+        assert loaded("w0", "w3")["input_ids"][-1] == (8 if layout == "llama" else 2)
+    assert ids == {"llama": [0, 5, 8], "roberta": [0, 5, 8, 2]}
+
+
+def test_an_exported_causal_model_goes_on_with_the_prompt(tmp_path: Path):
+    tokenizer = write_tokenizer(tmp_path / "tokenizer")
+    framed = tokenizers.Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
+    framed.post_processor = _TEMPLATE
+    framed.save(str(tokenizer / "tokenizer.json"))
+    model = build_model(small_config("llama"), seed=0).eval()
+    folder = export_model(model, tmp_path / "model", tokenizer=tokenizer).path
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    prompt = transformers.AutoTokenizer.from_pretrained(folder)("w0 w3", return_tensors="pt")
+    with torch.no_grad():
+        written = theirs.generate(prompt["input_ids"], max_new_tokens=1, do_sample=False)
+        expected = model.logits(model.encode(torch.tensor([[0, 5, 8]]))[:, -1]).argmax()
+    assert written[0].tolist() == [0, 5, 8, int(expected)]
+
+
 def test_a_tokenizer_of_another_vocabulary_is_refused(tmp_path: Path):
     tokenizer = write_tokenizer(tmp_path / "tokenizer", words=300)
     with pytest.raises(InputError, match="305"):
