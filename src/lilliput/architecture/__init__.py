@@ -7,9 +7,10 @@ here imports torch, so a study can be planned and anyone's table analysed withou
 
 from lilliput.architecture._layouts import layout_defaults
 from lilliput.architecture.activations import activation_floats
-from lilliput.architecture.config import LAYOUTS, Layout, ModelConfig, shape_name
+from lilliput.architecture.config import LAYOUTS, Layout, ModelConfig
 from lilliput.architecture.flops import (
     FLOPS_CONVENTIONS,
+    Convention,
     Workload,
     fine_tuning_flops,
     flops_of_workload,
@@ -17,10 +18,13 @@ from lilliput.architecture.flops import (
 )
 from lilliput.architecture.initialisation import Initialisation
 from lilliput.architecture.parameters import ParameterCount, count_parameters
+from lilliput.architecture.shapes import SIZES, format_shape, shape_name
 
 __all__ = [
     "FLOPS_CONVENTIONS",
     "LAYOUTS",
+    "SIZES",
+    "Convention",
     "Initialisation",
     "Layout",
     "ModelConfig",
@@ -30,6 +34,7 @@ __all__ = [
     "count_parameters",
     "fine_tuning_flops",
     "flops_of_workload",
+    "format_shape",
     "layout_defaults",
     "shape_name",
     "training_flops",

@@ -197,15 +197,3 @@ def _check_embedding(config: ModelConfig) -> None:
             got=f"{config.decoder_size} and embedding_size {embedding}",
             remedy="Set head to 'embedding', or tie_word_embeddings to false.",
         )
-
-
-def shape_name(config: ModelConfig) -> str:
-    """The shape as E/H/I/A/L, with the recorded number of heads: "32/32/128/2/2"."""
-    sizes = (
-        config.embedding_size,
-        config.hidden_size,
-        config.intermediate_size,
-        config.num_attention_heads,
-        config.num_hidden_layers,
-    )
-    return "/".join(map(str, sizes))

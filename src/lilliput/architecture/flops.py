@@ -7,20 +7,13 @@ and what each does to a scaling law stand in `docs/flops.md`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lilliput.architecture.config import ModelConfig
 from lilliput.architecture.parameters import count_parameters
 from lilliput.core.errors import ConfigurationError
 
-FLOPS_CONVENTIONS: tuple[str, ...] = (
-    "flops_reference",
-    "flops_hoffmann",
-    "flops_executed_full",
-    "flops_executed_masked",
-    "flops_kaplan_6n",
-    "flops_kaplan_6n_decoder",
-)
 _FORWARD_AND_BACKWARD = 3
 _MASKED_SHARE = 0.15
 
@@ -77,6 +70,23 @@ class Workload:
         return cls(sequences, seq_length, tokens, squared_lengths, predicted_tokens)
 
 
+@dataclass(frozen=True)
+class Convention:
+    """One way to count training FLOPs.
+
+    Attributes:
+        name: Of the column.
+        label: In a few words, for an axis or a table.
+        meaning: What it counts, in one line; docs/flops.md has the formulas.
+        count: Training FLOPs of a model on a workload.
+    """
+
+    name: str
+    label: str
+    meaning: str
+    count: Callable[[ModelConfig, Workload], float]
+
+
 def _check_counts(seq_length: int, sequences: float | None, tokens: float | None) -> None:
     if sequences is None and tokens is None:
         raise ConfigurationError("training_flops needs sequences or tokens", got="neither")
@@ -129,14 +139,7 @@ def training_flops(
 
 def flops_of_workload(config: ModelConfig, work: Workload) -> dict[str, float]:
     """Return the FLOPs of training `config` on `work`: one value per name of `FLOPS_CONVENTIONS`."""
-    return {
-        "flops_reference": reference(config, work),
-        "flops_hoffmann": hoffmann(config, work),
-        "flops_executed_full": executed_full(config, work),
-        "flops_executed_masked": executed_masked(config, work),
-        "flops_kaplan_6n": kaplan_6n(config, work),
-        "flops_kaplan_6n_decoder": kaplan_6n_decoder(config, work),
-    }
+    return {name: one.count(config, work) for name, one in FLOPS_CONVENTIONS.items()}
 
 
 def reference(config: ModelConfig, work: Workload) -> float:
@@ -218,3 +221,46 @@ def _per_token(config: ModelConfig) -> int:
 def _per_pair(config: ModelConfig) -> int:
     products = 4 * config.hidden_size
     return config.num_hidden_layers * (products + 3 * config.num_built_heads)
+
+
+FLOPS_CONVENTIONS: dict[str, Convention] = {
+    one.name: one
+    for one in (
+        Convention(
+            "flops_reference",
+            "the authors' formula",
+            "the formula of the paper's authors: padding and output scores at every position count, some products do not",
+            reference,
+        ),
+        Convention(
+            "flops_hoffmann",
+            "Hoffmann, in full",
+            "the authors' formula with the two products of each layer that it leaves out",
+            hoffmann,
+        ),
+        Convention(
+            "flops_executed_full",
+            "executed, logits everywhere",
+            "what a plain program executes: real tokens, output scores at every position",
+            executed_full,
+        ),
+        Convention(
+            "flops_executed_masked",
+            "executed, logits where masked",
+            "what is executed here: real tokens, output scores (logits) at the predicted tokens alone",
+            executed_masked,
+        ),
+        Convention(
+            "flops_kaplan_6n",
+            "6N without vocabulary",
+            "6 operations a parameter and token, without embeddings and output matrix",
+            kaplan_6n,
+        ),
+        Convention(
+            "flops_kaplan_6n_decoder",
+            "6N with decoder",
+            "6 operations a parameter and position, with the output matrix",
+            kaplan_6n_decoder,
+        ),
+    )
+}

@@ -26,15 +26,6 @@ if TYPE_CHECKING:
     from lilliput.study.pipeline.status import Standing
 
 _PROCESS = "process"
-# What each FLOPs convention counts, in few words.
-_COUNTED = {
-    "flops_reference": "the paper's formula",
-    "flops_hoffmann": "the same and two products it lacks",
-    "flops_executed_full": "what a plain program executes",
-    "flops_executed_masked": "what Lilliput executes",
-    "flops_kaplan_6n": "6ND without embeddings",
-    "flops_kaplan_6n_decoder": "6ND with the decoder",
-}
 AddressOption = Annotated[
     str | None,
     typer.Option(help="Of a running Ray cluster; auto finds it. Without it, one is started here."),
@@ -222,6 +213,8 @@ def _folder(recipe: Recipe, out: Path | None) -> Path:
 
 
 def _show_plan(found: StudyPlan) -> None:
+    from lilliput.architecture import FLOPS_CONVENTIONS
+
     for family, count in found.by_family.items():
         echo(f"{family:<32} {plural(count, 'run')}")
     echo(f"{plural(found.runs, 'run')}, {found.done} done, {found.failed} failed")
@@ -241,7 +234,7 @@ def _show_plan(found: StudyPlan) -> None:
     if found.flops:
         echo("FLOPs of all training, by what is counted (docs/flops.md):")
     for name, value in found.flops.items():
-        echo(f"{name:<26} {value:<9.3g} {_COUNTED[name]}")
+        echo(f"{name:<26} {value:<9.3g} {FLOPS_CONVENTIONS[name].label}")
     if found.hours is None:
         echo(f"time of training: unknown yet, since {found.basis}")
     else:

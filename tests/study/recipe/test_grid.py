@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lilliput.architecture import SIZES, format_shape
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.settings import parse_settings
-from lilliput.study.recipe.grid import FACTORS, GridBlock, format_shape, parse_shape
+from lilliput.study.recipe.grid import GridBlock, parse_shape
 
-sizes = st.fixed_dictionaries({factor: st.integers(1, 4096) for factor in FACTORS})
+sizes = st.fixed_dictionaries({factor: st.integers(1, 4096) for factor in SIZES})
 
 
 def unmeasured(quantity: str, sizes: object) -> float:
@@ -31,7 +32,7 @@ def test_a_malformed_shape_is_named(text: str) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(FACTORS),
+        st.sampled_from(SIZES),
         st.lists(st.integers(1, 64), min_size=1, max_size=3, unique=True),
         min_size=5,
     )

@@ -18,17 +18,12 @@ from lilliput.analysis.economics.icer import (
 from lilliput.analysis.table.columns import choose_flops, choose_loss, refuse_swapped
 from lilliput.analysis.table.finals import final_rows
 from lilliput.analysis.table.tidy import Table
+from lilliput.architecture import SIZES
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
 _LOWER_IS_BETTER = re.compile(r"(^|_)(loss|perplexity|bits_per_byte|error|ppl)(_|$)")
-FACTORS: tuple[str, ...] = (
-    "embedding_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_attention_heads",
-    "num_hidden_layers",
-)
+FACTORS = SIZES
 
 
 def analyse_icer(

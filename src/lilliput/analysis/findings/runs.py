@@ -13,17 +13,11 @@ from numpy.typing import NDArray
 from lilliput.analysis import Table
 from lilliput.analysis.findings.quantities import finite
 from lilliput.analysis.table.tidy import Cell
+from lilliput.architecture import SIZES
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.files import read_json
 
 FACETS = ("family", "language", "profile", "variant", "layout", "shape", "seed")
-SIZES = (
-    "embedding_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_attention_heads",
-    "num_hidden_layers",
-)
 
 
 @dataclass(frozen=True)

@@ -13,19 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from lilliput.analysis.table.tidy import Table, read_table
-from lilliput.architecture import ModelConfig, training_flops
+from lilliput.architecture import SIZES, ModelConfig, training_flops
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
 BUILTIN_TABLES: tuple[str, ...] = ("paper",)
 _VOCAB_SIZE, _POSITIONS, _SEQ_LENGTH = 19_010, 130, 128
-_SIZES = (
-    "embedding_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_attention_heads",
-    "num_hidden_layers",
-)
 
 
 def load_table(source: str | Path, *, columns: dict[str, str] | None = None) -> Table:
@@ -67,7 +60,7 @@ def paper_table() -> Table:
     position = {name: row for row, name in enumerate(runs.text("run").tolist())}
     of_run = np.array([position[name] for name in evaluations.text("run").tolist()])
     facts = {name: runs.columns[name][of_run] for name in runs.columns if name != "run"}
-    sizes = np.stack([facts[name] for name in _SIZES], axis=1).astype(int)
+    sizes = np.stack([facts[name] for name in SIZES], axis=1).astype(int)
     step = evaluations.number("step")
     last = np.zeros(len(runs))
     np.maximum.at(last, of_run, step)
@@ -87,7 +80,7 @@ def paper_table() -> Table:
 
 def _flops_per_sequence(runs: Table) -> dict[str, FloatArray]:
     """Training FLOPs a sequence of each run, under every convention but the authors' own column."""
-    sizes = {name: runs.number(name).astype(int).tolist() for name in _SIZES}
+    sizes = {name: runs.number(name).astype(int).tolist() for name in SIZES}
     costs: dict[str, list[float]] = {}
     for row, layout in enumerate(runs.text("layout").tolist()):
         config = ModelConfig.for_layout(

@@ -13,19 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.analysis.table.tidy import Table
+from lilliput.architecture import SIZES
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
 Codes = NDArray[np.intp]
 _SETTINGS = ("family", "language", "profile", "variant", "layout")
-_SIZES = (
-    "embedding_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "num_parameters",
-)
+_SIZES = (*SIZES, "num_parameters")
 _PROGRESS = ("tokens_seen", "positions_seen", "step")
 _SAME_COST = 0.05
 

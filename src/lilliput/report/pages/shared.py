@@ -7,29 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from lilliput.analysis.findings.groups import group_names
-from lilliput.analysis.findings.runs import FACETS, SIZES, rows_by_run
+from lilliput.analysis.findings.runs import FACETS, rows_by_run
 from lilliput.analysis.table.tidy import Cell
+from lilliput.architecture import FLOPS_CONVENTIONS, SIZES
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Control, DataTable, Option
 
-FLOPS_LABELS = {
-    "flops_reference": "the authors' formula",
-    "flops_hoffmann": "Hoffmann, in full",
-    "flops_executed_full": "executed, logits everywhere",
-    "flops_executed_masked": "executed, logits where masked",
-    "flops_kaplan_6n": "6N without vocabulary",
-    "flops_kaplan_6n_decoder": "6N with decoder",
-    "flops": "convention not stated",
+FLOPS_LABELS = {name: one.label for name, one in FLOPS_CONVENTIONS.items()} | {
+    "flops": "convention not stated"
 }
-# In a few words; docs/flops.md has the formulas.
-FLOPS_MEANINGS = {
-    "flops_reference": "the formula of the paper's authors: padding and output scores at every position count, some products do not",
-    "flops_hoffmann": "the authors' formula with the two products of each layer that it leaves out",
-    "flops_executed_full": "what a plain program executes: real tokens, output scores at every position",
-    "flops_executed_masked": "what is executed here: real tokens, output scores (logits) at the predicted tokens alone",
-    "flops_kaplan_6n": "6 operations a parameter and token, without embeddings and output matrix",
-    "flops_kaplan_6n_decoder": "6 operations a parameter and position, with the output matrix",
-}
+FLOPS_MEANINGS = {name: one.meaning for name, one in FLOPS_CONVENTIONS.items()}
 SHAPE_LETTERS = (
     "A shape is written E/H/I/A/L: widths of the embedding (E), of the hidden states (H) and of the "
     "feed-forward layer (I), attention heads (A), and layers (L)."

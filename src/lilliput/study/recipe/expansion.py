@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal
 
-from lilliput.architecture import ModelConfig
+from lilliput.architecture import ModelConfig, format_shape
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.hashing import content_id
 from lilliput.core.settings import parse_settings
 from lilliput.study.recipe.families import quantity_of
-from lilliput.study.recipe.grid import GridBlock, Variant, format_shape
+from lilliput.study.recipe.grid import GridBlock, Variant
 from lilliput.study.recipe.schema import Recipe
 from lilliput.training.config import RunConfig, TrainingConfig, refuse_overridden_dropout
 from lilliput.training.switches import profile_values

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from lilliput.architecture import SIZES, format_shape
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.settings import Seed, Settings, check_folder_name
 from lilliput.study.recipe.families import IsoFamilies, Sizes
@@ -28,15 +29,8 @@ MOST_RUNS = 10_000
 _LARGEST_SIZE = 1_000_000
 Size = Annotated[int, Field(gt=0, le=_LARGEST_SIZE)]
 
-FACTORS = (
-    "embedding_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_attention_heads",
-    "num_hidden_layers",
-)
 _SHAPES = 'the shapes of the grid ([[grid]], shapes = ["E/H/I/A/L"])'
-_SET_ELSEWHERE = dict.fromkeys(FACTORS, _SHAPES) | {
+_SET_ELSEWHERE = dict.fromkeys(SIZES, _SHAPES) | {
     "vocab_size": "the tokenizer (tokenizers.train_with)",
     "max_position_embeddings": "training.max_seq_length",
     "max_seq_length": "training.max_seq_length",
@@ -50,23 +44,18 @@ def parse_shape(text: str) -> dict[str, int]:
         ConfigurationError: It is not five positive whole numbers.
     """
     parts = text.split("/")
-    if len(parts) != len(FACTORS) or not all(map(_is_size, parts)):
+    if len(parts) != len(SIZES) or not all(map(_is_size, parts)):
         raise ConfigurationError(
             f"a shape must be embedding/hidden/intermediate/heads/layers, each from 1 to {_LARGEST_SIZE:,}",
             got=repr(text),
             remedy="Write it like 32/32/128/2/2.",
         )
-    return dict(zip(FACTORS, map(int, parts), strict=True))
+    return dict(zip(SIZES, map(int, parts), strict=True))
 
 
 def _is_size(text: str) -> bool:
     is_short = text.isascii() and text.isdigit() and len(text) <= len(str(_LARGEST_SIZE))
     return is_short and 0 < int(text) <= _LARGEST_SIZE
-
-
-def format_shape(sizes: Mapping[str, int]) -> str:
-    """The name of a shape: E/H/I/A/L."""
-    return "/".join(str(sizes[factor]) for factor in FACTORS)
 
 
 _VARIANT = r"^[a-z0-9][a-zA-Z0-9 .+-]*$"
@@ -183,9 +172,9 @@ class GridBlock(Settings):
     @field_validator("factorial", "vary")
     @classmethod
     def _known_factors(cls, value: Mapping[str, object]) -> Mapping[str, object]:
-        unknown = sorted(set(value) - set(FACTORS))
+        unknown = sorted(set(value) - set(SIZES))
         if unknown:
-            raise ValueError(f"factors must be among {', '.join(FACTORS)}, not {unknown[0]}")
+            raise ValueError(f"factors must be among {', '.join(SIZES)}, not {unknown[0]}")
         return value
 
     @model_validator(mode="after")
@@ -195,8 +184,8 @@ class GridBlock(Settings):
             raise ValueError("a grid block must have exactly one of shapes, factorial, around, iso")
         if self.vary and not self.around:
             raise ValueError("vary needs around, the base shape")
-        if self.factorial and set(self.factorial) != set(FACTORS):
-            raise ValueError(f"factorial must give all of {', '.join(FACTORS)}")
+        if self.factorial and set(self.factorial) != set(SIZES):
+            raise ValueError(f"factorial must give all of {', '.join(SIZES)}")
         if self.variant and self.variants:
             raise ValueError("a grid block must have either variant or variants")
         unnamed = not self.variant and (not self.variants or "" in self.variants)
@@ -234,9 +223,9 @@ class GridBlock(Settings):
         if self.shapes:
             yield from map(parse_shape, self.shapes)
         elif self.factorial:
-            levels = [self.factorial[factor] for factor in FACTORS]
+            levels = [self.factorial[factor] for factor in SIZES]
             for combination in itertools.product(*levels):
-                yield dict(zip(FACTORS, combination, strict=True))
+                yield dict(zip(SIZES, combination, strict=True))
         elif self.iso:
             yield from self.iso.expand(partial(measure, self.iso.quantity))
         else:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from lilliput.architecture import SIZES
 from lilliput.core.artefacts import building
 from lilliput.core.files import atomic_path, read_json
 from lilliput.evaluation.scores.score import MEAN
@@ -16,13 +17,6 @@ from lilliput.study.store.layout import StudyLayout
 from lilliput.study.store.runs import RunRecord
 
 _SCHEMA = 1
-_SIZES = (
-    "embedding_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_attention_heads",
-    "num_hidden_layers",
-)
 
 
 def write_tables(
@@ -74,7 +68,7 @@ def _measurements(run: RunRecord, scores: Sequence[Mapping[str, Any]]) -> Iterat
         "variant": run.info.get("variant", ""),
         "layout": run.model["layout"],
         "shape": run.info["shape"],
-        **{size: run.model[size] for size in _SIZES},
+        **{size: run.model[size] for size in SIZES},
         "seed": run.config["seed"],
         "num_parameters": run.result["num_parameters"],
         "num_parameters_non_embedding": run.result["num_parameters_non_embedding"],
