@@ -97,7 +97,7 @@ class NothingLacking:
 
 
 def filter_plainly(task: filtering.FilterTask) -> dict[str, Any]:
-    filtering.SpanFinder, filtering.LackingWords = PlainFinder, NothingLacking
+    filtering.SpanFinder, filtering.WordsToAdd = PlainFinder, NothingLacking
     return filtering.filter_shard(task)
 
 

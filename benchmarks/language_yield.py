@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from lilliput.language import iter_documents, read_vocabulary
-from lilliput.language.corpus.counts import Tally
+from lilliput.language.corpus.counts import SpanCounts
 from lilliput.language.spans.finder import SpanFinder
 from lilliput.language.spans.settings import SpanSettings
 from lilliput.language.spans.verdicts import KEPT
@@ -37,15 +37,15 @@ def main() -> None:
     for batch in iter_documents(sorted(given.corpora.glob("*/*.parquet")), on_error="skip"):
         for name, finder in finders.items():
             found = finder.find(batch.column("text"))
-            tally = Tally()
-            tally.add_batch(batch, found)
+            counts = SpanCounts()
+            counts.add_batch(batch, found)
             sources = np.array(batch.column("source").to_pylist())[found.document]
             length = found.last_word - found.first_word
-            for source in tally.sources:
+            for source in counts.sources:
                 rows = (sources == source) & (found.verdict == KEPT)
                 kept.setdefault(source, Counter())[name] += int(length[rows].sum())
             if name == "modern":
-                for source in tally.sources:
+                for source in counts.sources:
                     own = np.array(batch.column("source").to_pylist()) == source
                     texts = batch.column("text").filter(pa.array(own)).to_pylist()
                     kept[source]["words"] += sum(len(text.split()) for text in texts if text)

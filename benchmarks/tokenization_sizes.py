@@ -21,9 +21,9 @@ from lilliput.tokenization import (
     CompareSettings,
     KindName,
     TokenizerRow,
+    choose_tokenizer,
     compare_tokenizers,
     parse_kinds,
-    pick_tokenizer,
     train_tokenizers,
 )
 
@@ -79,7 +79,7 @@ def print_table(corpus: Path, rows: list[TokenizerRow]) -> None:
             f"| {row.boundary_f1:.3f} | {row.kept_whole:.3f} | {row.unused_tokens:,} "
             f"| {row.unknown_rate:.4f} | {row.bits_per_byte_unigram:.3f} |"
         )  # fmt: skip
-    picked = pick_tokenizer(rows, CompareSettings().split_ratio_tolerance)
+    picked = choose_tokenizer(rows, CompareSettings().split_ratio_tolerance)
     print(f"\nPicked: {picked.name}; {picked.rule}. Pareto: {', '.join(picked.pareto)}.")
 
 

@@ -15,7 +15,7 @@ from lilliput.core.errors import ArtefactError, ConfigurationError, InputError, 
 from lilliput.tokenization import (
     KINDS,
     encode_corpus,
-    foretell_store,
+    estimate_store,
     load_tokenizer,
     open_store,
 )
@@ -159,7 +159,7 @@ def test_a_larger_model_vocabulary_is_recorded_and_needs_wider_ids(
 
 
 def test_the_size_is_foretold(corpus: Path, tokenizer: Path, store: Path) -> None:
-    coming = foretell_store(corpus, tokenizer)
+    coming = estimate_store(corpus, tokenizer)
     # The corpus is smaller than the sample, so that the forecast is the truth.
     assert coming.tokens.value == pytest.approx(read_manifest(store).facts["tokens"])
     files = [p for p in store.iterdir() if p.suffix == ".npy"]

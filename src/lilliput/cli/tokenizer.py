@@ -169,9 +169,9 @@ def encode(
     from lilliput.tokenization import (
         default_tokenizer,
         encode_corpus,
+        estimate_store,
         find_corpus,
         find_tokenizer,
-        foretell_store,
     )
 
     corpus = find_corpus(corpus)
@@ -181,7 +181,7 @@ def encode(
     else:
         chosen = find_tokenizer(tokenizer)
     if estimate:
-        coming = foretell_store(corpus, chosen, vocab_size=vocab_size)
+        coming = estimate_store(corpus, chosen, vocab_size=vocab_size)
         deliver(coming.as_record(), as_json, lambda: _show_estimate(coming))
         return
     found = encode_corpus(

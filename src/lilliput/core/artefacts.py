@@ -36,7 +36,7 @@ _UNHASHED = {MANIFEST, BUILDING}
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an artefact is and holds.
+    """A description of an artefact and of the files it holds.
 
     Attributes:
         kind: "corpus", "tokenizer", "tokens", "run", …
@@ -60,26 +60,26 @@ class Manifest:
 
     @property
     def content(self) -> str:
-        """A hash of the files' names and bytes: equal content, equal name."""
+        """Return a hash of the files' names and bytes: equal content, equal name."""
         return content_id({name: entry["hash"] for name, entry in self.files.items()})
 
 
 def artefact_id(
     kind: str, schema: int, settings: Mapping[str, Any], inputs: Mapping[str, str]
 ) -> str:
-    """The id that an artefact with these settings and inputs has, before or after it is built."""
+    """Return the id that an artefact with these settings and inputs has, before or after it is built."""
     return content_id(
         {"kind": kind, "schema": schema, "settings": dict(settings), "inputs": dict(inputs)}
     )
 
 
 def is_artefact(folder: Path) -> bool:
-    """Whether a finished artefact lies in `folder`."""
+    """Return whether a finished artefact lies in `folder`."""
     return (folder / MANIFEST).is_file()
 
 
 def read_manifest(folder: Path, kind: str | None = None, schema: int | None = None) -> Manifest:
-    """The manifest of the artefact in `folder`.
+    """Return the manifest of the artefact in `folder`.
 
     Raises:
         InputError: No finished artefact is there.
@@ -122,13 +122,13 @@ class Build:
         self._scratch: set[Path] = set()
 
     def path(self, relative: str) -> Path:
-        """A path inside the artefact, its parent folder made."""
+        """Return a path inside the artefact, after its parent folder was made."""
         path = path_within(self.folder, relative)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def scratch(self, name: str) -> Path:
-        """A folder for half-done work: no part of the artefact, and gone when its manifest is there."""
+        """Return a folder for half-done work, which is no part of the artefact and gone when its manifest is there."""
         folder = path_within(self.folder, name)
         folder.mkdir(parents=True, exist_ok=True)
         self._scratch.add(folder)
@@ -221,7 +221,7 @@ def reclaim_folder(folder: Path, identity: str, kind: str) -> None:
 
 
 def folder_holds(folder: Path) -> str | None:
-    """The id of what lies or is being built in `folder`; None when it is empty or absent."""
+    """Return the id of what lies or is being built in `folder`; None when it is empty or absent."""
     for name in (MANIFEST, BUILDING):
         if (folder / name).is_file():
             return str(read_json(folder / name)["id"])
@@ -234,7 +234,7 @@ def folder_holds(folder: Path) -> str | None:
 
 
 def _file_entries(folder: Path, scratch: set[Path]) -> dict[str, dict[str, Any]]:
-    """Hash and size of every file, but for those in `scratch` and in artefacts further down."""
+    """Return the hash and the size of every file, but for those in `scratch` and in artefacts further down."""
     entries: dict[str, dict[str, Any]] = {}
     apart = {path.parent for path in folder.rglob(MANIFEST)} - {folder} | scratch
     for path in sorted(folder.rglob("*")):
@@ -250,7 +250,7 @@ def _file_entries(folder: Path, scratch: set[Path]) -> dict[str, dict[str, Any]]
 
 
 def environment() -> dict[str, str]:
-    """Versions and machine, for the record beside an id."""
+    """Return the versions and the machine, for the record beside an id."""
     return {
         "lilliput": version("lilliput"),
         "python": platform.python_version(),
@@ -262,7 +262,7 @@ def environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Verification:
-    """How many files were checked, and what does not match: one sentence each."""
+    """The number of files that were checked, and one sentence for each that does not match."""
 
     checked: int
     mismatches: tuple[str, ...]

@@ -29,7 +29,7 @@ class Gpu:
 
 
 def list_gpus() -> list[Gpu]:
-    """The GPUs that this process may use; none where there is no driver or it does not answer."""
+    """Return the GPUs that this process may use; none where there is no driver or it does not answer."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
@@ -44,7 +44,7 @@ def list_gpus() -> list[Gpu]:
 
 
 def _allowed(answer: str, visible: str | None) -> list[Gpu]:
-    """The GPUs in the driver's answer that the variable names, in its order; all where it is not set."""
+    """Return the GPUs in the driver's answer that the variable names, in its order; all where it is not set."""
     found: dict[str, Gpu] = {}
     for line in answer.splitlines():
         fields = [field.strip() for field in line.split(",", 3)]
@@ -58,12 +58,12 @@ def _allowed(answer: str, visible: str | None) -> list[Gpu]:
 
 def show_gpu(index: str) -> None:
     """Let this process see one GPU alone; to be called before torch is loaded."""
-    # The driver counts by place on the bus, CUDA by speed unless it is told otherwise.
+    # The driver counts by place on the bus, CUDA by speed unless it is set otherwise.
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     os.environ[_VISIBLE] = index
 
 
 def is_shared_by_mps() -> bool:
-    """Whether NVIDIA's Multi-Process Service runs, under which processes share a GPU at the same time."""
+    """Return whether NVIDIA's Multi-Process Service runs, under which processes share a GPU at the same time."""
     folder = os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")
     return (Path(folder) / "control").exists()

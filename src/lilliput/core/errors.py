@@ -28,7 +28,7 @@ class LilliputError(Exception):
         return f"{sentence} {self.remedy}".rstrip()
 
     def as_record(self) -> dict[str, str]:
-        """The error object of the command line's JSON contract."""
+        """Return the error object of the command line's JSON contract."""
         return {"code": self.code, "rule": self.rule, "got": self.got, "try": self.remedy}
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -21,12 +21,12 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 
 
 def is_installed(module: str) -> bool:
-    """Whether `module` could be imported; nothing is imported to find out."""
+    """Return whether `module` could be imported; nothing is imported to find out."""
     return importlib.util.find_spec(module) is not None
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """The imported `module`.
+    """Return the imported `module`.
 
     Raises:
         MissingExtraError: It is not installed; the message holds the exact install line.

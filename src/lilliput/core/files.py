@@ -19,7 +19,7 @@ _TEMPORARY_MARK = ".partial-"
 
 @contextmanager
 def atomic_path(path: Path) -> Generator[Path]:
-    """A temporary path beside `path`, moved onto it when the block ends well and removed otherwise.
+    """Give a temporary path beside `path`, which is moved onto it when the block ends well and removed otherwise.
 
     Raises:
         DiskFullError: The disk is full, or the place may not be written.
@@ -36,17 +36,17 @@ def atomic_path(path: Path) -> Generator[Path]:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A fresh name in the same folder for what is to become `path`, or for what it was."""
+    """Return a fresh name in the same folder for what is to become `path`, or for what it was."""
     return path.with_name(f"{path.name}{_TEMPORARY_MARK}{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a write or a removal that was cut short left `path`, whose content nobody needs."""
+    """Return whether a write or a removal that was cut short left `path`, whose content nobody needs."""
     return _TEMPORARY_MARK in path.name
 
 
 def names_below(*folders: Path) -> frozenset[Path]:
-    """All whole files below the folders, where others may be at work: what they have got to."""
+    """Return all whole files below the folders, where others may be at work meanwhile."""
     return frozenset(
         Path(parent, name)
         for folder in folders
@@ -97,7 +97,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The parsed content of a JSON file.
+    """Return the parsed content of a JSON file.
 
     Raises:
         InputError: The file is not there.
@@ -121,7 +121,7 @@ def write_json_lines(path: Path, records: Iterable[Any]) -> None:
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """All whole lines of a JSON Lines file; a last line cut short by a crash is left out."""
+    """Return all whole lines of a JSON Lines file; a last line cut short by a crash is left out."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
@@ -198,7 +198,7 @@ def is_hidden(relative: str | Path) -> bool:
 
 
 def path_within(folder: Path, relative: str) -> Path:
-    """`folder / relative`, if that stays inside `folder`.
+    """Return `folder / relative`, if that stays inside `folder`.
 
     Raises:
         ArtefactError: The path is absolute or climbs out.
@@ -210,7 +210,7 @@ def path_within(folder: Path, relative: str) -> Path:
 
 
 def require_file(path: Path, what: str = "the file") -> Path:
-    """`path`, if a file is there.
+    """Return `path`, if a file is there.
 
     Raises:
         InputError: No such file, or it is a folder.

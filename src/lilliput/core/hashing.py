@@ -14,19 +14,19 @@ ID_LENGTH = 16
 
 
 def canonical_json(value: Any) -> str:
-    """`value` as JSON with sorted keys and no spaces: equal values, equal text."""
+    """Return `value` as JSON with sorted keys and no spaces: equal values, equal text."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
 def content_id(value: Any) -> str:
-    """A 16-digit hexadecimal name for plain data (numbers, strings, lists, dictionaries)."""
+    """Return a 16-digit hexadecimal name for plain data (numbers, strings, lists, dictionaries)."""
     return xxhash.xxh3_128_hexdigest(canonical_json(value).encode("utf-8"))[:ID_LENGTH]
 
 
 def file_hash(path: Path) -> str:
-    """XXH3-128 of a file's bytes, 32 hexadecimal digits; detects damage, not forgery."""
+    """Return the XXH3-128 of a file's bytes, 32 hexadecimal digits; detects damage, not forgery."""
     state = xxhash.xxh3_128()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
@@ -35,7 +35,7 @@ def file_hash(path: Path) -> str:
 
 
 def lines_hash(lines: Iterable[str]) -> str:
-    """XXH3-128 of lines joined by line feeds, 32 hexadecimal digits."""
+    """Return the XXH3-128 of lines joined by line feeds, 32 hexadecimal digits."""
     state = xxhash.xxh3_128()
     for line in lines:
         state.update(line.encode("utf-8"))

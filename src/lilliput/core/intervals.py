@@ -39,22 +39,22 @@ class Interval:
 
     @property
     def is_single(self) -> bool:
-        """Whether there is no interval, because one observation cannot give one."""
+        """Return whether there is no interval, because one observation cannot give one."""
         return self.low is None or self.high is None
 
     def excludes(self, reference: float) -> bool:
-        """Whether the interval lies wholly on one side of `reference`."""
+        """Return whether the interval lies wholly on one side of `reference`."""
         if self.low is None or self.high is None:
             return False
         return reference < self.low or reference > self.high
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self)
 
 
 def mean_interval(values: ArrayLike, *, level: float = 0.95, unit: str = "seeds") -> Interval:
-    """The mean of few independent values with Student's t interval (the right one for 2 to 30 seeds)."""
+    """Return the mean of few independent values with Student's t interval (the right one for 2 to 30 seeds)."""
     x = np.asarray(values, dtype=np.float64)
     if x.size == 0:
         raise ValueError("mean_interval needs at least one value")
@@ -98,7 +98,7 @@ def bootstrap_interval(
     seed: int = 0,
     unit: str = "clusters",
 ) -> Interval:
-    """`statistic` with a percentile interval from resampling whole clusters.
+    """Return `statistic` with a percentile interval from resampling whole clusters.
 
     Points of one run, or scores of one seed, are not independent: the cluster is what is drawn.
 
@@ -130,7 +130,7 @@ def bootstrap_draws(
     resamples: int,
     seed: int,
 ) -> FloatArray:
-    """The statistic on `resamples` draws of whole clusters with replacement, shape (resamples,)."""
+    """Return the statistic on `resamples` draws of whole clusters with replacement, shape (resamples,)."""
     rng = generator(seed, "bootstrap")
     count = len(members)
     draws = np.empty(resamples)
@@ -149,7 +149,7 @@ def two_way_bootstrap_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """`statistic` with a percentile interval over seeds and examples, both drawn anew each time.
+    """Return `statistic` with a percentile interval over seeds and examples, both drawn anew each time.
 
     Args:
         statistic: Seed indices and example indices (both with repetitions) to a number.
@@ -175,7 +175,7 @@ def two_way_bootstrap_draws(
     resamples: int,
     seed: int = 0,
 ) -> FloatArray:
-    """The statistic on `resamples` draws of seeds and of examples, shape (resamples,)."""
+    """Return the statistic on `resamples` draws of seeds and of examples, shape (resamples,)."""
     rng = generator(seed, "two-way-bootstrap")
     draws = np.empty(resamples)
     for i in range(resamples):
@@ -185,7 +185,7 @@ def two_way_bootstrap_draws(
 
 
 def percentile_bounds(draws: ArrayLike, level: float) -> tuple[float | None, float | None]:
-    """The middle `level` of the finite draws; none when fewer than half of them are finite."""
+    """Return the middle `level` of the finite draws; none when fewer than half of them are finite."""
     values = np.asarray(draws, dtype=np.float64)
     finite = values[np.isfinite(values)]
     if finite.size < max(2, values.size / 2):

@@ -21,12 +21,12 @@ class Task(Protocol):
         ...
 
     def found(self, amount: float) -> None:
-        """Report, first of all, `amount` units that an earlier call did: they tell nothing of the speed."""
+        """Report, first of all, `amount` units that an earlier call did: they say nothing about the speed."""
         ...
 
 
 class Reporter(Protocol):
-    """Where progress goes. Rooms take one as an argument and never print."""
+    """A receiver of progress. Rooms take one as an argument and never print."""
 
     @contextmanager
     def task(self, name: str, total: float | None = None, unit: str = "") -> Generator[Task]:
@@ -169,7 +169,7 @@ class _Progress(Protocol):
 
 
 def _count(done: float, total: float | None, unit: str) -> str:
-    """What is done, of how much where that is known."""
+    """Return what is done, and of how much where that is known."""
     if unit == "%":
         return f"{done:.0f} %"
     if not (total or unit or done):
@@ -179,7 +179,7 @@ def _count(done: float, total: float | None, unit: str) -> str:
 
 
 def _times(elapsed: float | None, left: float | None) -> str:
-    """The time taken and, where it is known, the time left; both in seconds."""
+    """Return the time taken and, where it is known, the time left; both in seconds."""
     taken = str(timedelta(seconds=int(elapsed or 0)))
     return f"{taken}, about {timedelta(seconds=int(left))} left" if left else taken
 
@@ -243,5 +243,5 @@ class LiveReporter:
 
 
 def reporter_for_terminal() -> Reporter:
-    """The live display where standard error is a terminal, plain lines elsewhere."""
+    """Return the live display where standard error is a terminal, plain lines elsewhere."""
     return LiveReporter() if sys.stderr.isatty() else PlainReporter()

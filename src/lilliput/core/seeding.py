@@ -11,13 +11,13 @@ _LOW_32 = 0xFFFFFFFF
 
 
 def stream_key(seed: int, *names: str | int) -> int:
-    """A 64-bit key for the stream called `names` under `seed`; the same on every machine."""
+    """Return a 64-bit key for the stream called `names` under `seed`; the same on every machine."""
     text = "\x1f".join([str(seed), *map(str, names)])
     return xxhash.xxh3_64_intdigest(text.encode("utf-8"))
 
 
 def generator(seed: int, *names: str | int) -> np.random.Generator:
-    """A counter-based generator (Philox) for the stream called `names` under `seed`.
+    """Return a counter-based generator (Philox) for the stream called `names` under `seed`.
 
     Two calls with the same arguments give the same numbers, whatever ran in between, so that any
     piece of work can be repeated alone: `generator(seed, "masks", step)`.

@@ -94,7 +94,7 @@ def require_distinct_folders(names: Iterable[str]) -> None:
 
 
 def parse_settings(kind: type[SettingsT], values: Mapping[str, Any], where: str = "") -> SettingsT:
-    """`values` as a checked `kind`.
+    """Return `values` as a checked `kind`.
 
     Args:
         kind: The configuration to build.
@@ -149,7 +149,7 @@ def _shortened(value: object) -> str:
 
 
 def _known_keys(kind: type[Settings], path: tuple[int | str, ...]) -> set[str]:
-    """Field names at `path`; the union over the members where a field is a union."""
+    """Return the field names at `path`; the union over the members where a field is a union."""
     kinds: list[type[BaseModel]] = [kind]
     for part in path:
         kinds = [

@@ -25,7 +25,7 @@ def read_toml(path: Path, what: str = "the recipe") -> dict[str, Any]:
 
 
 def parse_toml(text: str, name: str) -> dict[str, Any]:
-    """The tables of TOML text as plain data; `name` says in an error where it came from.
+    """Return the tables of TOML text as plain data; `name` says in an error where it came from.
 
     Raises:
         InputError: It is not TOML; the message names line and column.
@@ -44,7 +44,7 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
 
 
 def parse_assignment(text: str) -> tuple[tuple[str, ...], Any]:
-    """The key path and the value of one override such as `training.learning_rate=1e-3`.
+    """Return the key path and the value of one override such as `training.learning_rate=1e-3`.
 
     The value is read as TOML (numbers, booleans, quoted strings, lists); what is not TOML is taken as
     a string, so that `training.profile=reference` needs no quotes.
@@ -72,7 +72,7 @@ def _parse_value(text: str) -> Any:
 
 
 def with_overrides(recipe: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """A copy of `recipe` with each `KEY=VALUE` put in its place; later ones win.
+    """Return a copy of `recipe` with each `KEY=VALUE` put in its place; later ones win.
 
     Raises:
         ConfigurationError: An override is malformed, or its key runs through a value.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lilliput.core.lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from lilliput.tokenization.comparison.choice import TokenizerChoice, choose_tokenizer
     from lilliput.tokenization.comparison.compare import (
         Comparison,
         TokenizerRow,
@@ -24,10 +25,9 @@ if TYPE_CHECKING:
         exact_match_score_first,
         read_segmentations,
     )
-    from lilliput.tokenization.comparison.pick import Pick, pick_tokenizer
     from lilliput.tokenization.counting.texts import find_corpus
     from lilliput.tokenization.encoding.encode import EncodeResult, encode_corpus
-    from lilliput.tokenization.encoding.estimate import StoreEstimate, foretell_store
+    from lilliput.tokenization.encoding.estimate import StoreEstimate, estimate_store
     from lilliput.tokenization.find import default_tokenizer, find_tokenizer
     from lilliput.tokenization.folder import LoadedTokenizer, load_tokenizer
     from lilliput.tokenization.settings import (
@@ -54,14 +54,14 @@ _LATER = {
     "LoadedTokenizer": "folder",
     "load_tokenizer": "folder",
     "StoreEstimate": "encoding.estimate",
-    "foretell_store": "encoding.estimate",
+    "estimate_store": "encoding.estimate",
     "parse_kinds": "training.kinds",
     "PAPER_WORDS": "comparison.morphology",
     "exact_match_score": "comparison.morphology",
     "exact_match_score_first": "comparison.morphology",
     "read_segmentations": "comparison.morphology",
-    "Pick": "comparison.pick",
-    "pick_tokenizer": "comparison.pick",
+    "TokenizerChoice": "comparison.choice",
+    "choose_tokenizer": "comparison.choice",
     "KINDS": "settings",
     "CompareSettings": "settings",
     "KindName": "settings",
@@ -87,25 +87,25 @@ __all__ = [
     "EncodeResult",
     "KindName",
     "LoadedTokenizer",
-    "Pick",
     "SpecialIds",
     "StoreEstimate",
     "TokenStore",
+    "TokenizerChoice",
     "TokenizerRow",
     "TokenizerSettings",
     "TrainingTextSettings",
+    "choose_tokenizer",
     "compare_tokenizers",
     "default_tokenizer",
     "encode_corpus",
+    "estimate_store",
     "exact_match_score",
     "exact_match_score_first",
     "find_corpus",
     "find_tokenizer",
-    "foretell_store",
     "load_tokenizer",
     "open_store",
     "parse_kinds",
-    "pick_tokenizer",
     "read_segmentations",
     "train_tokenizer",
     "train_tokenizers",

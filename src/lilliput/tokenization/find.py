@@ -15,7 +15,7 @@ from lilliput.tokenization.training.train import train_tokenizer
 
 
 def find_tokenizer(folder: Path) -> Path:
-    """The tokenizer in `folder`, or of those in it the one a comparison picked, or the only one.
+    """Return the tokenizer in `folder`, or of those in it the one a comparison picked, or the only one.
 
     Raises:
         InputError: There is none, or several and no comparison.
@@ -37,7 +37,7 @@ def find_tokenizer(folder: Path) -> Path:
 
 
 def default_tokenizer(corpus: Path, out: Path, *, reporter: Reporter = SILENT) -> Path:
-    """The tokenizer for a store at `out` when none is named.
+    """Return the tokenizer for a store at `out` when none is named.
 
     It is looked for in the folder `tokenizers` beside `out`; where there is no such folder, a byte-level
     one with the default settings is trained there.

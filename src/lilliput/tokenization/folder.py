@@ -59,12 +59,12 @@ class LoadedTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Ids, the special tokens included."""
+        """Return the number of ids, the special tokens included."""
         return self.backend.get_vocab_size(with_added_tokens=True)
 
     @property
     def name(self) -> str:
-        """What to call it in a table."""
+        """Return what to call it."""
         return self.folder.name
 
 

@@ -1,4 +1,4 @@
-"""What can be chosen about tokenizers, and how they are compared."""
+"""The settings of tokenizers and of their comparison."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS: tuple[KindName, ...] = ("byte-bpe", "bpe", "wordpiece", "unigram", "sente
 
 
 class TrainingTextSettings(Settings):
-    """How much of the corpus the training of a tokenizer sees; it bounds the memory."""
+    """Limits on what the training of a tokenizer sees of the corpus, which bound its memory."""
 
     max_word_types: PositiveInt = Field(
         default=1_000_000,
@@ -42,12 +42,13 @@ class TokenizerSettings(Settings):
         default=19_000, description="Ids asked for, the five special tokens included."
     )
     text: TrainingTextSettings = Field(
-        default=TrainingTextSettings(), description="What the training sees of the corpus."
+        default=TrainingTextSettings(),
+        description="Limits on what the training sees of the corpus.",
     )
 
 
 class CompareSettings(Settings):
-    """How tokenizers are measured and which one is picked."""
+    """The settings by which tokenizers are measured and one of them is picked."""
 
     split: Literal["train", "validation", "test"] = Field(
         default="validation", description="Split whose words are counted."
@@ -58,11 +59,13 @@ class CompareSettings(Settings):
     resamples: PositiveInt = Field(
         default=1000, description="Bootstrap draws of documents or words."
     )
-    seed: int = Field(default=0, description="Of the sample and the draws.")
+    seed: int = Field(
+        default=0, description="Seed of the sample of documents and of the bootstrap draws."
+    )
     split_ratio_tolerance: float = Field(
         default=0.05,
         ge=0,
-        description="How far, as a share of the best, the in-context split ratio of the picked one may lie.",
+        description="Share by which the in-context split ratio of the picked tokenizer may exceed the best one.",
     )
     known_words_only: bool = Field(
         default=True,

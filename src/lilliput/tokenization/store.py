@@ -20,17 +20,17 @@ _LARGEST_UINT16 = 65_535
 
 
 def token_dtype(vocab_size: int) -> np.dtype[Any]:
-    """uint16 where every id fits, uint32 above 65,535 ids."""
+    """Return uint16 where every id fits, and uint32 above 65,535 ids."""
     return np.dtype(np.uint16 if vocab_size <= _LARGEST_UINT16 else np.uint32)
 
 
 def tokens_file(split: str) -> str:
-    """Name of the file with a split's tokens."""
+    """Return the name of the file with a split's tokens."""
     return f"{split}.tokens.npy"
 
 
 def offsets_file(split: str) -> str:
-    """Name of the file with a split's document offsets."""
+    """Return the name of the file with a split's document offsets."""
     return f"{split}.offsets.npy"
 
 
@@ -54,16 +54,16 @@ class TokenStore:
 
     @property
     def vocab_size(self) -> int:
-        """Rows that a model's vocabulary needs: the tokenizer's ids and any unused ones."""
+        """Return the number of rows that a model's vocabulary needs: the tokenizer's ids and any unused ones."""
         return int(self.manifest.facts["vocab_size"])
 
     @property
     def tokenizer_content(self) -> str:
-        """Content hash of the tokenizer that wrote it."""
+        """Return the content hash of the tokenizer that wrote it."""
         return self.manifest.inputs["tokenizer"]
 
     def split(self, name: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Tokens, uint16 or uint32 of shape (tokens,), and offsets, int64 of shape (documents + 1,).
+        """Return the tokens, uint16 or uint32 of shape (tokens,), and offsets, int64 of shape (documents + 1,).
 
         Document i is `tokens[offsets[i]:offsets[i + 1]]`. Both are memory-mapped, read-only.
 
@@ -85,7 +85,7 @@ class TokenStore:
 
 
 def open_store(folder: Path, tokenizer: Path | None = None) -> TokenStore:
-    """The token store in `folder`.
+    """Return the token store in `folder`.
 
     Args:
         folder: Where it lies.
@@ -114,7 +114,7 @@ def _require_writer(folder: Path, manifest: Manifest, tokenizer: Path) -> None:
 
 
 def _checked_array(folder: Path, manifest: Manifest, name: str) -> NDArray[Any]:
-    """A memory-mapped array, if its file is as long as the manifest says."""
+    """Return a memory-mapped array, if its file is as long as the manifest says."""
     path = folder / name
     expected = manifest.files.get(name, {}).get("bytes")
     found = path.stat().st_size if path.is_file() else None

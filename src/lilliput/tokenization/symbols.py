@@ -1,4 +1,4 @@
-"""What each id stands for: its bytes of text, and whether it begins a word."""
+"""The meaning of each id: how many bytes of text it stands for, and whether it begins a word."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BYTE_TOKEN_LENGTH = len("<0x0A>")
 
 
 def describe(backend: Tokenizer) -> dict[str, Any]:
-    """The tokenizer's own description, without its vocabulary."""
+    """Return the tokenizer's own description, without its vocabulary."""
     record: dict[str, Any] = json.loads(backend.to_str())
     for key in ("vocab", "merges"):
         record["model"].pop(key, None)
@@ -28,7 +28,7 @@ def describe(backend: Tokenizer) -> dict[str, Any]:
 
 
 def parts_named(part: Any, name: str) -> Iterator[dict[str, Any]]:
-    """Every component of this type in a description, however deep."""
+    """Yield every component of this type in a description, however deep."""
     if isinstance(part, dict):
         if part.get("type") == name:
             yield part
@@ -40,7 +40,7 @@ def parts_named(part: Any, name: str) -> Iterator[dict[str, Any]]:
 
 
 def marking(backend: Tokenizer) -> str:
-    """How tokens show where words begin: "bytes", "spaces", or the mark of pieces inside a word."""
+    """Return how tokens show where words begin: "bytes", "spaces", or the mark of pieces inside a word."""
     record = describe(backend)
     if any(parts_named([record["pre_tokenizer"], record["decoder"]], "ByteLevel")):
         return "bytes"
@@ -50,7 +50,7 @@ def marking(backend: Tokenizer) -> str:
 
 
 def token_bytes(tokenizer: LoadedTokenizer, vocab_size: int) -> NDArray[np.int32]:
-    """Bytes of text that each id stands for, int32 of shape (vocab_size,); 0 for special ids.
+    """Return the number of bytes of text that each id stands for, int32 of shape (vocab_size,); 0 for special ids.
 
     Tokenizers that drop spaces (those with `##`) are credited with the space before each word, so that
     their sums come close to the text's bytes.
@@ -76,7 +76,7 @@ def _bytes_of(token: str, scheme: str) -> int:
 
 
 def word_start(tokenizer: LoadedTokenizer, vocab_size: int) -> NDArray[np.bool_]:
-    """Whether each id begins a word, bool of shape (vocab_size,).
+    """Return whether each id begins a word, bool of shape (vocab_size,).
 
     A word here is what stands between spaces; for tokenizers with `##`, punctuation is one too. The
     first word of a document has no space before it and is known by its place.

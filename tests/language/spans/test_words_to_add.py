@@ -14,13 +14,13 @@ from lilliput.language.spans.finder import SpanFinder
 from lilliput.language.spans.oracle import find_plain
 from lilliput.language.spans.settings import SpanSettings
 from lilliput.language.spans.verdicts import KEPT, UNKNOWN_WORDS
-from lilliput.language.spans.words_to_add import LackingWords
+from lilliput.language.spans.words_to_add import WordsToAdd
 from lilliput.language.words.splitting import passes_unseen
 
 
 def lacking(texts: list[str], rule: SpanSettings, vocabulary) -> tuple[Counter, Counter]:
     finder = SpanFinder(rule, vocabulary)
-    tally = LackingWords(finder)
+    tally = WordsToAdd(finder)
     for text in texts:
         tally.add(finder.find(pa.array([text, None], pa.string())))
     rows = tally.as_table().to_pylist()

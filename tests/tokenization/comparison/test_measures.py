@@ -11,7 +11,6 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from lilliput.tokenization import KINDS, CompareSettings, compare_tokenizers, load_tokenizer
-from lilliput.tokenization.comparison.benchmark import gather_trial
 from lilliput.tokenization.comparison.measures import (
     Resampling,
     WordIds,
@@ -21,6 +20,7 @@ from lilliput.tokenization.comparison.measures import (
     sizes_isolated,
     unigram_bits_per_byte,
 )
+from lilliput.tokenization.comparison.word_sample import sample_words
 
 
 @pytest.fixture
@@ -120,9 +120,9 @@ def test_intervals_shrink_with_the_root_of_the_sample() -> None:
 def test_more_ids_never_make_more_tokens(corpus: Path, tokenizers_folder: Path) -> None:
     small = load_tokenizer(tokenizers_folder / "byte-bpe-290").backend
     large = load_tokenizer(tokenizers_folder / "byte-bpe-330").backend
-    trial = gather_trial(corpus, CompareSettings())
+    sample = sample_words(corpus, CompareSettings())
     total = [
-        int((Words(trial.words).ids_in_context(t).sizes * trial.counts).sum())
+        int((Words(sample.words).ids_in_context(t).sizes * sample.counts).sum())
         for t in (small, large)
     ]
     assert total[1] <= total[0]

@@ -1,4 +1,4 @@
-"""Where independent pieces of work run: in this process, in others, or on a Ray cluster.
+"""Executors run independent pieces of work: in this process, in others, or on a Ray cluster.
 
 An executor has three methods (`submit`, `map`, `wait`). Results travel by file; what is returned is a
 small record. Every task is idempotent, so a task whose worker died is simply run again.
@@ -15,7 +15,7 @@ EXECUTORS = ("inline", "process", "ray")
 
 
 def make_executor(name: str, workers: int | None = None, address: str | None = None) -> Executor:
-    """The executor called `name`.
+    """Return the executor called `name`.
 
     Args:
         name: "inline", "process" or "ray".

@@ -1,4 +1,4 @@
-"""What an executor is."""
+"""The methods that every executor has."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Losses:
         self._count = 0
 
     def clear(self) -> None:
-        """A piece of work was finished."""
+        """Take note that a piece of work was finished."""
         self._count = 0
 
     def is_one_too_many(self) -> bool:
@@ -44,7 +44,7 @@ class Handle(Protocol):
     """A submitted piece of work."""
 
     def result(self) -> Any:
-        """Its record; raises what the work raised."""
+        """Return the record of the work, or raise what the work raised."""
         ...
 
 
@@ -60,18 +60,18 @@ class Executor(Protocol):
     def map(
         self, function: Callable[[T], R], items: Iterable[T], /, standing: Standing | None = None
     ) -> Iterator[tuple[int, R]]:
-        """Pairs of (position of the item, result), as they are done; stops at the first failure.
+        """Yield pairs of (position of the item, result) as they are done; it stops at the first failure.
 
         Work whose worker died is done again while anything gets further: finished pieces, or `standing`.
         """
         ...
 
     def wait(self, handles: Sequence[Handle], /) -> list[Any]:
-        """The results in order."""
+        """Return the results in order."""
         ...
 
     def reserving(self, num_gpus: float, pieces: int | None = None) -> Executor:
-        """The same workers, each piece of work with that share of a GPU where that can be had.
+        """Return the same workers, each piece of work with that share of a GPU where that can be had.
 
         Where there are fewer `pieces` than workers, each has more of the processor's threads.
         """
@@ -90,10 +90,10 @@ class ClosingExecutor:
     """The part that all executors share: use as a context manager."""
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to give back."""
 
     def reserving(self, num_gpus: float, pieces: int | None = None) -> Self:
-        """The executor itself: its one worker sees every device, and has all threads."""
+        """Return the executor itself: its one worker sees every device, and has all threads."""
         del num_gpus, pieces
         return self
 
@@ -101,5 +101,5 @@ class ClosingExecutor:
         self.close()
 
     def wait(self, handles: Sequence[Handle], /) -> list[Any]:
-        """The results in order."""
+        """Return the results in order."""
         return [handle.result() for handle in handles]

@@ -61,10 +61,10 @@ class ProcessExecutor(ClosingExecutor):
         return self
 
     def reserving(self, num_gpus: float, pieces: int | None = None) -> ProcessExecutor:
-        """From here on one worker a GPU, each seeing its own alone; without one, no more workers than pieces.
+        """Use one worker for each GPU from here on, each seeing its own alone; without a GPU, no more workers than pieces.
 
         Where NVIDIA's MPS runs, as many a GPU as shares of this size fit on it. A number of workers that was
-        asked for stays, dealt over the GPUs.
+        asked for stays, spread over the GPUs.
         """
         gpus = [gpu.index for gpu in list_gpus()] if num_gpus else []
         workers = self.workers if pieces is None else max(1, min(self.workers, pieces))
@@ -87,7 +87,7 @@ class ProcessExecutor(ClosingExecutor):
     def map(
         self, function: Callable[[T], R], items: Iterable[T], /, standing: Standing | None = None
     ) -> Iterator[tuple[int, R]]:
-        """Results as they are done; items whose worker died are run again in a new pool."""
+        """Yield results as they are done; items whose worker died are run again in a new pool."""
         waiting = dict(enumerate(items))
         losses = Losses(standing)
         while True:
@@ -158,7 +158,7 @@ def _stop_children(running: Collection[Future[Any]]) -> None:
 
 
 class _Worker:
-    """What a worker process knows of itself.
+    """The facts that a worker process knows about itself.
 
     An idle one outlives a signal, since a pool that loses a member signals all others again.
     """
@@ -176,7 +176,7 @@ class _Worker:
 
 
 def _work(function: Callable[..., R], *arguments: Any) -> R:
-    """Do one piece of work in a worker; one that was told to end takes no other."""
+    """Do one piece of work in a worker; one that was asked to end takes no other."""
     if _Worker.is_stopping:
         raise KeyboardInterrupt
     _Worker.is_working = True
@@ -214,12 +214,12 @@ def limit_threads(threads: int) -> None:
 
 
 def available_cpus() -> int:
-    """Processors this process may use, which containers and batch systems limit."""
+    """Return the number of processors that this process may use, which containers and batch systems limit."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def threads_for(workers: int) -> int:
-    """Threads that each of so many workers gets, at least one."""
+    """Return the number of threads that each of so many workers gets, at least one."""
     return max(1, available_cpus() // workers)

@@ -120,7 +120,7 @@ class RayExecutor(ClosingExecutor):
         return self._ray.remote(**options)(_work)
 
     def reserving(self, num_gpus: float, pieces: int | None = None) -> RayExecutor:
-        """The same cluster, each task with that share of a GPU if the cluster has any, and `workers` as that allows."""
+        """Return the same cluster, each task with that share of a GPU if the cluster has any, and `workers` as that allows."""
         del pieces  # What a task may reserve is what one node has, and nodes differ.
         twin = copy(self)
         twin._owns_cluster = False
@@ -140,7 +140,7 @@ class RayExecutor(ClosingExecutor):
         return _RayHandle(self, reference)
 
     def result_of(self, reference: Any) -> Any:
-        """The record of one task; raises what the task raised, as it was raised there."""
+        """Return the record of one task; raises what the task raised, as it was raised there."""
         try:
             return self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
@@ -151,7 +151,7 @@ class RayExecutor(ClosingExecutor):
     def map(
         self, function: Callable[[T], R], items: Iterable[T], /, standing: Standing | None = None
     ) -> Iterator[tuple[int, R]]:
-        """Results as they are done; items whose workers died more often than Ray retries go again."""
+        """Yield results as they are done; items whose workers died more often than Ray retries go again."""
         waiting = dict(enumerate(items))
         positions = {self.submit(function, item).reference: p for p, item in waiting.items()}
         losses = Losses(standing)

@@ -26,7 +26,7 @@ from lilliput.core.executors import Executor, InlineExecutor
 from lilliput.core.files import atomic_path, write_json, write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.language.corpus.card import corpus_card
-from lilliput.language.corpus.counts import sum_tallies
+from lilliput.language.corpus.counts import sum_counts
 from lilliput.language.corpus.facts import corpus_facts, require_text, sum_damage, sum_transcripts
 from lilliput.language.corpus.filtering import FilterTask, filter_shard
 from lilliput.language.corpus.inputs import CorpusInput, resolve_input
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Plan:
-    """What a build is asked for.
+    """The order for one build.
 
     Attributes:
         given: The input.
@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """Names of the inputs to their ids."""
+        """Return the names of the inputs to their ids."""
         ids = {"documents": self.given.identity}
         if self.vocabulary is not None:
             ids["vocabulary"] = self.vocabulary.hash
@@ -86,7 +86,7 @@ class Plan:
 
     @property
     def described(self) -> dict[str, Any]:
-        """The settings that affect the result, the profile's version among them."""
+        """Return the settings that affect the result, the profile's version among them."""
         described = self.settings.model_dump()
         described["word_profile_version"] = self.settings.profile.version
         described[TEXT_FORM_KEY] = self.settings.profile.text_form.model_dump()
@@ -152,12 +152,12 @@ def _run(plan: Plan, build: Build, reporter: Reporter, executor: Executor) -> di
         FilterTask(shard, plan.vocabulary, plan.settings, work, plan.rates) for shard in shards
     ]
     records = _map(executor, filter_shard, tasks, reporter, "filter")
-    tally = sum_tallies(records)
+    read_counts = sum_counts(records)
     tables = [task.table_path for task in tasks]
     selection = _select(plan, tables, build.path("near_duplicates.parquet"))
     write_tasks = _write_tasks(plan, tables, selection, build)
     written = _map(executor, write_shard, write_tasks, reporter, "write")
-    facts = corpus_facts(tally, selection, written)
+    facts = corpus_facts(read_counts, selection, written)
     read = [damage.as_record(), *(record["damage"] for record in records)]
     facts["damaged"] = sum_damage(read)
     if transcripts := sum_transcripts(read):
@@ -165,9 +165,9 @@ def _run(plan: Plan, build: Build, reporter: Reporter, executor: Executor) -> di
     require_text(facts, plan.settings)
     _write_samples(records, build.path("dropped.parquet"))
     types = count_types(task.record for task in write_tasks)
-    statistics = corpus_statistics(types, written, tally, plan.vocabulary, plan.settings)
+    statistics = corpus_statistics(types, written, read_counts, plan.vocabulary, plan.settings)
     if plan.vocabulary is not None:
-        unknown = sum_unknown([task.lacking_path for task in tasks])
+        unknown = sum_unknown([task.words_to_add_path for task in tasks])
         statistics |= unknown_statistics(unknown, plan.settings.unknown_share)
         facts["words_to_add"] = statistics["words_to_add"]
     write_json(build.path("statistics.json"), statistics)
@@ -268,14 +268,14 @@ def build_matched_corpus(
 
 
 def _totals(splits: Mapping[str, Mapping[str, int]]) -> dict[tuple[str, ...], int]:
-    """Words wanted of each split."""
+    """Return the words wanted of each split."""
     return {(split,): counts["words"] for split, counts in splits.items()}
 
 
 def _targets(
     sources: Mapping[str, Mapping[str, Any]],
 ) -> tuple[dict[tuple[str, ...], int], dict[str, float]]:
-    """Words wanted of each source and split, and the share of spans that surely holds them."""
+    """Return the words wanted of each source and split, and a share of spans that surely holds them."""
     targets: dict[tuple[str, ...], int] = {}
     rates: dict[str, float] = {}
     for name, counts in sources.items():

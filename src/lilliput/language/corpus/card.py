@@ -9,7 +9,7 @@ from typing import Any
 def corpus_card(
     facts: Mapping[str, Any], statistics: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> str:
-    """The card in Markdown, with the header that dataset hubs read."""
+    """Return the card in Markdown, with the header that dataset hubs read."""
     sources = _table(
         ("source", "documents", "spans", "passing", "written", "words"),
         [

@@ -17,16 +17,16 @@ from lilliput.language.spans.verdicts import KEPT, REASONS
 
 
 @dataclass
-class Tally:
-    """What was read and what became of it; `spans` = passing + sum of `dropped`.
+class SpanCounts:
+    """Counts of what was read and what became of it; `spans` = passing + sum of `dropped`.
 
     Attributes:
-        counts: documents, spans, passing, bytes_in, words_read, unknown_read.
+        totals: documents, spans, passing, bytes_in, words_read, unknown_read.
         dropped: Spans by reason.
         sources: The same counts by source, with span_words, the words of all spans.
     """
 
-    counts: Counter[str] = field(default_factory=Counter[str])
+    totals: Counter[str] = field(default_factory=Counter[str])
     dropped: Counter[str] = field(default_factory=Counter[str])
     sources: dict[str, Counter[str]] = field(default_factory=dict[str, Counter[str]])
 
@@ -46,7 +46,7 @@ class Tally:
             else 0
         )
         passing = found.verdict == KEPT
-        self.counts.update(
+        self.totals.update(
             documents=int(there.sum()),
             spans=found.verdict.size,
             passing=int(passing.sum()),
@@ -77,19 +77,19 @@ class Tally:
             self.sources.setdefault(name, Counter()).update(counts)
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data, sources in order of name."""
+        """Return plain data, sources in order of name."""
         return {
-            "counts": dict(self.counts),
+            "counts": dict(self.totals),
             "dropped": dict(sorted(self.dropped.items())),
             "sources": {name: dict(c) for name, c in sorted(self.sources.items())},
         }
 
 
-def sum_tallies(records: Iterable[Mapping[str, Any]]) -> Tally:
-    """The tally of a whole corpus from those of its shards."""
-    total = Tally()
+def sum_counts(records: Iterable[Mapping[str, Any]]) -> SpanCounts:
+    """Return the counts of a whole corpus from those of its shards."""
+    total = SpanCounts()
     for record in records:
-        total.counts.update(record["counts"])
+        total.totals.update(record["counts"])
         total.dropped.update(record["dropped"])
         for name, counts in record["sources"].items():
             total.sources.setdefault(name, Counter()).update(counts)

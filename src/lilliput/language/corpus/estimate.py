@@ -1,6 +1,6 @@
 # pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 # (pyarrow publishes no types.)
-"""Foretell what a build would keep, how long it would take and how much disk, from a sample."""
+"""Estimate what a build would keep, how long it would take and how much disk, from a sample."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def estimate_corpus(
     hub: bool = False,
     reporter: Reporter = SILENT,
 ) -> dict[str, Any]:
-    """`kept` words, `hours` and `disk_bytes` of a build, each with a 95 % interval.
+    """Return `kept` words, `hours` and `disk_bytes` of a build, each with a 95 % interval.
 
     Batches are read from shards drawn at random; the intervals resample shards, or batches where
-    there are few shards. Duplicates are not foretold.
+    there are few shards. Duplicates are not estimated.
 
     Raises:
         InputError: The sample holds no text.
@@ -133,7 +133,7 @@ def _measure(batch: Any, finder: SpanFinder, settings: CorpusSettings, started: 
 
 
 def _plain_bytes(file: InputFile) -> float:
-    """Bytes of text in a file, decompressed; exact for plain files and for Parquet."""
+    """Return the number of bytes of text in a file, decompressed; exact for plain files and for Parquet."""
     if file.format == "parquet" and not is_remote(file.path):
         metadata = parquet.read_metadata(file.path)
         return sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))

@@ -7,42 +7,42 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lilliput.core.errors import EmptyCorpusError
-from lilliput.language.corpus.counts import Tally
+from lilliput.language.corpus.counts import SpanCounts
 from lilliput.language.corpus.selection import Selection
 from lilliput.language.corpus.settings import SPLITS, CorpusSettings
 from lilliput.language.reading.speakers import TranscriptCounts
 
 
 def corpus_facts(
-    tally: Tally,
+    read: SpanCounts,
     selection: Selection,
     written: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """The keys of `lilliput corpus build --json`, all but the damage, and counts by source and split.
+    """Return the keys of `lilliput corpus build --json`, all but the damage, and counts by source and split.
 
     Args:
-        tally: What was read.
+        read: What was read.
         selection: What became of the spans that passed.
         written: The records of the shards that were written.
     """
     rows = [row for record in written for row in record["written"]]
-    dropped = dict(tally.dropped)
+    dropped = dict(read.dropped)
     if selection.over_quota:
         dropped["over_quota"] = selection.over_quota
     total = sum(row[2] for row in rows)
     return {
-        "documents": tally.counts["documents"],
-        "spans": tally.counts["spans"],
+        "documents": read.totals["documents"],
+        "spans": read.totals["spans"],
         "kept": total + selection.all_duplicates,
         "written": total,
         "duplicates": selection.all_duplicates,
         "near_duplicates": selection.near_duplicates,
         "dropped": dict(sorted(dropped.items())),
         "words": sum(row[3] for row in rows),
-        "bytes_in": tally.counts["bytes_in"],
-        "words_read": tally.counts["words_read"],
-        "unknown_share": tally.counts["unknown_read"] / max(1, tally.counts["words_read"]),
-        "sources": _by_source(tally, rows),
+        "bytes_in": read.totals["bytes_in"],
+        "words_read": read.totals["words_read"],
+        "unknown_share": read.totals["unknown_read"] / max(1, read.totals["words_read"]),
+        "sources": _by_source(read, rows),
         "splits": {
             split: {"spans": sum(r[2] for r in rows if r[1] == split),
                     "words": sum(r[3] for r in rows if r[1] == split)}
@@ -52,7 +52,7 @@ def corpus_facts(
 
 
 def sum_damage(records: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Damaged documents and files by reason, over the records of shards."""
+    """Return the numbers of damaged documents and files by reason, over the records of shards."""
     skipped: Counter[str] = Counter()
     for record in records:
         skipped.update(record["counts"])
@@ -68,9 +68,9 @@ def sum_transcripts(records: Iterable[Mapping[str, Any]]) -> dict[str, Any] | No
     return total.as_record() if total.files else None
 
 
-def _by_source(tally: Tally, rows: Sequence[Sequence[Any]]) -> dict[str, dict[str, Any]]:
+def _by_source(read: SpanCounts, rows: Sequence[Sequence[Any]]) -> dict[str, dict[str, Any]]:
     result: dict[str, dict[str, Any]] = {}
-    for name, counts in sorted(tally.sources.items()):
+    for name, counts in sorted(read.sources.items()):
         own = [row for row in rows if row[0] == name]
         result[name] = dict(counts) | {
             "written": sum(row[2] for row in own),

@@ -18,14 +18,14 @@ from pyarrow import parquet
 
 from lilliput.core.files import atomic_path, read_json, write_json
 from lilliput.core.seeding import stream_key
-from lilliput.language.corpus.counts import Tally
+from lilliput.language.corpus.counts import SpanCounts
 from lilliput.language.corpus.settings import CorpusSettings
 from lilliput.language.reading.documents import Damage
 from lilliput.language.reading.shard import Shard
 from lilliput.language.reading.shards import read_shard
 from lilliput.language.spans.finder import FoundSpans, SpanFinder, buffers
 from lilliput.language.spans.verdicts import KEPT, REASONS
-from lilliput.language.spans.words_to_add import LackingWords
+from lilliput.language.spans.words_to_add import WordsToAdd
 from lilliput.language.words.vocabulary import Vocabulary
 
 FILTERED_SCHEMA = pa.schema(
@@ -47,7 +47,7 @@ _KEYS = 1 << 64
 
 @dataclass(frozen=True)
 class FilterTask:
-    """All that a worker needs to filter one shard.
+    """The task of filtering one shard, with all that a worker needs for it.
 
     Attributes:
         shard: What to read.
@@ -65,22 +65,22 @@ class FilterTask:
 
     @property
     def table_path(self) -> Path:
-        """Where the passing spans go."""
+        """Return where the passing spans go."""
         return self.folder / f"{self.shard.index:05d}.parquet"
 
     @property
-    def lacking_path(self) -> Path:
-        """Where the unknown words go, with the spans that each would keep."""
-        return self.folder / f"{self.shard.index:05d}.lacking.parquet"
+    def words_to_add_path(self) -> Path:
+        """Return where the unknown words go, with the spans that each would keep."""
+        return self.folder / f"{self.shard.index:05d}.words.parquet"
 
     @property
     def record_path(self) -> Path:
-        """Where the counts go; written last, so that it says that the shard is done."""
+        """Return where the counts go; they are written last, so that they say that the shard is done."""
         return self.folder / f"{self.shard.index:05d}.json"
 
 
 def filter_shard(task: FilterTask) -> dict[str, Any]:
-    """The record of a shard: its tally, damage and a sample of dropped spans.
+    """Filter one shard, and return its record: its counts, damage and a sample of dropped spans.
 
     The passing spans are written to `task.table_path`. A shard that is done is not read again.
     """
@@ -88,20 +88,20 @@ def filter_shard(task: FilterTask) -> dict[str, Any]:
         return read_json(task.record_path)
     finder = SpanFinder(task.settings, task.vocabulary)
     damage = Damage(task.settings.on_error)
-    tally = Tally()
+    counts = SpanCounts()
     samples = _Samples()
-    lacking = LackingWords(finder)
+    words_to_add = WordsToAdd(finder)
     with atomic_path(task.table_path) as temporary, _RowGroups(temporary) as rows:
         for batch in read_shard(task.shard, damage):
             found = finder.find(batch.column("text"))
-            tally.add_batch(batch, found)
+            counts.add_batch(batch, found)
             samples.add(batch, found)
             if task.vocabulary is not None:
-                lacking.add(found)
+                words_to_add.add(found)
             rows.add(passing_spans(batch, found, task.settings, task.rates))
-    with atomic_path(task.lacking_path) as temporary:
-        parquet.write_table(lacking.as_table(), temporary, compression="zstd")
-    record = tally.as_record() | {"damage": damage.as_record(), "samples": samples.rows}
+    with atomic_path(task.words_to_add_path) as temporary:
+        parquet.write_table(words_to_add.as_table(), temporary, compression="zstd")
+    record = counts.as_record() | {"damage": damage.as_record(), "samples": samples.rows}
     write_json(task.record_path, record)
     return record
 
@@ -176,7 +176,7 @@ def passing_spans(
     settings: CorpusSettings,
     rates: Mapping[str, float] | None = None,
 ) -> pa.RecordBatch:
-    """The kept spans of a batch in the form of FILTERED_SCHEMA."""
+    """Return the kept spans of a batch in the form of FILTERED_SCHEMA."""
     rows = np.flatnonzero(found.verdict == KEPT)
     texts = list(_texts(found, rows))
     if settings.profile.lower_case:  # The rest of the text form was applied before the scan.
@@ -215,7 +215,7 @@ def _splits(
 
 
 def split_of(key: str, settings: CorpusSettings) -> str:
-    """The split of everything called `key` (a split group, a document, or a span's hash)."""
+    """Return the split of everything called `key` (a split group, a document, or a span's hash)."""
     position = stream_key(settings.seed, "split", key) / _KEYS
     if position < settings.validation_share:
         return "validation"
@@ -225,12 +225,12 @@ def split_of(key: str, settings: CorpusSettings) -> str:
 
 
 def group_key(source: str, doc_id: str, split_group: str | None) -> str:
-    """What the split of a document is drawn for."""
+    """Return the name for which the split of a document is drawn."""
     return f"group\x1f{split_group}" if split_group is not None else f"{source}\x1f{doc_id}"
 
 
 def selection_keys(low: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
-    """A number for each span by which quotas and matched samples choose: lowest first."""
+    """Return a number for each span by which quotas and matched samples choose: lowest first."""
     mixed = (low ^ np.uint64(stream_key(seed, "selection"))) * np.uint64(0x9E3779B97F4A7C15)
     return mixed ^ (mixed >> np.uint64(32))
 

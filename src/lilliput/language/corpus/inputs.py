@@ -37,7 +37,7 @@ class CorpusInput(Protocol):
 
     @property
     def identity(self) -> str:
-        """A name for the content."""
+        """Return a name for the content."""
         ...
 
     def shards(self, folder: Path, damage: Damage, reporter: Reporter) -> list[Shard]:
@@ -54,7 +54,7 @@ class FileInput:
 
     @property
     def identity(self) -> str:
-        """A name for the content."""
+        """Return a name for the content."""
         return identify(self.files)
 
     def shards(self, folder: Path, damage: Damage, reporter: Reporter) -> list[Shard]:
@@ -79,7 +79,7 @@ class MemoryInput:
 
     @property
     def identity(self) -> str:
-        """A name for the content."""
+        """Return a name for the content."""
         state = xxhash.xxh3_128()
         for document in self.documents:
             parts = (document.source, document.doc_id, document.split_group or "", document.text)
@@ -107,7 +107,7 @@ def resolve_input(
     *,
     hub: bool = False,
 ) -> CorpusInput:
-    """The input for what a user may give.
+    """Return the input for what a user may give.
 
     Raises:
         InputError: Nothing was given, or documents are mixed with paths.

@@ -95,7 +95,7 @@ def _require_few(spans: int) -> None:
 
 
 def shingles(text: str) -> list[str]:
-    """The distinct runs of five words of a text; the text itself when it is shorter."""
+    """Return the distinct runs of five words of a text; the text itself when it is shorter."""
     words = text.lower().split()
     runs = {
         " ".join(words[i : i + _SHINGLE_WORDS])
@@ -107,7 +107,7 @@ def shingles(text: str) -> list[str]:
 def _nearest(
     candidates: Sequence[int], minhash: Any, kept: Sequence[_Kept]
 ) -> tuple[_Kept | None, float]:
-    """The most similar candidate, the earliest of equals."""
+    """Return the most similar candidate, the earliest of equals."""
     best, similarity = None, -1.0
     for candidate in sorted(candidates):
         found = float(minhash.jaccard(kept[candidate].minhash))

@@ -26,7 +26,7 @@ DEFAULT_COLUMNS = ("text", "doc_id", "source", "position")
 def iter_texts(
     corpus: Path, split: str, columns: Sequence[str] = DEFAULT_COLUMNS
 ) -> Iterator[pa.RecordBatch]:
-    """The spans of one split of a corpus, in order, as record batches with `columns`.
+    """Yield the spans of one split of a corpus, in order, as record batches with `columns`.
 
     Raises:
         InputError: No finished corpus lies there.
@@ -65,5 +65,5 @@ def _of_split(path: Path, split: str, columns: Sequence[str]) -> Iterator[pa.Rec
 
 
 def shard_paths(corpus: Path) -> list[Path]:
-    """The Parquet files of a corpus in order."""
+    """Return the Parquet files of a corpus in order."""
     return sorted((corpus / "shards").glob("*.parquet"))

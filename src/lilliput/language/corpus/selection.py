@@ -1,6 +1,6 @@
 # pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 # (pyarrow publishes no types.)
-"""Which passing spans are written: duplicates fall, then quotas and targets choose by hash.
+"""Select the passing spans that are written: duplicates fall, then quotas and targets choose by hash.
 
 The lowest (shard, row) of equal texts wins, so the result depends neither on the order of the work
 nor on the number of workers. Only hashes are read, one prefix of them at a time.
@@ -42,12 +42,12 @@ class Selection:
 
     @property
     def all_duplicates(self) -> int:
-        """Exact and near ones together."""
+        """Return the exact and the near ones together."""
         return self.duplicates + self.near_duplicates
 
 
 def drop_exact_duplicates(tables: Sequence[Path]) -> Selection:
-    """All passing spans but those whose text came before."""
+    """Return a selection of all passing spans but those whose text came before."""
     rows = [parquet.read_metadata(path).num_rows for path in tables]
     selection = Selection([np.ones(count, np.bool_) for count in rows])
     partitions = max(1, -(-sum(rows) // _HASHES_AT_ONCE))

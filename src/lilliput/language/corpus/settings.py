@@ -1,4 +1,4 @@
-"""Everything that decides what a corpus holds."""
+"""The settings that decide what a corpus holds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ class CorpusSettings(SpanSettings):
         default="document",
         description="document: by the split group of the document; span: at random, as in the published corpus (overlapping spans then leak between splits).",
     )
-    seed: NonNegativeInt = Field(default=0, description="Of the split and of quotas.")
+    seed: NonNegativeInt = Field(
+        default=0, description="Seed of the split and of the choice under quotas."
+    )
     text_language: str = Field(
         default="",
         pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$",

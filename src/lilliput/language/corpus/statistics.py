@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from lilliput.language.corpus.counts import Tally
+from lilliput.language.corpus.counts import SpanCounts
 from lilliput.language.corpus.settings import CorpusSettings
 from lilliput.language.words.vocabulary import Vocabulary
 
@@ -27,16 +27,16 @@ _CURVE_SIZES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 def corpus_statistics(
     types: Counter[str],
     written: Sequence[Mapping[str, Any]],
-    tally: Tally,
+    read: SpanCounts,
     vocabulary: Vocabulary | None,
     settings: CorpusSettings,
 ) -> dict[str, Any]:
-    """The statistics of the spans that were written.
+    """Return the statistics of the spans that were written.
 
     Args:
         types: Occurrences of each word in them.
         written: The records of the shards.
-        tally: What was read.
+        read: What was read.
         vocabulary: Admitted words; None admits all.
         settings: The rules.
     """
@@ -47,7 +47,7 @@ def corpus_statistics(
         "word_types": len(types),
         "most_frequent": ranked[:50],
         "zipf": [[rank, ranked[rank - 1][1]] for rank in _ZIPF_RANKS if rank <= len(ranked)],
-        "unknown_share_of_input": tally.counts["unknown_read"] / max(1, tally.counts["words_read"]),
+        "unknown_share_of_input": read.totals["unknown_read"] / max(1, read.totals["words_read"]),
     }
     if ages := sum_ages(record["ages"] for record in written):
         result["mean_age_of_first_use_months"] = ages
@@ -60,7 +60,7 @@ def corpus_statistics(
 
 
 def sum_unknown(paths: Iterable[Path]) -> pa.Table:
-    """Columns `word`, `occurrences` and `gained` over all shards (see spans.words_to_add)."""
+    """Return a table with the columns `word`, `occurrences` and `gained` over all shards (see spans.words_to_add)."""
     total: pa.Table | None = None
     for path in paths:
         parts = [parquet.read_table(path)] if total is None else [total, parquet.read_table(path)]
@@ -74,7 +74,7 @@ def sum_unknown(paths: Iterable[Path]) -> pa.Table:
 
 
 def unknown_statistics(unknown: pa.Table, unknown_share: float) -> dict[str, Any]:
-    """What a dataset card says about unknown words.
+    """Return what a dataset card says about unknown words.
 
     Returns:
         `unknown_types`; `unknown_words`, the most frequent with their occurrences; `words_to_add`,
@@ -99,7 +99,7 @@ def _highest(unknown: pa.Table, column: str) -> list[list[Any]]:
     return [[row["word"], row[column]] for row in rows]
 
 
-class AgeTally:
+class AgeStatistics:
     """Collects the mean ages of spans, in months, as sums and a histogram of whole months."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class AgeTally:
         self._months.update(np.floor(known).astype(int).tolist())
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for the shard's record."""
+        """Return plain data for the shard's record."""
         months = {str(month): n for month, n in sorted(self._months.items())}
         return {
             "spans": self._spans,

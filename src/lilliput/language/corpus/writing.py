@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from lilliput.core.files import atomic_path, read_json, write_json
 from lilliput.language.corpus.filtering import ROW_GROUP_ROWS
-from lilliput.language.corpus.statistics import AgeTally
+from lilliput.language.corpus.statistics import AgeStatistics
 from lilliput.language.spans.counter import WordCounter
 from lilliput.language.words.profiles import WordProfile
 
@@ -33,7 +33,7 @@ CORPUS_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class WriteTask:
-    """All that a worker needs to write one output shard.
+    """The task of writing one output shard, with all that a worker needs for it.
 
     Attributes:
         filtered: The shard's passing spans.
@@ -64,7 +64,7 @@ def write_shard(task: WriteTask) -> dict[str, Any]:
     counts: Counter[tuple[str, str]] = Counter()
     words: Counter[tuple[str, str]] = Counter()
     counter = WordCounter(task.profile, task.ages)
-    ages = AgeTally()
+    ages = AgeStatistics()
     with (
         atomic_path(task.out) as temporary,
         parquet.ParquetWriter(temporary, CORPUS_SCHEMA, compression="zstd") as writer,
@@ -95,7 +95,7 @@ def _without_types(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def count_types(records: Iterable[Path]) -> Counter[str]:
-    """Occurrences of each word over all shards, whose records are read one by one."""
+    """Return the occurrences of each word over all shards, whose records are read one by one."""
     types: Counter[str] = Counter()
     for path in records:
         types.update(read_json(path)["types"])

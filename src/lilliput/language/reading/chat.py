@@ -81,7 +81,7 @@ class Transcript:
 
     @property
     def child_age_months(self) -> float | None:
-        """Age of the target child, of the youngest if there are several; None where unknown."""
+        """Return the age of the target child, of the youngest if there are several; None where unknown."""
         ages = [s.age_months for s in self.speakers.values() if s.role.lower() == "target_child"]
         return min((age for age in ages if age is not None), default=None)
 

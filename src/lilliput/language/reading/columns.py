@@ -6,7 +6,7 @@ The choice is made once for all files of a source, by what the names say and by 
 | --- | --- |
 | `text` (empty in the first 1,000 rows), `url` | `text`: its name wins |
 | `id`, `sentence`, `label` (numbers) | `sentence`: a known name |
-| `id`, `comment`, `label` (numbers) | `comment`: the only other column of strings, and the user is told so |
+| `id`, `comment`, `label` (numbers) | `comment`: the only other column of strings, and a message says so |
 | `sentence1`, `sentence2` | none: the user must name one |
 """
 
@@ -32,7 +32,7 @@ _NEVER_TEXT = {*_ID_NAMES, *_SOURCE_NAMES, *_GROUP_NAMES, "uuid", "guid", "key",
 
 
 class Holds(Enum):
-    """What a column is seen to hold."""
+    """The kind of values that a column is seen to hold."""
 
     STRINGS = "strings"
     NOTHING = "nothing"

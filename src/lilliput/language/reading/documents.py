@@ -1,6 +1,6 @@
 # pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 # (pyarrow publishes no types.)
-"""What a document is, where documents come from, and what became of damaged ones."""
+"""Documents, the sources they come from, and a count of damaged ones."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Document:
 
 
 class Source(Settings):
-    """Where documents come from: a file, a folder, a glob, an fsspec URL or `hub:NAME`."""
+    """A source of documents: a file, a folder, a glob, an fsspec URL or `hub:NAME`."""
 
     path: str = Field(description="File, folder, glob, URL, or hub:NAME with --hub.")
     name: str | None = Field(
@@ -74,7 +74,7 @@ class Source(Settings):
 
 
 def as_source(given: str | Path | Source) -> Source:
-    """A source from a path, or itself."""
+    """Return a source from a path, or itself."""
     return given if isinstance(given, Source) else Source(path=str(given))
 
 
@@ -108,7 +108,7 @@ class Damage:
             self.examples.append(f"{where}: {reason}")
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for the shard's record."""
+        """Return plain data for the shard's record."""
         record: dict[str, Any] = {
             "counts": dict(sorted(self.counts.items())),
             "examples": self.examples,
@@ -133,7 +133,7 @@ class BatchMaker:
         return self.flush() if full else None
 
     def flush(self) -> pa.RecordBatch | None:
-        """What has been collected; None when that is nothing."""
+        """Return what has been collected; None when that is nothing."""
         if not self._rows:
             return None
         columns = [
@@ -145,7 +145,7 @@ class BatchMaker:
 
 
 def batches_of(documents: Iterable[Document]) -> Iterable[pa.RecordBatch]:
-    """Documents as record batches of bounded size."""
+    """Yield documents as record batches of bounded size."""
     maker = BatchMaker()
     for document in documents:
         if batch := maker.add(document):

@@ -50,12 +50,12 @@ class InputFile:
 
     @property
     def label(self) -> str:
-        """The source of its documents unless its table has a column that says so."""
+        """Return the source of its documents unless its table has a column that says so."""
         return self.source.name or Path(self.name).name.split(".")[0]
 
     @contextmanager
     def open(self) -> Generator[IO[bytes]]:
-        """The decompressed bytes as a stream, closed with all beneath it."""
+        """Give the decompressed bytes as a stream, which is closed with all beneath it."""
         with ExitStack() as stack:
             stream = stack.enter_context(_open_raw(self.path))
             if self.compression == "gzip":
@@ -67,7 +67,7 @@ class InputFile:
 
 
 def is_remote(path: str) -> bool:
-    """Whether `path` is a URL and not a local file."""
+    """Return whether `path` is a URL and not a local file."""
     return "://" in path
 
 
@@ -80,7 +80,7 @@ def _open_raw(path: str) -> IO[bytes]:
 
 
 def find_files(sources: Iterable[str | Path | Source], *, hub: bool = False) -> list[InputFile]:
-    """All files that the sources name, in order of their paths.
+    """Return all files that the sources name, in order of their paths.
 
     Args:
         sources: Paths, globs, folders, URLs, or `hub:NAME`.

@@ -32,7 +32,7 @@ HUB_DATASETS = {
 
 
 def find_remote(path: str, *, hub: bool) -> list[tuple[str, str, int]]:
-    """(URL, name, bytes) of each file that a URL or `hub:NAME` names.
+    """Return (URL, name, bytes) of each file that a URL or `hub:NAME` names.
 
     `hub:NAME` is a name of HUB_DATASETS or `owner/dataset`, with an optional `:glob` behind it.
 
@@ -95,6 +95,6 @@ def _file_system(url: str) -> tuple[Any, str]:
 
 
 def open_remote(url: str) -> IO[bytes]:
-    """The bytes behind a URL as a stream."""
+    """Return the bytes behind a URL as a stream."""
     fs, path = _file_system(url)
     return cast("IO[bytes]", fs.open(path, "rb"))

@@ -32,8 +32,8 @@ def plan_shards(
 ) -> list[Shard]:
     """Return the shards of all files, in order; unreadable files go to `damage`.
 
-    The columns of tables are chosen here, once for all files of a source. The reporter is told of a
-    text column that was found by anything but the user's word or the name `text`.
+    The columns of tables are chosen here, once for all files of a source. The reporter says which
+    text column was found by anything but the user's word or the name `text`.
 
     Raises:
         InputError: The text column of a source is not clear.

@@ -89,7 +89,7 @@ def age_group(role: str, age_months: float | None = None) -> str:
 
 @dataclass
 class TranscriptCounts:
-    """What was read of transcripts: files, speakers by role, ages, and what became of utterances.
+    """Counts of what was read of transcripts: files, speakers by role, ages, and utterances with their fate.
 
     Attributes:
         files: Files read.

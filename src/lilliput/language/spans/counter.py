@@ -43,7 +43,7 @@ class RankTable:
 
 
 def _form(raw: str, rules: Rules) -> str:
-    """A word as it is looked up: apostrophes removed, in lower case."""
+    """Return a word as it is looked up: apostrophes removed, in lower case."""
     if raw.isascii() and raw.isalpha():
         return raw.lower()
     codes = [ord(character) for character in raw]
@@ -88,6 +88,6 @@ class WordCounter:
 
     @property
     def counts(self) -> Counter[str]:
-        """The occurrences, words that did not occur left out."""
+        """Return the occurrences, words that did not occur left out."""
         found = self._counts[: len(self._table.words), 0].tolist()
         return Counter({w: n for w, n in zip(self._table.words, found, strict=True) if n})

@@ -69,7 +69,7 @@ class SpanFinder:
 
     @property
     def limits(self) -> tuple[int, NDArray[np.int64], float]:
-        """The rule in numbers: shape, (span_words, stride, least words, no overlap), unknown share."""
+        """Return the rule in numbers: shape, (span_words, stride, least words, no overlap), unknown share."""
         settings = self.settings
         numbers = (
             settings.span_words,
@@ -81,7 +81,7 @@ class SpanFinder:
         return _SHAPES[settings.shape], np.array(numbers, dtype=np.int64), share
 
     def find(self, texts: pa.Array) -> FoundSpans:
-        """The spans of each document in an Arrow array of strings; nulls have none."""
+        """Return the spans of each document in an Arrow array of strings; nulls have none."""
         from lilliput.language.spans.kernels.select import find_in_batch
 
         texts = prepared(texts, self.settings.profile)
@@ -132,7 +132,7 @@ def _composed(texts: pa.LargeStringArray) -> pa.LargeStringArray:
 
 
 def buffers(texts: pa.LargeStringArray) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Views of an array's offsets (rows + 1) and of its bytes."""
+    """Return views of an array's offsets (rows + 1) and of its bytes."""
     _, offsets, data = texts.buffers()
     if len(texts) == 0 or offsets is None:
         return np.zeros(1, np.int64), np.zeros(0, np.uint8)
@@ -141,7 +141,7 @@ def buffers(texts: pa.LargeStringArray) -> tuple[NDArray[np.int64], NDArray[np.u
 
 
 def present(texts: pa.Array) -> NDArray[np.bool_]:
-    """Which rows are not null."""
+    """Return which rows are not null."""
     return np.asarray(texts.is_valid().to_numpy(zero_copy_only=False))
 
 

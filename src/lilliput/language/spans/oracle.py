@@ -33,7 +33,7 @@ class _Piece:
 
 
 def find_plain(text: str, settings: SpanSettings, words: frozenset[str] | None) -> list[PlainSpan]:
-    """The spans of one document.
+    """Return the spans of one document.
 
     Args:
         text: The document.
@@ -113,7 +113,7 @@ def _chunks(pieces: list[_Piece], settings: SpanSettings) -> list[PlainSpan]:
 
 
 def _chunk(pieces: list[_Piece], first: int, settings: SpanSettings) -> PlainSpan:
-    """The chunk that begins at `first`; a dropped one reaches to the word that broke it."""
+    """Return the chunk that begins at `first`; a dropped one reaches to the word that broke it."""
     limit = min(len(pieces), first + settings.span_words)
     fitting = [
         last

@@ -27,7 +27,7 @@ ByteArray = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Rules:
-    """What the scanner needs to know, as arrays.
+    """The arrays from which the scanner reads a profile and a vocabulary.
 
     Attributes:
         classes: Class of each code point up to the last letter of Unicode; uint8.
@@ -45,7 +45,7 @@ class Rules:
 
 
 def compile_rules(profile: WordProfile, words: Sequence[str] | None) -> Rules:
-    """The arrays for `profile` and the looked-up forms `words`, the most frequent first.
+    """Return the arrays for `profile` and the looked-up forms `words`, the most frequent first.
 
     None for `words`: every word is known.
     """

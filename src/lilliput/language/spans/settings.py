@@ -1,4 +1,4 @@
-"""Which spans of a document are looked at, and which of them pass."""
+"""The rule that says which spans of a document are looked at, and which of them pass."""
 
 from __future__ import annotations
 
@@ -53,21 +53,21 @@ class SpanSettings(Settings):
 
     @property
     def profile(self) -> WordProfile:
-        """The word profile itself."""
+        """Return the word profile itself."""
         return PROFILES[self.word_profile]
 
     @property
     def shape(self) -> SpanShape:
-        """The shape asked for, else the profile's."""
+        """Return the shape asked for, else the profile's."""
         return self.span_shape or self.profile.span_shape
 
     @property
     def least_words(self) -> int:
-        """The least number of words asked for, else the profile's."""
+        """Return the least number of words asked for, else the profile's."""
         return self.profile.min_words if self.min_words is None else self.min_words
 
     @property
     def unknown_share(self) -> float:
-        """The share of unknown words allowed, else the profile's."""
+        """Return the share of unknown words allowed, else the profile's."""
         given = self.max_unknown_share
         return self.profile.max_unknown_share if given is None else given

@@ -1,4 +1,4 @@
-"""What becomes of a span: it is kept, or dropped with a reason."""
+"""The verdicts on a span: it is kept, or dropped with a reason."""
 
 KEPT, UNKNOWN_WORDS, TOO_SHORT, OVERLAP = range(4)
 

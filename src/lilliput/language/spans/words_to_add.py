@@ -17,7 +17,7 @@ from lilliput.language.spans.counter import FIRST_ROWS, RankTable
 from lilliput.language.spans.finder import FoundSpans, SpanFinder, buffers, present
 
 
-class LackingWords:
+class WordsToAdd:
     """Tallies the unknown words of what a finder found."""
 
     def __init__(self, finder: SpanFinder) -> None:
@@ -27,7 +27,7 @@ class LackingWords:
 
     def add(self, found: FoundSpans) -> None:
         """Take in the spans of one batch."""
-        from lilliput.language.spans.kernels.words_to_add import tally_lacking
+        from lilliput.language.spans.kernels.words_to_add import count_gains
 
         finder, table = self._finder, self._table
         rules, known = finder.rules, len(table.words)
@@ -36,7 +36,7 @@ class LackingWords:
             [found.document, found.start, found.stop, found.first_word, found.last_word,
              found.words, found.verdict]
         )  # fmt: skip
-        table.keys, table.ranks, used, self._tallies, places = tally_lacking(
+        table.keys, table.ranks, used, self._tallies, places = count_gains(
             data, offsets, present(found.texts), *finder.limits,
             rules.classes, rules.lower, rules.switches, rules.table,
             spans, table.keys, table.ranks, known, self._tallies,
@@ -44,7 +44,7 @@ class LackingWords:
         table.name(found.texts, places[known:used], rules)
 
     def as_table(self) -> pa.Table:
-        """Columns `word`, `occurrences` and `gained` (spans), a row for each unknown word."""
+        """Return a table with the columns `word`, `occurrences` and `gained` (spans), a row for each unknown word."""
         words = self._table.words
         occurrences, gained = self._tallies[: len(words)].T
         columns = [pa.array(words, pa.string()), pa.array(occurrences), pa.array(gained)]

@@ -25,27 +25,31 @@ from lilliput.language.words.vocabulary import (
 
 
 class VocabularySettings(Settings):
-    """Which words of the sources make the vocabulary."""
+    """The settings that say which words of the sources make the vocabulary."""
 
-    word_profile: ProfileName = Field(default="modern", description="What a word is.")
-    size: PositiveInt | None = Field(default=None, description="At most so many words.")
+    word_profile: ProfileName = Field(
+        default="modern", description="The rule of what a word is: paper, cpp or modern."
+    )
+    size: PositiveInt | None = Field(
+        default=None, description="Most words to keep, the most frequent first."
+    )
     coverage: float | None = Field(
         default=None, gt=0, le=1, description="The fewest words that cover this share of the text."
     )
     min_frequency: PositiveInt = Field(default=1, description="Rarer words are left out.")
     speakers: Literal["adults", "children", "all"] = Field(
-        default="adults", description="Of transcripts: whose words count."
+        default="adults", description="The speakers of transcripts whose words count."
     )
     max_age_months: PositiveFloat | None = Field(
-        default=None, description="Of transcripts: only those with a child up to this age."
+        default=None, description="Only transcripts with a child up to this age in months count."
     )
     on_error: Literal["stop", "skip"] = Field(
-        default="stop", description="Damaged input: stop or skip."
+        default="stop", description="Damaged input stops the work, or is skipped and counted."
     )
 
     @classmethod
     def of(cls, **values: Any) -> VocabularySettings:
-        """Checked settings from plain values.
+        """Return checked settings from plain values.
 
         Raises:
             ConfigurationError: A value breaks a rule.
@@ -115,7 +119,7 @@ def _vocabulary(
 
 
 def is_word_list(path: Path) -> bool:
-    """Whether a file is a CSV list of words with frequencies."""
+    """Return whether a file is a CSV list of words with frequencies."""
     if path.suffix.lower() != ".csv" or not path.is_file():
         return False
     with path.open(encoding="utf-8-sig", errors="replace") as file:

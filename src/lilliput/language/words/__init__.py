@@ -1,1 +1,1 @@
-"""What a word is: versioned profiles, the plain splitter, and vocabularies."""
+"""Words: versioned profiles that say what a word is, the plain splitter, and vocabularies."""

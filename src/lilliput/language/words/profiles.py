@@ -26,9 +26,9 @@ CPP_DELIMITERS = " .,:;?!\n\t-()[]{}=<>\"'&^%$#@*+/|\\~"
 
 
 class WordProfile(Settings):
-    """What a word is, and which spans are asked for unless the user says otherwise."""
+    """A rule of what a word is, with the spans that are asked for unless the user says otherwise."""
 
-    name: ProfileName = Field(description="How the profile is asked for.")
+    name: ProfileName = Field(description="Name by which the profile is asked for.")
     version: PositiveInt = Field(description="Raised whenever a decision of the profile changes.")
     characters: CharacterForm = Field(
         description="Characters are read as they are written, or composed and without invisible ones (see text_form)."
@@ -49,11 +49,11 @@ class WordProfile(Settings):
         description="Shorter words are neither counted nor checked, in characters."
     )
     pieces: Literal["single_space", "whitespace"] = Field(
-        description="What span_words counts: what stands between single spaces (which can be empty), or between runs of white space."
+        description="The pieces that span_words counts: what stands between single spaces (which can be empty), or between runs of white space."
     )
-    lower_case: bool = Field(description="Whether the stored text is lower-cased.")
+    lower_case: bool = Field(description="The stored text is lower-cased.")
     folds_entries: bool = Field(
-        description="Whether vocabulary entries are split by this same profile before look-ups."
+        description="Vocabulary entries are split by this same profile before look-ups."
     )
     span_shape: Literal["windows", "sentences", "runs"] = Field(
         description="The default shape of spans."
@@ -66,7 +66,7 @@ class WordProfile(Settings):
 
     @property
     def text_form(self) -> TextForm:
-        """The form in which a corpus of this profile stores its texts."""
+        """Return the form in which a corpus of this profile stores its texts."""
         return TextForm(characters=self.characters, lower_case=self.lower_case)
 
 
@@ -126,7 +126,7 @@ PROFILES: dict[str, WordProfile] = {
 
 
 def word_profile(name: str) -> WordProfile:
-    """The profile called `name`.
+    """Return the profile called `name`.
 
     Raises:
         ConfigurationError: There is none.

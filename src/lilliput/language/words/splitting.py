@@ -33,12 +33,12 @@ def split_words(text: str, profile: WordProfile) -> list[str]:
 
 
 def passes_unseen(word: str, profile: WordProfile) -> bool:
-    """Whether a word needs no place in the vocabulary (digits under `cpp`)."""
+    """Return whether a word needs no place in the vocabulary (digits under `cpp`)."""
     return profile.numerals == "pass" and word.isascii() and word.isdigit()
 
 
 def split_pieces(text: str, profile: WordProfile) -> list[str]:
-    """What `span_words` counts."""
+    """Return the pieces that `span_words` counts."""
     return text.split(" ") if profile.pieces == "single_space" else text.split()
 
 
@@ -68,13 +68,13 @@ def _split_modern(text: str) -> list[str]:
 
 
 def lower_character(character: str) -> str:
-    """The lower-case form of one character by itself, whatever its neighbours."""
+    """Return the lower-case form of one character by itself, whatever its neighbours."""
     lowered = character.lower()
     return lowered if len(lowered) == 1 else character
 
 
 def is_modern_letter(character: str) -> bool:
-    """Letters, digits and combining marks, apostrophes excepted."""
+    """Return whether a character is a letter, digit or combining mark, apostrophes excepted."""
     if character in APOSTROPHES:
         return False
     return character.isalnum() or unicodedata.category(character).startswith("M")
@@ -87,7 +87,7 @@ def _modern_pattern() -> re.Pattern[str]:
 
 
 def _character_ranges(accepts: Callable[[str], bool]) -> str:
-    """The accepted characters as the inside of a character class."""
+    """Return the accepted characters as the inside of a character class."""
     ranges: list[str] = []
     start = None
     for code in range(LAST_LETTER + 2):

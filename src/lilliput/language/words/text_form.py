@@ -29,16 +29,16 @@ _WITHOUT_INVISIBLE = dict.fromkeys(map(ord, INVISIBLE))
 
 
 class TextForm(Settings):
-    """What is done to every character of a text, whatever the words are."""
+    """A record of what is done to every character of a text, whatever the words are."""
 
     characters: CharacterForm = Field(
         description="as_written: nothing is changed; composed: a letter and its marks become one character where Unicode has it (form NFC), and soft hyphens, word joiners and byte order marks are left out."
     )
-    lower_case: bool = Field(description="Whether the text is lower-cased.")
+    lower_case: bool = Field(description="The text is lower-cased.")
 
     @property
     def in_words(self) -> str:
-        """A phrase for cards and messages, such as "lower-cased"."""
+        """Return a phrase for cards and messages, such as "lower-cased"."""
         steps = ["characters composed (NFC), invisible ones left out"] * (
             self.characters == "composed"
         )

@@ -58,21 +58,21 @@ class Vocabulary:
 
     @cached_property
     def hash(self) -> str:
-        """A name for the set of words; order and frequencies do not change it."""
+        """Return a name for the set of words; order and frequencies do not change it."""
         return lines_hash(sorted(self.words))
 
     def looked_up(self, profile: WordProfile) -> frozenset[str]:
-        """The forms that the words of a text are compared with under `profile`."""
+        """Return the forms that the words of a text are compared with under `profile`."""
         return frozenset(self.forms(profile)) if profile.folds_entries else self._members
 
     def forms(self, profile: WordProfile) -> tuple[str, ...]:
-        """The same forms as `looked_up`, each once, those of the most frequent words first."""
+        """Return the same forms as `looked_up`, each once, those of the most frequent words first."""
         if not profile.folds_entries:
             return self.words
         return tuple(dict.fromkeys(w for entry in self.words for w in split_words(entry, profile)))
 
     def with_words(self, more: Sequence[str]) -> Vocabulary:
-        """This vocabulary with those of `more` that it lacks, at frequency 0: holes of a list mended.
+        """Return this vocabulary with those of `more` that it does not hold, at frequency 0, to fill the gaps of a list.
 
         Raises:
             InputError: One of them is empty or holds white space.
@@ -89,7 +89,7 @@ class Vocabulary:
         )
 
     def ages_of_forms(self, profile: WordProfile) -> dict[str, float]:
-        """Age in months at the first use of each looked-up form whose age is known."""
+        """Return the age in months at the first use of each looked-up form whose age is known."""
         ages: dict[str, float] = {}
         for entry, age in zip(self.words, self.ages or (), strict=False):
             if age is not None:
@@ -99,13 +99,13 @@ class Vocabulary:
 
     @property
     def coverage(self) -> float:
-        """Share of the word occurrences of its own text that the words cover."""
+        """Return the share of the word occurrences of its own text that the words cover."""
         return sum(self.frequencies) / self.tokens if self.tokens else 1.0
 
     def coverage_curve(
         self, counts: Mapping[str, int], sizes: Sequence[int]
     ) -> list[tuple[int, float]]:
-        """(size, share of the occurrences in `counts` covered by the `size` most frequent words)."""
+        """Return pairs of (size, share of the occurrences in `counts` covered by the `size` most frequent words)."""
         total = sum(counts.values())
         if not total:
             raise InputError("coverage needs a text with words", got="no words")
@@ -116,7 +116,7 @@ class Vocabulary:
         return [(size, running[min(size, len(self))] / total) for size in sizes]
 
     def as_record(self) -> dict[str, Any]:
-        """Counts for the record: the keys of the command line's contract, and more."""
+        """Return the counts for the record: the keys of the command line's contract, and more."""
         return {
             "words": len(self.words),
             "tokens": self.tokens or sum(self.frequencies),
@@ -134,7 +134,7 @@ def from_counts(
     min_frequency: int = 1,
     ages: Mapping[str, float] | None = None,
 ) -> Vocabulary:
-    """The most frequent words of `counts`, ties in alphabetical order.
+    """Return the most frequent words of `counts`, ties in alphabetical order.
 
     Args:
         counts: Occurrences of each word.
@@ -163,7 +163,7 @@ def from_counts(
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
-    """The vocabulary in an artefact folder, or in a CSV file with a column `word`.
+    """Return the vocabulary in an artefact folder, or in a CSV file with a column `word`.
 
     Every cell is text (`nan` and `TRUE` are words as they stand); damaged entries are kept
     and reported. A file without a header and without commas is read as one word a line.

@@ -19,7 +19,7 @@ from lilliput.core.intervals import Interval
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.language.corpus.reading import recorded_text_form
 from lilliput.language.words.text_form import TextForm
-from lilliput.tokenization.comparison.benchmark import Trial, gather_trial, read_task_texts
+from lilliput.tokenization.comparison.choice import TokenizerChoice, choose_tokenizer
 from lilliput.tokenization.comparison.measures import (
     Resampling,
     WordIds,
@@ -37,7 +37,7 @@ from lilliput.tokenization.comparison.morphology import (
     match_counts,
     read_segmentations,
 )
-from lilliput.tokenization.comparison.pick import Pick, pick_tokenizer
+from lilliput.tokenization.comparison.word_sample import WordSample, read_task_texts, sample_words
 from lilliput.tokenization.folder import LoadedTokenizer, load_tokenizer
 from lilliput.tokenization.settings import CompareSettings
 
@@ -99,7 +99,7 @@ class TokenizerRow:
     intervals: Mapping[str, tuple[float | None, float | None]]
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         record = asdict(self)
         return record | {"intervals": {name: list(b) for name, b in self.intervals.items()}}
 
@@ -116,12 +116,12 @@ class Comparison:
     """
 
     rows: tuple[TokenizerRow, ...]
-    picked: Pick
+    picked: TokenizerChoice
     picked_folder: Path
     encode_mb_per_s: Mapping[str, float]
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON, with the keys of the command line's contract."""
+        """Return plain data for JSON, with the keys of the command line's contract."""
         speeds = self.encode_mb_per_s
         rows = [row.as_record() | {"encode_mb_per_s": speeds.get(row.name)} for row in self.rows]
         return {"tokenizers": rows, "picked": self.picked.as_record()}
@@ -159,20 +159,20 @@ def compare_tokenizers(
     identity = artefact_id(_KIND, _SCHEMA, plain, inputs)
     if out is not None and is_artefact(out) and read_manifest(out).id == identity:
         return _read(out, loaded)
-    trial = gather_trial(corpus, settings, reporter=reporter)
-    bench = _Bench(
-        trial, _gold(morphology, trial, settings), _tasks(task_data, text_form), settings
+    sample = sample_words(corpus, settings, reporter=reporter)
+    measurer = _Measurer(
+        sample, _gold(morphology, sample, settings), _tasks(task_data, text_form), settings
     )
     rows: list[TokenizerRow] = []
     with (
         reporter.task("compare tokenizers", total=len(loaded)) as task,
         ThreadPoolExecutor(_MEASURED_AT_ONCE) as pool,
     ):
-        for row in pool.map(bench.measure, loaded):
+        for row in pool.map(measurer.measure, loaded):
             rows.append(row)
             task.advance(note=row.name)
-    speeds = {tokenizer.name: _speed(tokenizer, trial.texts) for tokenizer in loaded}
-    picked = pick_tokenizer(rows, settings.split_ratio_tolerance)
+    speeds = {tokenizer.name: _speed(tokenizer, sample.texts) for tokenizer in loaded}
+    picked = choose_tokenizer(rows, settings.split_ratio_tolerance)
     comparison = Comparison(tuple(rows), picked, _folder_of(picked, loaded), speeds)
     if out is not None:
         with building(out, _KIND, _SCHEMA, plain, inputs) as build:
@@ -217,27 +217,27 @@ def _read(out: Path, loaded: Sequence[LoadedTokenizer]) -> Comparison:
         TokenizerRow(**row | {"intervals": {k: tuple(v) for k, v in row["intervals"].items()}})
         for row in record["tokenizers"]
     )
-    picked = Pick(**record["picked"] | {"pareto": tuple(record["picked"]["pareto"])})
+    picked = TokenizerChoice(**record["picked"] | {"pareto": tuple(record["picked"]["pareto"])})
     speeds = read_manifest(out).facts["encode_mb_per_s"]
     return Comparison(rows, picked, _folder_of(picked, loaded), speeds)
 
 
-def _folder_of(picked: Pick, loaded: Sequence[LoadedTokenizer]) -> Path:
+def _folder_of(picked: TokenizerChoice, loaded: Sequence[LoadedTokenizer]) -> Path:
     return next(tokenizer.folder for tokenizer in loaded if tokenizer.name == picked.name)
 
 
 def _gold(
-    path: Path | None, trial: Trial, settings: CompareSettings
+    path: Path | None, sample: WordSample, settings: CompareSettings
 ) -> Mapping[str, tuple[str, ...]]:
     if path is None:
         return PAPER_WORDS
     gold = read_segmentations(path)
-    known = {word: parts for word, parts in gold.items() if word in trial.train_index}
+    known = {word: parts for word, parts in gold.items() if word in sample.train_index}
     return known if settings.known_words_only and known else gold
 
 
 def _tasks(path: Path | None, text_form: TextForm | None) -> list[str] | None:
-    """Texts of tasks, after what was done to the corpus's text."""
+    """Return the texts of tasks, after what was done to the corpus's text."""
     texts = None if path is None else read_task_texts(path)
     if texts is None or text_form is None:
         return texts
@@ -245,42 +245,42 @@ def _tasks(path: Path | None, text_form: TextForm | None) -> list[str] | None:
 
 
 def _speed(tokenizer: LoadedTokenizer, texts: Sequence[str]) -> float:
-    """Megabytes a second of the tokenizer alone, without remembering words."""
+    """Return the megabytes a second of the tokenizer alone, without remembering words."""
     started = time.perf_counter()
     tokenizer.backend.encode_batch_fast(list(texts), add_special_tokens=False)
     elapsed = time.perf_counter() - started
     return round(sum(len(text.encode()) for text in texts) / 1e6 / elapsed, 3)
 
 
-class _Bench:
+class _Measurer:
     """The words, the reference and the bootstrap weights, the same for every tokenizer."""
 
     def __init__(
         self,
-        trial: Trial,
+        sample: WordSample,
         gold: Mapping[str, tuple[str, ...]],
         tasks: list[str] | None,
         settings: CompareSettings,
     ) -> None:
         options = {"resamples": settings.resamples, "seed": settings.seed}
-        self._trial, self._gold, self._tasks = trial, gold, tasks
-        self._train_words, self._measured_words = Words(trial.train_words), Words(trial.words)
+        self._sample, self._gold, self._tasks = sample, gold, tasks
+        self._train_words, self._measured_words = Words(sample.train_words), Words(sample.words)
         self._gold_cuts = [boundaries(parts) for parts in gold.values()]
-        self._documents = Resampling(trial.sampled_documents, "documents", **options)
+        self._documents = Resampling(sample.sampled_documents, "documents", **options)
         self._words = Resampling(len(gold), "words", **options)
 
     def measure(self, tokenizer: LoadedTokenizer) -> TokenizerRow:
-        trial, backend = self._trial, tokenizer.backend
+        sample, backend = self._sample, tokenizer.backend
         train = self._train_words.ids_in_context(backend)
         measured = self._measured_words.ids_in_context(backend)
         alone = self._measured_words.sizes_isolated(backend, measured)
-        sampled = trial.per_document(np.ones_like(measured.sizes))
-        isolated = self._documents.ratio(trial.per_document(alone), sampled)
-        in_context = self._documents.ratio(trial.per_document(measured.sizes), sampled)
+        sampled = sample.per_document(np.ones_like(measured.sizes))
+        isolated = self._documents.ratio(sample.per_document(alone), sampled)
+        in_context = self._documents.ratio(sample.per_document(measured.sizes), sampled)
         pieces = pieces_isolated(backend, list(self._gold))
         matching = self._words.ratio(*match_counts(pieces, self._gold))
         precision, recall, f1 = self._boundaries(tokenizer)
-        tokens = int((measured.sizes * trial.counts).sum())
+        tokens = int((measured.sizes * sample.counts).sum())
         intervals = {
             "word_split_ratio_isolated": isolated,
             "word_split_ratio_in_context": in_context,
@@ -297,21 +297,21 @@ class _Bench:
             vocab_size=tokenizer.vocab_size,
             exact_match_score_first=exact_match_score_first(pieces, self._gold),
             boundary_words=len(self._gold),
-            kept_whole=_kept_whole(train, trial),
+            kept_whole=_kept_whole(train, sample),
             unused_tokens=_unused(tokenizer, train),
-            unknown_rate=trial.share_of(tokenizer.unknown_id, measured),
+            unknown_rate=sample.share_of(tokenizer.unknown_id, measured),
             unknown_rate_tasks=self._unknown_in_tasks(tokenizer),
             bits_per_byte_unigram=unigram_bits_per_byte(
                 train,
-                trial.train_counts,
+                sample.train_counts,
                 measured,
-                trial.counts,
-                trial.bytes_total,
+                sample.counts,
+                sample.bytes_total,
                 tokenizer.vocab_size,
             ),
-            characters_per_token=trial.characters_total / max(1, tokens),
+            characters_per_token=sample.characters_total / max(1, tokens),
             fertility_by_band=fertility_by_band(
-                measured.sizes, trial.counts, trial.counts_in_train
+                measured.sizes, sample.counts, sample.counts_in_train
             ),
             **{name: found.value for name, found in intervals.items()},
             intervals={name: (found.low, found.high) for name, found in intervals.items()},
@@ -331,9 +331,9 @@ class _Bench:
         return ids.count(tokenizer.unknown_id) / max(1, len(ids))
 
 
-def _kept_whole(train: WordIds, trial: Trial) -> float:
-    """Words with punctuation attached are left out: no kind here keeps them in one token."""
-    plain = train.sizes[trial.train_plain]
+def _kept_whole(train: WordIds, sample: WordSample) -> float:
+    """Return the share of plain words that are one token; words with punctuation attached never are, and are left out."""
+    plain = train.sizes[sample.train_plain]
     return float((plain == 1).mean()) if len(plain) else 0.0
 
 

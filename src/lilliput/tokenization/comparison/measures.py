@@ -1,4 +1,4 @@
-"""What a tokenizer does to counted words: pieces, bits and losses, each distinct word looked at once."""
+"""Measures of what a tokenizer does to counted words (pieces, bits, losses); each distinct word is looked at once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Words:
         self._cuts: dict[bytes, CutWords] = {}
 
     def _cut(self, pre_tokenizer: Any) -> CutWords:
-        """The words after a space, cut; tokenizers with equal pre-tokenizers share the work."""
+        """Return the words after a space, cut; tokenizers with equal pre-tokenizers share the work."""
         key: bytes = pre_tokenizer.__getstate__()
         with self._cutting:
             if key not in self._cuts:
@@ -60,17 +60,17 @@ class Words:
 
     @cached_property
     def _begin_with_a_mark(self) -> bool:
-        """Whether any does; Metaspace puts no second mark before it where no space stands."""
+        """Return whether any word begins with the mark of a space, before which Metaspace puts no second one."""
         return any(word.startswith(SPACE_MARK) for word in self.words)
 
     def ids_in_context(self, backend: Tokenizer) -> WordIds:
-        """The ids of each word as it follows another word and a space."""
+        """Return the ids of each word as it follows another word and a space."""
         if is_word_local(backend):
             return WordIds(*self._cut(backend.pre_tokenizer).encode(backend))
         return ids_after_a_word(backend, self.words)
 
     def sizes_isolated(self, backend: Tokenizer, in_context: WordIds) -> IdArray:
-        """Tokens of each word when it stands alone, as the paper counted, shape (words,).
+        """Return the number of tokens of each word when it stands alone, as the paper counted, shape (words,).
 
         Args:
             backend: A tokenizer.
@@ -82,7 +82,7 @@ class Words:
 
 
 def ids_after_a_word(backend: Tokenizer, words: Sequence[str]) -> WordIds:
-    """The same for any tokenizer: each word is put behind another one, whose ids are left out."""
+    """Return the ids of words in context for any tokenizer: each word is put behind another one, whose ids are left out."""
     anchor = len(backend.encode(_ANCHOR, add_special_tokens=False).ids)
     ids: list[IdArray] = [np.zeros(0, np.int64)]
     sizes: list[int] = []
@@ -95,7 +95,7 @@ def ids_after_a_word(backend: Tokenizer, words: Sequence[str]) -> WordIds:
 
 
 def sizes_isolated(backend: Tokenizer, words: Sequence[str]) -> IdArray:
-    """The same for any tokenizer: each word is encoded alone."""
+    """Return the same for any tokenizer: each word is encoded alone."""
     sizes: list[int] = []
     for start in range(0, len(words), _BATCH):
         batch = list(words[start : start + _BATCH])
@@ -105,13 +105,13 @@ def sizes_isolated(backend: Tokenizer, words: Sequence[str]) -> IdArray:
 
 
 def pieces_isolated(backend: Tokenizer, words: Sequence[str]) -> dict[str, list[str]]:
-    """The tokens of each word when it stands alone, as the tokenizer writes them."""
+    """Return the tokens of each word when it stands alone, as the tokenizer writes them."""
     encodings = backend.encode_batch(list(words), add_special_tokens=False)
     return {word: encoding.tokens for word, encoding in zip(words, encodings, strict=True)}
 
 
 def cuts_in_context(backend: Tokenizer, words: Sequence[str]) -> list[set[int]]:
-    """Places inside each word where a token begins, in characters, the word following a space."""
+    """Return the places inside each word where a token begins, in characters, the word following a space."""
     skip = len(_ANCHOR) + 1
     encodings = backend.encode_batch(
         [f"{_ANCHOR} {word}" for word in words], add_special_tokens=False
@@ -130,7 +130,7 @@ def unigram_bits_per_byte(
     held_out_bytes: int,
     vocab_size: int,
 ) -> float:
-    """Bits per byte of held-out text under token frequencies of the train split (add one).
+    """Return the bits per byte of held-out text under token frequencies of the train split (add one).
 
     Unlike a loss per token, it can be compared across vocabularies: more ids make each token dearer and
     tokens fewer. Text that becomes `<unk>` is cheap and lost; look at the unknown rate beside it.
@@ -151,7 +151,7 @@ def unigram_bits_per_byte(
 
 
 def fertility_by_band(sizes: IdArray, counts: IdArray, train_counts: IdArray) -> dict[str, float]:
-    """Tokens per occurrence of words of each train-frequency band; bands without words are absent."""
+    """Return the number of tokens per occurrence of words of each train-frequency band; bands without words are absent."""
     fertility: dict[str, float] = {}
     upper = math.inf
     for name, least in BANDS:
@@ -176,7 +176,7 @@ class Resampling:
             self._weights = np.array(counted)
 
     def ratio(self, numerator: IdArray, denominator: IdArray, factor: float = 1.0) -> Interval:
-        """Sum of `numerator` over sum of `denominator`, times `factor`, with a 95 % interval.
+        """Return the sum of `numerator` over sum of `denominator`, times `factor`, with a 95 % interval.
 
         Args:
             numerator: One value a unit, shape (units,).
@@ -193,7 +193,7 @@ class Resampling:
 
 
 def _sums(weights: NDArray[np.uint8], values: IdArray) -> FloatArray:
-    """The weighted sum of each draw, a few draws at a time, since float64 takes eight times the memory.
+    """Return the weighted sum of each draw, a few draws at a time, since float64 takes eight times the memory.
 
     Sums of integers are exact in float64, so they do not depend on the number of threads.
     """

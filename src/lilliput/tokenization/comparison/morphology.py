@@ -38,7 +38,7 @@ CountArray = NDArray[np.int64]
 
 
 def read_segmentations(path: Path) -> dict[str, tuple[str, ...]]:
-    """Words with their morphemes, those only whose morphemes joined give the word.
+    """Return words with their morphemes, those only whose morphemes joined give the word.
 
     Args:
         path: A Parquet file with the columns `word` and `morphemes` (a list), or a text file with a word,
@@ -89,7 +89,7 @@ def _text_pairs(path: Path) -> list[tuple[str, tuple[str, ...]]]:
 def exact_match_score(
     pieces: Mapping[str, Sequence[str]], gold: Mapping[str, Sequence[str]]
 ) -> float:
-    """The paper's score: matching pieces over all reference parts, 0 to 1 unless a piece repeats.
+    """Return the paper's score: matching pieces over all reference parts, 0 to 1 unless a piece repeats.
 
     Words kept whole or cut into single characters count 0. Order and repetition are not looked at.
 
@@ -106,7 +106,7 @@ def exact_match_score(
 def match_counts(
     pieces: Mapping[str, Sequence[str]], gold: Mapping[str, Sequence[str]]
 ) -> tuple[CountArray, CountArray]:
-    """Matching pieces and reference parts of each word, each of shape (words,); see `exact_match_score`."""
+    """Return the numbers of matching pieces and reference parts of each word, each of shape (words,); see `exact_match_score`."""
     matches = [_matches(pieces[word], parts) or 0 for word, parts in gold.items()]
     return np.array(matches, np.int64), np.array([len(p) for p in gold.values()], np.int64)
 
@@ -114,7 +114,7 @@ def match_counts(
 def exact_match_score_first(
     pieces: Mapping[str, Sequence[str]], gold: Mapping[str, Sequence[str]]
 ) -> int:
-    """The first version of the score: -1 for a word kept whole or cut into characters, not normalised.
+    """Return the first version of the score: -1 for a word kept whole or cut into characters, not normalised.
 
     Source: released code, history, 28 November 2022 (0449b9c).
     """
@@ -123,7 +123,7 @@ def exact_match_score_first(
 
 
 def _matches(pieces: Sequence[str], parts: Collection[str]) -> int | None:
-    """Pieces that are among the parts; None for a word kept whole or cut into characters."""
+    """Return the number of pieces that are among the parts; None for a word kept whole or cut into characters."""
     bare = [piece.translate(_MARKS) for piece in pieces]
     bare = [piece for piece in bare if piece]
     if len(bare) <= 1 or all(len(piece) == 1 for piece in bare):
@@ -132,14 +132,14 @@ def _matches(pieces: Sequence[str], parts: Collection[str]) -> int | None:
 
 
 def boundaries(parts: Sequence[str]) -> set[int]:
-    """Places inside a word where one part ends and the next begins, in characters."""
+    """Return the places inside a word where one part ends and the next begins, in characters."""
     return set(np.cumsum([len(part) for part in parts])[:-1].tolist())
 
 
 def boundary_counts(
     produced: Sequence[set[int]], gold: Sequence[set[int]]
 ) -> tuple[CountArray, CountArray, CountArray]:
-    """Correct, produced and gold boundaries of each word, each of shape (words,)."""
+    """Return the numbers of correct, produced and gold boundaries of each word, each of shape (words,)."""
     correct = [len(cuts & wanted) for cuts, wanted in zip(produced, gold, strict=True)]
     return (
         np.array(correct, np.int64),

@@ -29,7 +29,7 @@ _FOLD = np.uint64(32)
 
 @nb.njit(nogil=True, cache=True)
 def white_bytes(data: ByteArray, i: int, stop: int) -> int:
-    """Bytes of the white-space character (as in `str.isspace`) that begins at byte `i`; 0 if none."""
+    """Return the number of bytes of the white-space character (as in `str.isspace`) that begins at byte `i`; 0 if none."""
     first = data[i]
     if first <= _SPACE:
         return 1 if first == 0x20 or 0x09 <= first <= 0x0D or 0x1C <= first <= 0x1F else 0
@@ -54,7 +54,7 @@ def white_bytes(data: ByteArray, i: int, stop: int) -> int:
 
 @nb.njit(nogil=True, cache=True)
 def stands_alone(data: ByteArray, i: int, start: int, stop: int) -> bool:
-    """Whether the space at byte `i` has a character that is not white space on either side."""
+    """Return whether the space at byte `i` has a character that is not white space on either side."""
     if i == start or i + 1 == stop:
         return False
     before, after = data[i - 1], data[i + 1]
@@ -79,7 +79,7 @@ def number_of(
     ends: IntArray,
     size: int,
 ) -> int:
-    """The number of the word data[start:stop]; `size`, the next one, where it is new and now held."""
+    """Return the number of the word data[start:stop]; `size`, the next one, where it is new and now held."""
     mask = slots.size - 1
     slot = np.int64((key ^ (key >> _FOLD)) & np.uint64(mask))
     while True:

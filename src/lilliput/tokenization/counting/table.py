@@ -43,7 +43,7 @@ class WordTable:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the words held."""
+        """Return the number of bytes of the words held."""
         return int(self._ends[self.size])
 
     def number_pieces(self, texts: Texts) -> Numbered:
@@ -55,7 +55,7 @@ class WordTable:
         return self._number(scan.number_words, texts)
 
     def words(self, first: int = 0) -> list[str]:
-        """The words numbered `first` and above, in the order of their numbers."""
+        """Return the words numbered `first` and above, in the order of their numbers."""
         ends = self._ends[first : self.size + 1]
         buffers = [None, pa.py_buffer(ends), pa.py_buffer(self._held)]
         return pa.Array.from_buffers(pa.large_string(), len(ends) - 1, buffers).to_pylist()
@@ -89,7 +89,7 @@ class WordTable:
 
 
 def text_buffers(texts: Texts) -> tuple[IntArray, ByteArray]:
-    """Offsets, int64 of shape (texts + 1,), and the UTF-8 bytes into which they point; absent is empty."""
+    """Return the offsets, int64 of shape (texts + 1,), and the UTF-8 bytes into which they point; absent is empty."""
     plain = texts.fill_null("").cast(pa.large_string())
     _, offsets, data = plain.buffers()
     if len(plain) == 0 or data is None:
@@ -103,14 +103,14 @@ def text_buffers(texts: Texts) -> tuple[IntArray, ByteArray]:
 
 
 def _most_words(data: ByteArray, texts: int) -> int:
-    """No more words than this can lie in the texts: one each, and one after each byte that may be white."""
+    """Return a number of words that the texts cannot exceed: one each, and one after each byte that may be white."""
     ascii_white = np.count_nonzero(data <= 0x20)
     other_white = np.count_nonzero((data >= 0xC2) & (data <= 0xE3))
     return texts + int(ascii_white) + int(other_white)
 
 
 def _grown(array: Any, needed: int) -> Any:
-    """The array, or one of at least twice its length with the same beginning."""
+    """Return the array, or one of at least twice its length with the same beginning."""
     if needed <= len(array):
         return array
     larger = np.zeros(max(needed, 2 * len(array)), array.dtype)

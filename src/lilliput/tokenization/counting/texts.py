@@ -19,13 +19,13 @@ _BATCH_ROWS = 8192
 
 
 def find_corpus(folder: Path) -> Path:
-    """`folder`, or the constrained corpus in it when it holds a pair of corpora."""
+    """Return `folder`, or the constrained corpus in it when it holds a pair of corpora."""
     pair = folder / "constrained"
     return pair if not is_artefact(folder) and is_artefact(pair) else folder
 
 
 def shard_paths(corpus: Path) -> list[Path]:
-    """The shards of a corpus, in order.
+    """Return the shards of a corpus, in order.
 
     Raises:
         InputError: There are none.
@@ -41,7 +41,7 @@ def shard_paths(corpus: Path) -> list[Path]:
 
 
 def batches_of_shard(shard: Path, row_groups: Sequence[int] | None = None) -> Iterator[Any]:
-    """Record batches with the columns `text` and `split`, each of about four megabytes of text at most.
+    """Yield record batches with the columns `text` and `split`, each of about four megabytes of text at most.
 
     Args:
         shard: A Parquet file.
@@ -55,7 +55,7 @@ def batches_of_shard(shard: Path, row_groups: Sequence[int] | None = None) -> It
 
 
 def row_group_ranges(shard: Path, most_bytes: int) -> list[tuple[int, int]]:
-    """Ranges (first, end) of row groups that together cover a shard, of about `most_bytes` of text each."""
+    """Return ranges (first, end) of row groups that together cover a shard, of about `most_bytes` of text each."""
     metadata = pq.read_metadata(shard)
     ranges: list[tuple[int, int]] = []
     first, held = 0, 0
@@ -69,33 +69,33 @@ def row_group_ranges(shard: Path, most_bytes: int) -> list[tuple[int, int]]:
 
 
 def column_of(batch: Any, split: str) -> Texts:
-    """The texts of one split in a record batch."""
+    """Return the texts of one split in a record batch."""
     return batch.column("text").filter(
         pc.call_function("equal", [batch.column("split"), pa.scalar(split)])
     )
 
 
 def columns_of(corpus: Path, split: str) -> Iterator[Texts]:
-    """The texts of one split of a corpus, in order."""
+    """Yield the texts of one split of a corpus, in order."""
     for shard in shard_paths(corpus):
         for batch in batches_of_shard(shard):
             yield column_of(batch, split)
 
 
 def texts_of(corpus: Path, split: str) -> Iterator[list[str]]:
-    """The texts of one split of a corpus, in order, as lists of strings."""
+    """Yield the texts of one split of a corpus, in order, as lists of strings."""
     for column in columns_of(corpus, split):
         yield column.fill_null("").to_pylist()
 
 
 def _rows_at_once(file: pq.ParquetFile) -> int:
-    """Rows whose texts have about `_BATCH_BYTES`, by what the file says of its row groups."""
+    """Return the number of rows whose texts have about `_BATCH_BYTES`, by what the file says of its row groups."""
     sizes = [text_bytes(file.metadata, group) for group in range(file.num_row_groups)]
     mean = sum(sizes) / max(1, file.metadata.num_rows)
     return int(min(_BATCH_ROWS, max(1.0, _BATCH_BYTES / max(1.0, mean))))
 
 
 def text_bytes(metadata: Any, group: int) -> int:
-    """Uncompressed bytes of the column `text` in one row group."""
+    """Return the number of uncompressed bytes of the column `text` in one row group."""
     columns = [metadata.row_group(group).column(i) for i in range(metadata.num_columns)]
     return sum(c.total_uncompressed_size for c in columns if c.path_in_schema == "text")

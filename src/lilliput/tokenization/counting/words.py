@@ -42,11 +42,11 @@ class WordCounts:
 
     @property
     def total(self) -> int:
-        """Word occurrences in the table."""
+        """Return the number of word occurrences in the table."""
         return sum(self.inside.values()) + sum(self.initial.values())
 
     def types(self) -> dict[str, int]:
-        """Occurrences of each word, wherever it stands."""
+        """Return the occurrences of each word, wherever it stands."""
         merged = Counter(self.inside)
         merged.update(self.initial)
         return merged
@@ -55,7 +55,7 @@ class WordCounts:
 def count_corpus(
     corpus: Path, split: str, max_types: int, *, reporter: Reporter = SILENT
 ) -> WordCounts:
-    """The words of one split of a corpus.
+    """Return the counted words of one split of a corpus.
 
     Raises:
         EmptyCorpusError: Fewer than two distinct words are there.
@@ -132,7 +132,7 @@ class _Counter:
 
 
 def _first_of_each(found: Numbered) -> IntArray:
-    """The number of each text's first word; texts without words have none."""
+    """Return the number of each text's first word; texts without words have none."""
     starts = np.cumsum(found.counts) - found.counts
     return found.numbers[starts[found.counts > 0]].astype(np.int64)
 

@@ -53,7 +53,7 @@ class CutWords:
         return JoinedPieces.of([f" {piece}" for piece in self.pieces])
 
     def encode(self, backend: Tokenizer) -> tuple[NDArray[np.int64], IntArray]:
-        """The ids of all words in one array, and the number of ids of each, shape (words,).
+        """Return the ids of all words in one array, and the number of ids of each, shape (words,).
 
         Args:
             backend: A tokenizer with this pre-tokenizer that does nothing else to a text.

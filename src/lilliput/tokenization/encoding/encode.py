@@ -31,7 +31,7 @@ from lilliput.tokenization.counting.texts import (
     shard_paths,
 )
 from lilliput.tokenization.encoding.encoder import TextEncoder
-from lilliput.tokenization.encoding.estimate import foretell_store
+from lilliput.tokenization.encoding.estimate import estimate_store
 from lilliput.tokenization.folder import LoadedTokenizer, load_tokenizer
 from lilliput.tokenization.store import (
     KIND,
@@ -49,7 +49,7 @@ _PART_BYTES = 32_000_000  # Of text: about the time in which a worker process st
 
 @dataclass(frozen=True)
 class EncodeResult:
-    """What lies in the token store.
+    """A summary of what lies in the token store.
 
     Attributes:
         folder: Where it lies.
@@ -70,13 +70,13 @@ class EncodeResult:
     skipped: bool
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self) | {"folder": str(self.folder)}
 
 
 @dataclass(frozen=True)
 class _EncoderChoice:
-    """How the texts of one corpus become ids; workers keep the encoder of the last choice."""
+    """The way in which the texts of one corpus become ids; workers keep the encoder of the last choice."""
 
     tokenizer: Path
     content: str
@@ -86,7 +86,7 @@ class _EncoderChoice:
 
 @dataclass(frozen=True)
 class _Work:
-    """Everything a worker needs to encode one part: some row groups of a shard."""
+    """The task of encoding one part, with all that a worker needs for it: some row groups of a shard."""
 
     shard: Path
     row_groups: tuple[int, int]
@@ -149,7 +149,7 @@ def encode_corpus(
 
 
 def _plan(build: Build, corpus: Path, encoder: _EncoderChoice) -> list[_Work]:
-    """The parts of a corpus, in order."""
+    """Return the parts of a corpus, in order."""
     parts = build.scratch(_PARTS)
     return [
         _Work(
@@ -175,7 +175,7 @@ def _rows(loaded: LoadedTokenizer, asked: int | None) -> int:
 
 def _require_disk(corpus: Path, tokenizer: Path, out: Path, reporter: Reporter) -> None:
     """Say what is coming, and stop before work that the disk cannot hold."""
-    estimate = foretell_store(corpus, tokenizer)
+    estimate = estimate_store(corpus, tokenizer)
     size = estimate.disk_bytes
     reporter.say(
         f"{estimate.documents:,} documents, about {estimate.tokens.value:,.0f} tokens, {size.value / 1e6:,.1f} MB"
@@ -219,7 +219,7 @@ def _encode_part(work: _Work) -> None:
 
 @lru_cache(maxsize=1)
 def _encoder(choice: _EncoderChoice) -> tuple[TextEncoder, int]:
-    """The encoder of this process, which remembers words from part to part, and the id of `<unk>`."""
+    """Return the encoder of this process, which remembers words from part to part, and the id of `<unk>`."""
     loaded = load_tokenizer(choice.tokenizer, choice.text_form, is_corpus_text=True)
     if loaded.content != choice.content:
         raise ArtefactError(
@@ -266,7 +266,7 @@ def _load(path: Path) -> NDArray[Any]:
 def _write_array(
     path: Path, dtype: np.dtype[Any], length: int, chunks: Iterator[NDArray[Any]]
 ) -> None:
-    """A 1-D .npy file from chunks, of which one at a time is in memory."""
+    """Write a 1-D .npy file from chunks, of which one at a time is in memory."""
     header = {"descr": npy_format.dtype_to_descr(dtype), "fortran_order": False, "shape": (length,)}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         npy_format.write_array_header_1_0(file, header)

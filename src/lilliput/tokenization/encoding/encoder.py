@@ -39,12 +39,12 @@ IdArray = NDArray[Any]
 
 
 def is_word_local(backend: Tokenizer) -> bool:
-    """Whether the ids of a text are surely those of its pieces between spaces, one after another."""
+    """Return whether the ids of a text are surely those of its pieces between spaces, one after another."""
     return _is_word_local(describe(backend))
 
 
 def ignores_first_space(backend: Tokenizer) -> bool:
-    """Whether a word surely has the same ids at the start of a text and after a space."""
+    """Return whether a word surely has the same ids at the start of a text and after a space."""
     record = describe(backend)
     return _is_word_local(record) and not any(parts_named(record["pre_tokenizer"], "ByteLevel"))
 
@@ -89,7 +89,7 @@ class JoinedPieces:
         return cls(texts, np.cumsum([0, *map(len, texts)]), np.cumsum([0, *map(len, pieces)]))
 
     def encode(self, backend: Tokenizer, dtype: np.dtype[Any]) -> tuple[IdArray, IntArray]:
-        """The ids of all pieces in one array, and the number of ids of each, shape (pieces,).
+        """Return the ids of all pieces in one array, and the number of ids of each, shape (pieces,).
 
         Args:
             backend: A word-local tokenizer.
@@ -105,7 +105,7 @@ class JoinedPieces:
 
 
 def _joined(pieces: Sequence[str]) -> Iterator[str]:
-    """Runs of pieces as one text each; a piece is joined to the one before if a lone space parts them."""
+    """Return runs of pieces as one text each; a piece is joined to the one before if a lone space parts them."""
     run: list[str] = []
     for piece in pieces:
         is_open = bool(run) and len(run) < _JOINED and not run[-1][-1:].isspace()
@@ -138,7 +138,7 @@ class TextEncoder:
         self._ends: IntArray = np.zeros(1, np.int64)
 
     def encode(self, texts: Texts | Sequence[str]) -> tuple[IdArray, IntArray]:
-        """The ids of all texts in one array, and the number of ids of each text, shape (texts,)."""
+        """Return the ids of all texts in one array, and the number of ids of each text, shape (texts,)."""
         column: Texts = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
         if self._is_word_local:
             return self._encode_by_piece(column)

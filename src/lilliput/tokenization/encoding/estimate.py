@@ -1,4 +1,4 @@
-"""How large a token store will be, before the work."""
+"""Estimate how large a token store will be, before the work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OFFSET_BYTES = 8
 
 @dataclass(frozen=True)
 class StoreEstimate:
-    """What encoding a corpus will give.
+    """The estimated size of an encoded corpus.
 
     Attributes:
         documents: Rows, exact.
@@ -37,7 +37,7 @@ class StoreEstimate:
     disk_bytes: Interval
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "documents": self.documents,
             "tokens": self.tokens.as_record(),
@@ -45,7 +45,7 @@ class StoreEstimate:
         }
 
 
-def foretell_store(
+def estimate_store(
     corpus: Path, tokenizer: Path, *, vocab_size: int | None = None
 ) -> StoreEstimate:
     """Estimate the store of a corpus from the first rows of shards spread over it.

@@ -40,7 +40,7 @@ class Kind:
 
     @property
     def training(self) -> tuple[str, str]:
-        """Kinds for which this is equal are trained together."""
+        """Return what kinds that are trained together have in common."""
         return self.scheme, self.algorithm
 
 
@@ -49,7 +49,7 @@ def _byte_level() -> Any:
 
 
 def _metaspace() -> Any:
-    """Spaces become the mark of a word's start; punctuation stands alone, as in SentencePiece."""
+    """Return a pre-tokenizer that turns spaces into the mark of a word's start; punctuation stands alone, as in SentencePiece."""
     return pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
 
 
@@ -71,7 +71,7 @@ KIND: Mapping[str, Kind] = {
 
 
 def parse_kinds(names: Sequence[str]) -> list[KindName]:
-    """Names given by a user as kinds.
+    """Return the kinds that a user has named.
 
     Raises:
         ConfigurationError: No kind has one of these names.
@@ -87,7 +87,7 @@ def parse_kinds(names: Sequence[str]) -> list[KindName]:
 
 
 def assemble_bpe(kind: Kind, tokens: Sequence[str], merges: Sequence[tuple[str, str]]) -> Tokenizer:
-    """A tokenizer of a BPE-trained kind from its tokens (in order of their ids) and merges."""
+    """Return a tokenizer of a BPE-trained kind from its tokens (in order of their ids) and merges."""
     vocab = {token: position for position, token in enumerate(tokens)}
     if kind.name == "wordpiece":
         model: Any = models.WordPiece(
@@ -105,7 +105,7 @@ def assemble_bpe(kind: Kind, tokens: Sequence[str], merges: Sequence[tuple[str, 
 
 
 def assemble_unigram(kind: Kind, pieces: Sequence[tuple[str, float]]) -> Tokenizer:
-    """A Unigram tokenizer from its pieces with their log-probabilities, in order of their ids."""
+    """Return a Unigram tokenizer from its pieces with their log-probabilities, in order of their ids."""
     return _finished(Tokenizer(models.Unigram(list(pieces), unk_id=SPECIAL_IDS.unk)), kind)
 
 

@@ -37,7 +37,7 @@ class BpeVocabulary:
     continuing: str
 
     def cut(self, vocab_size: int) -> tuple[list[str], list[tuple[str, str]]]:
-        """The tokens and merges of the vocabulary of at most `vocab_size` tokens.
+        """Return the tokens and merges of the vocabulary of at most `vocab_size` tokens.
 
         A merge that makes a token which another merge made before adds no token.
         """
@@ -76,7 +76,7 @@ def learn_bpe(kind: Kind, pieces: Pieces, vocab_size: int, min_frequency: int) -
 
 
 def cut_bpe(vocabulary: BpeVocabulary, kind: Kind, vocab_size: int) -> Tokenizer:
-    """The tokenizer of `kind` with at most `vocab_size` tokens.
+    """Return the tokenizer of `kind` with at most `vocab_size` tokens.
 
     Raises:
         ConfigurationError: The special tokens and the alphabet alone need more.

@@ -21,7 +21,7 @@ _FEED = 4096  # Pieces in one string given to the trainer.
 
 @dataclass(frozen=True)
 class Pieces:
-    """What a trainer is given.
+    """The text that a trainer is given, as counted pieces.
 
     Attributes:
         counts: Pieces with their occurrences, most frequent first, then by code point.
@@ -34,7 +34,7 @@ class Pieces:
     scale: float
 
     def feed(self) -> Iterator[str]:
-        """Every piece as often as it is counted, joined by spaces, in strings of bounded length."""
+        """Yield every piece as often as it is counted, joined by spaces, in strings of bounded length."""
         parts: list[str] = []
         room = _FEED
         for piece, count in self.counts.items():
@@ -84,7 +84,7 @@ def _cut(words: WordCounts, pre_tokenizer: Any) -> dict[str, int]:
 
 
 def _covering_alphabet(pieces: Mapping[str, int], coverage: float) -> list[str]:
-    """The fewest characters, most frequent first, that make up `coverage` of the text."""
+    """Return the fewest characters, most frequent first, that make up `coverage` of the text."""
     characters: Counter[str] = Counter()
     for piece, count in pieces.items():
         for character in piece:

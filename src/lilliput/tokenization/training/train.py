@@ -28,7 +28,7 @@ _KIND, _SCHEMA = "tokenizer", 1
 
 
 class _Workshop:
-    """What several trainings on one corpus share: counted words, pieces, the largest vocabularies."""
+    """The work that several trainings on one corpus share: counted words, pieces, the largest vocabularies."""
 
     def __init__(
         self,

@@ -1,5 +1,5 @@
 # pyright: reportUntypedFunctionDecorator=false, reportReturnType=false, reportArgumentType=false, reportCallIssue=false
-"""Characters and words one after another: the slow, general way of the scanner, compiled by numba."""
+"""Characters and words one after another: the general way of the scanner, and the slower one, compiled by numba."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ZERO = np.uint64(0)
 
 @nb.njit(nogil=True, cache=True)
 def decode(data: ByteArray, i: int, stop: int) -> tuple[int, int]:
-    """The code point at byte `i` of valid UTF-8, and the number of its bytes."""
+    """Return the code point at byte `i` of valid UTF-8, and the number of its bytes."""
     first = np.int64(data[i])
     if first < 0x80:
         return first, 1
@@ -49,13 +49,13 @@ def decode(data: ByteArray, i: int, stop: int) -> tuple[int, int]:
 
 @nb.njit(nogil=True, cache=True)
 def class_of(code: int, classes: ByteArray, switches: IntArray) -> int:
-    """The class of a code point."""
+    """Return the class of a code point."""
     return np.int64(classes[code]) if code < classes.size else switches[BEYOND]
 
 
 @nb.njit(nogil=True, cache=True)
 def is_http(data: ByteArray, i: int, stop: int) -> bool:
-    """Whether `http` in any case begins at byte `i`."""
+    """Return whether `http` in any case begins at byte `i`."""
     if i + 4 > stop:
         return False
     return (
@@ -68,7 +68,7 @@ def is_http(data: ByteArray, i: int, stop: int) -> bool:
 
 @nb.njit(nogil=True, cache=True)
 def skip_digits(data: ByteArray, i: int, stop: int, classes: ByteArray, switches: IntArray) -> int:
-    """The end of the run of digits that begins at byte `i`."""
+    """Return the end of the run of digits that begins at byte `i`."""
     while i < stop:
         code, width = decode(data, i, stop)
         if class_of(code, classes, switches) != DIGIT:
@@ -79,7 +79,7 @@ def skip_digits(data: ByteArray, i: int, stop: int, classes: ByteArray, switches
 
 @nb.njit(nogil=True, cache=True)
 def skip_link(data: ByteArray, i: int, stop: int, classes: ByteArray, switches: IntArray) -> int:
-    """The end of the link that begins at byte `i`.
+    """Return the end of the link that begins at byte `i`.
 
     It ends before a space or a hyphen (which was a space before links were replaced), and after
     digits that begin a word (which were followed by a space).
@@ -106,7 +106,7 @@ def read_word(
     lower: IntArray32,
     switches: IntArray,
 ) -> tuple[int, np.uint64, np.uint64, int, int]:
-    """The word that begins at byte `i`: its end, key, length in characters, and kind.
+    """Return the end, the key, the length in characters and the kind of the word that begins at byte `i`.
 
     Kinds: LOOKED_UP, NUMBER, PASSES, BEFORE_LINK (the word ends where a link begins).
     """

@@ -1,6 +1,10 @@
 # pyright: reportUntypedFunctionDecorator=false, reportReturnType=false, reportArgumentType=false, reportCallIssue=false
 """Words as 128-bit keys, and a set of them by cuckoo hashing, compiled by numba.
 
+    dogs                 low 0x73676f64 (the bytes d o g s), high 0
+    congratulations      low: `congratu`, high: `lations`
+    internationalisation low and high: its first 16 bytes, mixed with the four that follow
+
 A key is the word's own bytes in UTF-8 up to 16 of them, and a hash beyond. A zero byte would not
 show in it, so it counts as 0xFF, which no UTF-8 holds; hence (0, 0) is free to mean an empty slot.
 """
@@ -28,7 +32,7 @@ _MOST_MOVES = 500
 def push_byte(
     low: np.uint64, high: np.uint64, count: int, byte: int
 ) -> tuple[np.uint64, np.uint64]:
-    """The key of a word with one more byte, the one at position `count`."""
+    """Return the key of a word with one more byte, the one at position `count`."""
     b = np.uint64(byte if byte != 0 else 0xFF)
     if count < 8:
         return low | (b << np.uint64(8 * count)), high
@@ -41,7 +45,7 @@ def push_byte(
 def push_code(
     low: np.uint64, high: np.uint64, count: int, code: int
 ) -> tuple[np.uint64, np.uint64, int]:
-    """The key of a word with one more code point, and its new number of bytes."""
+    """Return the key of a word with one more code point, and its new number of bytes."""
     if code < 0x80:
         low, high = push_byte(low, high, count, code)
         return low, high, count + 1
@@ -63,7 +67,7 @@ def push_code(
 
 @nb.njit(nogil=True, cache=True)
 def slots_of(low: np.uint64, high: np.uint64, last: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """The two rows where a key may stand in a table of `last` + 1 rows, a power of two."""
+    """Return the two rows where a key may stand in a table of `last` + 1 rows, a power of two."""
     mixed = (low ^ (high * _LONG_HIGH)) * _MIX
     again = (mixed ^ (mixed >> _HALF)) * _LONG_HIGH
     return (mixed >> _HALF) & last, (again >> _HALF) & last
@@ -71,7 +75,7 @@ def slots_of(low: np.uint64, high: np.uint64, last: np.uint64) -> tuple[np.uint6
 
 @nb.njit(nogil=True, cache=True)
 def is_known(table: KeyArray, low: np.uint64, high: np.uint64) -> bool:
-    """Whether a key is in the table: two rows are compared, without a branch to foresee."""
+    """Return whether a key is in the table: two rows are compared, without a branch that the processor must predict."""
     here, there = slots_of(low, high, np.uint64(table.shape[0] - 1))
     differs = (table[here, 0] ^ low) | (table[here, 1] ^ high)
     differs_too = (table[there, 0] ^ low) | (table[there, 1] ^ high)
@@ -80,7 +84,7 @@ def is_known(table: KeyArray, low: np.uint64, high: np.uint64) -> bool:
 
 @nb.njit(nogil=True, cache=True)
 def _insert(table: KeyArray, low: np.uint64, high: np.uint64) -> bool:
-    """Cuckoo hashing: put a key into its first row, the key found there into its other, and so on."""
+    """Put a key into its first row, the key found there into its other row, and so on (cuckoo hashing); return whether all found a place."""
     if is_known(table, low, high):
         return True
     last = np.uint64(table.shape[0] - 1)
@@ -109,7 +113,7 @@ def _insert_all(data: ByteArray, ends: NDArray[np.int64], table: KeyArray) -> bo
 
 
 def key_table(words: Sequence[str]) -> KeyArray:
-    """The keys of `words` as a table of shape (slots, 2), at most half of it used; uint64."""
+    """Return the keys of `words` as a table of shape (slots, 2), at most half of it used; uint64."""
     encoded = [word.encode("utf-8") for word in words if word]
     ends = np.cumsum([len(word) for word in encoded], dtype=np.int64)
     data = np.frombuffer(b"".join(encoded), np.uint8)

@@ -1,5 +1,16 @@
 # pyright: reportUntypedFunctionDecorator=false, reportReturnType=false, reportArgumentType=false, reportCallIssue=false
-"""Which runs of pieces are spans, and what becomes of each: arithmetic on bitmaps and pieces."""
+"""Choose the runs of pieces that are spans, and judge each, by arithmetic on bitmaps and pieces.
+
+Windows of three pieces, one every two, no unknown word allowed, at least two words:
+
+    pieces     we saw ZEBRAS at the zoo .      unknown: zebras
+    [0, 3)     we saw ZEBRAS                   dropped, unknown words: 1 of 3
+    [2, 5)     ZEBRAS at the                   dropped, unknown words: 1 of 3
+    [4, 7)     the zoo .                       kept: 2 words, none unknown
+    [6, 7)     .                               dropped, too short: no word
+
+The counts of a window are differences of running totals at its two ends, so its length costs nothing.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +49,7 @@ SPAN_COLUMNS = 7
 
 @nb.njit(nogil=True, cache=True)
 def total(pieces: IntArray32, column: int, first: int, last: int) -> int:
-    """Sum of a running column over the pieces [first, last)."""
+    """Return the sum of a running column over the pieces [first, last)."""
     if last <= first:
         return np.int64(0)
     before = np.int64(pieces[first - 1, column]) if first > 0 else np.int64(0)
@@ -47,7 +58,7 @@ def total(pieces: IntArray32, column: int, first: int, last: int) -> int:
 
 @nb.njit(nogil=True, cache=True)
 def judge(words: int, unknown: int, least: int, share: float) -> int:
-    """The verdict on a span by its counts; the share is of at least `least` words."""
+    """Return the verdict on a span by its counts; the share is of at least `least` words."""
     if unknown > share * max(words, least):
         return UNKNOWN_WORDS
     return KEPT if words >= least else TOO_SHORT
@@ -55,7 +66,7 @@ def judge(words: int, unknown: int, least: int, share: float) -> int:
 
 @nb.njit(nogil=True, cache=True)
 def with_room(spans: IntArray, count: int) -> IntArray:
-    """The table of spans, larger if it is full."""
+    """Return the table of spans, larger if it is full."""
     if count < spans.shape[0]:
         return spans
     larger = np.empty((2 * count, SPAN_COLUMNS), np.int64)
@@ -86,7 +97,7 @@ def add_span(
 def seek(
     marks: KeyArray, counted: KeyArray, unknown: KeyArray, cursor: IntArray, mark: int
 ) -> tuple[int, int, int]:
-    """The byte of the mark of this rank, and the words and unknown words that begin before it.
+    """Return the byte of the mark of this rank, and the words and unknown words that begin before it.
 
     `cursor` (block, and marks, words and unknown words before it) only ever moves forward.
     """
@@ -119,7 +130,7 @@ def select_windows(
     spans: IntArray,
     count: int,
 ) -> tuple[IntArray, int]:
-    """Windows of `span_words` pieces, one every `stride_words`, up to the end of the document."""
+    """Add windows of `span_words` pieces to the spans, one every `stride_words`, up to the end of the document."""
     span_words, stride, least, removes_overlap = limits[0], limits[1], limits[2], limits[3]
     counted, unknown = bitmaps[COUNTED], bitmaps[UNKNOWN]
     begin_cursor, end_cursor = np.zeros(4, np.int64), np.zeros(4, np.int64)
@@ -149,7 +160,7 @@ def select_windows(
 def extend_chunk(
     pieces: IntArray32, rows: int, first: int, span_words: int, least: int, share: float
 ) -> tuple[int, int, bool]:
-    """How far a chunk from `first` reaches: its end, its last sentence end, and whether it broke."""
+    """Return how far a chunk from `first` reaches: its end, its last sentence end, and whether it broke."""
     last, sentence_end = first, -1
     while last < rows and last - first < span_words:
         words = total(pieces, WORDS, first, last + 1)
@@ -163,7 +174,7 @@ def extend_chunk(
 
 @nb.njit(nogil=True, cache=True)
 def next_sentence(pieces: IntArray32, rows: int, at: int) -> int:
-    """The first sentence start at or after piece `at`."""
+    """Return the first sentence start at or after piece `at`."""
     while at < rows and at > 0 and not pieces[at - 1, SENTENCE_END]:
         at += 1
     return at
@@ -173,7 +184,7 @@ def next_sentence(pieces: IntArray32, rows: int, at: int) -> int:
 def chunk_end(
     pieces: IntArray32, rows: int, first: int, limits: IntArray, share: float, whole: bool
 ) -> tuple[int, int, bool, bool]:
-    """The chunk from piece `first`: its end, how far it was read, whether it broke, and is kept."""
+    """Return the end of the chunk from piece `first`, how far it was read, whether it broke, and whether it is kept."""
     span_words, least = limits[0], limits[2]
     last, sentence_end, broke = extend_chunk(pieces, rows, first, span_words, least, share)
     end = last
@@ -195,7 +206,7 @@ def select_chunks(
     spans: IntArray,
     count: int,
 ) -> tuple[IntArray, int]:
-    """Chunks from sentence starts: whole sentences, or as far as the vocabulary admits."""
+    """Add chunks from sentence starts to the spans: whole sentences, or as far as the vocabulary admits."""
     first = 0
     while first < rows:
         end, last, broke, kept = chunk_end(pieces, rows, first, limits, share, whole)
@@ -208,7 +219,7 @@ def select_chunks(
 
 @nb.njit(nogil=True, cache=True)
 def count_bits(bits: KeyArray, blocks: int) -> int:
-    """The number of one bits in the first `blocks` of a bitmap."""
+    """Return the number of one bits in the first `blocks` of a bitmap."""
     ones = np.uint64(0)
     for block in range(blocks):
         ones += count_ones(bits[block])
@@ -228,7 +239,7 @@ def find_in_batch(
     switches: IntArray,
     table: KeyArray,
 ) -> tuple[IntArray, int, int]:
-    """All spans of all documents of a batch, and the numbers of words and unknown words read."""
+    """Return all spans of all documents of a batch, and the numbers of words and unknown words read."""
     longest = longest_document(offsets)
     bitmaps = np.empty((BITMAPS, longest // 64 + 2), np.uint64)
     pieces = np.empty((longest + 1 if shape != 0 else 1, COLUMNS), np.int32)

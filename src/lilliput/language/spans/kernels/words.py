@@ -1,6 +1,10 @@
 # pyright: reportUntypedFunctionDecorator=false, reportReturnType=false, reportArgumentType=false, reportCallIssue=false
 """Words by number: each distinct word that the scanner marked gets a rank, compiled by numba.
 
+    text      the cat saw the dog
+    ranks     0   1   2   0   3        counts of ranks 0 to 3: 2, 1, 1, 1
+    places    where ranks 0, 1, 2 and 3 stood first: bytes 0, 4, 8, 16
+
 The table of words grows as it fills; its rows are found by the keys of `keys`. Where a word stood
 first is remembered, so that its letters can be read once the batch is done.
 """
@@ -41,7 +45,7 @@ _SECOND = np.array([(1 << (8 * max(n - 8, 0))) - 1 for n in range(17)], np.uint6
 
 @nb.njit(nogil=True, cache=True)
 def bits_from(bits: KeyArray, position: np.uint64) -> np.uint64:
-    """The 64 bits of a bitmap from bit `position` on."""
+    """Return the 64 bits of a bitmap from bit `position` on."""
     block, bit = position >> np.uint64(6), position & _LAST_BIT
     return (bits[block] >> bit) | ((bits[block + _ONE] << _ONE) << (_LAST_BIT - bit))
 
@@ -57,7 +61,7 @@ def key_at(
     switches: IntArray,
     bitmaps: KeyArray,
 ) -> tuple[np.uint64, np.uint64, int, int]:
-    """The key, end and kind of the word that was marked at byte `i`."""
+    """Return the key, the end and the kind of the word that was marked at byte `i`."""
     replaces_links = switches[REPLACES_LINKS] != 0
     position = np.uint64(i - start)
     length = trailing_zeros(~bits_from(bitmaps[LETTERS], position))
@@ -80,7 +84,7 @@ def key_at(
 
 @nb.njit(nogil=True, cache=True)
 def row_of(keys: KeyArray, ranks: IntArray32, low: np.uint64, high: np.uint64) -> np.uint64:
-    """The row of a key, or the free row (rank -1) where it belongs."""
+    """Return the row of a key, or the free row (rank -1) where it belongs."""
     last = np.uint64(keys.shape[0] - 1)
     row, _ = slots_of(low, high, last)
     while ranks[row] >= 0 and (keys[row, 0] != low or keys[row, 1] != high):
@@ -90,7 +94,7 @@ def row_of(keys: KeyArray, ranks: IntArray32, low: np.uint64, high: np.uint64) -
 
 @nb.njit(nogil=True, cache=True)
 def grown(keys: KeyArray, ranks: IntArray32) -> tuple[KeyArray, IntArray32]:
-    """The same table with twice the rows."""
+    """Return the same table with twice the rows."""
     new_keys = np.zeros((2 * keys.shape[0], 2), np.uint64)
     new_ranks = np.full(2 * keys.shape[0], -1, np.int32)
     for old in range(keys.shape[0]):
@@ -103,7 +107,7 @@ def grown(keys: KeyArray, ranks: IntArray32) -> tuple[KeyArray, IntArray32]:
 
 @nb.njit(nogil=True, cache=True)
 def longer(array: IntArray) -> IntArray:
-    """An array of twice the rows that begins with the same ones, zeros beyond."""
+    """Return an array of twice the rows that begins with the same ones, zeros beyond."""
     result = np.zeros((2 * array.shape[0], array.shape[1]), array.dtype)
     result[: array.shape[0]] = array
     return result

@@ -1,5 +1,10 @@
 # pyright: reportUntypedFunctionDecorator=false, reportReturnType=false, reportArgumentType=false, reportCallIssue=false
-"""Which one word each dropped span lacks: the rule applied again with that word admitted."""
+"""Find the one word whose admission alone would keep a dropped span, by applying the rule again with it.
+
+dropped span    we saw the zebra at the zoo       unknown: zebra
+rule again      we saw the ZEBRA at the zoo       kept, so `zebra` gains one span
+dropped span    a zebra and a tapir came by       unknown: zebra, tapir; neither gains
+"""
 
 from __future__ import annotations
 
@@ -43,7 +48,7 @@ def is_kept_chunk(
     number: int,
     rank: int,
 ) -> bool:
-    """Whether the chunk from piece `first` is kept with the word of this rank admitted.
+    """Return whether the chunk from piece `first` is kept with the word of this rank admitted.
 
     The running total of unknown words is lowered by the word's occurrences, and restored.
     """
@@ -101,7 +106,7 @@ def credit_words(
 
 
 @nb.njit(nogil=True, cache=True)
-def tally_lacking(
+def count_gains(
     data: ByteArray,
     offsets: IntArray,
     present: NDArray[np.bool_],

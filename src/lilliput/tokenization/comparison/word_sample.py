@@ -27,7 +27,7 @@ _LONGEST_RECORD = 64 << 20  # Bytes of one record of task data.
 
 
 @dataclass(frozen=True)
-class Trial:
+class WordSample:
     """Words of the train split (frequencies) and of the measured split (occurrences, documents).
 
     Attributes:
@@ -56,33 +56,35 @@ class Trial:
 
     @property
     def sampled_documents(self) -> int:
-        """Documents with at least one word in the sample."""
+        """Return the number of documents with at least one word in the sample."""
         return len(self.document_starts)
 
     @property
     def bytes_total(self) -> int:
-        """UTF-8 bytes of the measured split, one space a word."""
+        """Return the number of UTF-8 bytes of the measured split, one space a word."""
         return int(self._weigh([len(word.encode()) + 1 for word in self.words]))
 
     @property
     def characters_total(self) -> int:
-        """Characters of the measured split, one space a word."""
+        """Return the number of characters of the measured split, one space a word."""
         return int(self._weigh([len(word) + 1 for word in self.words]))
 
     def _weigh(self, values: list[int]) -> int:
         return int((np.array(values, np.int64) * self.counts).sum())
 
     def per_document(self, of_word: IdArray) -> IdArray:
-        """The sum over each sampled document of a value that each word of `words` has."""
+        """Return the sum over each sampled document of a value that each word of `words` has."""
         return np.add.reduceat(of_word[self.document_words], self.document_starts)
 
     def share_of(self, token: int, measured: WordIds) -> float:
-        """Share of one id among all tokens of the measured split."""
+        """Return the share of one id among all tokens of the measured split."""
         weights = np.repeat(self.counts, measured.sizes)
         return float(weights[measured.ids == token].sum() / max(1, weights.sum()))
 
 
-def gather_trial(corpus: Path, settings: CompareSettings, *, reporter: Reporter = SILENT) -> Trial:
+def sample_words(
+    corpus: Path, settings: CompareSettings, *, reporter: Reporter = SILENT
+) -> WordSample:
     """Count both splits and draw the sample of documents.
 
     Raises:
@@ -96,7 +98,7 @@ def gather_trial(corpus: Path, settings: CompareSettings, *, reporter: Reporter 
     index = {word: place for place, word in enumerate(words)}
     chosen = _sampled_texts(corpus, settings, measured.documents)
     document_words, starts = _index_documents(chosen, index)
-    return Trial(
+    return WordSample(
         train_words=train_words,
         train_counts=_array(train_types[word] for word in train_words),
         train_plain=np.array([word.isalnum() for word in train_words]),
@@ -115,7 +117,7 @@ def _array(values: Iterator[int]) -> IdArray:
 
 
 def _sampled_texts(corpus: Path, settings: CompareSettings, documents: int) -> list[str]:
-    """A sample without replacement, in the order of the corpus."""
+    """Return a sample without replacement, in the order of the corpus."""
     size = min(settings.sample_documents, documents)
     drawn = generator(settings.seed, "documents").choice(documents, size, replace=False)
     wanted = np.zeros(documents, np.bool_)

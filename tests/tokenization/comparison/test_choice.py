@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lilliput.core.errors import InputError
-from lilliput.tokenization import pick_tokenizer
+from lilliput.tokenization import choose_tokenizer
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def test_the_smallest_within_tolerance_wins_and_each_loser_hears_why() -> None:
         Row("small", 2000, 1.05, 0.4),
         Row("large", 4000, 1.00, 0.5),
     ]
-    pick = pick_tokenizer(rows, 0.05)
+    pick = choose_tokenizer(rows, 0.05)
     assert pick.name == "small"
     assert "1.500 tokens, above 1.050" in pick.lost["tiny"]
     assert "0.200 is beaten by 0.400 of small" in pick.lost["small-blind"]
@@ -37,7 +37,7 @@ def test_the_smallest_within_tolerance_wins_and_each_loser_hears_why() -> None:
 
 def test_nothing_to_pick_from_is_refused() -> None:
     with pytest.raises(InputError, match="at least one tokenizer to pick from: got 0"):
-        pick_tokenizer([], 0.05)
+        choose_tokenizer([], 0.05)
 
 
 _rows = st.lists(
@@ -47,7 +47,7 @@ _rows = st.lists(
 
 @given(rows=_rows, tolerance=st.floats(0, 1))
 def test_the_pick_obeys_its_rule(rows: list[Row], tolerance: float) -> None:
-    pick = pick_tokenizer(rows, tolerance)
+    pick = choose_tokenizer(rows, tolerance)
     chosen = next(row for row in rows if row.name == pick.name)
     bound = min(row.word_split_ratio_in_context for row in rows) * (1 + tolerance)
     near = [row for row in rows if row.word_split_ratio_in_context <= bound]

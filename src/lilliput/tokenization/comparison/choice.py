@@ -1,4 +1,4 @@
-"""Which tokenizer to take, and why not the others.
+"""Pick one tokenizer by a stated rule, and say why not the others.
 
 The rule: among the candidates whose in-context word-split ratio lies within a tolerance of the best,
 and of which no other one that is as small has a better boundary F1, the smallest wins.
@@ -14,31 +14,31 @@ from lilliput.core.errors import InputError
 
 
 class Candidate(Protocol):
-    """What the rule looks at."""
+    """The measures of a tokenizer that the rule looks at."""
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """Return what to call it."""
         ...
 
     @property
     def vocab_size(self) -> int:
-        """Ids."""
+        """Return the number of ids."""
         ...
 
     @property
     def word_split_ratio_in_context(self) -> float:
-        """Tokens per word."""
+        """Return the number of tokens per word."""
         ...
 
     @property
     def boundary_f1(self) -> float:
-        """Agreement with gold segmentations."""
+        """Return the agreement with gold segmentations."""
         ...
 
 
 @dataclass(frozen=True)
-class Pick:
+class TokenizerChoice:
     """The choice.
 
     Attributes:
@@ -54,11 +54,11 @@ class Pick:
     lost: dict[str, str]
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self) | {"pareto": list(self.pareto)}
 
 
-def pick_tokenizer(candidates: Sequence[Candidate], tolerance: float) -> Pick:
+def choose_tokenizer(candidates: Sequence[Candidate], tolerance: float) -> TokenizerChoice:
     """Apply the rule.
 
     Args:
@@ -76,7 +76,7 @@ def pick_tokenizer(candidates: Sequence[Candidate], tolerance: float) -> Pick:
     able = [c for c in near if _better_segmenter(c, near) is None]
     winner = min(able, key=_order)
     lost = {c.name: _why_lost(c, winner, near, best, bound) for c in candidates if c is not winner}
-    return Pick(
+    return TokenizerChoice(
         name=winner.name,
         rule=(
             f"the smallest one whose word_split_ratio_in_context is within {tolerance:.0%} of the best "
@@ -96,7 +96,7 @@ def _order(candidate: Candidate) -> tuple[float, ...]:
 
 
 def _better_segmenter(candidate: Candidate, others: Sequence[Candidate]) -> Candidate | None:
-    """The best of those that are no larger and whose boundary F1 is higher."""
+    """Return the best of those that are no larger and whose boundary F1 is higher."""
     better = [
         o
         for o in others
@@ -106,7 +106,7 @@ def _better_segmenter(candidate: Candidate, others: Sequence[Candidate]) -> Cand
 
 
 def _dominates(one: Candidate, other: Candidate) -> bool:
-    """Whether `one` is nowhere worse and somewhere better."""
+    """Return whether `one` is nowhere worse and somewhere better."""
     pairs = [
         (one.vocab_size, other.vocab_size),
         (one.word_split_ratio_in_context, other.word_split_ratio_in_context),
