@@ -22,34 +22,64 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key; may be repeated."),
 ]
 ExecutorOption = Annotated[
-    str, typer.Option("--executor", help="What runs the work: inline, process or ray.")
+    str,
+    typer.Option(
+        "--executor",
+        help="What runs the work: inline (this process), process (several) or ray (a cluster).",
+    ),
 ]
-HubOption = Annotated[bool, typer.Option("--hub", help="Allow the network.")]
+HubOption = Annotated[bool, typer.Option("--hub", help="Allow the network, for hub:NAME and URLs.")]
 
 # ---- Texts: vocabulary and corpus ---------------------------------------------------------------------
 WordListOption = Annotated[
-    Path, typer.Option("--vocabulary", help="A vocabulary's folder, or a CSV word list.")
+    Path,
+    typer.Option(
+        "--vocabulary",
+        help="The words to admit: a vocabulary's folder, or a CSV with a column `word`.",
+    ),
 ]
 WordProfileOption = Annotated[
-    str, typer.Option("--word-profile", help="What a word is: paper, cpp or modern.")
+    str,
+    typer.Option(
+        "--word-profile",
+        help="The rule of what a word is: paper, cpp or modern (see docs/language.md).",
+    ),
 ]
-OnErrorOption = Annotated[str, typer.Option("--on-error", help="Damaged input: stop or skip.")]
+OnErrorOption = Annotated[
+    str,
+    typer.Option(
+        "--on-error", help="What to do with damaged documents: stop, or skip (and count them)."
+    ),
+]
 TextColumnOption = Annotated[
-    str | None, typer.Option("--text-column", help="The column of the text.")
+    str | None,
+    typer.Option(
+        "--text-column",
+        help="Column of tables to read as the text; outer.inner for a field of a struct. Found by its name if absent.",
+    ),
 ]
 
 # ---- Tokenizers ---------------------------------------------------------------------------------------
 CorpusArgument = Annotated[
-    Path, typer.Argument(help="Folder of a corpus, or of a pair: the constrained one is taken.")
+    Path,
+    typer.Argument(
+        help="Folder of a corpus, or of a pair of corpora, of which the constrained one is used."
+    ),
 ]
 OutFolderOption = Annotated[Path, typer.Option("--out", help="Folder of the result.")]
 TokenizerKindOption = Annotated[
     list[str] | None,
-    typer.Option("--kind", help="byte-bpe, bpe, wordpiece, unigram, sentencepiece-bpe; repeat it."),
+    typer.Option(
+        "--kind",
+        help="Kind to train: byte-bpe, bpe, wordpiece, unigram or sentencepiece-bpe. Repeat the option for several.",
+    ),
 ]
 VocabSizeOption = Annotated[
     list[int] | None,
-    typer.Option("--vocab-size", help="Number of tokens, special ones included; repeat it."),
+    typer.Option(
+        "--vocab-size",
+        help="Number of ids, the five special ones included. Repeat the option for several sizes.",
+    ),
 ]
 
 # ---- Studies and runs ---------------------------------------------------------------------------------

@@ -27,14 +27,19 @@ if TYPE_CHECKING:
     from lilliput.language import CorpusSettings, Source
 
 SourcesArgument = Annotated[
-    list[str], typer.Argument(help="Files, folders, globs, URLs, hub:NAME.")
+    list[str],
+    typer.Argument(help="Files, folders, globs, URLs, package:NAME, or hub:NAME with --hub."),
 ]
-ProcessesOption = Annotated[int | None, typer.Option("--workers", help="Processes at once.")]
+ProcessesOption = Annotated[
+    int | None, typer.Option("--workers", help="Number of processes that work at the same time.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    group = add_group(app, "corpus", "Corpora of a reduced language.")
+    group = add_group(
+        app, "corpus", "Build corpora of a reduced language, and filter tables by a vocabulary."
+    )
     group.command()(build)
     group.command()(estimate)
     group.command(name="filter")(filter_command)
@@ -43,12 +48,12 @@ def register(app: typer.Typer) -> None:
 def build(
     sources: SourcesArgument,
     vocabulary: WordListOption,
-    out: Annotated[Path, typer.Option(help="The folder of the corpora.")],
+    out: Annotated[Path, typer.Option(help="Folder for the corpora.")],
     word_profile: WordProfileOption = "modern",
     text_column: TextColumnOption = None,
     on_error: OnErrorOption = "stop",
     unconstrained: Annotated[
-        bool, typer.Option(help="Also build the matched unconstrained corpus.")
+        bool, typer.Option(help="Also build an unconstrained corpus of the same size.")
     ] = True,
     executor: ExecutorOption = "inline",
     workers: ProcessesOption = None,

@@ -86,13 +86,19 @@ def compare(
     vocab_size: VocabSizeOption = None,
     existing: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of another tokenizer for the same table; repeat it."),
+        typer.Option(
+            help="Folder of a tokenizer to compare with the trained ones. Repeat the option for several."
+        ),
     ] = None,
     morphology: Annotated[
-        Path | None, typer.Option(help="Gold segmentations: Parquet or word<tab>mor phemes.")
+        Path | None,
+        typer.Option(
+            help="Reference segmentations of words: Parquet, or lines of word<tab>mor phemes."
+        ),
     ] = None,
     task_data: Annotated[
-        Path | None, typer.Option(help="Table or text whose unknown-token rate is measured.")
+        Path | None,
+        typer.Option(help="Table or text file on which the share of unknown tokens is measured."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -41,23 +41,35 @@ def show_transcripts(said: Mapping[str, Any] | None) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
-    add_group(app, "vocabulary", "Word lists with frequencies.").command()(build)
+    add_group(app, "vocabulary", "Make word lists with frequencies.").command()(build)
 
 
 def build(
-    sources: Annotated[list[str], typer.Argument(help="Files, folders, globs, or a word list.")],
-    out: Annotated[Path, typer.Option(help="A .csv file, or a folder for the artefact.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Texts or transcripts (files, folders, globs), or one word list as CSV."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Where the words go: a .csv file, or a folder.")],
     word_profile: WordProfileOption = "modern",
-    size: Annotated[int | None, typer.Option(help="At most so many words.")] = None,
-    coverage: Annotated[
-        float | None, typer.Option(help="The fewest words with this share of the text.")
+    size: Annotated[
+        int | None, typer.Option(help="Keep at most this many words, the most frequent ones.")
     ] = None,
-    min_frequency: Annotated[int, typer.Option(help="Leave rarer words out.")] = 1,
+    coverage: Annotated[
+        float | None,
+        typer.Option(help="Keep the fewest words that cover this share of the text, such as 0.98."),
+    ] = None,
+    min_frequency: Annotated[int, typer.Option(help="Leave out words that occur less often.")] = 1,
     speakers: Annotated[
-        str, typer.Option(help="Of transcripts: adults, children or all.")
+        str,
+        typer.Option(
+            help="Whose words of transcripts count: adults, children or all. Roles and ages in the headers decide."
+        ),
     ] = "adults",
     max_age_months: Annotated[
-        float | None, typer.Option(help="Of transcripts: only up to this age of the child.")
+        float | None,
+        typer.Option(help="Use only transcripts whose child is at most this old, in months."),
     ] = None,
     text_column: TextColumnOption = None,
     on_error: OnErrorOption = "stop",

@@ -10,6 +10,8 @@ language (`@s`, `[- spa]`) do not count for a word list; pylangacq keeps both as
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,27 @@ def test_there_are_enough_files() -> None:
     assert len(RIGHT) >= 20
     assert sum(map(len, RIGHT.values())) >= 90
     assert {path.stem for path in FOLDER.glob("*.cha")} == set(RIGHT)
+
+
+def test_the_documentation_shows_what_the_build_prints(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "howto" / "own-vocabulary.md"
+    shown = [
+        line
+        for line in page.read_text("utf-8").splitlines()
+        if "transcripts of children" in line or " utterances count;" in line
+    ]
+    files = sorted(map(str, FOLDER.glob("*.cha")))
+    command = [
+        sys.executable,
+        "-m",
+        "lilliput",
+        "vocabulary",
+        "build",
+        *files,
+        "--out",
+        str(tmp_path / "v.csv"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    printed = done.stdout.splitlines()
+    assert len(shown) == 2
+    assert set(shown) <= set(printed)
