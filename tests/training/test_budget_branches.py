@@ -25,7 +25,7 @@ def test_branches_equal_runs_from_scratch_bitwise(make_config, tokens, tmp_path,
     configs = branch_configs(make_config(**RECIPE), [16, 8, 24])
     assert [c.training.max_steps for c in configs] == [8, 16, 24]
     updates = []
-    update = Engine.update
+    update = Engine.step
 
     def counted(self, batch, learning_rate, step):
         updates.append(step)
@@ -33,7 +33,7 @@ def test_branches_equal_runs_from_scratch_bitwise(make_config, tokens, tmp_path,
 
     outs = [tmp_path / f"branch{i}" for i in range(3)]
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "update", counted)
+        patch.setattr(Engine, "step", counted)
         results = train_branches(configs, tokens, outs)
     # The trunk's 24, and the decays of 2 and 4.
     assert len(updates) == 24 + 2 + 4

@@ -149,14 +149,14 @@ class _StopError(Exception):
 
 
 def stop_at(monkeypatch, step: int, error: BaseException | None = None) -> None:
-    update = Engine.update
+    update = Engine.step
 
     def interrupted(self, batch, learning_rate, number):
         if number == step:
             raise error or _StopError
         return update(self, batch, learning_rate, number)
 
-    monkeypatch.setattr(Engine, "update", interrupted)
+    monkeypatch.setattr(Engine, "step", interrupted)
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "delete"])
@@ -211,7 +211,7 @@ def test_an_interrupt_saves_first(make_config, tokens, tmp_path, monkeypatch, nu
     train(config, tokens, tmp_path / "whole")
     out = tmp_path / "run"
     before = signal.getsignal(number)
-    update = Engine.update
+    update = Engine.step
 
     def signalled(self, batch, learning_rate, step):
         if step == 17:
@@ -219,7 +219,7 @@ def test_an_interrupt_saves_first(make_config, tokens, tmp_path, monkeypatch, nu
         return update(self, batch, learning_rate, step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "update", signalled)
+        patch.setattr(Engine, "step", signalled)
         with pytest.raises(KeyboardInterrupt):
             train(config, tokens, out)
     assert signal.getsignal(number) is before
@@ -231,14 +231,14 @@ def test_an_interrupt_saves_first(make_config, tokens, tmp_path, monkeypatch, nu
 
 def test_the_last_and_the_named_checkpoints_are_kept(make_config, tokens, tmp_path, monkeypatch):
     config = make_config(save_interval_s=1e-9, save_total_limit=3, save_steps=(2, 4))
-    update = Engine.update
+    update = Engine.step
 
     def stopping(self, batch, learning_rate, step):
         if step == 8:
             raise _StopError
         return update(self, batch, learning_rate, step)
 
-    monkeypatch.setattr(Engine, "update", stopping)
+    monkeypatch.setattr(Engine, "step", stopping)
     with pytest.raises(_StopError):
         train(config, tokens, tmp_path / "run")
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())

@@ -21,7 +21,7 @@ from lilliput.training import (
     train_branches,
 )
 from lilliput.training.budget import evaluation_steps, plan_schedule, plan_stream
-from lilliput.training.learning_rate import Schedule, warmup_length
+from lilliput.training.learning_rate import LearningRateSchedule, warmup_length
 from lilliput.training.trunks import branch_start
 
 
@@ -48,7 +48,7 @@ kinds = st.sampled_from(["inverse_sqrt", "cosine", "linear", "constant", "warmup
 def test_rates_rise_to_the_peak_and_never_exceed_it(kind, steps, warmup, decay):
     warmup = min(warmup, steps)
     decay = min(decay, steps - warmup)
-    schedule = Schedule(kind, 2.0, steps, warmup, decay)
+    schedule = LearningRateSchedule(kind, 2.0, steps, warmup, decay)
     rates = [schedule.learning_rate(step) for step in range(1, steps + 1)]
     assert all(0.0 <= rate <= 2.0 for rate in rates)
     assert all(a <= b for a, b in pairwise(rates[:warmup]))
@@ -58,14 +58,18 @@ def test_rates_rise_to_the_peak_and_never_exceed_it(kind, steps, warmup, decay):
 
 @pytest.mark.parametrize("kind", ["cosine", "linear", "warmup_stable_decay"])
 def test_decaying_schedules_end_at_their_floor(kind):
-    assert Schedule(kind, 1.0, 100, 10, 20).learning_rate(100) == pytest.approx(0.0)
-    assert Schedule(kind, 1.0, 100, 10, 20, 0.1).learning_rate(100) == pytest.approx(0.1)
+    assert LearningRateSchedule(kind, 1.0, 100, 10, 20).learning_rate(100) == pytest.approx(0.0)
+    assert LearningRateSchedule(kind, 1.0, 100, 10, 20, 0.1).learning_rate(100) == pytest.approx(
+        0.1
+    )
 
 
 def test_half_way_values():
-    assert Schedule("cosine", 1.0, 110, 10).learning_rate(60) == pytest.approx(0.5)
-    assert Schedule("linear", 1.0, 110, 10).learning_rate(60) == pytest.approx(0.5)
-    assert Schedule("warmup_stable_decay", 1.0, 100, 10, 20).learning_rate(90) == pytest.approx(0.5)
+    assert LearningRateSchedule("cosine", 1.0, 110, 10).learning_rate(60) == pytest.approx(0.5)
+    assert LearningRateSchedule("linear", 1.0, 110, 10).learning_rate(60) == pytest.approx(0.5)
+    assert LearningRateSchedule("warmup_stable_decay", 1.0, 100, 10, 20).learning_rate(
+        90
+    ) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("cycles", [0.25, 0.5, 1.0, 1.7])
@@ -93,7 +97,9 @@ def test_the_follow_up_ends_at_half_its_peak():
 
 
 def test_a_wave_that_does_not_fall_to_the_end_keeps_above_its_floor():
-    assert Schedule("cosine", 1.0, 110, 10, 0, 0.2, 0.25).learning_rate(110) == pytest.approx(0.6)
+    assert LearningRateSchedule("cosine", 1.0, 110, 10, 0, 0.2, 0.25).learning_rate(
+        110
+    ) == pytest.approx(0.6)
 
 
 def settings(**training):
@@ -119,8 +125,8 @@ def test_ids_change_only_with_the_schema():
 
 
 def test_short_and_long_stable_runs_are_one_run_until_the_decay_begins():
-    short = Schedule("warmup_stable_decay", 1.0, 100, 10, 20)
-    long = Schedule("warmup_stable_decay", 1.0, 1000, 10, 200)
+    short = LearningRateSchedule("warmup_stable_decay", 1.0, 100, 10, 20)
+    long = LearningRateSchedule("warmup_stable_decay", 1.0, 1000, 10, 200)
     assert short.decay_start == 80
     same = [short.learning_rate(s) == long.learning_rate(s) for s in range(1, 81)]
     assert all(same)

@@ -106,10 +106,10 @@ def test_a_run_once_begun_needs_the_folder_no_more(recipe, monkeypatch):
 
     run = read_recipe(recipe, ["start_from=model"])
     whole = train(run.config, run.tokens, recipe.parent / "whole", weights_from=run.weights_from)
-    update, count = Engine.update, iter(range(2))
+    update, count = Engine.step, iter(range(2))
     with monkeypatch.context() as patch:
         patch.setattr(
-            Engine, "update", lambda *a: update(*a) if next(count, None) is not None else 1 / 0
+            Engine, "step", lambda *a: update(*a) if next(count, None) is not None else 1 / 0
         )  # fmt: skip
         with pytest.raises(ZeroDivisionError):
             train(run.config, run.tokens, run.out, weights_from=run.weights_from)

@@ -46,7 +46,7 @@ def batch_of(loop: TrainingLoop, step: int = 1):
 
 
 def measure(loop: TrainingLoop, number: int = 0) -> Measurement:
-    return loop.book.validation.measure(loop.engine.model, loop.plan, number)
+    return loop.recorder.validation.measure(loop.engine.model, loop.plan, number)
 
 
 @pytest.fixture
@@ -122,9 +122,10 @@ def test_unscored_padding_is_imputed_as_m_l_over_m_plus_p(loop_with):
     loop = loop_with()
     measured = measure(loop)
     assert measured.loss_reference_imputed
-    batch = loop.book.validation._batch(0)
+    batch = loop.recorder.validation._batch(0)
     lengths = (
-        loop.course.data.validation.lengths[loop.book.validation._chosen] + SPECIAL_PER_SEQUENCE
+        loop.schedule.data.validation.lengths[loop.recorder.validation._chosen]
+        + SPECIAL_PER_SEQUENCE
     )
     masked, pads = batch.predicted, int((32 - lengths).sum())
     expected = masked * measured.loss / (masked + pads)
@@ -145,11 +146,11 @@ def test_attended_padding_gives_no_mask_and_moves_the_loss(loop_with):
 def test_pads_change_nothing_when_they_are_masked(loop_with, monkeypatch):
     """The same sequences packed, or one a row and padded to 32 columns."""
     loop = loop_with(model=tiny_model(hidden_dropout_prob=0.0))
-    validation = loop.book.validation
+    validation = loop.recorder.validation
     packed = measure(loop).loss
     padded = make_batch(
-        loop.course.data.validation, validation._chosen, DrawKey.of(0, "evaluation"),
-        loop.course.data.rules, 16, packing=one_a_row(len(validation._chosen), 32),
+        loop.schedule.data.validation, validation._chosen, DrawKey.of(0, "evaluation"),
+        loop.schedule.data.rules, 16, packing=one_a_row(len(validation._chosen), 32),
     )  # fmt: skip
     assert len(padded.micro_batches) > len(validation._batch(0).micro_batches)
     monkeypatch.setattr(validation, "_fixed", padded)
@@ -252,7 +253,7 @@ def test_evaluation_masks_are_redrawn_only_under_the_switch(loop_with):
 def test_fixed_evaluation_masks_are_shared_by_seeds_and_redrawn_ones_are_not(loop_with):
     def masks(loop):
         return np.concatenate(
-            [m.targets_N.numpy() for m in loop.book.validation._batch(0).micro_batches]
+            [m.targets_N.numpy() for m in loop.recorder.validation._batch(0).micro_batches]
         )
 
     assert np.array_equal(masks(loop_with(seed=0)), masks(loop_with(seed=1)))
@@ -277,7 +278,7 @@ def test_batch_means_weigh_a_short_last_batch_more(loop_with):
     batched = loop_with(training=recipe, score_padding=True, eval_average="batch")
     for loop in (pooled, batched):
         for step in range(1, 13):
-            loop.engine.update(batch_of(loop, step), 3e-3, step)
+            loop.engine.step(batch_of(loop, step), 3e-3, step)
     assert measure(pooled).loss == pytest.approx(measure(batched).loss, rel=1e-6)
     expected = _mean_of_batch_means(batched, 45)
     assert measure(batched).loss_reference == pytest.approx(expected, rel=1e-6)
@@ -302,14 +303,14 @@ def _mean_of_batch_means(loop: TrainingLoop, size: int) -> float:
 
 
 def _one_pass(loop: TrainingLoop):
-    loop.book.validation._fixed = None
-    loop.book.validation._max_rows = 1000
-    return loop.book.validation._batch(0).micro_batches
+    loop.recorder.validation._fixed = None
+    loop.recorder.validation._max_rows = 1000
+    return loop.recorder.validation._batch(0).micro_batches
 
 
 def test_without_shuffling_every_seed_reads_the_stored_order(loop_with):
     def first_tokens(loop):
-        batch = loop.course.chosen(1)
+        batch = loop.schedule.chosen(1)
         return batch.tolist()
 
     stored = [first_tokens(loop_with(seed=s, shuffle=False)) for s in (0, 1)]

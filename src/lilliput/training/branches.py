@@ -1,6 +1,6 @@
 """Many budgets from one trunk: warm-up, stable rate, and a decay that ends at each budget.
 
-The longest run is the trunk. It is trained once and leaves its whole state at the updates where shorter
+The longest run is the trunk. It is trained once and leaves its whole state at the steps where shorter
 ones begin to decay (see `trunks`); each branch starts there and ends bitwise where it would have ended
 from scratch.
 """

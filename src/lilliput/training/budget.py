@@ -1,22 +1,22 @@
-"""How many updates a run has, and which places of the data stream each of them reads."""
+"""How many steps a run has, and which places of the data stream each of them reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from lilliput.training.config import TrainingConfig
-from lilliput.training.learning_rate import Schedule, warmup_length
+from lilliput.training.learning_rate import LearningRateSchedule, warmup_length
 
 
 @dataclass(frozen=True)
 class Stream:
-    """The places of the data stream that each update reads.
+    """The places of the data stream that each step reads.
 
     Attributes:
-        max_steps: Updates.
-        first: Sequences of the first update.
+        max_steps: Steps.
+        first: Sequences of the first step.
         later: Sequences of every later one.
-        total: Where the stream ends, so that the last update may be short; None: it does not.
+        total: Where the stream ends, so that the last step may be short; None: it does not.
     """
 
     max_steps: int
@@ -25,7 +25,7 @@ class Stream:
     total: int | None
 
     def places(self, step: int) -> tuple[int, int]:
-        """First place and number of sequences of update `step`, counted from 1."""
+        """First place and number of sequences of step `step`, counted from 1."""
         start = 0 if step == 1 else self.first + (step - 2) * self.later
         count = self.first if step == 1 else self.later
         return start, count if self.total is None else min(count, self.total - start)
@@ -34,8 +34,8 @@ class Stream:
 def plan_stream(training: TrainingConfig, sequences: int, input_tokens: int) -> Stream:
     """The stream of a run over a split of so many sequences and input tokens.
 
-    Under `accumulation_off_by_one` the first update has one micro-batch and a last partial one is added,
-    whatever the budget: one epoch of 9,081,490 sequences at 128 x 2 has 35,476 updates, and so has
+    Under `accumulation_off_by_one` the first step has one micro-batch and a last partial one is added,
+    whatever the budget: one epoch of 9,081,490 sequences at 128 x 2 has 35,476 steps, and so has
     `max_steps = 35475` (S:B5).
     """
     later = training.global_batch_size
@@ -46,20 +46,20 @@ def plan_stream(training: TrainingConfig, sequences: int, input_tokens: int) -> 
         batches = max(1, round(training.max_tokens / per_update))
     if batches is not None:
         total = batches * later if training.begins_with_a_part else None
-        return Stream(count_updates(training, batches), first, later, total)
+        return Stream(count_steps(training, batches), first, later, total)
     total = max(1, round((training.num_train_epochs or 1.0) * sequences))
     return Stream(1 + max(0, -(-(total - first) // later)), first, later, total)
 
 
-def count_updates(training: TrainingConfig, batches: int) -> int:
-    """Updates that read as many sequences as so many global batches have."""
+def count_steps(training: TrainingConfig, batches: int) -> int:
+    """Steps that read as many sequences as so many global batches have."""
     return batches + training.begins_with_a_part
 
 
-def plan_schedule(training: TrainingConfig, max_steps: int) -> Schedule:
-    """The learning rates of a run of `max_steps` updates."""
+def plan_schedule(training: TrainingConfig, max_steps: int) -> LearningRateSchedule:
+    """The learning rates of a run of `max_steps` steps."""
     warmup = warmup_length(max_steps, training.warmup_ratio, training.warmup_steps)
-    return Schedule(
+    return LearningRateSchedule(
         kind=training.lr_scheduler_type,
         peak=training.learning_rate,
         max_steps=max_steps,
@@ -71,7 +71,7 @@ def plan_schedule(training: TrainingConfig, max_steps: int) -> Schedule:
 
 
 def evaluation_steps(training: TrainingConfig, max_steps: int) -> frozenset[int]:
-    """Updates after which to evaluate: none, the last, and log-spaced ones from the first on.
+    """Steps after which to evaluate: none, the last, and log-spaced ones from the first on.
 
     The spacing does not depend on the length of the run, so that a longer run has a shorter one's
     points among its own.

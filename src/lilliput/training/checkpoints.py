@@ -38,7 +38,7 @@ class Checkpoint:
     """What a run needs to go on.
 
     Attributes:
-        step: Updates done.
+        step: Steps done.
         weights: Names to tensors.
         optimizer: Flat moments; empty for a checkpoint of weights alone.
         state: Counters as plain data.

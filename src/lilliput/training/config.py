@@ -81,28 +81,28 @@ class TrainingConfig(Settings):
         description="Exactly round(p n) predictions per sequence, at least 1, not a draw each.",
     )
 
-    global_batch_size: PositiveInt = Field(256, description="Sequences per update.")
+    global_batch_size: PositiveInt = Field(256, description="Sequences per step.")
     max_steps: PositiveInt | None = Field(
-        None, description="Budget in updates; accumulation_off_by_one adds a partial one."
+        None, description="Budget in steps; accumulation_off_by_one adds a partial one."
     )
     num_train_epochs: PositiveFloat | None = Field(
         None, description="Budget in passes over the train split; 1 when no budget is given."
     )
     max_tokens: PositiveInt | None = Field(
         None,
-        description="Budget in input tokens without pads, met to within one update on average.",
+        description="Budget in input tokens without pads, met to within one step on average.",
     )
 
     learning_rate: PositiveFloat = Field(5e-4, description="Peak of the schedule.")
     lr_scheduler_type: SchedulerType = Field("inverse_sqrt", description="Shape of the schedule.")
     warmup_ratio: float = Field(
-        0.05, ge=0, le=1, description="Linear warm-up as a share of the updates; at most 4,000."
+        0.05, ge=0, le=1, description="Linear warm-up as a share of the steps; at most 4,000."
     )
     warmup_steps: NonNegativeInt | None = Field(
-        None, description="Linear warm-up in updates; goes before warmup_ratio."
+        None, description="Linear warm-up in steps; goes before warmup_ratio."
     )
     decay_ratio: float = Field(
-        0.2, gt=0, le=1, description="Final decay of warmup_stable_decay as a share of the updates."
+        0.2, gt=0, le=1, description="Final decay of warmup_stable_decay as a share of the steps."
     )
     min_lr_ratio: float = Field(
         0.0, ge=0, le=1, description="Last learning rate as a share of the peak (not inverse_sqrt)."
@@ -128,19 +128,20 @@ class TrainingConfig(Settings):
     )
 
     eval_sequences: PositiveInt = Field(
-        1000, description="Validation sequences scored at each point; fewer if the split has fewer."
+        1000,
+        description="Validation sequences predicted at each point; fewer if the split has fewer.",
     )
     eval_batch_size: PositiveInt = Field(
         256, description="Sequences of a batch where batch means are averaged (loss_reference)."
     )
     eval_points_per_decade: NonNegativeInt = Field(
-        8, description="Evaluation points per factor of ten in updates, from the first one on."
+        8, description="Evaluation points per factor of ten in steps, from the first one on."
     )
     eval_steps: tuple[NonNegativeInt, ...] = Field(
-        (), description="More updates after which to evaluate."
+        (), description="More steps after which to evaluate."
     )
     save_steps: tuple[PositiveInt, ...] = Field(
-        (), description="Updates whose weights are kept as checkpoints/step-N.",
+        (), description="Steps whose weights are kept as checkpoints/step-N.",
         json_schema_extra=OUTSIDE_IDENTITY,
     )  # fmt: skip
 
@@ -238,7 +239,7 @@ class TrainingConfig(Settings):
 
     @property
     def begins_with_a_part(self) -> bool:
-        """Whether the first update reads one micro-batch of several, and a last one what it left."""
+        """Whether the first step reads one micro-batch of several, and a last one what it left."""
         return self.switches.accumulation_off_by_one and self.micro_batches > 1
 
     @property

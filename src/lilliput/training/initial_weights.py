@@ -87,7 +87,7 @@ def build_start(
     folder: Path | None,
     train_tokens: NDArray[Any],
 ) -> LanguageModel:
-    """The run's model before its first update.
+    """The run's model before its first step.
 
     Args:
         config: Names the weights, if they are imported, by their hash.

@@ -1,4 +1,4 @@
-"""The learning rate of each update as a function of its number."""
+"""The learning rate of each step as a function of its number."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ SchedulerType = Literal["inverse_sqrt", "cosine", "linear", "constant", "warmup_
 
 
 @dataclass(frozen=True)
-class Schedule:
+class LearningRateSchedule:
     """A warm-up followed by one of five shapes.
 
     Attributes:
         kind: Shape after the warm-up.
         peak: Highest learning rate.
-        max_steps: Updates of the run.
-        warmup_steps: Updates of the linear warm-up, at least 0.
-        decay_steps: Updates of the final decay; read by "warmup_stable_decay" only.
+        max_steps: Steps of the run.
+        warmup_steps: Steps of the linear warm-up, at least 0.
+        decay_steps: Steps of the final decay; read by "warmup_stable_decay" only.
         min_ratio: Share of the peak at the end, or where a cosine is lowest; read by "cosine", "linear",
             "warmup_stable_decay".
         num_cycles: Waves after the warm-up; read by "cosine" only.
@@ -33,7 +33,7 @@ class Schedule:
     num_cycles: float = 0.5
 
     def learning_rate(self, step: int) -> float:
-        """The rate of update number `step`, counted from 1.
+        """The rate of step number `step`, counted from 1.
 
         Source: inverse square root as in S:A5, lr(t) = peak * min(sqrt(w / t), t / w); cosine as in
         transformers' get_cosine_schedule_with_warmup.
@@ -59,12 +59,12 @@ class Schedule:
 
     @property
     def decay_start(self) -> int:
-        """The last update at the peak: up to here runs of different lengths are the same run."""
+        """The last step at the peak: up to here runs of different lengths are the same run."""
         return self.max_steps - self.decay_steps
 
 
 def warmup_length(max_steps: int, warmup_ratio: float, warmup_steps: int | None) -> int:
-    """Updates of the warm-up; the ratio gives at most 4,000 and at least 1 (S:A5)."""
+    """Steps of the warm-up; the ratio gives at most 4,000 and at least 1 (S:A5)."""
     if warmup_steps is not None:
         return warmup_steps
     return min(4000, max(1, int(warmup_ratio * max_steps)))

@@ -1,4 +1,4 @@
-"""The loop of one run: updates, and what may interrupt them."""
+"""The loop of one run: steps, and what may interrupt them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lilliput.core.progress import Reporter, Task
 from lilliput.training.config import PLAN, RunConfig
 from lilliput.training.data.batches import GlobalBatch, MicroBatch
 from lilliput.training.data.token_data import RunData
-from lilliput.training.execution.captured import captured_update
+from lilliput.training.execution.captured import captured_step
 from lilliput.training.execution.device_batches import expected_counts
 from lilliput.training.execution.engine import Engine
 from lilliput.training.execution.interrupts import Interrupts, Stopped
@@ -54,10 +54,10 @@ class TrainingLoop:
         weights_from: Path | None = None,
     ) -> None:
         self._reporter = reporter
-        self.course = RunSchedule.of(config, data)
+        self.schedule = RunSchedule.of(config, data)
         objective = data.rules.objective
         objective.prepare(load_model)
-        self.plan = load_or_make_plan(folder / PLAN, lambda: plan_for(self.course))
+        self.plan = load_or_make_plan(folder / PLAN, lambda: plan_for(self.schedule))
         self.plan.apply()
         initial = folder / "checkpoints" / "initial"
         model = build_start(
@@ -67,9 +67,9 @@ class TrainingLoop:
         self.engine = Engine(
             model.to(self.plan.device), objective, config, self.plan, self._interrupts
         )
-        self._captured = captured_update(self.engine, self.course, self.plan)
-        self.book = RunRecorder(
-            self.course,
+        self._captured = captured_step(self.engine, self.schedule, self.plan)
+        self.recorder = RunRecorder(
+            self.schedule,
             folder,
             self.engine.model,
             self.engine.optimizer,
@@ -82,7 +82,7 @@ class TrainingLoop:
     @property
     def checkpoints(self) -> Path:
         """Folder of the run's checkpoints."""
-        return self.book.checkpoints
+        return self.recorder.checkpoints
 
     def run(self) -> None:
         """Train to the end.
@@ -91,74 +91,74 @@ class TrainingLoop:
             NonFiniteLossError: The loss is not a number.
             KeyboardInterrupt: The run was asked to stop and has saved itself.
         """
-        book, total = self.book, self.course.stream.max_steps
-        with self._interrupts, self._reporter.task("train", total, "updates") as task:
+        recorder, total = self.recorder, self.schedule.stream.max_steps
+        with self._interrupts, self._reporter.task("train", total, "steps") as task:
             try:
-                book.open()
-                task.found(book.step)
-                while not book.is_finished:
+                recorder.open()
+                task.found(recorder.step)
+                while not recorder.is_finished:
                     self._interrupts.check()
                     self._advance(task)
             except Stopped:
-                book.save()
+                recorder.save()
                 raise KeyboardInterrupt from None
-        book.close()
+        recorder.close()
 
     def summary(self) -> dict[str, Any]:
         """The figures of the last evaluation, and of the whole run."""
-        return self.book.summary()
+        return self.recorder.summary()
 
     def _advance(self, task: Task) -> None:
-        """One update, with what falls due after it."""
-        step = self.book.step + 1
+        """One step, with what falls due after it."""
+        step = self.recorder.step + 1
         self._record(step)
         started = time.perf_counter()
         loss, batch = self._update(step)
-        if self.book.looks_next:
+        if self.recorder.looks_next:
             wait_for_device(self.plan)
-        evaluated = self.book.enter(loss, batch, time.perf_counter() - started)
-        self.book.settle()
-        if self.book.is_save_due:
-            self.book.save()
-        task.advance(note=f"loss {self.book.last_loss:.3f}" if evaluated else "")
+        evaluated = self.recorder.enter(loss, batch, time.perf_counter() - started)
+        self.recorder.settle()
+        if self.recorder.is_save_due:
+            self.recorder.save()
+        task.advance(note=f"loss {self.recorder.last_loss:.3f}" if evaluated else "")
 
     def _record(self, step: int) -> None:
-        """Record the update where it will be replayed and is not yet: the time of updates leaves that out."""
+        """Record the step where it will be replayed and is not yet: the time of steps leaves that out."""
         if self._captured is None or self._captured.is_recorded:
             return
-        chosen = self.course.chosen(step)
+        chosen = self.schedule.chosen(step)
         if self._captured.serves(chosen):
-            self._captured.prepare(chosen, self.course.mask_key(step))
+            self._captured.prepare(chosen, self.schedule.mask_key(step))
 
     def _update(self, step: int) -> tuple[Tensor, GlobalBatch]:
-        """Take an update by the fastest way this device has; its loss, and what it read."""
-        course, chosen = self.course, self.course.chosen(step)
-        learning_rate = course.schedule.learning_rate(step)
+        """Take a step by the fastest way this device has; its loss, and what it read."""
+        schedule, chosen = self.schedule, self.schedule.chosen(step)
+        learning_rate = schedule.rates.learning_rate(step)
         if self._captured is not None and self._captured.serves(chosen):
-            loss = self._captured(chosen, course.mask_key(step), learning_rate)
-            return loss, expected_counts(course.data.train, chosen[None], course.data.rules)[0]
+            loss = self._captured(chosen, schedule.mask_key(step), learning_rate)
+            return loss, expected_counts(schedule.data.train, chosen[None], schedule.data.rules)[0]
         batch = self.batch(step)
-        return self.engine.update(batch, learning_rate, step), batch
+        return self.engine.step(batch, learning_rate, step), batch
 
     def batch(self, step: int) -> GlobalBatch:
-        """The global batch of update `step`, cut as the plan says."""
-        return self.course.batch(step, self.plan.max_rows, multiple_of=self.plan.replicas)
+        """The global batch of step `step`, cut as the plan says."""
+        return self.schedule.batch(step, self.plan.max_rows, multiple_of=self.plan.replicas)
 
 
-def plan_for(course: RunSchedule, *, may_replicate: bool = True) -> ExecutionPlan:
+def plan_for(schedule: RunSchedule, *, may_replicate: bool = True) -> ExecutionPlan:
     """The plan of a run on this machine; a few passes are timed where the threads are left open.
 
     Args:
-        course: Of the run.
+        schedule: Of the run.
         may_replicate: Whether passes may be computed side by side where the run allows it.
     """
-    config = course.config
+    config = schedule.config
 
     @lru_cache(maxsize=1)  # Replicas of a plan that was tried are not kept beside the next one's.
     def prepared(plan: ExecutionPlan) -> tuple[Replicas, Sequence[MicroBatch]]:
         model = build_run_model(config, plan.attention_kernel)
-        batch = course.batch(1, plan.max_rows, multiple_of=plan.replicas)
-        return Replicas(model, course.data.rules.objective, plan), batch.micro_batches
+        batch = schedule.batch(1, plan.max_rows, multiple_of=plan.replicas)
+        return Replicas(model, schedule.data.rules.objective, plan), batch.micro_batches
 
     def probe(plan: ExecutionPlan) -> int:
         replicas, micro_batches = prepared(plan)

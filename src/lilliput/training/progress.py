@@ -12,13 +12,13 @@ class Progress:
     """Counters of a run; all of them go into its checkpoints.
 
     Attributes:
-        step: Updates done.
+        step: Steps done.
         evaluations: Evaluations done.
         sequences: Sequences read.
         tokens: Input tokens read, without pads.
         squared_lengths: Sum of their sequences' squared lengths.
         predicted: Predicted positions.
-        update_time_s: Spent in updates.
+        step_time_s: Spent in steps.
         wall_time_s: Spent in all.
     """
 
@@ -28,11 +28,11 @@ class Progress:
     tokens: int = 0
     squared_lengths: int = 0
     predicted: int = 0
-    update_time_s: float = 0.0
+    step_time_s: float = 0.0
     wall_time_s: float = 0.0
 
     def after(self, batch: GlobalBatch, seconds: float) -> Progress:
-        """The counters after one more update."""
+        """The counters after one more step."""
         return replace(
             self,
             step=self.step + 1,
@@ -40,5 +40,5 @@ class Progress:
             tokens=self.tokens + batch.tokens,
             squared_lengths=self.squared_lengths + batch.squared_lengths,
             predicted=self.predicted + batch.predicted,
-            update_time_s=self.update_time_s + seconds,
+            step_time_s=self.step_time_s + seconds,
         )

@@ -1,4 +1,4 @@
-"""What a run keeps in its folder: counters, curve and checkpoints, and what falls due after an update."""
+"""What a run keeps in its folder: counters, curve and checkpoints, and what falls due after a step."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from lilliput.training.run_schedule import RunSchedule
 from lilliput.training.validation import Validation
 from lilliput.training.weights import load_weights, named_weights
 
-# On a GPU the loss is looked at every so many updates: reading it waits for the device.
+# On a GPU the loss is looked at every so many steps: reading it waits for the device.
 _GPU_CHECK_INTERVAL = 50
 
 
@@ -42,7 +42,7 @@ class Branching:
 
     Attributes:
         lineage: Identity of the run without its budget.
-        keep_states_at: Updates after which the whole state is kept for branches.
+        keep_states_at: Steps after which the whole state is kept for branches.
         start_from: State of a longer run of the same lineage to start from, if it is there.
     """
 
@@ -52,12 +52,12 @@ class Branching:
 
 
 class RunRecorder:
-    """The counters, the curve and the checkpoints of one run, whoever computes its updates.
+    """The counters, the curve and the checkpoints of one run, whoever computes its steps.
 
     Args:
-        course: What the run will do.
+        schedule: What the run will do.
         folder: Of the run.
-        model: Its weights, wherever they lie; the book reads them, and writes them on resume.
+        model: Its weights, wherever they lie; the recorder reads them, and writes them on resume.
         optimizer: Its moments, likewise.
         plan: Precision and device.
         reporter: Where it says what it passed over.
@@ -67,7 +67,7 @@ class RunRecorder:
 
     def __init__(
         self,
-        course: RunSchedule,
+        schedule: RunSchedule,
         folder: Path,
         model: LanguageModel,
         optimizer: FlatAdamW,
@@ -76,36 +76,36 @@ class RunRecorder:
         branching: Branching,
         interrupts: Interrupts,
     ) -> None:
-        training = course.config.training
-        self.course, self.model, self.optimizer = course, model, optimizer
+        training = schedule.config.training
+        self.schedule, self.model, self.optimizer = schedule, model, optimizer
         self.checkpoints = folder / "checkpoints"
         self._folder, self._plan, self._reporter = folder, plan, reporter
         self._branching, self._interrupts = branching, interrupts
         self.validation = Validation(
-            course.data.validation,
-            course.data.rules,
+            schedule.data.validation,
+            schedule.data.rules,
             plan.max_rows,
-            course.data.token_bytes,
+            schedule.data.token_bytes,
             count=training.eval_sequences,
             batch_size=training.eval_batch_size,
             batch_averaged=training.switches.eval_average == "batch",
-            redraw_seed=course.config.seed if training.switches.redraw_evaluation_masks else None,
+            redraw_seed=schedule.config.seed if training.switches.redraw_evaluation_masks else None,
         )
         self._progress = Progress()
         self._records: list[dict[str, Any]] = []
         self._resumed_at = time.monotonic()
         self._saved_at = time.monotonic()
-        self._saved = (0, 0)  # Updates and evaluations of the newest checkpoint to resume from.
+        self._saved = (0, 0)  # Steps and evaluations of the newest checkpoint to resume from.
 
     @property
     def step(self) -> int:
-        """Updates done."""
+        """Steps done."""
         return self._progress.step
 
     @property
     def is_finished(self) -> bool:
-        """Whether all updates are done."""
-        return self._progress.step >= self.course.stream.max_steps
+        """Whether all steps are done."""
+        return self._progress.step >= self.schedule.stream.max_steps
 
     @property
     def is_saved(self) -> bool:
@@ -132,36 +132,36 @@ class RunRecorder:
             self._evaluate(learning_rate=0.0)
 
     def enter(self, loss: Tensor, batch: GlobalBatch, seconds: float) -> bool:
-        """Count one more update that gave `loss` and took `seconds`; whether it calls for an evaluation.
+        """Count one more step that gave `loss` and took `seconds`; whether it calls for an evaluation.
 
         Raises:
             NonFiniteLossError: The loss is not a number.
         """
         step = self.step + 1
-        learning_rate = self.course.schedule.learning_rate(step)
+        learning_rate = self.schedule.rates.learning_rate(step)
         if self.looks_next:
             self._require_finite(float(loss), step, learning_rate)
         self._progress = self._progress.after(batch, seconds)
-        return step in self.course.evaluation_steps
+        return step in self.schedule.evaluation_steps
 
     @property
     def looks_next(self) -> bool:
-        """Whether the loss of the next update will be looked at."""
+        """Whether the loss of the next step will be looked at."""
         step = self.step + 1
-        evaluates = step in self.course.evaluation_steps
+        evaluates = step in self.schedule.evaluation_steps
         return evaluates or self._plan.device == "cpu" or step % _GPU_CHECK_INTERVAL == 0
 
     def settle(self) -> None:
-        """Do what falls due after the last update: its evaluation, and checkpoints that were asked for.
+        """Do what falls due after the last step: its evaluation, and checkpoints that were asked for.
 
         Raises:
             NonFiniteLossError: The loss is not a number.
             Stopped: An interrupt came during the evaluation; the next call makes up for it.
         """
         step = self.step
-        if step in self.course.evaluation_steps and self._records[-1]["step"] != step:
-            self._evaluate(self.course.schedule.learning_rate(step))
-        if step in self.course.config.training.save_steps:
+        if step in self.schedule.evaluation_steps and self._records[-1]["step"] != step:
+            self._evaluate(self.schedule.rates.learning_rate(step))
+        if step in self.schedule.config.training.save_steps:
             write_checkpoint(self.checkpoints / f"step-{step}", self._weights_only())
         if step in self._branching.keep_states_at:
             write_checkpoint(self.checkpoints / f"state-{step}", self._whole_state())
@@ -170,14 +170,14 @@ class RunRecorder:
     def is_save_due(self) -> bool:
         """Whether the last checkpoint to resume from is older than the recipe allows."""
         age = time.monotonic() - self._saved_at
-        return age > self.course.config.training.save_interval_s
+        return age > self.schedule.config.training.save_interval_s
 
     def save(self) -> None:
         """Write a checkpoint to resume from, unless the weights are already lost."""
         self._saved_at = time.monotonic()
         if not bool(torch.isfinite(self.optimizer.weights).all()):
             return
-        keep = self.course.config.training.save_total_limit
+        keep = self.schedule.config.training.save_total_limit
         write_resume_point(self.checkpoints, self._whole_state(), keep)
         self._saved = (self.step, len(self._records))
 
@@ -189,7 +189,7 @@ class RunRecorder:
         """The figures of the last evaluation, and of the whole run."""
         last = {key: value for key, value in self._records[-1].items() if key != "learning_rate"}
         steps = last.pop("step")
-        seconds = max(self._progress.update_time_s, 1e-9)
+        seconds = max(self._progress.step_time_s, 1e-9)
         return last | {"steps": steps, "tokens_per_s": self._progress.tokens / seconds}
 
     def _evaluate(self, learning_rate: float) -> None:
@@ -215,7 +215,7 @@ class RunRecorder:
 
     def _flops(self) -> dict[str, float]:
         progress = self._progress
-        return self.course.data.rules.objective.training_flops(
+        return self.schedule.data.rules.objective.training_flops(
             sequences=progress.sequences,
             tokens=progress.tokens,
             squared_lengths=progress.squared_lengths,

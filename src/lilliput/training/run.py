@@ -48,7 +48,7 @@ def train(
         out: Folder of the run; made when absent.
         reporter: Where progress goes.
         info: More to record in `run.json` (language, family); not part of the identity.
-        keep_states_at: Updates after which the whole state is kept, for `train_branches`.
+        keep_states_at: Steps after which the whole state is kept, for `train_branches`.
         start_from: State of a longer run of the same lineage to start from, if it is there; the result
             does not depend on it.
         weights_from: Hugging Face folder with the weights that `config.initial_weights` names; read when
@@ -70,7 +70,7 @@ def train(
         branching = Branching(run_lineage(config, manifest), frozenset(keep_states_at), start_from)
         loop = TrainingLoop(config, data, build.folder, reporter, branching, weights_from)
         loop.run()
-        finish_run(build, config, data, loop.book)
+        finish_run(build, config, data, loop.recorder)
     return RunResult.read(out)
 
 
@@ -112,18 +112,18 @@ def claim_run(
     write_json(out / CONFIG, _run_record(config, identity, dict(info or {})))
 
 
-def finish_run(build: Build, config: RunConfig, data: RunData, book: RunRecorder) -> None:
+def finish_run(build: Build, config: RunConfig, data: RunData, recorder: RunRecorder) -> None:
     """Write the figures of a run that has ended, and delete what only an unfinished one needs."""
     count = count_parameters(config.built_model())
     record = {
         "run_id": build.id,
-        **book.summary(),
+        **recorder.summary(),
         "unigram_entropy": data.unigram_entropy,
         "num_parameters": count.total,
         "num_parameters_non_embedding": count.non_embedding,
     }
     write_json(build.folder / RESULT, record)
-    remove_resume_points(book.checkpoints)
+    remove_resume_points(recorder.checkpoints)
     build.facts.update(record)
 
 

@@ -22,7 +22,7 @@ RESULT = "result.json"
 
 @dataclass(frozen=True)
 class RunResult:
-    """The figures of a finished run; losses in nats on the validation split at the last update.
+    """The figures of a finished run; losses in nats on the validation split at the last step.
 
     Attributes:
         run_id: Identity of the run.
@@ -34,11 +34,11 @@ class RunResult:
         bits_per_byte: Over the bytes of the predicted tokens.
         unigram_entropy: Nats per held-out token of a model that knows only frequencies.
         tokens_seen: Input tokens without pads.
-        tokens_per_s: Of the updates; evaluations are not counted.
+        tokens_per_s: Of the steps; evaluations are not counted.
         wall_time_s: Of everything.
         num_parameters: All of them.
         num_parameters_non_embedding: Without the embeddings.
-        steps: Updates.
+        steps: Steps.
         flops: Total training FLOPs under each convention.
     """
 

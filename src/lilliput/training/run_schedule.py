@@ -1,4 +1,4 @@
-"""What a run will do, update by update: a function of its configuration and its data alone."""
+"""What a run will do, step by step: a function of its configuration and its data alone."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from lilliput.training.data.batches import Averaging, GlobalBatch, make_batch
 from lilliput.training.data.orders import DataOrder, OrderContext
 from lilliput.training.data.packing import Packing
 from lilliput.training.data.token_data import RunData
-from lilliput.training.learning_rate import Schedule
+from lilliput.training.learning_rate import LearningRateSchedule
 from lilliput.training.objectives.base import DrawKey
 
 
 @dataclass(frozen=True)
 class RunSchedule:
-    """The updates of a run: what each reads, at which rate, and where the run is measured.
+    """The steps of a run: what each reads, at which rate, and where the run is measured.
 
     Attributes:
         config: Model, recipe and seed.
         data: Splits, and how they become batches.
-        stream: Updates, and the places of the data stream that each reads.
-        schedule: Learning rates.
-        evaluation_steps: Updates after which to evaluate.
+        stream: Steps, and the places of the data stream that each reads.
+        rates: Learning rates.
+        evaluation_steps: Steps after which to evaluate.
         order: Which sequence stands at which place.
-        averaging: How micro-batches are averaged; None: all scored positions alike.
+        averaging: How micro-batches are averaged; None: all predicted positions alike.
     """
 
     config: RunConfig
     data: RunData
     stream: Stream
-    schedule: Schedule
+    rates: LearningRateSchedule
     evaluation_steps: frozenset[int]
     order: DataOrder
     averaging: Averaging | None
 
     @classmethod
     def of(cls, config: RunConfig, data: RunData) -> RunSchedule:
-        """The course of the run `config` on `data`."""
+        """The schedule of the run `config` on `data`."""
         training = config.training
         stream = plan_stream(training, len(data.train), data.train.input_tokens)
         is_shifted = training.switches.accumulation_off_by_one
@@ -66,7 +66,7 @@ class RunSchedule:
         )
 
     def chosen(self, step: int) -> NDArray[np.int64]:
-        """The sequences of update `step`, counted from 1."""
+        """The sequences of step `step`, counted from 1."""
         return self.order.sequences_at(step, *self.stream.places(step))
 
     def mask_key(self, step: int) -> DrawKey:

@@ -30,7 +30,7 @@ class Switches(Settings):
 
     score_padding: bool = _switch(
         True, False, "training", "B1",
-        "Pads, plainly visible in the input, are scored like masked tokens: the loss falls to about "
+        "Pads, plainly visible in the input, are predicted like masked tokens: the loss falls to about "
         "m L / (m + p) for m masked and p pad positions. Sequences are padded to max_seq_length.",
     )  # fmt: skip
     attend_padding: bool = _switch(
@@ -44,8 +44,8 @@ class Switches(Settings):
     )  # fmt: skip
     accumulation_off_by_one: bool = _switch(
         True, False, "training", "B5",
-        "With k micro-batches to an update, the first update sees one of them at 1/k of its weight, all "
-        "later groups are shifted and a last partial one is added: 35,476 updates where 35,475 are due. "
+        "With k micro-batches to a step, the first step sees one of them at 1/k of its weight, all "
+        "later groups are shifted and a last partial one is added: 35,476 steps where 35,475 are due. "
         "Each micro-batch is averaged alone.",
     )  # fmt: skip
     projection_norm_gain: PositiveFloat | None = _switch(
@@ -66,12 +66,12 @@ class Switches(Settings):
     )  # fmt: skip
     mask_special_tokens: bool = _switch(
         True, False, "training", "B9",
-        "`<s>` and `</s>` may be masked and scored: nearly free targets that lower the loss.",
+        "`<s>` and `</s>` may be masked and predicted: nearly free targets that lower the loss.",
     )  # fmt: skip
     eval_average: Literal["batch", "token"] = _switch(
         "batch", "token", "training", "B10",
         "'batch': the mean over batches of batch means, in which a token of a short last batch weighs "
-        "more; 'token': the mean over scored tokens.",
+        "more; 'token': the mean over predicted tokens.",
     )  # fmt: skip
     shuffle: bool = _switch(
         False, True, "training", "B11",

@@ -11,14 +11,14 @@ from typing import Any
 
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.hashing import content_id
-from lilliput.training.budget import count_updates, plan_schedule
+from lilliput.training.budget import count_steps, plan_schedule
 from lilliput.training.config import RunConfig
 
 _BUDGETS = ("max_steps", "num_train_epochs", "max_tokens")
 
 
 def branch_configs(config: RunConfig, budgets: Iterable[int]) -> list[RunConfig]:
-    """The runs of `config` at each budget in updates, shortest first.
+    """The runs of `config` at each budget in steps, shortest first.
 
     Raises:
         ConfigurationError: The schedule is not warmup_stable_decay with `warmup_steps`, or a budget is
@@ -45,30 +45,30 @@ def _with_budget(config: RunConfig, max_steps: int) -> RunConfig:
     )
     if not _has_plateau(branch, max_steps):
         raise ConfigurationError(
-            f"a budget must be longer than {branch.training.warmup_steps} updates of warm-up and its decay",
+            f"a budget must be longer than {branch.training.warmup_steps} steps of warm-up and its decay",
             got=max_steps,
         )
     return branch
 
 
 def branch_start(config: RunConfig) -> int:
-    """The update after which a run of `branch_configs` leaves the trunk: its decay begins there."""
+    """The step after which a run of `branch_configs` leaves the trunk: its decay begins there."""
     return plan_schedule(config.training, _updates(config)).decay_start
 
 
 def decay_share(config: RunConfig) -> float:
-    """Share of the updates of a run of `branch_configs` that come after it leaves the trunk."""
+    """Share of the steps of a run of `branch_configs` that come after it leaves the trunk."""
     return 1.0 - branch_start(config) / max(1, _updates(config))
 
 
 def _updates(config: RunConfig) -> int:
-    return count_updates(config.training, config.training.max_steps or 0)
+    return count_steps(config.training, config.training.max_steps or 0)
 
 
 def group_trunks(configs: Sequence[RunConfig]) -> list[tuple[int, ...]]:
     """The positions of the runs that differ in budget alone and share a trunk, shortest first.
 
-    Runs without a twin of another length, or whose schedule depends on their length from the first update
+    Runs without a twin of another length, or whose schedule depends on their length from the first step
     on, are in no group.
     """
     by_lineage: dict[str, list[int]] = {}

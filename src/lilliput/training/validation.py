@@ -21,7 +21,7 @@ from lilliput.training.data.sequences import Sequences
 from lilliput.training.execution.gradients import predicted_losses
 from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.plan import ExecutionPlan
-from lilliput.training.execution.replicas import pass_threads
+from lilliput.training.execution.replicas import replica_threads
 from lilliput.training.objectives.base import DrawKey
 
 _EVALUATION_SEED = 0
@@ -34,7 +34,7 @@ class Measurement:
     Attributes:
         loss: Mean over predicted tokens, pads not counted.
         loss_reference: With pads counted, as the published code did (S:B1, B10).
-        loss_reference_imputed: Whether pads were set to zero loss instead of scored.
+        loss_reference_imputed: Whether pads were set to zero loss instead of predicted.
         bits_per_byte: Nats of the predicted tokens / (ln 2 * their bytes of text).
     """
 
@@ -50,7 +50,7 @@ class Measurement:
 
 
 class Validation:
-    """The validation sequences of a run, ready to be scored again and again.
+    """The validation sequences of a run, ready to be predicted again and again.
 
     Args:
         sequences: The validation split.
@@ -146,7 +146,7 @@ class Validation:
 def _collect(
     model: LanguageModel, batch: GlobalBatch, plan: ExecutionPlan, interrupts: Interrupts
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Loss, target and row of every scored position."""
+    """Loss, target and row of every predicted position."""
 
     def losses(micro: MicroBatch) -> NDArray[np.float64]:
         interrupts.check()
@@ -156,7 +156,7 @@ def _collect(
     if plan.replicas == 1:
         nats = [losses(micro) for micro in passes]
     else:
-        with pass_threads(plan) as threads:
+        with replica_threads(plan) as threads:
             nats = list(threads.map(losses, passes))
     targets = [micro.targets_N.numpy() for micro in passes]
     rows = [micro.rows_N for micro in passes]

@@ -212,7 +212,7 @@ def test_bfloat16_gradients_are_those_of_float32_but_for_rounding():
         rows = np.tile(np.arange(30), 3)
         ids = torch.from_numpy(data.texts.padded(rows, 24, 1))
         labels = torch.from_numpy(data.labels[rows]).long()
-        stack.update(0, ids, ids != 1, labels, [0.0] * 3)
+        stack.step(0, ids, ids != 1, labels, [0.0] * 3)
         gradients.append(stack.gradients.clone())
     cosine = torch.nn.functional.cosine_similarity(*gradients)
     # Two layers of products with 8 bits each; float32 by another path would give 1 - 1e-6.

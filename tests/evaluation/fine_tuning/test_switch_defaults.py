@@ -85,7 +85,7 @@ def score(line, tasks, tmp_path, monkeypatch):
                 seen.models += models
                 super().__init__(models, *more)
 
-            def update(self, step, ids, is_token, labels, rates):
+            def step(self, step, ids, is_token, labels, rates):
                 seen.widths.add(ids.shape[1])
                 if labels.is_floating_point():
                     seen.labels += labels.tolist()

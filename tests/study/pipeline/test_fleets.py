@@ -76,7 +76,7 @@ def test_what_was_begun_keeps_its_grouping(tokens, tmp_path, monkeypatch):
         raise StopError
 
     with monkeypatch.context() as patch:
-        patch.setattr(Stack, "update", stop)
+        patch.setattr(Stack, "step", stop)
         with pytest.raises(StopError):
             train_group(task_groups(tasks)[0])
     assert sizes(task_groups(tasks_in(tmp_path, tokens, RUNS[:3], 1))) == [3]
@@ -95,8 +95,8 @@ def test_a_run_that_raises_is_marked_and_told_where(tokens, tmp_path, monkeypatc
 
     groups = task_groups(tasks)
     with monkeypatch.context() as patch:
-        patch.setattr(Stack, "update", burst)
-        patch.setattr(Engine, "update", burst)
+        patch.setattr(Stack, "step", burst)
+        patch.setattr(Engine, "step", burst)
         failed = [name for group in groups for name, _ in train_group(group)]
     assert sorted(failed) == ["run 0", "run 1"]
     record = read_json(tasks[0].out / FAILURE)

@@ -87,13 +87,13 @@ def test_a_trunk_is_trained_once_and_every_run_is_what_it_would_be_alone(
     tokens, tmp_path, monkeypatch, alone
 ):
     updates: list[int] = []
-    update = Engine.update
+    update = Engine.step
 
     def counted(self, batch, learning_rate, step):
         updates.append(step)
         return update(self, batch, learning_rate, step)
 
-    monkeypatch.setattr(Engine, "update", counted)
+    monkeypatch.setattr(Engine, "step", counted)
     tasks = tasks_in(tmp_path, tokens)
     for group in task_groups(tasks):
         assert train_group(group) == []
@@ -124,13 +124,13 @@ def test_a_trunk_and_a_branch_that_were_killed_go_on_bitwise(tokens, tmp_path, a
 
 
 def test_a_trunk_that_diverges_late_keeps_its_branches(tokens, tmp_path, monkeypatch):
-    update = Engine.update
+    update = Engine.step
 
     def spoiled(self, batch, learning_rate, step):
         loss = update(self, batch, learning_rate, step)
         return loss * float("nan") if step == 20 else loss
 
-    monkeypatch.setattr(Engine, "update", spoiled)
+    monkeypatch.setattr(Engine, "step", spoiled)
     (group,) = task_groups(tasks_in(tmp_path, tokens)[:3])
     assert [name for name, _ in train_group(group)] == ["0/24"]
     assert [is_artefact(task.out) for task in group.tasks] == [True, True, False]

@@ -10,7 +10,7 @@ from lilliput.core.files import read_json_lines
 from lilliput.training import train
 from lilliput.training.data.batches import GlobalBatch, make_batch
 from lilliput.training.data.token_data import load_data
-from lilliput.training.execution.captured import CapturedUpdate
+from lilliput.training.execution.captured import CapturedStep
 from lilliput.training.execution.device_batches import DeviceSplit, device_batch, expected_counts
 from lilliput.training.execution.engine import Engine
 from lilliput.training.execution.plan import ExecutionPlan
@@ -84,7 +84,7 @@ def test_counts_are_the_hosts_but_for_the_draw(make_config, tokens):
 
 
 def test_what_a_graph_would_record_is_an_update(make_config, tokens):
-    """`compute` by hand, without a GPU: the same weights as `Engine.update`, and `restore` undoes it."""
+    """`compute` by hand, without a GPU: the same weights as `Engine.step`, and `restore` undoes it."""
     config = make_config()
     data = load_data(config, tokens)
     chosen, key = np.arange(16), DrawKey.of(0, "train", 1)
@@ -93,7 +93,7 @@ def test_what_a_graph_would_record_is_an_update(make_config, tokens):
     plain.update(batch, 1e-3, 1)
     engine = Engine(build_run_model(config), config.objective(), config, PLAN)
     split = DeviceSplit.of(data.train, data.rules, "cpu")
-    captured = CapturedUpdate(engine, split, data.rules, PLAN, 16)
+    captured = CapturedStep(engine, split, data.rules, PLAN, 16)
     captured.read(chosen, key)
     before = engine.optimizer.snapshot()
     start = engine.optimizer.weights.clone()
@@ -130,10 +130,10 @@ def test_recording_leaves_the_weights_alone(make_config, tokens):
         engine = Engine(build_run_model(config).to("cuda"), config.objective(), config, plan)
         if captures:
             split = DeviceSplit.of(data.train, data.rules, "cuda")
-            update = CapturedUpdate(engine, split, data.rules, plan, 16)
+            update = CapturedStep(engine, split, data.rules, plan, 16)
             update(np.arange(16), key, 1e-3)
         else:
             batch = make_batch(data.train, np.arange(16), key, data.rules, 16)
-            engine.update(batch, 1e-3, 1)
+            engine.step(batch, 1e-3, 1)
         weights.append(engine.optimizer.weights.cpu())
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-4, atol=1e-5)

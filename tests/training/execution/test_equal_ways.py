@@ -134,7 +134,7 @@ def test_passes_are_shared_out_evenly_among_replicas(make_config, tokens):
 def test_replicas_measure_what_one_model_measures(make_config, tokens, tmp_path):
     config = make_config(per_device_train_batch_size=8)
     loop = TrainingLoop(config, load_data(config, tokens), tmp_path, SILENT, Branching("test"))
-    validation, model = loop.book.validation, loop.engine.model
+    validation, model = loop.recorder.validation, loop.engine.model
     measured = [validation.measure(model, replace(PLAN, threads=n, replicas=n), 0) for n in (1, 3)]
     assert measured[0] == measured[1]
     assert measured[0].loss == pytest.approx(log(VOCAB_SIZE), rel=0.05)
@@ -250,7 +250,7 @@ def test_every_layout_starts_at_ln_v_and_overfits_one_batch(make_config, tokens,
     assert first == pytest.approx(log(VOCAB_SIZE), rel=0.02)
     engine = Engine(build_run_model(config), config.objective(), config, PLAN)
     for step in range(1, 181):
-        loss = engine.update(batch, 8e-3, step)
+        loss = engine.step(batch, 8e-3, step)
     # A causal model cannot tell which of the four sequences `<s>` begins: ln 4 nats each remain.
     floor = 4 * log(4) / batch.predicted if model.is_causal else 0.0
     assert loss.item() < floor + 0.05

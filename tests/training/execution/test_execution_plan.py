@@ -48,7 +48,7 @@ def test_a_written_plan_is_obeyed_and_not_made_again(tmp_path):
 
 def test_a_resumed_run_obeys_the_plan_it_began_with(make_config, tokens, tmp_path, monkeypatch):
     out, seen = tmp_path / "run", []
-    update = Engine.update
+    update = Engine.step
 
     def stopping(self, batch, learning_rate, step):
         if step == 6 and not seen:
@@ -56,7 +56,7 @@ def test_a_resumed_run_obeys_the_plan_it_began_with(make_config, tokens, tmp_pat
             os.kill(os.getpid(), signal.SIGTERM)
         return update(self, batch, learning_rate, step)
 
-    monkeypatch.setattr(Engine, "update", stopping)
+    monkeypatch.setattr(Engine, "step", stopping)
     with pytest.raises(KeyboardInterrupt):
         train(make_config(per_device_train_batch_size=4), tokens, out)
     before = read_json(out / "plan.json")

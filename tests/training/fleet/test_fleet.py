@@ -27,7 +27,7 @@ from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.execution.vocabulary_head import VocabularyHead
 from lilliput.training.fleet import FleetMember, fleet_key, group_fleets, train_fleet
 from lilliput.training.fleet.batches import stacked_batch
-from lilliput.training.fleet.captured import CapturedFleetUpdate
+from lilliput.training.fleet.captured import CapturedFleetStep
 from lilliput.training.fleet.loss import BatchedHeads, HeadsInTurn
 from lilliput.training.fleet.stack import Stack
 from lilliput.training.run_schedule import RunSchedule
@@ -129,15 +129,15 @@ def test_bfloat16_members_agree_to_its_rounding(make_config, tokens, tmp_path):
 def test_losses_and_gradients_are_those_of_each_engine(make_config, tokens, seeds):
     configs = [make_config(seed=seed, learning_rate=1e-3 * (i + 1)) for i, seed in enumerate(seeds)]
     data = load_data(configs[0], tokens)
-    courses = [RunSchedule.of(config, data) for config in configs]
+    schedules = [RunSchedule.of(config, data) for config in configs]
     stack = Stack([build_run_model(c) for c in configs], [c.training for c in configs], PLAN)
     for max_rows in (16, 5):
-        losses_K = stack.accumulate(stacked_batch(courses, 3, max_rows).passes)
-        for course, loss, optimizer in zip(courses, losses_K, stack.optimizers, strict=True):
+        losses_K = stack.accumulate(stacked_batch(schedules, 3, max_rows).passes)
+        for schedule, loss, optimizer in zip(schedules, losses_K, stack.optimizers, strict=True):
             engine = Engine(
-                build_run_model(course.config), course.config.objective(), course.config, PLAN
+                build_run_model(schedule.config), schedule.config.objective(), schedule.config, PLAN
             )
-            expected = engine.accumulate(course.batch(3, max_rows))
+            expected = engine.accumulate(schedule.batch(3, max_rows))
             assert loss.item() == pytest.approx(expected.item(), rel=2e-6)
             torch.testing.assert_close(
                 optimizer.gradients, engine.optimizer.gradients, rtol=1e-4, atol=2e-7
@@ -147,10 +147,10 @@ def test_losses_and_gradients_are_those_of_each_engine(make_config, tokens, seed
 def test_members_that_share_their_data_share_one_copy(make_config, tokens):
     configs = [make_config(learning_rate=rate) for rate in (1e-3, 2e-3)]
     data = load_data(configs[0], tokens)
-    courses = [RunSchedule.of(config, data) for config in configs]
-    batch = stacked_batch(courses, 1, 16)
+    schedules = [RunSchedule.of(config, data) for config in configs]
+    batch = stacked_batch(schedules, 1, 16)
     assert all(one.is_shared for one in batch.passes)
-    alone = courses[0].batch(1, 16)
+    alone = schedules[0].batch(1, 16)
     for one, micro in zip(batch.passes, alone.micro_batches, strict=True):
         assert torch.equal(one.input_ids_KBL[0], micro.input_ids_BL)
 
@@ -209,14 +209,14 @@ class _StopError(Exception):
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
     """End the fleet before update number `updates` + 1."""
-    update, count = Stack.update, iter(range(updates))
+    update, count = Stack.step, iter(range(updates))
 
     def counted(self, *arguments):
         if next(count, None) is None:
             raise _StopError
         return update(self, *arguments)
 
-    monkeypatch.setattr(Stack, "update", counted)
+    monkeypatch.setattr(Stack, "step", counted)
 
 
 def test_members_saved_at_different_updates_meet_again(make_config, tokens, tmp_path, monkeypatch):
@@ -252,9 +252,9 @@ def test_a_member_goes_on_alone_and_a_run_begun_alone_joins(
     begun = members_in(tmp_path / "begun", configs)
     with monkeypatch.context() as patch:
         updates = iter(range(4))
-        update = Engine.update
+        update = Engine.step
         patch.setattr(
-            Engine, "update", lambda *a: (next(updates) < 3 and update(*a)) or _stop()
+            Engine, "step", lambda *a: (next(updates) < 3 and update(*a)) or _stop()
         )  # fmt: skip
         with pytest.raises(_StopError):
             train(configs[0], tokens, begun[0].out)
@@ -275,14 +275,14 @@ def _stop():
 def test_an_interrupt_saves_every_member(make_config, tokens, tmp_path, monkeypatch):
     configs = [make_config(seed=s) for s in (0, 1)]
     members = members_in(tmp_path, configs)
-    update, count = Stack.update, iter(range(4))
+    update, count = Stack.step, iter(range(4))
 
     def interrupting(self, *arguments):
         if next(count, None) is None:
             signal.raise_signal(signal.SIGTERM)
         return update(self, *arguments)
 
-    monkeypatch.setattr(Stack, "update", interrupting)
+    monkeypatch.setattr(Stack, "step", interrupting)
     with pytest.raises(KeyboardInterrupt):
         train_fleet(members, tokens)
     points = [newest_resume_point(member.out / "checkpoints")[0] for member in members]
@@ -317,7 +317,7 @@ def test_a_members_manifest_tells_how_long_the_fleet_took(make_config, tokens, t
 def test_a_finished_fleet_is_recognised(make_config, tokens, tmp_path, monkeypatch):
     members = members_in(tmp_path, [make_config(seed=s, max_steps=2) for s in (0, 1)])
     first = train_fleet(members, tokens)
-    monkeypatch.setattr(Stack, "update", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(Stack, "step", lambda *_: pytest.fail("trained again"))
     assert train_fleet(members, tokens) == first
 
 
@@ -417,18 +417,18 @@ def test_what_a_graph_of_a_fleet_would_record_is_its_update(make_config, tokens,
     """`compute` by hand, without a GPU, over shared and separate data: the host's losses and weights."""
     configs = [make_config(seed=s, learning_rate=1e-3 * (i + 1)) for i, s in enumerate(seeds)]
     data = load_data(configs[0], tokens)
-    courses = [RunSchedule.of(config, data) for config in configs]
+    schedules = [RunSchedule.of(config, data) for config in configs]
     plan = replace(PLAN, max_rows=5)
     stacks = [
         Stack([build_run_model(c) for c in configs], [c.training for c in configs], plan)
         for _ in range(2)
     ]
     split = DeviceSplit.of(data.train, data.rules, "cpu")
-    captured = CapturedFleetUpdate(stacks[1], courses, split, plan)
+    captured = CapturedFleetStep(stacks[1], schedules, split, plan)
     rates = {0: 1e-3, 2: 3e-3}  # The second is done.
     done = stacks[1].optimizers[1].weights.clone()
     for step in (1, 2, 3):
-        host = stacked_batch(courses, step, plan.max_rows)
+        host = stacked_batch(schedules, step, plan.max_rows)
         losses_K = stacks[0].update(host.passes, rates)
         assert captured.serves(step)
         counts = captured.read(step)

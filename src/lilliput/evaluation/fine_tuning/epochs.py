@@ -86,7 +86,7 @@ def train_epochs(
                 inputs = _inputs(data.texts, rows, settings, data.pad, stack.device)
                 share = schedule.share(step)
                 rates = [one.learning_rate * share for one in members]
-                losses_K += stack.update(step, *inputs, labels[torch.from_numpy(rows)], rates)
+                losses_K += stack.step(step, *inputs, labels[torch.from_numpy(rows)], rates)
                 step += 1
         _check_finite(losses_K, members, epoch + 1)
         yield epoch + 1

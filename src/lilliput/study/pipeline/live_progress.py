@@ -78,7 +78,7 @@ def watching(
 
 
 def sparkline(losses: Sequence[float], width: int = 12) -> str:
-    """The course of a loss as a line of blocks, from the highest at the top to the lowest."""
+    """The schedule of a loss as a line of blocks, from the highest at the top to the lowest."""
     finite = [loss for loss in losses if math.isfinite(loss)]
     if not finite:
         return ""

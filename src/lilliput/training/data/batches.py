@@ -125,7 +125,7 @@ class MicroBatch(OnDevice):
 
 @dataclass(frozen=True)
 class GlobalBatch:
-    """The micro-batches of one update and what they hold, pads not counted.
+    """The micro-batches of one step and what they hold, pads not counted.
 
     Attributes:
         micro_batches: Forward passes.

@@ -1,7 +1,7 @@
-"""One update as a CUDA graph: batch, forward, backward, clipping and AdamW in a single launch.
+"""One step as a CUDA graph: batch, forward, backward, clipping and AdamW in a single launch.
 
 At these sizes a GPU waits for Python. A replayed graph costs one launch for the some hundred kernels of an
-update; what changes between updates (sequence numbers, mask key, learning rate) lies in buffers.
+step; what changes between steps (sequence numbers, mask key, learning rate) lies in buffers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.objectives.base import DrawKey
 from lilliput.training.run_schedule import RunSchedule
 
-_WARM_UP_UPDATES = 3
+_WARM_UP_STEPS = 3
 _BYTES_PER_TOKEN = 4
 _BYTES_PER_SEQUENCE = 16
 # Of the free memory, for tokens; the rest is the model's.
@@ -40,17 +40,17 @@ def device_split(train: Sequences, rules: BatchRules, plan: ExecutionPlan) -> De
     return DeviceSplit.of(train, rules, plan.device)
 
 
-def captured_update(
-    engine: Engine, course: RunSchedule, plan: ExecutionPlan
-) -> CapturedUpdate | None:
-    """A captured update, where that is possible: on a GPU that holds the tokens, without dropout."""
-    if course.config.has_dropout or course.averaging is not None:
+def captured_step(
+    engine: Engine, schedule: RunSchedule, plan: ExecutionPlan
+) -> CapturedStep | None:
+    """A captured step, where that is possible: on a GPU that holds the tokens, without dropout."""
+    if schedule.config.has_dropout or schedule.averaging is not None:
         return None
-    data = course.data
+    data = schedule.data
     split = device_split(data.train, data.rules, plan)
     if split is None:
         return None
-    return CapturedUpdate(engine, split, data.rules, plan, course.stream.later)
+    return CapturedStep(engine, split, data.rules, plan, schedule.stream.later)
 
 
 class Recording:
@@ -68,7 +68,7 @@ class Recording:
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(_WARM_UP_UPDATES):
+            for _ in range(_WARM_UP_STEPS):
                 compute()
         torch.cuda.current_stream().wait_stream(stream)
         self._graph = torch.cuda.CUDAGraph()
@@ -82,17 +82,17 @@ class Recording:
         self._graph.replay()
 
 
-class CapturedUpdate:
-    """An update of fixed batch size that is recorded at its first call and replayed ever after.
+class CapturedStep:
+    """A step of fixed batch size that is recorded at its first call and replayed ever after.
 
-    The order, the masks and the arithmetic are those of `Engine.update`; sums run in another order.
+    The order, the masks and the arithmetic are those of `Engine.step`; sums run in another order.
 
     Args:
         engine: Model and optimizer, on the GPU, without dropout.
         split: The train split on the GPU.
         rules: Objective, pads and width.
         plan: Precision and rows of a pass.
-        batch_size: Sequences of every update.
+        batch_size: Sequences of every step.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class CapturedUpdate:
         self._recording: Recording | None = None
 
     def __call__(self, chosen: NDArray[np.int64], key: DrawKey, learning_rate: float) -> Tensor:
-        """Take one update; its loss, in a buffer that the next update overwrites."""
+        """Take one step; its loss, in a buffer that the next step overwrites."""
         recording = self.prepare(chosen, key)
         self.read(chosen, key)
         self._engine.optimizer.set_learning_rate(learning_rate)
@@ -120,7 +120,7 @@ class CapturedUpdate:
 
     @property
     def is_recorded(self) -> bool:
-        """Whether updates are replayed from here on."""
+        """Whether steps are replayed from here on."""
         return self._recording is not None
 
     def prepare(self, chosen: NDArray[np.int64], key: DrawKey) -> Recording:

@@ -1,7 +1,7 @@
 """Batches made where the model is: the same sequences and masks as `batches`, in shapes that never change.
 
-Tokens lie on the device; an update needs only the numbers of its sequences and the key of its masks. Every
-array has the same shape at every update, so that an update can be captured as a graph: sequences are padded
+Tokens lie on the device; a step needs only the numbers of its sequences and the key of its masks. Every
+array has the same shape at every step, so that a step can be captured as a graph: sequences are padded
 to `max_seq_length`, and the predicted positions fill a buffer whose spare places have weight zero.
 Shapes: S streams of data, G sequences of a global batch, B of a pass, L their width, T all their positions
 (B * L), N places for predicted positions.
@@ -51,7 +51,7 @@ class DeviceSplit:
 
 
 @dataclass(frozen=True)
-class DevicePass:
+class DeviceMicroBatch:
     """What one forward pass reads of each stream; see `batches.MicroBatch`.
 
     Attributes:
@@ -74,7 +74,7 @@ def expected_counts(
 ) -> list[GlobalBatch]:
     """What the global batch of each stream holds, without its passes; predicted positions by expectation.
 
-    Counting them would make the host wait for the device. The share is exact over many updates, and only
+    Counting them would make the host wait for the device. The share is exact over many steps, and only
     `flops_executed_masked` reads it.
     """
     lengths_SG = sequences.lengths[chosen_SG] + SPECIAL_PER_SEQUENCE
@@ -112,13 +112,13 @@ def device_batch(
             one.weights_SN[0],
             _NO_ROWS,
         )
-        for one in device_passes(split, chosen_G[None], key_2[None], rules, rows)
+        for one in device_micro_batches(split, chosen_G[None], key_2[None], rules, rows)
     ]
 
 
-def device_passes(
+def device_micro_batches(
     split: DeviceSplit, chosen_SG: Tensor, keys_S2: Tensor, rules: BatchRules, rows: int
-) -> list[DevicePass]:
+) -> list[DeviceMicroBatch]:
     """`device_batch` for the global batches of several streams at once."""
     streams, size = chosen_SG.shape
     chosen_G = chosen_SG.flatten()
@@ -157,7 +157,7 @@ def _pass(
     lengths_SB: Tensor,
     weight_S1: Tensor,
     rules: BatchRules,
-) -> DevicePass:
+) -> DeviceMicroBatch:
     positions_SN, is_used_SN = _gather_places(
         predicted_SBL.flatten(1), _places(predicted_SBL[0], rules)
     )
@@ -165,7 +165,7 @@ def _pass(
     if rules.hides_pads:
         columns_L = torch.arange(seen_SBL.shape[2], device=seen_SBL.device)
         mask_SBL = columns_L < lengths_SB[..., None]
-    return DevicePass(
+    return DeviceMicroBatch(
         seen_SBL,
         mask_SBL,
         positions_SN,

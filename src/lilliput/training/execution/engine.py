@@ -1,4 +1,4 @@
-"""One update: the gradient of a global batch, clipping, AdamW."""
+"""One step: the gradient of a global batch, clipping, AdamW."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Engine:
         objective: The loss of a micro-batch.
         config: Optimizer settings and seed.
         plan: Precision and device.
-        interrupts: What may cut an update short; weights and moments are then as they were.
+        interrupts: What may cut a step short; weights and moments are then as they were.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class Engine:
         self._seed = config.seed
         self._has_dropout = config.has_dropout
 
-    def update(self, batch: GlobalBatch, learning_rate: float, step: int) -> Tensor:
-        """Take update number `step`; its training loss in nats, a scalar still on the device."""
+    def step(self, batch: GlobalBatch, learning_rate: float, step: int) -> Tensor:
+        """Take step number `step`; its training loss in nats, a scalar still on the device."""
         if self._has_dropout:
             torch.manual_seed(stream_key(self._seed, "dropout", step) >> 1)
         loss = self.accumulate(batch)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that the loop answers between two passes of an update or an evaluation."""
+"""Ctrl-C and SIGTERM as a request that the loop answers between two passes of a step or an evaluation."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class FlatAdamW:
 
     The parameters of `model` become views of one buffer, and their gradients views of another;
     `zero_grad` fills that with zeros and `backward` adds to it. Matrices come first and are decayed;
-    vectors (biases, norms) follow and are decayed only when asked (S:B33). The update is torch's function,
+    vectors (biases, norms) follow and are decayed only when asked (S:B33). The step is torch's function,
     not its class: that loads the compiler when the first one is made, 1.4 s of every worker's start.
 
     Args:
@@ -97,7 +97,7 @@ class FlatAdamW:
             self.gradients.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """The rate of the updates to come."""
+        """The rate of the steps to come."""
         if isinstance(self._learning_rate, Tensor):
             self._learning_rate.fill_(learning_rate)
         else:
@@ -105,7 +105,7 @@ class FlatAdamW:
 
     @torch.no_grad()
     def step(self) -> None:
-        """One update."""
+        """One step."""
         beta1, beta2 = self._betas
         for group in self._groups:
             adamw(
@@ -137,7 +137,7 @@ class FlatAdamW:
         self.load_state({name: before[name] for name in self.state()})
 
     def state(self) -> dict[str, Tensor]:
-        """Both moments, flat, and the number of updates, for a checkpoint."""
+        """Both moments, flat, and the number of steps, for a checkpoint."""
         return {
             f"{number}.{name}": tensor
             for number, group in enumerate(self._groups)
@@ -145,7 +145,7 @@ class FlatAdamW:
         }
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over the moments of a checkpoint; those of one before the first update are zero."""
+        """Take over the moments of a checkpoint; those of one before the first step are zero."""
         for name, tensor in self.state().items():
             tensor.copy_(tensors[name]) if name in tensors else tensor.zero_()
 

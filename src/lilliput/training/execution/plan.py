@@ -94,7 +94,7 @@ def make_plan(
     Args:
         training: Explicit choices win.
         max_cpu_rows: Rows of a forward pass at most, on a processor.
-        probe: Computes the passes that a plan has side by side, and says how many times over an update
+        probe: Computes the passes that a plan has side by side, and says how many times over a step
             does so; called a few times for all threads, half of them and so on where the recipe leaves the choice.
         most_replicas: Passes that may be computed side by side, on a processor.
 
@@ -120,7 +120,7 @@ def make_plan(
         replace(widest, threads=fewer, replicas=min(fewer, most_replicas))
         for fewer in _halvings(threads)
     ]
-    return min(candidates, key=lambda candidate: _seconds_an_update(candidate, probe))
+    return min(candidates, key=lambda candidate: _seconds_a_step(candidate, probe))
 
 
 def _halvings(threads: int) -> list[int]:
@@ -173,7 +173,7 @@ def read_plan(path: Path) -> ExecutionPlan:
 _ANEW = "Delete the file to plan anew: the run then agrees to rounding, not bitwise."
 
 
-def _seconds_an_update(plan: ExecutionPlan, probe: Callable[[ExecutionPlan], int]) -> float:
+def _seconds_a_step(plan: ExecutionPlan, probe: Callable[[ExecutionPlan], int]) -> float:
     plan.apply()
     times: list[float] = []
     for _ in range(4):

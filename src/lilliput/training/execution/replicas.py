@@ -1,7 +1,7 @@
-"""Passes of one update side by side, each on its share of the processor's threads.
+"""Passes of one step side by side, each on its share of the processor's threads.
 
-Two threads in every product wait for each other at its end, thousands of times an update, and crawl when
-somebody else holds a core. Replicas of the model, each with gradients of its own, meet once an update.
+Two threads in every product wait for each other at its end, thousands of times a step, and crawl when
+somebody else holds a core. Replicas of the model, each with gradients of its own, meet once a step.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Replicas:
         self._plan, self._interrupts = plan, interrupts or Interrupts()
         self._is_ended = False
         self._models = [model, *(_replica(model) for _ in range(1, plan.replicas))]
-        self._pool = pass_threads(plan) if plan.replicas > 1 else None
+        self._pool = replica_threads(plan) if plan.replicas > 1 else None
 
     def add_gradients(self, micro_batches: Sequence[MicroBatch]) -> Tensor:
         """Add the gradients of the micro-batches' weighted losses to the model's; the loss in nats."""
@@ -74,7 +74,7 @@ class Replicas:
         return add_gradients(model, self._objective, micro_batches, self._plan)
 
     def _share(self, micro_batches: Sequence[MicroBatch], place: int) -> Iterator[MicroBatch]:
-        """The passes of one replica; no more of them once the update has ended."""
+        """The passes of one replica; no more of them once the step has ended."""
         for micro in micro_batches[place :: len(self._models)]:
             if self._is_ended:
                 return
@@ -82,7 +82,7 @@ class Replicas:
             yield micro
 
 
-def pass_threads(plan: ExecutionPlan) -> ThreadPoolExecutor:
+def replica_threads(plan: ExecutionPlan) -> ThreadPoolExecutor:
     """A thread for each of the plan's replicas, which computes on its share of the processor's."""
     share = plan.threads_a_replica
     return ThreadPoolExecutor(plan.replicas, "pass", torch.set_num_threads, (share,))

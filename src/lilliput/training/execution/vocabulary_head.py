@@ -5,7 +5,7 @@ logits is e / s - onehot. The division by s commutes with both matrix products t
 matrix is never normalised. It is made tile by tile: a tile of some rows and some words is multiplied out,
 exponentiated, summed and multiplied back while it lies in the cache, and once more when s is known.
 
-Shapes: N scored rows, C rows of a chunk, D width of the head, V vocabulary, T words of a tile.
+Shapes: N predicted rows, C rows of a chunk, D width of the head, V vocabulary, T words of a tile.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class _Chunk(NamedTuple):
 
 
 class VocabularyHead:
-    """The decoder as all passes of an update multiply with it: cast once, with a bound of its logits.
+    """The decoder as all passes of a step multiply with it: cast once, with a bound of its logits.
 
     Args:
         weight_VD: Decoder matrix.

@@ -2,7 +2,7 @@
 
 Members that read the same data in the same order share one copy. The rows of others are as wide and as
 many as those of the member that needs most.
-Shapes: K members, S streams of data, G sequences of a global batch, B rows of a pass, L their width, N scored.
+Shapes: K members, S streams of data, G sequences of a global batch, B rows of a pass, L their width, N predicted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lilliput.training.run_schedule import RunSchedule
 
 
 @dataclass(frozen=True)
-class StackedPass(OnDevice):
+class StackedMicroBatch(OnDevice):
     """What one forward pass of K members reads; the first axis is 1 where all read the same.
 
     Attributes:
@@ -31,12 +31,12 @@ class StackedPass(OnDevice):
         attention_mask: True where a token may be attended to, (K, B, L), or who sees whom, (K, B, L, L);
             None when all may.
         position_ids_KBL: Place of each token in its sequence; None where each row holds one.
-        positions_KN: Scored positions as indices into the flattened (B * L) positions; spare ones are 0.
+        positions_KN: Predicted positions as indices into the flattened (B * L) positions; spare ones are 0.
         targets_KN: Their ids, int64.
         weights_KN: Their weights, float32; spare ones are 0.
-        counts: Scored positions of each member.
-        queries_KBQ: As many positions of each row, the scored ones among them; None: all.
-        slots_KN: Where each scored position stands among these B * Q; of spare ones 0.
+        counts: Predicted positions of each member.
+        queries_KBQ: As many positions of each row, the predicted ones among them; None: all.
+        slots_KN: Where each predicted position stands among these B * Q; of spare ones 0.
     """
 
     input_ids_KBL: Tensor
@@ -57,34 +57,34 @@ class StackedPass(OnDevice):
 
 @dataclass(frozen=True)
 class StackedBatch:
-    """An update of K members: the passes, and what each member reads in them."""
+    """A step of K members: the passes, and what each member reads in them."""
 
-    passes: list[StackedPass]
+    passes: list[StackedMicroBatch]
     batches: list[GlobalBatch]
 
 
 Stream = tuple[int, bool]
 
 
-def stream_of(course: RunSchedule) -> Stream:
+def stream_of(schedule: RunSchedule) -> Stream:
     """What decides which sequences and masks a run reads: its seed, and whether it shuffles."""
-    return course.config.seed, course.config.training.switches.shuffle
+    return schedule.config.seed, schedule.config.training.switches.shuffle
 
 
 def streams_of(members: Sequence[RunSchedule]) -> tuple[list[RunSchedule], list[int]]:
-    """A course for each stream of data, and which of these streams each member reads."""
-    first_of = {stream_of(course): course for course in members}
+    """A schedule for each stream of data, and which of these streams each member reads."""
+    first_of = {stream_of(schedule): schedule for schedule in members}
     number = {stream: place for place, stream in enumerate(first_of)}
-    return list(first_of.values()), [number[stream_of(course)] for course in members]
+    return list(first_of.values()), [number[stream_of(schedule)] for schedule in members]
 
 
 def stacked_batch(members: Sequence[RunSchedule], step: int, max_rows: int) -> StackedBatch:
-    """Update `step` of all members of a fleet, in passes of at most `max_rows` rows."""
-    courses, places = streams_of(members)
-    packings = _equal_packings(courses, step)
+    """Step `step` of all members of a fleet, in passes of at most `max_rows` rows."""
+    schedules, places = streams_of(members)
+    packings = _equal_packings(schedules, step)
     batches = [
-        course.batch(step, max_rows, packing)
-        for course, packing in zip(courses, packings, strict=True)
+        schedule.batch(step, max_rows, packing)
+        for schedule, packing in zip(schedules, packings, strict=True)
     ]
     columns = zip(*(batch.micro_batches for batch in batches), strict=True)
     return StackedBatch(
@@ -92,12 +92,12 @@ def stacked_batch(members: Sequence[RunSchedule], step: int, max_rows: int) -> S
     )
 
 
-def _equal_packings(courses: Sequence[RunSchedule], step: int) -> Sequence[Packing | None]:
+def _equal_packings(schedules: Sequence[RunSchedule], step: int) -> Sequence[Packing | None]:
     """The rows of each stream, all of one width and number; None where a batch's own choice is that."""
-    train, rules = courses[0].data.train, courses[0].data.rules
-    if rules.pads_to_max or len(courses) == 1:
-        return [None] * len(courses)
-    lengths = [train.lengths[c.chosen(step)] + SPECIAL_PER_SEQUENCE for c in courses]
+    train, rules = schedules[0].data.train, schedules[0].data.rules
+    if rules.pads_to_max or len(schedules) == 1:
+        return [None] * len(schedules)
+    lengths = [train.lengths[c.chosen(step)] + SPECIAL_PER_SEQUENCE for c in schedules]
     longest = max(int(lengths_G.max()) for lengths_G in lengths)
     width = row_width(longest, rules.max_seq_length)
     packings = [pack(lengths_G, width) for lengths_G in lengths]
@@ -105,7 +105,7 @@ def _equal_packings(courses: Sequence[RunSchedule], step: int) -> Sequence[Packi
     return [replace(packing, rows=rows) for packing in packings]
 
 
-def _stack(micros: Sequence[MicroBatch], places: Sequence[int]) -> StackedPass:
+def _stack(micros: Sequence[MicroBatch], places: Sequence[int]) -> StackedMicroBatch:
     """The micro-batches of the streams, one row for each member."""
     counts = [len(micro.targets_N) for micro in micros]
     spare = -max(counts) % HEAD_ROWS
@@ -116,7 +116,7 @@ def _stack(micros: Sequence[MicroBatch], places: Sequence[int]) -> StackedPass:
         return functional.pad(pad_sequence(list(parts), batch_first=True), (0, spare))[take]
 
     masks, position_ids, queries = _masks(micros), _position_ids(micros), _queries(micros)
-    return StackedPass(
+    return StackedMicroBatch(
         torch.stack([micro.input_ids_BL for micro in micros])[take],
         None if masks is None else masks[take],
         None if position_ids is None else position_ids[take],

@@ -1,6 +1,6 @@
-"""One update of all members of a fleet as a CUDA graph (see `training.captured`).
+"""One step of all members of a fleet as a CUDA graph (see `training.captured`).
 
-Shapes: K members, S streams of data, G sequences of a global batch, N places for scored positions.
+Shapes: K members, S streams of data, G sequences of a global batch, N places for predicted positions.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from torch import Tensor
 from lilliput.training.data.batches import GlobalBatch
 from lilliput.training.execution.captured import Recording, device_split
 from lilliput.training.execution.device_batches import (
-    DevicePass,
+    DeviceMicroBatch,
     DeviceSplit,
-    device_passes,
+    device_micro_batches,
     expected_counts,
 )
 from lilliput.training.execution.plan import ExecutionPlan
-from lilliput.training.fleet.batches import StackedPass, streams_of
+from lilliput.training.fleet.batches import StackedMicroBatch, streams_of
 from lilliput.training.fleet.stack import Stack
 from lilliput.training.run_schedule import RunSchedule
 
 
 def captured_fleet(
     stack: Stack, planned: Sequence[RunSchedule], plan: ExecutionPlan
-) -> CapturedFleetUpdate | None:
-    """A captured update of the fleet, where that is possible: on a GPU that holds the tokens."""
+) -> CapturedFleetStep | None:
+    """A captured step of the fleet, where that is possible: on a GPU that holds the tokens."""
     data = planned[0].data
     split = device_split(data.train, data.rules, plan)
-    return None if split is None else CapturedFleetUpdate(stack, planned, split, plan)
+    return None if split is None else CapturedFleetStep(stack, planned, split, plan)
 
 
-class CapturedFleetUpdate:
-    """An update that is recorded when another set of members first takes part, and replayed ever after.
+class CapturedFleetStep:
+    """A step that is recorded when another set of members first takes part, and replayed ever after.
 
-    Order, masks and arithmetic are those of `Stack.update`; sums run in another order.
+    Order, masks and arithmetic are those of `Stack.step`; sums run in another order.
 
     Args:
         stack: Of all members of the plan.
-        planned: Their courses.
+        planned: Their schedules.
         split: The train split on the device.
         plan: Precision and rows of a pass.
     """
@@ -63,10 +63,10 @@ class CapturedFleetUpdate:
     def __call__(
         self, step: int, learning_rates: Mapping[int, float]
     ) -> tuple[Tensor, list[GlobalBatch]]:
-        """Take update `step` of the members that have a rate.
+        """Take step `step` of the members that have a rate.
 
         Returns:
-            The losses of all members, in a buffer that the next update overwrites, and what each read.
+            The losses of all members, in a buffer that the next step overwrites, and what each read.
         """
         recording = self.prepare(step, tuple(learning_rates))
         batches = self.read(step)
@@ -76,7 +76,7 @@ class CapturedFleetUpdate:
         return self._losses_K, batches
 
     def prepare(self, step: int, members: tuple[int, ...]) -> Recording:
-        """The recording of these members, made at their first update; weights and moments stay as they are."""
+        """The recording of these members, made at their first step; weights and moments stay as they are."""
         if members not in self._recordings:
             # Who has left does not come back: one graph is kept, and its memory given back before the next is made.
             torch.cuda.synchronize()
@@ -87,13 +87,13 @@ class CapturedFleetUpdate:
         return self._recordings[members]
 
     def serves(self, step: int) -> bool:
-        """Whether the batches of update `step` have the recorded size; the last one of an epoch may not."""
+        """Whether the batches of step `step` have the recorded size; the last one of an epoch may not."""
         return self._planned[0].stream.places(step)[1] == self._chosen_SG.shape[1]
 
     def read(self, step: int) -> list[GlobalBatch]:
-        """Put what update `step` reads where `compute` finds it; what each member's batch holds."""
-        chosen_SG = np.stack([course.chosen(step) for course in self._streams])
-        keys = [course.mask_key(step) for course in self._streams]
+        """Put what step `step` reads where `compute` finds it; what each member's batch holds."""
+        chosen_SG = np.stack([schedule.chosen(step) for schedule in self._streams])
+        keys = [schedule.mask_key(step) for schedule in self._streams]
         keys_S2 = torch.tensor([[key.select, key.replace] for key in keys])
         self._chosen_SG.copy_(torch.from_numpy(chosen_SG), non_blocking=True)
         self._keys_S2.copy_(keys_S2, non_blocking=True)
@@ -102,17 +102,17 @@ class CapturedFleetUpdate:
 
     def compute(self, members: Sequence[int]) -> None:
         """What is recorded."""
-        passes = device_passes(
+        passes = device_micro_batches(
             self._split, self._chosen_SG, self._keys_S2, self._rules, self._plan.max_rows
         )
         self._losses_K.copy_(self._stack.accumulate([self._stacked(one) for one in passes]))
         self._stack.apply(members)
 
-    def _stacked(self, one: DevicePass) -> StackedPass:
+    def _stacked(self, one: DeviceMicroBatch) -> StackedMicroBatch:
         """The pass with a row for each member, or one for all where they read the same."""
         mask_SBL, positions_SN = one.attention_mask_SBL, one.positions_SN
         take = self._take_K if len(self._streams) > 1 else slice(None)
-        return StackedPass(
+        return StackedMicroBatch(
             one.input_ids_SBL[take],
             None if mask_SBL is None else mask_SBL[take],
             None,

@@ -26,7 +26,7 @@ def fleet_key(config: RunConfig) -> str | None:
     """Equal for runs that may share a stack; None for a run that must be trained alone.
 
     Dropout draws are a run's own, and `accumulation_off_by_one` cuts batches by micro-batch: such runs
-    would not be, in a stack, what they are alone. Where pads are read or scored, the row of padding must get
+    would not be, in a stack, what they are alone. Where pads are read or predicted, the row of padding must get
     no gradient, which batched embeddings do not promise. Runs whose start is not drawn from the seed alone,
     but imported or set by the tokens, are trained alone too.
     """

@@ -1,4 +1,4 @@
-"""The loop of a fleet: one update of all members at once, and each member's own curve and fate."""
+"""The loop of a fleet: one step of all members at once, and each member's own curve and fate."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from lilliput.training.weights import build_run_model
 class FleetLoop:
     """Members of one fleet, from wherever each stands to its end or its failure.
 
-    Those furthest behind advance; so members that were saved at different updates meet again. A member
-    that is done or failed stays in the stack and is not updated: so what an update computes follows from
-    the plan and the update's number, never from who else is still running.
+    Those furthest behind advance; so members that were saved at different steps meet again. A member
+    that is done or failed stays in the stack and is not updated: so what a step computes follows from
+    the plan and the step's number, never from who else is still running.
 
     Args:
-        planned: The course of every run of the plan's fleet, finished or not.
+        planned: The schedule of every run of the plan's fleet, finished or not.
         folders: Of the members to train, by their position in `planned`.
         lineages: Identity of each without its budget.
         plan: How they are executed.
@@ -47,14 +47,14 @@ class FleetLoop:
         self._planned, self._reporter, self._interrupts = planned, reporter, Interrupts()
         self._plan, self._max_rows = plan, plan.max_rows
         models = [
-            build_run_model(course.config, plan.attention_kernel).to(plan.device)
-            for course in planned
+            build_run_model(schedule.config, plan.attention_kernel).to(plan.device)
+            for schedule in planned
         ]
         # Always all of the plan: how products are batched decides their rounding.
-        recipes = [course.config.training for course in planned]
+        recipes = [schedule.config.training for schedule in planned]
         self._stack = Stack(models, recipes, plan, self._interrupts)
         self._captured = captured_fleet(self._stack, planned, plan)
-        self.books = {
+        self.recorders = {
             position: RunRecorder(
                 planned[position],
                 folder,
@@ -75,68 +75,68 @@ class FleetLoop:
         Raises:
             KeyboardInterrupt: The fleet was asked to stop; all members have saved themselves.
         """
-        total = sum(book.course.stream.max_steps for book in self.books.values())
-        with self._interrupts, self._reporter.task("fleet", total, "updates") as task:
+        total = sum(recorder.schedule.stream.max_steps for recorder in self.recorders.values())
+        with self._interrupts, self._reporter.task("fleet", total, "steps") as task:
             try:
-                for position in list(self.books):
-                    self._try(position, self.books[position].open)
-                task.found(sum(book.step for book in self.books.values()))
+                for position in list(self.recorders):
+                    self._try(position, self.recorders[position].open)
+                task.found(sum(recorder.step for recorder in self.recorders.values()))
                 while active := self._furthest_behind():
                     self._interrupts.check()
                     self._advance(active, task)
-                    if any(book.is_save_due for book in self._running().values()):
+                    if any(recorder.is_save_due for recorder in self._running().values()):
                         self._save()
             except Stopped:
                 self._save()
                 raise KeyboardInterrupt from None
-        for position, book in list(self.books.items()):
+        for position, recorder in list(self.recorders.items()):
             if position not in self.failures:
-                self._try(position, book.close)
+                self._try(position, recorder.close)
 
     def _running(self) -> dict[int, RunRecorder]:
         return {
-            position: book
-            for position, book in self.books.items()
-            if position not in self.failures and not book.is_finished
+            position: recorder
+            for position, recorder in self.recorders.items()
+            if position not in self.failures and not recorder.is_finished
         }
 
     def _furthest_behind(self) -> tuple[int, ...]:
         running = self._running()
-        first = min((book.step for book in running.values()), default=0)
-        return tuple(position for position, book in running.items() if book.step == first)
+        first = min((recorder.step for recorder in running.values()), default=0)
+        return tuple(position for position, recorder in running.items() if recorder.step == first)
 
     def _advance(self, active: tuple[int, ...], task: Task) -> None:
-        """One update of the members `active`, with what falls due after it."""
-        step = self.books[active[0]].step + 1
+        """One step of the members `active`, with what falls due after it."""
+        step = self.recorders[active[0]].step + 1
         if self._captured is not None and self._captured.serves(step):
             self._captured.prepare(step, active)
         started = time.perf_counter()
         losses_K, batches = self._update(active, step)
-        if any(self.books[position].looks_next for position in active):
+        if any(self.recorders[position].looks_next for position in active):
             wait_for_device(self._plan)
         # Each member's share of the time: rates add up to what the machine does.
         seconds = (time.perf_counter() - started) / len(active)
         for position in active:
-            book, loss, read = self.books[position], losses_K[position], batches[position]
-            self._try(position, lambda b=book, x=loss, r=read: b.enter(x, r, seconds))
+            recorder, loss, read = self.recorders[position], losses_K[position], batches[position]
+            self._try(position, lambda b=recorder, x=loss, r=read: b.enter(x, r, seconds))
         # When all are counted: an interrupt may cut an evaluation short, and every member is saved as it is then.
         for position in active:
             if position not in self.failures:
-                self._try(position, self.books[position].settle)
+                self._try(position, self.recorders[position].settle)
         task.advance(len(active))
 
     def _update(self, active: tuple[int, ...], step: int) -> tuple[Tensor, list[GlobalBatch]]:
-        """Update `active` by the fastest way this device has; all members' losses, and what each read."""
-        rates = {p: self._planned[p].schedule.learning_rate(step) for p in active}
+        """Step `active` by the fastest way this device has; all members' losses, and what each read."""
+        rates = {p: self._planned[p].rates.learning_rate(step) for p in active}
         if self._captured is not None and self._captured.serves(step):
             return self._captured(step, rates)
         batch = stacked_batch(self._planned, step, self._max_rows)
-        return self._stack.update(batch.passes, rates), batch.batches
+        return self._stack.step(batch.passes, rates), batch.batches
 
     def _save(self) -> None:
-        for position, book in self.books.items():
-            if position not in self.failures and not book.is_saved:
-                self._try(position, book.save)
+        for position, recorder in self.recorders.items():
+            if position not in self.failures and not recorder.is_saved:
+                self._try(position, recorder.save)
 
     def _try(self, position: int, work: Callable[[], object]) -> None:
         """Do a member's own work; if that fails, the member is out and the others go on."""
@@ -144,4 +144,4 @@ class FleetLoop:
             work()
         except LilliputError as error:
             self.failures[position] = error
-            self._reporter.say(f"{self.books[position].checkpoints.parent.name}: {error}")
+            self._reporter.say(f"{self.recorders[position].checkpoints.parent.name}: {error}")

@@ -1,6 +1,6 @@
 """The vocabulary heads of a fleet, and their cross-entropies.
 
-Shapes: K members, N scored rows, C rows of a chunk, D width of the head, V vocabulary.
+Shapes: K members, N predicted rows, C rows of a chunk, D width of the head, V vocabulary.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lilliput.training.execution.vocabulary_head import CHUNK_BYTES_GPU, Vocabul
 def stacked_heads(
     weight_KVD: Tensor, bias_KV: Tensor | None, dtype: torch.dtype
 ) -> HeadsInTurn | BatchedHeads:
-    """The heads of K members as all passes of an update multiply with them.
+    """The heads of K members as all passes of a step multiply with them.
 
     On a processor the heads take turns, each with the cache to itself, and each gives the bits it would
     give alone; on a GPU they are batched products, since there launches cost more than memory.

@@ -96,12 +96,12 @@ def _train(
     lineages = {p: run_lineage(members[p].config, manifest) for p in waiting}
     loop = FleetLoop(planned, folders, lineages, plan, reporter)
     loop.run()
-    for position, book in loop.books.items():
+    for position, recorder in loop.recorders.items():
         if position not in loop.failures:
             member = members[position]
             config, out, info = member.config, member.out, member.info
             with building_run(config, manifest, out, info, started=started) as build:
-                finish_run(build, config, data, book)
+                finish_run(build, config, data, recorder)
     return loop.failures
 
 

@@ -1,6 +1,6 @@
 """K models of one shape as one: the rows of one buffer of weights, computed by batched products.
 
-Shapes: K members, B sequences, L their width, H hidden width, N scored positions, D width of the head,
+Shapes: K members, B sequences, L their width, H hidden width, N predicted positions, D width of the head,
 P parameters of a member.
 """
 
@@ -19,15 +19,15 @@ from lilliput.training.execution.gradients import precision, with_gradient
 from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.optimizer import FlatAdamW, flat_size, member_views
 from lilliput.training.execution.plan import ExecutionPlan
-from lilliput.training.fleet.batches import StackedPass
+from lilliput.training.fleet.batches import StackedMicroBatch
 from lilliput.training.fleet.loss import stacked_heads
 
 # What only the head multiplies with, if a model has it: its gradients come from there.
 _HEAD_ONLY = ("decoder", "decoder_bias")
 
 
-class _ScoredHidden(nn.Module):
-    """What the decoder multiplies, at the scored positions of one member."""
+class _PredictedHidden(nn.Module):
+    """What the decoder multiplies, at the predicted positions of one member."""
 
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Stack:
         models: Of one shape, without dropout, on the plan's device.
         recipes: Optimizer settings of each.
         plan: Precision and device.
-        interrupts: What may cut an update short; weights and moments are then as they were.
+        interrupts: What may cut a step short; weights and moments are then as they were.
     """
 
     def __init__(
@@ -80,15 +80,17 @@ class Stack:
                 models, recipes, self._weights_KP, self._gradients_KP, strict=True
             )
         ]
-        self._scored = _ScoredHidden(models[0])
+        self._scored = _PredictedHidden(models[0])
         places = self.optimizers[0].places
         self._leaves = member_views(self._weights_KP, models[0], places)
         for leaf in self._leaves.values():
             leaf.requires_grad_()
         self._gradients = member_views(self._gradients_KP, models[0], places)
 
-    def update(self, passes: Sequence[StackedPass], learning_rates: Mapping[int, float]) -> Tensor:
-        """Update the members that have a rate; all members' training losses in nats, (K,)."""
+    def step(
+        self, passes: Sequence[StackedMicroBatch], learning_rates: Mapping[int, float]
+    ) -> Tensor:
+        """Step the members that have a rate; all members' training losses in nats, (K,)."""
         losses_K = self.accumulate(passes)
         for member, learning_rate in learning_rates.items():
             self.optimizers[member].set_learning_rate(learning_rate)
@@ -101,7 +103,7 @@ class Stack:
             self.optimizers[member].clip(self._recipes[member].switches.max_grad_norm)
             self.optimizers[member].step()
 
-    def accumulate(self, passes: Sequence[StackedPass]) -> Tensor:
+    def accumulate(self, passes: Sequence[StackedMicroBatch]) -> Tensor:
         """Leave the gradients of all members' losses in their buffers; the losses, (K,)."""
         # No dropout acts; vmap refuses the very calls that would draw it, and an evaluation may have
         # left the model in training mode.
@@ -137,7 +139,7 @@ class Stack:
             total_K += losses_K
         return total_K
 
-    def _head_inputs(self, one: StackedPass) -> Tensor:
+    def _head_inputs(self, one: StackedMicroBatch) -> Tensor:
         """Decoder inputs of all members, (K, N, D)."""
         named = {f"model.{name}": leaf for name, leaf in self._leaves.items()}
         inputs = (
