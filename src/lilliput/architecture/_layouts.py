@@ -1,4 +1,4 @@
-"""What each named layout means: the switches it sets, as one table."""
+"""The table of layouts: the switches that each of them sets."""
 
 from __future__ import annotations
 
@@ -87,5 +87,5 @@ LAYOUT_DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def layout_defaults(layout: Layout) -> Mapping[str, Any]:
-    """The switches that `layout` sets, by the name of their field."""
+    """Return the switches that `layout` sets, by the name of their field."""
     return LAYOUT_DEFAULTS[layout]

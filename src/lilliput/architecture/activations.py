@@ -1,4 +1,4 @@
-"""What a forward pass keeps for its way back."""
+"""Memory that a forward pass keeps for its way back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lilliput.architecture.config import ModelConfig
 
 
 def activation_floats(config: ModelConfig, seq_length: int) -> int:
-    """Floats that are kept of each position, about; logits are not among them.
+    """Return floats that are kept of each position, about; logits are not among them.
 
     Of each layer about twelve vectors of the hidden width, two of the inner one, and a row of attention
     weights a head.

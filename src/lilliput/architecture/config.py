@@ -1,4 +1,4 @@
-"""What a model is: a layout, its sizes, and every switch of the one transformer."""
+"""The configuration of a model: a layout, its sizes, and every switch of the one transformer."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class ModelConfig(Settings):
     def for_layout(
         cls, layout: str, *, max_seq_length: int | None = None, **fields: Any
     ) -> ModelConfig:
-        """The configuration of a layout with these sizes and departures.
+        """Return the configuration of a layout with these sizes and departures.
 
         Args:
             layout: One of `LAYOUTS`.
@@ -135,34 +135,34 @@ class ModelConfig(Settings):
 
     @property
     def num_built_heads(self) -> int:
-        """Heads the model really has: `num_attention_heads`, or 8 with `always_eight_heads`."""
+        """Return heads the model really has: `num_attention_heads`, or 8 with `always_eight_heads`."""
         return _REFERENCE_HEADS if self.always_eight_heads else self.num_attention_heads
 
     @property
     def head_width(self) -> int:
-        """Width of one attention head."""
+        """Return width of one attention head."""
         return self.hidden_size // self.num_built_heads
 
     @property
     def decoder_size(self) -> int:
-        """Width D of what the decoder multiplies."""
+        """Return width D of what the decoder multiplies."""
         return self.embedding_size if self.head == "embedding" else self.hidden_size
 
     @property
     def max_seq_length(self) -> int:
-        """Longest text, in tokens."""
+        """Return longest text, in tokens."""
         return self.max_position_embeddings - self.position_offset
 
     @property
     def has_projection(self) -> bool:
-        """Whether a linear map stands between embeddings and layers."""
+        """Return whether a linear map stands between embeddings and layers."""
         return self.projection == "linear+norm" or (
             self.projection == "linear" and self.embedding_size != self.hidden_size
         )
 
     @property
     def is_gated(self) -> bool:
-        """Whether the feed-forward has a gate, and so three matrices."""
+        """Return whether the feed-forward has a gate, and so three matrices."""
         return self.hidden_act != "gelu"
 
 

@@ -1,4 +1,4 @@
-"""What training costs, in floating-point operations, under each convention in use.
+"""The cost of training in floating-point operations, under each convention in use.
 
 A multiply-add counts as two operations and a backward pass as two forward passes. The letters are
 those of the papers: s sequence length, V vocabulary, E, H, I widths, A heads, L layers. The formulas
@@ -20,7 +20,7 @@ _MASKED_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Workload:
-    """What a training run reads.
+    """Hold what a training run reads.
 
     Attributes:
         sequences: Number of sequences.
@@ -52,7 +52,7 @@ class Workload:
         squared_lengths: float | None = None,
         predicted_tokens: float | None = None,
     ) -> Workload:
-        """A workload whose unknown counts follow from the known ones.
+        """Return a workload whose unknown counts follow from the known ones.
 
         Raises:
             ConfigurationError: Neither `sequences` nor `tokens` is given, or a count is negative.
@@ -107,7 +107,7 @@ def training_flops(
     predicted_share: float | None = None,
     predicted_tokens: float | None = None,
 ) -> dict[str, float]:
-    """Training FLOPs of a run under every convention, evaluation excluded.
+    """Return training FLOPs of a run under every convention, evaluation excluded.
 
     Args:
         config: The model.
@@ -143,7 +143,7 @@ def flops_of_workload(config: ModelConfig, work: Workload) -> dict[str, float]:
 
 
 def reference(config: ModelConfig, work: Workload) -> float:
-    """The formula of the authors of arXiv 2305.17266, over padded positions.
+    """Return the formula of the authors of arXiv 2305.17266, over padded positions.
 
     It counts a one-hot product for the embedding, which nobody executes, and logits everywhere; it
     leaves out the product of attention and values, the output projection and the head's dense layer.
@@ -165,14 +165,14 @@ def hoffmann(config: ModelConfig, work: Workload) -> float:
 
 
 def executed_full(config: ModelConfig, work: Workload) -> float:
-    """Operations executed on real tokens, with the vocabulary head at all of them."""
+    """Return operations executed on real tokens, with the vocabulary head at all of them."""
     return _FORWARD_AND_BACKWARD * (
         trunk_forward(config, work) + work.tokens * head_forward_per_token(config)
     )
 
 
 def executed_masked(config: ModelConfig, work: Workload) -> float:
-    """Operations executed on real tokens, with the vocabulary head at the predicted ones only."""
+    """Return operations executed on real tokens, with the vocabulary head at the predicted ones only."""
     return _FORWARD_AND_BACKWARD * (
         trunk_forward(config, work) + work.predicted * head_forward_per_token(config)
     )
@@ -189,24 +189,24 @@ def kaplan_6n_decoder(config: ModelConfig, work: Workload) -> float:
 
 
 def trunk_forward(config: ModelConfig, work: Workload) -> float:
-    """One forward pass from embeddings to the last hidden states; gathering embeddings is free."""
+    """Return one forward pass from embeddings to the last hidden states; gathering embeddings is free."""
     return work.tokens * _per_token(config) + work.squared_lengths * _per_pair(config)
 
 
 def head_forward_per_token(config: ModelConfig) -> float:
-    """One forward pass of head and decoder for one token."""
+    """Return one forward pass of head and decoder for one token."""
     width = config.decoder_size
     dense = 0 if config.head == "none" else 2 * config.hidden_size * width
     return float(dense + 2 * width * config.vocab_size)
 
 
 def softmax_forward(config: ModelConfig, work: Workload) -> float:
-    """The part of `trunk_forward` that is the softmax: three operations a weight."""
+    """Return the part of `trunk_forward` that is the softmax: three operations a weight."""
     return work.squared_lengths * 3 * config.num_built_heads * config.num_hidden_layers
 
 
 def fine_tuning_flops(config: ModelConfig, *, tokens: float, squared_lengths: float) -> float:
-    """Executed FLOPs of training the trunk on `tokens` real tokens with a negligible head."""
+    """Return executed FLOPs of training the trunk on `tokens` real tokens with a negligible head."""
     work = Workload(0.0, 0, tokens, squared_lengths, 0.0)
     return _FORWARD_AND_BACKWARD * trunk_forward(config, work)
 

@@ -1,4 +1,4 @@
-"""How weights start, as named switches."""
+"""Initial weights, as named switches."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Initialisation(Settings):
 
     @classmethod
     def named(cls, name: str) -> Initialisation:
-        """The initialisation of a training profile.
+        """Return the initialisation of a training profile.
 
         Raises:
             ConfigurationError: The name is neither "corrected" nor "reference".

@@ -1,4 +1,4 @@
-"""How many parameters a configuration has, by formula."""
+"""The number of parameters of a configuration, by formula."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class ParameterCount:
 
     @property
     def total(self) -> int:
-        """Every parameter: `num_parameters`."""
+        """Return every parameter: `num_parameters`."""
         return self.embedding + self.projection + self.layers + self.head + self.decoder
 
     @property
     def non_embedding(self) -> int:
-        """All but the embedding block, an untied decoder included: `num_parameters_non_embedding`."""
+        """Return all but the embedding block, an untied decoder included: `num_parameters_non_embedding`."""
         return self.total - self.embedding
 
     @property
     def non_vocabulary(self) -> int:
-        """All but the embedding block and the decoder matrix."""
+        """Return all but the embedding block and the decoder matrix."""
         return self.non_embedding - self.decoder
 
     def as_record(self) -> dict[str, int]:
@@ -50,7 +50,7 @@ class ParameterCount:
 
 
 def count_parameters(config: ModelConfig) -> ParameterCount:
-    """Parameters of the model that `config` describes, without building it.
+    """Return parameters of the model that `config` describes, without building it.
 
     Source: read off the layouts; equals the 42 counts of the runs of arXiv 2305.17266.
     """

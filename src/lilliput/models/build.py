@@ -30,7 +30,7 @@ def build_model(
     *,
     attention_kernel: AttentionKernel = "plain",
 ) -> LanguageModel:
-    """A model on the CPU in float32 whose weights depend only on `config`, `init` and `seed`.
+    """Return a model on the CPU in float32 whose weights depend only on `config`, `init` and `seed`.
 
     Every tensor draws from its own stream, so that a tensor keeps its values when another part of the
     model changes.
@@ -84,7 +84,7 @@ def _draw_matrices(
 
 
 def _matrices_in(name: str, config: ModelConfig) -> int:
-    """How many matrices are stacked in the tensor `name`; each has fans of its own."""
+    """Return how many matrices are stacked in the tensor `name`; each has fans of its own."""
     if name.endswith("qkv.weight"):
         return 3
     return 2 if name.endswith("up.weight") and config.is_gated else 1

@@ -1,4 +1,4 @@
-"""How many steps a run has, and which places of the data stream each of them reads."""
+"""The budget of a run: its number of steps, and the places of the data stream that each of them reads."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Stream:
     total: int | None
 
     def places(self, step: int) -> tuple[int, int]:
-        """First place and number of sequences of step `step`, counted from 1."""
+        """Return first place and number of sequences of step `step`, counted from 1."""
         start = 0 if step == 1 else self.first + (step - 2) * self.later
         count = self.first if step == 1 else self.later
         return start, count if self.total is None else min(count, self.total - start)
 
 
 def plan_stream(training: TrainingConfig, sequences: int, input_tokens: int) -> Stream:
-    """The stream of a run over a split of so many sequences and input tokens.
+    """Return the stream of a run over a split of so many sequences and input tokens.
 
     Under `accumulation_off_by_one` the first step has one micro-batch and a last partial one is added,
     whatever the budget: one epoch of 9,081,490 sequences at 128 x 2 has 35,476 steps, and so has
@@ -52,12 +52,12 @@ def plan_stream(training: TrainingConfig, sequences: int, input_tokens: int) -> 
 
 
 def count_steps(training: TrainingConfig, batches: int) -> int:
-    """Steps that read as many sequences as so many global batches have."""
+    """Return steps that read as many sequences as so many global batches have."""
     return batches + training.begins_with_a_part
 
 
 def plan_schedule(training: TrainingConfig, max_steps: int) -> LearningRateSchedule:
-    """The learning rates of a run of `max_steps` steps."""
+    """Return the learning rates of a run of `max_steps` steps."""
     warmup = warmup_length(max_steps, training.warmup_ratio, training.warmup_steps)
     return LearningRateSchedule(
         kind=training.lr_scheduler_type,
@@ -71,7 +71,7 @@ def plan_schedule(training: TrainingConfig, max_steps: int) -> LearningRateSched
 
 
 def evaluation_steps(training: TrainingConfig, max_steps: int) -> frozenset[int]:
-    """Steps after which to evaluate: none, the last, and log-spaced ones from the first on.
+    """Return steps after which to evaluate: none, the last, and log-spaced ones from the first on.
 
     The spacing does not depend on the length of the run, so that a longer run has a shorter one's
     points among its own.

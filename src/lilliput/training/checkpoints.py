@@ -35,7 +35,7 @@ _RESUME = "resume-"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run needs to go on.
+    """Hold what a run needs to go on.
 
     Attributes:
         step: Steps done.
@@ -90,7 +90,7 @@ def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint in `folder`.
+    """Return the checkpoint in `folder`.
 
     Raises:
         InputError: There is none.
@@ -128,7 +128,7 @@ def write_resume_point(folder: Path, checkpoint: Checkpoint, keep: int) -> None:
 
 
 def newest_resume_point(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest whole checkpoint to resume from, and a sentence about each damaged one passed over."""
+    """Return the newest whole checkpoint to resume from, and a sentence about each damaged one passed over."""
     faults: list[str] = []
     for path in _resume_points(folder):
         try:
@@ -147,6 +147,6 @@ def remove_resume_points(folder: Path) -> None:
 
 
 def _resume_points(folder: Path) -> list[Path]:
-    """Newest first."""
+    """Return newest first."""
     found = [p for p in folder.glob(f"{_RESUME}*") if p.name.removeprefix(_RESUME).isdigit()]
     return sorted(found, key=lambda path: -int(path.name.removeprefix(_RESUME)))

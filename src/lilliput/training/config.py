@@ -1,4 +1,4 @@
-"""What a run is: model, recipe and seed, and the identity that follows from them."""
+"""The configuration of a run: model, recipe and seed, and the identity that follows from them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class TrainingConfig(Settings):
         None, description="Budget in steps; accumulation_off_by_one adds a partial one."
     )
     num_train_epochs: PositiveFloat | None = Field(
-        None, description="Budget in passes over the train split; 1 when no budget is given."
+        None, description="Budget in epochs of the train split; 1 when no budget is given."
     )
     max_tokens: PositiveInt | None = Field(
         None,
@@ -234,17 +234,17 @@ class TrainingConfig(Settings):
 
     @property
     def micro_batches(self) -> int:
-        """Forward passes of `per_device_train_batch_size` sequences that make one global batch."""
+        """Return the number of micro-batches of `per_device_train_batch_size` sequences that make one global batch."""
         return -(-self.global_batch_size // self.per_device_train_batch_size)
 
     @property
     def begins_with_a_part(self) -> bool:
-        """Whether the first step reads one micro-batch of several, and a last one what it left."""
+        """Return whether the first step reads one micro-batch of several, and a last one what it left."""
         return self.switches.accumulation_off_by_one and self.micro_batches > 1
 
     @property
     def pads_to_max(self) -> bool:
-        """Whether every sequence is padded to `max_seq_length`, because pads change the numbers."""
+        """Return whether every sequence is padded to `max_seq_length`, because pads change the numbers."""
         return self.switches.score_padding or self.switches.attend_padding
 
 
@@ -342,7 +342,7 @@ class RunConfig(Settings):
         return orders.REGISTRY.get(self.training.order.name, where="training.order")
 
     def built_model(self) -> ModelConfig:
-        """The model as it is built, with the switches of the room `models` applied."""
+        """Return the model as it is built, with the switches of the room `models` applied."""
         switches = self.training.switches
         values = self.model.model_dump()
         values["always_eight_heads"] = self.model.always_eight_heads or switches.always_eight_heads
@@ -353,17 +353,17 @@ class RunConfig(Settings):
 
     @property
     def has_dropout(self) -> bool:
-        """Whether the model as it is built has any."""
+        """Return whether the model as it is built has any."""
         built = self.built_model()
         return built.hidden_dropout_prob + built.attention_probs_dropout_prob > 0
 
     @property
     def most_replicas(self) -> int:
-        """Passes that may be computed side by side; one with dropout, whose draws come from one generator."""
+        """Return how many micro-batches may be computed side by side; one with dropout, whose draws come from one generator."""
         return 1 if self.has_dropout else MOST_REPLICAS
 
     def max_cpu_rows(self, members: int = 1) -> int:
-        """Rows of a forward pass on a processor at most: of one run, or of each member of a stack."""
+        """Return rows of a forward pass on a processor at most: of one run, or of each member of a stack."""
         training = self.training
         kept = activation_floats(self.built_model(), training.max_seq_length) * members
         fewest, most = _PASS_TOKENS
@@ -371,7 +371,7 @@ class RunConfig(Settings):
         return min(training.per_device_train_batch_size, max(1, tokens // training.max_seq_length))
 
     def initialisation(self) -> Initialisation:
-        """How the weights start, with the switches of the room `models` applied."""
+        """Return how the weights start, with the switches of the room `models` applied."""
         switches = self.training.switches
         is_xavier = switches.initialization == "xavier"
         gain = switches.projection_norm_gain
@@ -385,7 +385,7 @@ class RunConfig(Settings):
         )
 
     def identity_settings(self) -> dict[str, Any]:
-        """What affects the result, as plain data; devices, threads and saving are left out."""
+        """Return what affects the result, as plain data; devices, threads and saving are left out."""
         training = identity_values(self.training)
         training["objective"]["name"] = self.objective().name
         if self.training.switches.accumulation_off_by_one:
@@ -404,14 +404,14 @@ class RunConfig(Settings):
 
 
 def run_identity(config: RunConfig, tokens_manifest: Manifest) -> str:
-    """The id of the run that `config` gives on this token store, before or after it is trained."""
+    """Return the id of the run that `config` gives on this token store, before or after it is trained."""
     return artefact_id(
         RUN_KIND, RUN_SCHEMA, config.identity_settings(), {"tokens": tokens_manifest.id}
     )
 
 
 def run_lineage(config: RunConfig, tokens_manifest: Manifest) -> str:
-    """The identity of a run without its budget: equal for runs that differ in length alone."""
+    """Return the identity of a run without its budget: equal for runs that differ in length alone."""
     settings = config.identity_settings()
     for name in ("max_steps", "num_train_epochs", "max_tokens"):
         del settings["training"][name]

@@ -28,7 +28,7 @@ _WEIGHTS = "model.safetensors"
 
 @dataclass(frozen=True)
 class ImportedStart:
-    """What a run that goes on from a folder takes from it.
+    """Hold what a run that goes on from a folder takes from it.
 
     Attributes:
         model: Shape and layout.
@@ -40,7 +40,7 @@ class ImportedStart:
 
 
 def read_start(folder: Path, store: TokenStore) -> ImportedStart:
-    """The model in `folder`, if it reads the very ids of the token store.
+    """Return the model in `folder`, if it reads the very ids of the token store.
 
     Raises:
         InputError: A file is missing, or the layout is not one of ours.
@@ -87,7 +87,7 @@ def build_start(
     folder: Path | None,
     train_tokens: NDArray[Any],
 ) -> LanguageModel:
-    """The run's model before its first step.
+    """Return the run's model before its first step.
 
     Args:
         config: Names the weights, if they are imported, by their hash.

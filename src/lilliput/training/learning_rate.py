@@ -33,7 +33,7 @@ class LearningRateSchedule:
     num_cycles: float = 0.5
 
     def learning_rate(self, step: int) -> float:
-        """The rate of step number `step`, counted from 1.
+        """Return the rate of step number `step`, counted from 1.
 
         Source: inverse square root as in S:A5, lr(t) = peak * min(sqrt(w / t), t / w); cosine as in
         transformers' get_cosine_schedule_with_warmup.
@@ -59,12 +59,12 @@ class LearningRateSchedule:
 
     @property
     def decay_start(self) -> int:
-        """The last step at the peak: up to here runs of different lengths are the same run."""
+        """Return the last step at the peak: up to here runs of different lengths are the same run."""
         return self.max_steps - self.decay_steps
 
 
 def warmup_length(max_steps: int, warmup_ratio: float, warmup_steps: int | None) -> int:
-    """Steps of the warm-up; the ratio gives at most 4,000 and at least 1 (S:A5)."""
+    """Return steps of the warm-up; the ratio gives at most 4,000 and at least 1 (S:A5)."""
     if warmup_steps is not None:
         return warmup_steps
     return min(4000, max(1, int(warmup_ratio * max_steps)))

@@ -81,7 +81,7 @@ class TrainingLoop:
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the run's checkpoints."""
+        """Return folder of the run's checkpoints."""
         return self.recorder.checkpoints
 
     def run(self) -> None:
@@ -105,7 +105,7 @@ class TrainingLoop:
         recorder.close()
 
     def summary(self) -> dict[str, Any]:
-        """The figures of the last evaluation, and of the whole run."""
+        """Return the figures of the last evaluation, and of the whole run."""
         return self.recorder.summary()
 
     def _advance(self, task: Task) -> None:
@@ -141,16 +141,16 @@ class TrainingLoop:
         return self.engine.step(batch, learning_rate, step), batch
 
     def batch(self, step: int) -> GlobalBatch:
-        """The global batch of step `step`, cut as the plan says."""
+        """Return the global batch of step `step`, cut as the plan says."""
         return self.schedule.batch(step, self.plan.max_rows, multiple_of=self.plan.replicas)
 
 
 def plan_for(schedule: RunSchedule, *, may_replicate: bool = True) -> ExecutionPlan:
-    """The plan of a run on this machine; a few passes are timed where the threads are left open.
+    """Return the plan of a run on this machine; a few micro-batches are timed where the threads are left open.
 
     Args:
         schedule: Of the run.
-        may_replicate: Whether passes may be computed side by side where the run allows it.
+        may_replicate: Whether micro-batches may be computed side by side where the run allows it.
     """
     config = schedule.config
 

@@ -32,7 +32,7 @@ class Progress:
     wall_time_s: float = 0.0
 
     def after(self, batch: GlobalBatch, seconds: float) -> Progress:
-        """The counters after one more step."""
+        """Return the counters after one more step."""
         return replace(
             self,
             step=self.step + 1,

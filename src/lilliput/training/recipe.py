@@ -50,7 +50,7 @@ class RunRecipe:
 def read_recipe(
     path: Path, overrides: Iterable[str] = (), start_from: Path | None = None
 ) -> RunRecipe:
-    """The run that a recipe describes.
+    """Return the run that a recipe describes.
 
     The model's vocabulary and longest sequence are taken from the token store and from
     `training.max_seq_length` where the recipe leaves them out.
@@ -81,7 +81,7 @@ def read_recipe(
 
 
 def _agreed_model(given: Mapping[str, Any], imported: ModelConfig, folder: Path) -> dict[str, Any]:
-    """The imported model; what the recipe says of it must be true."""
+    """Return the imported model; what the recipe says of it must be true."""
     values = imported.model_dump()
     for name, value in given.items():
         if name in values and values[name] != value:

@@ -1,4 +1,4 @@
-"""What a run keeps in its folder: counters, curve and checkpoints, and what falls due after a step."""
+"""The recorder of a run: it keeps counters, curve and checkpoints, and does what falls due after a step."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _GPU_CHECK_INTERVAL = 50
 
 @dataclass(frozen=True)
 class Branching:
-    """How a run takes part in a family of budgets (see `branches`).
+    """Say how a run takes part in a family of budgets (see `branches`).
 
     Attributes:
         lineage: Identity of the run without its budget.
@@ -52,7 +52,7 @@ class Branching:
 
 
 class RunRecorder:
-    """The counters, the curve and the checkpoints of one run, whoever computes its steps.
+    """The counters, the curve and the checkpoints of one run; alone or in a fleet, its steps are computed elsewhere.
 
     Args:
         schedule: What the run will do.
@@ -99,22 +99,22 @@ class RunRecorder:
 
     @property
     def step(self) -> int:
-        """Steps done."""
+        """Return steps done."""
         return self._progress.step
 
     @property
     def is_finished(self) -> bool:
-        """Whether all steps are done."""
+        """Return whether all steps are done."""
         return self._progress.step >= self.schedule.stream.max_steps
 
     @property
     def is_saved(self) -> bool:
-        """Whether the newest checkpoint to resume from holds all that there is."""
+        """Return whether the newest checkpoint to resume from holds all that there is."""
         return self._saved == (self.step, len(self._records))
 
     @property
     def last_loss(self) -> float:
-        """Validation loss at the last evaluation, in nats."""
+        """Return validation loss at the last evaluation, in nats."""
         return float(self._records[-1]["loss"])
 
     def open(self) -> None:
@@ -146,7 +146,7 @@ class RunRecorder:
 
     @property
     def looks_next(self) -> bool:
-        """Whether the loss of the next step will be looked at."""
+        """Return whether the loss of the next step will be looked at."""
         step = self.step + 1
         evaluates = step in self.schedule.evaluation_steps
         return evaluates or self._plan.device == "cpu" or step % _GPU_CHECK_INTERVAL == 0
@@ -168,7 +168,7 @@ class RunRecorder:
 
     @property
     def is_save_due(self) -> bool:
-        """Whether the last checkpoint to resume from is older than the recipe allows."""
+        """Return whether the last checkpoint to resume from is older than the recipe allows."""
         age = time.monotonic() - self._saved_at
         return age > self.schedule.config.training.save_interval_s
 
@@ -186,7 +186,7 @@ class RunRecorder:
         write_checkpoint(self.checkpoints / "final", self._weights_only())
 
     def summary(self) -> dict[str, Any]:
-        """The figures of the last evaluation, and of the whole run."""
+        """Return the figures of the last evaluation, and of the whole run."""
         last = {key: value for key, value in self._records[-1].items() if key != "learning_rate"}
         steps = last.pop("step")
         seconds = max(self._progress.step_time_s, 1e-9)

@@ -1,4 +1,4 @@
-"""What the folder of a run holds, and how it is read: configuration, figures and models."""
+"""The folder of a run as readers need it: configuration, figures and models."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ class RunResult:
     flops: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def as_record(self) -> dict[str, Any]:
-        """The keys of the command line's JSON contract; paths are left out."""
+        """Return the keys of the command line's JSON contract; paths are left out."""
         record = asdict(self)
         del record["folder"], record["flops"]
         return record | dict(self.flops)
 
     @classmethod
     def read(cls, folder: Path) -> RunResult:
-        """The result of the finished run in `folder`.
+        """Return the result of the finished run in `folder`.
 
         Raises:
             InputError: No finished run is there.
@@ -78,7 +78,7 @@ class RunResult:
 
 
 def read_run_config(run: Path) -> RunConfig:
-    """The resolved configuration of the run in `run`, finished or not.
+    """Return the resolved configuration of the run in `run`, finished or not.
 
     Raises:
         InputError: No run is there.
@@ -90,7 +90,7 @@ def read_run_config(run: Path) -> RunConfig:
 
 
 def load_model(run: Path, which: str = "final") -> LanguageModel:
-    """The model of a run as it was at a checkpoint, in float32 on the processor, in `eval` mode.
+    """Return the model of a run as it was at a checkpoint, in float32 on the processor, in `eval` mode.
 
     Args:
         run: Folder of the run.

@@ -1,4 +1,4 @@
-"""What a run will do, step by step: a function of its configuration and its data alone."""
+"""The schedule of a run: what it reads and does at each step, as a function of configuration and data alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RunSchedule:
 
     @classmethod
     def of(cls, config: RunConfig, data: RunData) -> RunSchedule:
-        """The schedule of the run `config` on `data`."""
+        """Return the schedule of the run `config` on `data`."""
         training = config.training
         stream = plan_stream(training, len(data.train), data.train.input_tokens)
         is_shifted = training.switches.accumulation_off_by_one
@@ -66,17 +66,17 @@ class RunSchedule:
         )
 
     def chosen(self, step: int) -> NDArray[np.int64]:
-        """The sequences of step `step`, counted from 1."""
+        """Return the sequences of step `step`, counted from 1."""
         return self.order.sequences_at(step, *self.stream.places(step))
 
     def mask_key(self, step: int) -> DrawKey:
-        """The key of its masks."""
+        """Return the key of its masks."""
         return DrawKey.of(self.config.seed, "train", step)
 
     def batch(
         self, step: int, max_rows: int, packing: Packing | None = None, *, multiple_of: int = 1
     ) -> GlobalBatch:
-        """Its global batch, cut and laid out as `make_batch` says."""
+        """Return its global batch, cut and laid out as `make_batch` says."""
         return make_batch(
             self.data.train,
             self.chosen(step),

@@ -3,7 +3,7 @@
 Each field of `Switches` is a row: what it does to the numbers, its value under both profiles, the room
 that obeys it and the row of the defect list it comes from (docs/training.md prints the table). A profile
 sets all of them; any mixture is a recipe: `training.switches.score_padding = true`. Those of the room
-`evaluation` change nothing in a run itself: whoever scores it fine-tunes as they say, unless told otherwise.
+`evaluation` change nothing in a run itself: the evaluation fine-tunes as they say, unless its own settings differ.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SwitchRoom = Literal["training", "models", "evaluation"]
 
 
 def _switch(reference: Any, corrected: Any, room: SwitchRoom, row: str, description: str) -> Any:
-    """A field that is `corrected` unless a profile or a recipe says otherwise."""
+    """Return a field that is `corrected` unless a profile or a recipe says otherwise."""
     extra: Any = {"reference": reference, "room": room, "row": row}
     return Field(corrected, description=description, json_schema_extra=extra)
 
@@ -131,7 +131,7 @@ class SwitchRow:
 
 
 def switch_table() -> tuple[SwitchRow, ...]:
-    """All switches in the order of the defect list."""
+    """Return all switches in the order of the defect list."""
     rows: list[SwitchRow] = []
     for name, field in Switches.model_fields.items():
         extra: Any = field.json_schema_extra
@@ -149,5 +149,5 @@ def switch_table() -> tuple[SwitchRow, ...]:
 
 
 def profile_values(profile: Profile) -> dict[str, Any]:
-    """The value of every switch under `profile`."""
+    """Return the value of every switch under `profile`."""
     return {row.name: getattr(row, profile) for row in switch_table()}

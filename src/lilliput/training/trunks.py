@@ -18,7 +18,7 @@ _BUDGETS = ("max_steps", "num_train_epochs", "max_tokens")
 
 
 def branch_configs(config: RunConfig, budgets: Iterable[int]) -> list[RunConfig]:
-    """The runs of `config` at each budget in steps, shortest first.
+    """Return the runs of `config` at each budget in steps, shortest first.
 
     Raises:
         ConfigurationError: The schedule is not warmup_stable_decay with `warmup_steps`, or a budget is
@@ -52,12 +52,12 @@ def _with_budget(config: RunConfig, max_steps: int) -> RunConfig:
 
 
 def branch_start(config: RunConfig) -> int:
-    """The step after which a run of `branch_configs` leaves the trunk: its decay begins there."""
+    """Return the step after which a run of `branch_configs` leaves the trunk: its decay begins there."""
     return plan_schedule(config.training, _updates(config)).decay_start
 
 
 def decay_share(config: RunConfig) -> float:
-    """Share of the steps of a run of `branch_configs` that come after it leaves the trunk."""
+    """Return share of the steps of a run of `branch_configs` that come after it leaves the trunk."""
     return 1.0 - branch_start(config) / max(1, _updates(config))
 
 
@@ -66,7 +66,7 @@ def _updates(config: RunConfig) -> int:
 
 
 def group_trunks(configs: Sequence[RunConfig]) -> list[tuple[int, ...]]:
-    """The positions of the runs that differ in budget alone and share a trunk, shortest first.
+    """Return the positions of the runs that differ in budget alone and share a trunk, shortest first.
 
     Runs without a twin of another length, or whose schedule depends on their length from the first step
     on, are in no group.
@@ -99,7 +99,7 @@ def _has_plateau(config: RunConfig, max_steps: int) -> bool:
 
 
 def _lineage(config: RunConfig) -> str:
-    """Equal for runs that differ in budget alone, how they are executed included."""
+    """Return a key that is equal for runs that differ in budget alone, how they are executed included."""
     settings = config.model_dump(mode="json")
     training = {k: v for k, v in settings["training"].items() if k not in _BUDGETS}
     return content_id(settings | {"training": training})

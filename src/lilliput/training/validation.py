@@ -146,18 +146,18 @@ class Validation:
 def _collect(
     model: LanguageModel, batch: GlobalBatch, plan: ExecutionPlan, interrupts: Interrupts
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Loss, target and row of every predicted position."""
+    """Return loss, target and row of every predicted position."""
 
     def losses(micro: MicroBatch) -> NDArray[np.float64]:
         interrupts.check()
         return predicted_losses(model, micro, plan).double().cpu().numpy()
 
-    passes = batch.micro_batches
+    micro_batches = batch.micro_batches
     if plan.replicas == 1:
-        nats = [losses(micro) for micro in passes]
+        nats = [losses(micro) for micro in micro_batches]
     else:
         with replica_threads(plan) as threads:
-            nats = list(threads.map(losses, passes))
-    targets = [micro.targets_N.numpy() for micro in passes]
-    rows = [micro.rows_N for micro in passes]
+            nats = list(threads.map(losses, micro_batches))
+    targets = [micro.targets_N.numpy() for micro in micro_batches]
+    rows = [micro.rows_N for micro in micro_batches]
     return np.concatenate(nats), np.concatenate(targets), np.concatenate(rows)

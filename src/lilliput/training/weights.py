@@ -15,7 +15,7 @@ from lilliput.training.config import RunConfig
 def build_run_model(
     config: RunConfig, attention_kernel: AttentionKernel = "plain"
 ) -> LanguageModel:
-    """The run's model at step 0, with the switches of the room `models` applied."""
+    """Return the run's model at step 0, with the switches of the room `models` applied."""
     return build_model(
         config.built_model(),
         config.seed,
@@ -25,7 +25,7 @@ def build_run_model(
 
 
 def named_weights(model: LanguageModel) -> dict[str, Tensor]:
-    """Copies of all parameters by name; tied ones appear once."""
+    """Return copies of all parameters by name; tied ones appear once."""
     return {name: p.detach().clone() for name, p in model.named_parameters()}
 
 

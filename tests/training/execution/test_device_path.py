@@ -83,14 +83,14 @@ def test_counts_are_the_hosts_but_for_the_draw(make_config, tokens):
     assert host.predicted == expected.predicted
 
 
-def test_what_a_graph_would_record_is_an_update(make_config, tokens):
+def test_what_a_graph_would_record_is_a_step(make_config, tokens):
     """`compute` by hand, without a GPU: the same weights as `Engine.step`, and `restore` undoes it."""
     config = make_config()
     data = load_data(config, tokens)
     chosen, key = np.arange(16), DrawKey.of(0, "train", 1)
     plain = Engine(build_run_model(config), config.objective(), config, PLAN)
     batch = make_batch(data.train, chosen, key, data.rules, 16)
-    plain.update(batch, 1e-3, 1)
+    plain.step(batch, 1e-3, 1)
     engine = Engine(build_run_model(config), config.objective(), config, PLAN)
     split = DeviceSplit.of(data.train, data.rules, "cpu")
     captured = CapturedStep(engine, split, data.rules, PLAN, 16)

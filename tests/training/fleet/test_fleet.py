@@ -132,7 +132,7 @@ def test_losses_and_gradients_are_those_of_each_engine(make_config, tokens, seed
     schedules = [RunSchedule.of(config, data) for config in configs]
     stack = Stack([build_run_model(c) for c in configs], [c.training for c in configs], PLAN)
     for max_rows in (16, 5):
-        losses_K = stack.accumulate(stacked_batch(schedules, 3, max_rows).passes)
+        losses_K = stack.accumulate(stacked_batch(schedules, 3, max_rows).micro_batches)
         for schedule, loss, optimizer in zip(schedules, losses_K, stack.optimizers, strict=True):
             engine = Engine(
                 build_run_model(schedule.config), schedule.config.objective(), schedule.config, PLAN
@@ -149,9 +149,9 @@ def test_members_that_share_their_data_share_one_copy(make_config, tokens):
     data = load_data(configs[0], tokens)
     schedules = [RunSchedule.of(config, data) for config in configs]
     batch = stacked_batch(schedules, 1, 16)
-    assert all(one.is_shared for one in batch.passes)
+    assert all(one.is_shared for one in batch.micro_batches)
     alone = schedules[0].batch(1, 16)
-    for one, micro in zip(batch.passes, alone.micro_batches, strict=True):
+    for one, micro in zip(batch.micro_batches, alone.micro_batches, strict=True):
         assert torch.equal(one.input_ids_KBL[0], micro.input_ids_BL)
 
 
@@ -429,7 +429,7 @@ def test_what_a_graph_of_a_fleet_would_record_is_its_update(make_config, tokens,
     done = stacks[1].optimizers[1].weights.clone()
     for step in (1, 2, 3):
         host = stacked_batch(schedules, step, plan.max_rows)
-        losses_K = stacks[0].update(host.passes, rates)
+        losses_K = stacks[0].step(host.micro_batches, rates)
         assert captured.serves(step)
         counts = captured.read(step)
         for member, rate in rates.items():

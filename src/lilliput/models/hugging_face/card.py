@@ -13,7 +13,7 @@ from lilliput.architecture import ModelConfig, count_parameters, shape_name
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a card says beyond the architecture; what is absent is left out of it.
+    """Hold what a card says beyond the architecture; what is absent is left out of it.
 
     Attributes:
         name: Title.
@@ -50,7 +50,7 @@ _ALWAYS_TRUE_LIMITS = (
 
 
 def render_card(config: ModelConfig, record: Mapping[str, Any], card: ModelCard | None) -> str:
-    """The card as Markdown with a YAML head."""
+    """Return the card as Markdown with a YAML head."""
     card = card or ModelCard(name=f"{config.layout} {shape_name(config)}")
     architecture = record["architectures"][0]
     return (

@@ -52,7 +52,7 @@ class Classifier:
 
 
 def native_head_style(config: ModelConfig) -> HeadStyle:
-    """The classification head that the layout of `config` has in Hugging Face."""
+    """Return the classification head that the layout of `config` has in Hugging Face."""
     return foreign_layout(config).classifier_style
 
 

@@ -1,4 +1,4 @@
-"""What an export leaves behind."""
+"""The result of an export."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Exported:
-    """Where an export lies, and its layout: a Hugging Face `model_type`, or "parquet" for a corpus."""
+    """Say where an export lies, and its layout: a Hugging Face `model_type`, or "parquet" for a corpus."""
 
     path: Path
     layout: str
 
     def as_record(self) -> dict[str, str]:
-        """The keys of the command line's contract."""
+        """Return the keys of the command line's contract."""
         return {"path": str(self.path), "layout": self.layout}

@@ -21,7 +21,7 @@ _NOT_WEIGHTS = ("position_ids", "token_type_ids", "rotary_emb.inv_freq", "inv_fr
 def load_hugging_face(
     folder: Path, *, attention_kernel: AttentionKernel = "plain"
 ) -> LanguageModel:
-    """The language model in `folder`; every weight of the file is used and every one of ours is filled.
+    """Return the language model in `folder`; every weight of the file is used and every one of ours is filled.
 
     Args:
         folder: Holds `config.json` and `model.safetensors`, saved from a masked or causal language

@@ -113,7 +113,7 @@ def check_vocabulary(tokenizer: Path | None, config: ModelConfig) -> None:
 
 
 def special_ids(tokenizer: Path | None) -> dict[str, int | None]:
-    """Ids of the special tokens; None, said aloud, keeps a library's default from standing there."""
+    """Return ids of the special tokens; None, said aloud, keeps a library's default from standing there."""
     if tokenizer is None:
         return dict.fromkeys(_SPECIAL_IDS)
     tokens = read_json(tokenizer / "special_tokens_map.json")
@@ -123,5 +123,5 @@ def special_ids(tokenizer: Path | None) -> dict[str, int | None]:
 
 
 def _text(token: Any) -> str:
-    """The text of a special token, which may be written with its options."""
+    """Return the text of a special token, which may be written with its options."""
     return str(token["content"] if isinstance(token, dict) else token)

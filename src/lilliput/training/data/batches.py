@@ -25,7 +25,7 @@ _QUERIES = 16  # Queries of a row are rounded up to these.
 
 @dataclass(frozen=True)
 class BatchRules:
-    """How the sequences of a run become batches.
+    """Say how the sequences of a run become batches.
 
     Attributes:
         objective: What the model sees of a sequence and predicts.
@@ -46,17 +46,17 @@ class BatchRules:
 
     @property
     def special(self) -> SpecialIds:
-        """Ids of the special tokens."""
+        """Return ids of the special tokens."""
         return self.facts.special
 
     @property
     def pads_to_max(self) -> bool:
-        """Whether every sequence is padded to `max_seq_length`."""
+        """Return whether every sequence is padded to `max_seq_length`."""
         return self.score_padding or self.attend_padding
 
     @property
     def hides_pads(self) -> bool:
-        """Whether pads need an attention mask; behind a causal model's tokens nobody looks at them."""
+        """Return whether pads need an attention mask; behind a causal model's tokens nobody looks at them."""
         return self.is_bidirectional and not self.attend_padding
 
     def targets(self, ids_GL: Any, rows_G: Any, key: DrawKey, facts: TokenFacts) -> Targets:
@@ -73,7 +73,7 @@ class OnDevice:
     """Tensors that lie on one device, and other facts beside them."""
 
     def to(self, device: str) -> Self:
-        """The same on another device."""
+        """Return the same on another device."""
         moved = {
             name: part.to(device) for name, part in vars(self).items() if isinstance(part, Tensor)
         }
@@ -82,7 +82,7 @@ class OnDevice:
 
 @dataclass(frozen=True)
 class MicroBatch(OnDevice):
-    """What one forward pass reads.
+    """Hold what one forward pass reads.
 
     Attributes:
         input_ids_BL: Ids with pads, int64.
@@ -128,7 +128,7 @@ class GlobalBatch:
     """The micro-batches of one step and what they hold, pads not counted.
 
     Attributes:
-        micro_batches: Forward passes.
+        micro_batches: Shares of the step, each read at once.
         sequences: Sequences.
         tokens: Input tokens.
         squared_lengths: Sum of the squared lengths, which attention pays for.
@@ -166,7 +166,7 @@ def make_batch(
     averaging: Averaging | None = None,
     packing: Packing | None = None,
 ) -> GlobalBatch:
-    """The global batch of the sequences `chosen_G`.
+    """Return the global batch of the sequences `chosen_G`.
 
     Args:
         sequences: The split.
@@ -174,7 +174,7 @@ def make_batch(
         key: Of the masks.
         rules: Objective, pads and width.
         max_rows: Rows of one forward pass at most; no loss depends on it.
-        multiple_of: Passes come in multiples of this, where there are as many rows.
+        multiple_of: Micro-batches come in multiples of this, where there are as many rows.
         averaging: Average micro-batches alone; None averages over all predicted positions.
         packing: Where each sequence lies; None: packed, or one a row where pads count.
     """
@@ -188,7 +188,7 @@ def make_batch(
     weights_G = _row_weights(predicted_GL.sum(1), averaging)
     parts = -(-packing.rows // max_rows)
     parts = min(packing.rows, -(-parts // multiple_of) * multiple_of)
-    micro_batches = rows.passes(
+    micro_batches = rows.cut(
         rows.lay(seen_GL), rows.lay(targets_GL), rows.lay(predicted_GL), weights_G, parts
     )
     return GlobalBatch(
@@ -201,14 +201,14 @@ def make_batch(
 
 
 def _pack_sequences(lengths_G: NDArray[np.int64], rules: BatchRules) -> Packing:
-    """Rows for sequences of these lengths: packed, or one a row where pads count."""
+    """Return rows for sequences of these lengths: packed, or one a row where pads count."""
     if rules.pads_to_max:
         return one_a_row(len(lengths_G), rules.max_seq_length)
     return pack(lengths_G, row_width(int(lengths_G.max()), rules.max_seq_length))
 
 
 def _row_weights(counts_G: NDArray[Any], averaging: Averaging | None) -> NDArray[np.float32]:
-    """The weight of each predicted position of each row."""
+    """Return the weight of each predicted position of each row."""
     if averaging is None:
         return np.full(len(counts_G), 1.0 / max(1, int(counts_G.sum())), dtype=np.float32)
     part_G = np.arange(len(counts_G)) // averaging.rows
@@ -241,11 +241,11 @@ class _Rows:
         return flat.reshape(packing.rows, packing.width)
 
     def lay(self, array_GL: NDArray[Any]) -> NDArray[Any]:
-        """What each sequence has at each place, in the rows; pads where no sequence lies."""
+        """Return what each sequence has at each place, in the rows; pads where no sequence lies."""
         fill = False if array_GL.dtype == np.bool_ else self._rules.special.pad
         return self._put(array_GL[self._sequence_T, self._within_T], fill)
 
-    def passes(
+    def cut(
         self,
         seen_PL: NDArray[np.int64],
         targets_PL: NDArray[np.int64],
@@ -277,7 +277,7 @@ class _Rows:
         return micro_batches
 
     def _who_sees_whom(self, rows: NDArray[np.int64]) -> tuple[Tensor | None, Tensor | None]:
-        """The attention mask of some rows, and the places of their tokens."""
+        """Return the attention mask of some rows, and the places of their tokens."""
         if self._company_P[rows].any():
             owner_BL = torch.from_numpy(self._owner_PL[rows])
             mask_BLL = owner_BL[:, :, None] == owner_BL[:, None, :]

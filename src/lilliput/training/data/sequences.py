@@ -36,7 +36,7 @@ class Sequences:
 
     @property
     def input_tokens(self) -> int:
-        """Tokens a model reads in one epoch: the text's and two special ones per sequence."""
+        """Return tokens a model reads in one epoch: the text's and two special ones per sequence."""
         return int(self.lengths.sum()) + SPECIAL_PER_SEQUENCE * len(self)
 
 

@@ -43,7 +43,7 @@ class RunData:
 
 
 def load_data(config: RunConfig, tokens: Path) -> RunData:
-    """The data of a run.
+    """Return the data of a run.
 
     Raises:
         ConfigurationError: The model's vocabulary is not the store's.

@@ -1,4 +1,4 @@
-"""What predicting by frequency alone costs: the plateau on which training starts."""
+"""The loss of predicting by frequency alone: the plateau on which training starts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHUNK_TOKENS = 1 << 24
 def unigram_entropy(
     train_tokens: NDArray[Any], validation_tokens: NDArray[Any], vocab_size: int
 ) -> float:
-    """Nats per held-out token for a model that knows only how frequent each token is.
+    """Return nats per held-out token for a model that knows only how frequent each token is.
 
     It is the cross-entropy of the validation tokens under the train split's frequencies with one added
     to each count: the height of the plateau on which masked-LM training starts.
@@ -24,7 +24,7 @@ def unigram_entropy(
 
 
 def log_unigram(train_tokens: NDArray[Any], vocab_size: int) -> NDArray[np.float64]:
-    """Log frequency of each id in the train split with one added to each count, shape (vocab_size,)."""
+    """Return log frequency of each id in the train split with one added to each count, shape (vocab_size,)."""
     counts = _counts(train_tokens, vocab_size) + 1.0
     return np.log(counts / counts.sum())
 

@@ -1,1 +1,1 @@
-"""How steps are computed on this machine: the execution plan, gradients, the optimizer, replicas and captured steps."""
+"""The computation of steps on this machine: the execution plan, gradients, the optimizer, replicas and captured steps."""

@@ -11,7 +11,7 @@ _KEEP_BYTES = 1 << 30
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep freed buffers for the next step; whether it could be told.
+    """Have glibc keep freed buffers for the next step; return whether it does.
 
     By default large buffers are mapped afresh and returned at once, so that every step faults in its
     activations page by page.

@@ -31,7 +31,7 @@ _MEMORY_SHARE = 0.5
 
 
 def device_split(train: Sequences, rules: BatchRules, plan: ExecutionPlan) -> DeviceSplit | None:
-    """The train split on the plan's GPU; None on a processor, or where it does not fit."""
+    """Return the train split on the plan's GPU; None on a processor, or where it does not fit."""
     if plan.device != "cuda":
         return None
     needed = _BYTES_PER_TOKEN * len(train.tokens) + _BYTES_PER_SEQUENCE * len(train)
@@ -43,7 +43,7 @@ def device_split(train: Sequences, rules: BatchRules, plan: ExecutionPlan) -> De
 def captured_step(
     engine: Engine, schedule: RunSchedule, plan: ExecutionPlan
 ) -> CapturedStep | None:
-    """A captured step, where that is possible: on a GPU that holds the tokens, without dropout."""
+    """Return a captured step, where that is possible: on a GPU that holds the tokens, without dropout."""
     if schedule.config.has_dropout or schedule.averaging is not None:
         return None
     data = schedule.data
@@ -91,7 +91,7 @@ class CapturedStep:
         engine: Model and optimizer, on the GPU, without dropout.
         split: The train split on the GPU.
         rules: Objective, pads and width.
-        plan: Precision and rows of a pass.
+        plan: Precision and rows of a micro-batch.
         batch_size: Sequences of every step.
     """
 
@@ -120,18 +120,18 @@ class CapturedStep:
 
     @property
     def is_recorded(self) -> bool:
-        """Whether steps are replayed from here on."""
+        """Return whether steps are replayed from here on."""
         return self._recording is not None
 
     def prepare(self, chosen: NDArray[np.int64], key: DrawKey) -> Recording:
-        """The recording, made with this batch at the first call; weights and moments stay as they are."""
+        """Return the recording, made with this batch at the first call; weights and moments stay as they are."""
         if self._recording is None:
             self.read(chosen, key)
             self._recording = Recording(self.compute, [self._engine.optimizer])
         return self._recording
 
     def serves(self, chosen: NDArray[np.int64]) -> bool:
-        """Whether the batch has the recorded size; the last one of an epoch may not."""
+        """Return whether the batch has the recorded size; the last one of an epoch may not."""
         return len(chosen) == len(self._chosen_G)
 
     def read(self, chosen: NDArray[np.int64], key: DrawKey) -> None:
@@ -142,10 +142,10 @@ class CapturedStep:
     def compute(self) -> None:
         """What is recorded."""
         self._engine.optimizer.zero_grad()
-        passes = device_batch(
+        micro_batches = device_batch(
             self._split, self._chosen_G, self._key_2, self._rules, self._plan.max_rows
         )
         self._loss.copy_(
-            add_gradients(self._engine.model, self._rules.objective, passes, self._plan)
+            add_gradients(self._engine.model, self._rules.objective, micro_batches, self._plan)
         )
         self._engine.apply()

@@ -41,7 +41,7 @@ class DeviceSplit:
 
     @classmethod
     def of(cls, sequences: Sequences, rules: BatchRules, device: str) -> DeviceSplit:
-        """The split copied to `device`."""
+        """Return the split copied to `device`."""
         return cls(
             torch.from_numpy(sequences.tokens.astype(np.int32)).to(device),
             torch.from_numpy(sequences.starts).to(device),
@@ -52,7 +52,7 @@ class DeviceSplit:
 
 @dataclass(frozen=True)
 class DeviceMicroBatch:
-    """What one forward pass reads of each stream; see `batches.MicroBatch`.
+    """Hold what one forward pass reads of each stream; see `batches.MicroBatch`.
 
     Attributes:
         input_ids_SBL: Ids with pads, int64.
@@ -72,7 +72,7 @@ class DeviceMicroBatch:
 def expected_counts(
     sequences: Sequences, chosen_SG: NDArray[np.int64], rules: BatchRules
 ) -> list[GlobalBatch]:
-    """What the global batch of each stream holds, without its passes; predicted positions by expectation.
+    """Return what the global batch of each stream holds, without its micro-batches; predicted positions by expectation.
 
     Counting them would make the host wait for the device. The share is exact over many steps, and only
     `flops_executed_masked` reads it.
@@ -93,7 +93,7 @@ def expected_counts(
 def device_batch(
     split: DeviceSplit, chosen_G: Tensor, key_2: Tensor, rules: BatchRules, rows: int
 ) -> list[MicroBatch]:
-    """The passes of one global batch, in shapes that depend on G and `rows` alone.
+    """Return the micro-batches of one global batch, in shapes that depend on G and `rows` alone.
 
     Args:
         split: Where the tokens lie.
@@ -175,7 +175,7 @@ def _pass(
 
 
 def _gather_places(predicted_ST: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
-    """The indices of the predicted positions in buffers of fixed size, and which places are used."""
+    """Return the indices of the predicted positions in buffers of fixed size, and which places are used."""
     streams, device = len(predicted_ST), predicted_ST.device
     rank_ST = predicted_ST.cumsum(1) - 1
     # What is not predicted, and what no longer fits, goes to one place behind the buffer.

@@ -68,7 +68,7 @@ class Engine:
 def make_optimizer(
     model: LanguageModel, training: TrainingConfig, buffers: tuple[Tensor, Tensor] | None = None
 ) -> FlatAdamW:
-    """The optimizer that a recipe asks for, over the parameters of `model`."""
+    """Return the optimizer that a recipe asks for, over the parameters of `model`."""
     return FlatAdamW(
         model,
         weight_decay=training.weight_decay,

@@ -51,7 +51,7 @@ def add_gradients(
 
 
 def with_gradient(z: Tensor, gradient: Tensor) -> Tensor:
-    """A scalar of which `gradient`, to the bit, is the derivative by `z`, of the same shape.
+    """Return a scalar of which `gradient`, to the bit, is the derivative by `z`, of the same shape.
 
     To be given a gradient, torch compares two shapes with sympy: 0.4 s and 34 MB of every worker's start.
     """
@@ -59,7 +59,7 @@ def with_gradient(z: Tensor, gradient: Tensor) -> Tensor:
 
 
 def gradient_of(parameter: Tensor) -> Tensor:
-    """The gradient of a parameter; zeros where it has none yet."""
+    """Return the gradient of a parameter; zeros where it has none yet."""
     if parameter.grad is None:
         parameter.grad = torch.zeros_like(parameter)
     return parameter.grad
@@ -99,7 +99,7 @@ def _head_inputs(
 
 
 def precision(plan: ExecutionPlan) -> AbstractContextManager[object]:
-    """The block in which forward passes run: autocast where the plan says bfloat16."""
+    """Return the block in which forward passes run: autocast where the plan says bfloat16."""
     if plan.dtype == "float32":
         return nullcontext()
     return torch.autocast(plan.device, dtype=plan.torch_dtype)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that the loop answers between two passes of a step or an evaluation."""
+"""Ctrl-C and SIGTERM as a request that the loop answers between two micro-batches of a step or an evaluation."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Stopped(Exception):  # noqa: N818 - a request answered, no error
 class Interrupts:
     """While the block runs, interrupts are noted instead of raised; a second Ctrl-C is raised at once.
 
-    A second SIGTERM is not: a batch system sends one to every process of a job, and the parent of a worker tells
-    it once more. Outside the main thread, where signals cannot be caught, nothing is changed; nor for a signal that the process ignores:
-    Ctrl-C reaches a worker too, but it is its parent who then tells it to end.
+    A second SIGTERM is not: a batch system sends one to every process of a job, and the parent of a worker sends it
+    once more. Outside the main thread, where signals cannot be caught, nothing is changed; nor for a signal that the process ignores:
+    Ctrl-C reaches a worker too, but its parent then sends it the signal to end.
     """
 
     def __init__(self) -> None:

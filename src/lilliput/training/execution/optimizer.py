@@ -42,6 +42,14 @@ class FlatAdamW:
     vectors (biases, norms) follow and are decayed only when asked (S:B33). The step is torch's function,
     not its class: that loads the compiler when the first one is made, 1.4 s of every worker's start.
 
+    A layer with a 2 x 3 matrix and a bias of 2 takes two lines of 16 floats each:
+
+        weights    w w w w w w . . . . . . . . . .   b b . . . . . . . . . . . . . .
+        places     weight: 0 to 5                    bias: 16 to 17
+        groups     decayed: 0 to 15                  not decayed: 16 to 31
+
+    The spare floats (.) are zero, have no gradient, and stay zero.
+
     Args:
         model: Its parameters are moved into the buffer.
         weight_decay: Decoupled decay per unit of learning rate.
@@ -97,7 +105,7 @@ class FlatAdamW:
             self.gradients.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0))
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """The rate of the steps to come."""
+        """Set the rate of the steps to come."""
         if isinstance(self._learning_rate, Tensor):
             self._learning_rate.fill_(learning_rate)
         else:
@@ -105,7 +113,7 @@ class FlatAdamW:
 
     @torch.no_grad()
     def step(self) -> None:
-        """One step."""
+        """Take one step."""
         beta1, beta2 = self._betas
         for group in self._groups:
             adamw(
@@ -127,7 +135,7 @@ class FlatAdamW:
             )
 
     def snapshot(self) -> dict[str, Tensor]:
-        """Copies of weights and moments."""
+        """Return copies of weights and moments."""
         copies = {name: tensor.clone() for name, tensor in self.state().items()}
         return copies | {"weights": self.weights.clone()}
 
@@ -137,7 +145,7 @@ class FlatAdamW:
         self.load_state({name: before[name] for name in self.state()})
 
     def state(self) -> dict[str, Tensor]:
-        """Both moments, flat, and the number of steps, for a checkpoint."""
+        """Return both moments, flat, and the number of steps, for a checkpoint."""
         return {
             f"{number}.{name}": tensor
             for number, group in enumerate(self._groups)
@@ -151,7 +159,7 @@ class FlatAdamW:
 
 
 def flat_size(model: nn.Module) -> int:
-    """Floats that the parameters of `model` take in a flat buffer."""
+    """Return floats that the parameters of `model` take in a flat buffer."""
     return sum(_room(p) for p in model.parameters() if p.requires_grad)
 
 
@@ -162,7 +170,7 @@ def _room(parameter: Tensor) -> int:
 def member_views(
     buffer_KP: Tensor, model: nn.Module, places: Mapping[str, slice]
 ) -> dict[str, Tensor]:
-    """Each parameter of all members of a stack, as views of their buffer.
+    """Return each parameter of all members of a stack, as views of their buffer.
 
     Args:
         buffer_KP: Weights or gradients, a row a member.

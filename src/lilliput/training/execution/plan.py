@@ -1,4 +1,4 @@
-"""How a run is executed on this machine: chosen once, written beside the run, obeyed ever after.
+"""The execution plan of a run on this machine: it is chosen once, written beside the run and obeyed ever after.
 
 Nothing here changes results beyond rounding; on a processor, runs under one plan are bitwise equal.
 """
@@ -31,10 +31,10 @@ class ExecutionPlan:
         dtype: "float32" or "bfloat16", of matrix products; weights and moments stay float32.
         attention_kernel: "plain" or "fused", see `models.Transformer`.
         max_rows: Rows in one forward pass at most.
-        keeps_memory: Whether the allocator was told to keep freed buffers.
+        keeps_memory: Whether the allocator keeps freed buffers.
         torch_version: For the record.
         fleet: Identities of the runs that are trained as one stack, this one among them; empty: alone.
-        replicas: Passes computed side by side, each on its share of the threads; 1: one after another, each
+        replicas: Micro-batches computed side by side, each on its share of the threads; 1: one after another, each
             on all.
     """
 
@@ -55,7 +55,7 @@ class ExecutionPlan:
 
     @property
     def threads_a_replica(self) -> int:
-        """Threads that a pass is computed on."""
+        """Return threads that a micro-batch is computed on."""
         return self.threads // self.replicas
 
     def apply(self) -> None:
@@ -67,7 +67,7 @@ class ExecutionPlan:
 
 
 def wait_for_device(plan: ExecutionPlan) -> None:
-    """Wait until a GPU has done what it was given: before that, a stopwatch tells the time of launches."""
+    """Wait until a GPU has done what it was given: before that, a stopwatch measures launches alone."""
     if plan.device == "cuda":
         torch.cuda.synchronize()
 
@@ -89,14 +89,14 @@ def make_plan(
     *,
     most_replicas: int = 1,
 ) -> ExecutionPlan:
-    """The plan for this machine.
+    """Return the plan for this machine.
 
     Args:
         training: Explicit choices win.
         max_cpu_rows: Rows of a forward pass at most, on a processor.
-        probe: Computes the passes that a plan has side by side, and says how many times over a step
+        probe: Computes the micro-batches that a plan has side by side, and says how many times over a step
             does so; called a few times for all threads, half of them and so on where the recipe leaves the choice.
-        most_replicas: Passes that may be computed side by side, on a processor.
+        most_replicas: Micro-batches that may be computed side by side, on a processor.
 
     Raises:
         ConfigurationError: A GPU is asked for and there is none.
@@ -124,7 +124,7 @@ def make_plan(
 
 
 def _halvings(threads: int) -> list[int]:
-    """All threads, half of them and so on, down to one."""
+    """Return all threads, half of them and so on, down to one."""
     counts = [threads]
     while counts[-1] > 1:
         counts.append(counts[-1] // 2)
@@ -132,14 +132,14 @@ def _halvings(threads: int) -> list[int]:
 
 
 def widest_plan() -> ExecutionPlan:
-    """The plan of a run with the default recipe, on all the threads that its probe would try."""
+    """Return the plan of a run with the default recipe, on all the threads that its probe would try."""
     recipe = parse_settings(TrainingConfig, {"threads": torch.get_num_threads()})
     rows = recipe.per_device_train_batch_size
     return make_plan(recipe, rows, lambda _: 1, most_replicas=MOST_REPLICAS)
 
 
 def load_or_make_plan(path: Path, make: Callable[[], ExecutionPlan]) -> ExecutionPlan:
-    """The plan written at `path`, or a new one written there.
+    """Return the plan written at `path`, or a new one written there.
 
     Raises:
         ArtefactError: The file is not a plan of this version.
@@ -158,7 +158,7 @@ def load_or_make_plan(path: Path, make: Callable[[], ExecutionPlan]) -> Executio
 
 
 def read_plan(path: Path) -> ExecutionPlan:
-    """The plan written at `path`.
+    """Return the plan written at `path`.
 
     Raises:
         ArtefactError: The file is not a plan of this version.
@@ -211,10 +211,10 @@ def _attention_kernel(device: str, dtype: str) -> AttentionKernel:
 
 
 def has_bf16_products() -> bool:
-    """Whether this processor has instructions that multiply bfloat16 matrices.
+    """Return whether this processor has instructions that multiply bfloat16 matrices.
 
     Asked of the processor, not timed: a neighbour on a busy core once made one run of a study choose
-    another dtype than its twins. A torch too old to tell (before 2.10) means no.
+    another dtype than its twins. A torch too old to know (before 2.10) means no.
     """
     ask = getattr(torch.cpu, "get_capabilities", dict[str, bool])
     capabilities = ask()

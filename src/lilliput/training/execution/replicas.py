@@ -1,4 +1,4 @@
-"""Passes of one step side by side, each on its share of the processor's threads.
+"""Micro-batches of one step side by side, each on its share of the processor's threads.
 
 Two threads in every product wait for each other at its end, thousands of times a step, and crawl when
 somebody else holds a core. Replicas of the model, each with gradients of its own, meet once a step.
@@ -31,7 +31,7 @@ class Replicas:
         model: On the plan's device; the gradients are added to its.
         objective: The loss of a micro-batch.
         plan: Replicas and precision.
-        interrupts: What may cut the passes short; gradients are worth nothing then.
+        interrupts: What may cut them short; gradients are worth nothing then.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Replicas:
         return add_gradients(model, self._objective, micro_batches, self._plan)
 
     def _share(self, micro_batches: Sequence[MicroBatch], place: int) -> Iterator[MicroBatch]:
-        """The passes of one replica; no more of them once the step has ended."""
+        """Return the micro-batches of one replica; no more of them once the step has ended."""
         for micro in micro_batches[place :: len(self._models)]:
             if self._is_ended:
                 return
@@ -83,13 +83,13 @@ class Replicas:
 
 
 def replica_threads(plan: ExecutionPlan) -> ThreadPoolExecutor:
-    """A thread for each of the plan's replicas, which computes on its share of the processor's."""
+    """Return a thread for each of the plan's replicas, which computes on its share of the processor's."""
     share = plan.threads_a_replica
     return ThreadPoolExecutor(plan.replicas, "pass", torch.set_num_threads, (share,))
 
 
 def _replica(model: LanguageModel) -> LanguageModel:
-    """The same weights, with gradients of its own."""
+    """Return the same weights, with gradients of its own."""
     replica = copy.deepcopy(model)
     for mine, shared in zip(replica.parameters(), model.parameters(), strict=True):
         mine.data = shared.data

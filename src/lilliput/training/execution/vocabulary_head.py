@@ -5,6 +5,16 @@ logits is e / s - onehot. The division by s commutes with both matrix products t
 matrix is never normalised. It is made tile by tile: a tile of some rows and some words is multiplied out,
 exponentiated, summed and multiplied back while it lies in the cache, and once more when s is known.
 
+One row with logits 2, 1, 0 and target 0, without a shift, in numbers:
+
+    e        7.389  2.718  1.000
+    s        11.107
+    loss     log(11.107) - 2 = 0.408
+    e / s    0.665  0.245  0.090
+    gradient -0.335  0.245  0.090
+
+With words in tiles of one, s is known only after the last tile: e is kept, and divided where it is used.
+
 Shapes: N predicted rows, C rows of a chunk, D width of the head, V vocabulary, T words of a tile.
 """
 
@@ -37,7 +47,7 @@ def plain_cross_entropy(
     targets_N: Tensor,
     row_weights_N: Tensor,
 ) -> Tensor:
-    """The weighted sum of cross-entropies in nats by the textbook way: the oracle of the fast one."""
+    """Return the weighted sum of cross-entropies in nats by the textbook way: the oracle of the fast one."""
     logits_NV = functional.linear(z_ND, weight_VD, bias_V).float()
     return (functional.cross_entropy(logits_NV, targets_N, reduction="none") * row_weights_N).sum()
 
@@ -45,7 +55,7 @@ def plain_cross_entropy(
 def token_losses(
     z_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, targets_N: Tensor
 ) -> Tensor:
-    """Cross-entropy of each row in nats, float32 of shape (N,); no gradients are kept."""
+    """Return cross-entropy of each row in nats, float32 of shape (N,); no gradients are kept."""
     losses_N = z_ND.new_empty(len(targets_N), dtype=torch.float32)
     with torch.no_grad():
         head = VocabularyHead(weight_VD, bias_V, z_ND.dtype)
@@ -55,7 +65,7 @@ def token_losses(
 
 
 class _Chunk(NamedTuple):
-    """What is known of C rows after the forward pass.
+    """Hold what is known of C rows after the forward pass.
 
     Attributes:
         losses_C: Cross-entropies in nats.
@@ -71,7 +81,7 @@ class _Chunk(NamedTuple):
 
 
 class VocabularyHead:
-    """The decoder as all passes of a step multiply with it: cast once, with a bound of its logits.
+    """The decoder as all micro-batches of a step multiply with it: cast once, with a bound of its logits.
 
     Args:
         weight_VD: Decoder matrix.
@@ -101,7 +111,7 @@ class VocabularyHead:
         grad_weight_VD: Tensor,
         grad_bias_V: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """The weighted sum over rows of -log softmax(z W^T + b)[target], and its gradients.
+        """Return the weighted sum over rows of -log softmax(z W^T + b)[target], and its gradients.
 
         Args:
             z_ND: What the decoder multiplies, of the head's dtype.
@@ -134,7 +144,7 @@ class VocabularyHead:
         return loss, grad_z_ND
 
     def forward(self, z_CD: Tensor, targets_C: Tensor, *, keep: bool) -> _Chunk:
-        """Losses of some rows; with `keep` also what the gradients are made of."""
+        """Return losses of some rows; with `keep` also what the gradients are made of."""
         if self._bound_is_loose:
             logits_CV = functional.linear(z_CD, self.weight_VD, self.bias_V)
             shift_C = logits_CV.amax(1).float()

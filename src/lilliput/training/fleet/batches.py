@@ -2,7 +2,7 @@
 
 Members that read the same data in the same order share one copy. The rows of others are as wide and as
 many as those of the member that needs most.
-Shapes: K members, S streams of data, G sequences of a global batch, B rows of a pass, L their width, N predicted.
+Shapes: K members, S streams of data, G sequences of a global batch, B rows of a micro-batch, L their width, N predicted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lilliput.training.run_schedule import RunSchedule
 
 @dataclass(frozen=True)
 class StackedMicroBatch(OnDevice):
-    """What one forward pass of K members reads; the first axis is 1 where all read the same.
+    """Hold what one forward pass of K members reads; the first axis is 1 where all read the same.
 
     Attributes:
         input_ids_KBL: Ids with pads, int64.
@@ -51,15 +51,15 @@ class StackedMicroBatch(OnDevice):
 
     @property
     def is_shared(self) -> bool:
-        """Whether all members read the same."""
+        """Return whether all members read the same."""
         return self.input_ids_KBL.shape[0] == 1
 
 
 @dataclass(frozen=True)
 class StackedBatch:
-    """A step of K members: the passes, and what each member reads in them."""
+    """A step of K members: the micro-batches, and what each member reads in them."""
 
-    passes: list[StackedMicroBatch]
+    micro_batches: list[StackedMicroBatch]
     batches: list[GlobalBatch]
 
 
@@ -67,19 +67,19 @@ Stream = tuple[int, bool]
 
 
 def stream_of(schedule: RunSchedule) -> Stream:
-    """What decides which sequences and masks a run reads: its seed, and whether it shuffles."""
+    """Return what decides which sequences and masks a run reads: its seed, and whether it shuffles."""
     return schedule.config.seed, schedule.config.training.switches.shuffle
 
 
 def streams_of(members: Sequence[RunSchedule]) -> tuple[list[RunSchedule], list[int]]:
-    """A schedule for each stream of data, and which of these streams each member reads."""
+    """Return a schedule for each stream of data, and which of these streams each member reads."""
     first_of = {stream_of(schedule): schedule for schedule in members}
     number = {stream: place for place, stream in enumerate(first_of)}
     return list(first_of.values()), [number[stream_of(schedule)] for schedule in members]
 
 
 def stacked_batch(members: Sequence[RunSchedule], step: int, max_rows: int) -> StackedBatch:
-    """Step `step` of all members of a fleet, in passes of at most `max_rows` rows."""
+    """Step `step` of all members of a fleet, in micro-batches of at most `max_rows` rows."""
     schedules, places = streams_of(members)
     packings = _equal_packings(schedules, step)
     batches = [
@@ -93,7 +93,7 @@ def stacked_batch(members: Sequence[RunSchedule], step: int, max_rows: int) -> S
 
 
 def _equal_packings(schedules: Sequence[RunSchedule], step: int) -> Sequence[Packing | None]:
-    """The rows of each stream, all of one width and number; None where a batch's own choice is that."""
+    """Return the rows of each stream, all of one width and number; None where a batch's own choice is that."""
     train, rules = schedules[0].data.train, schedules[0].data.rules
     if rules.pads_to_max or len(schedules) == 1:
         return [None] * len(schedules)
@@ -106,7 +106,7 @@ def _equal_packings(schedules: Sequence[RunSchedule], step: int) -> Sequence[Pac
 
 
 def _stack(micros: Sequence[MicroBatch], places: Sequence[int]) -> StackedMicroBatch:
-    """The micro-batches of the streams, one row for each member."""
+    """Return the micro-batches of the streams, one row for each member."""
     counts = [len(micro.targets_N) for micro in micros]
     spare = -max(counts) % HEAD_ROWS
     # One copy serves all where there is one stream.
@@ -130,19 +130,19 @@ def _stack(micros: Sequence[MicroBatch], places: Sequence[int]) -> StackedMicroB
 
 
 def _masks(micros: Sequence[MicroBatch]) -> Tensor | None:
-    """The masks of all streams in the one form that serves them all."""
+    """Return the masks of all streams in the one form that serves them all."""
     given = [micro.attention_mask for micro in micros]
     if all(mask is None for mask in given):
         return None
-    tells_who = any(mask is not None and mask.dim() == 3 for mask in given)
-    return torch.stack([_mask(micro, tells_who=tells_who) for micro in micros])
+    says_who = any(mask is not None and mask.dim() == 3 for mask in given)
+    return torch.stack([_mask(micro, says_who=says_who) for micro in micros])
 
 
-def _mask(micro: MicroBatch, *, tells_who: bool) -> Tensor:
+def _mask(micro: MicroBatch, *, says_who: bool) -> Tensor:
     mask = micro.attention_mask
     if mask is None:
         mask = torch.ones_like(micro.input_ids_BL, dtype=torch.bool)
-    if tells_who and mask.dim() == 2:
+    if says_who and mask.dim() == 2:
         return mask[:, None, :].expand(-1, mask.shape[1], -1)
     return mask
 
@@ -160,7 +160,7 @@ def _position_ids(micros: Sequence[MicroBatch]) -> Tensor | None:
 
 
 def _queries(micros: Sequence[MicroBatch]) -> list[tuple[Tensor, Tensor]] | None:
-    """Queries and slots of all streams, as many queries in each; None where one asks at all positions."""
+    """Return queries and slots of all streams, as many queries in each; None where one asks at all positions."""
     given = [
         (micro.queries_BQ, micro.slots_N)
         for micro in micros

@@ -28,7 +28,7 @@ from lilliput.training.run_schedule import RunSchedule
 def captured_fleet(
     stack: Stack, planned: Sequence[RunSchedule], plan: ExecutionPlan
 ) -> CapturedFleetStep | None:
-    """A captured step of the fleet, where that is possible: on a GPU that holds the tokens."""
+    """Return a captured step of the fleet, where that is possible: on a GPU that holds the tokens."""
     data = planned[0].data
     split = device_split(data.train, data.rules, plan)
     return None if split is None else CapturedFleetStep(stack, planned, split, plan)
@@ -43,7 +43,7 @@ class CapturedFleetStep:
         stack: Of all members of the plan.
         planned: Their schedules.
         split: The train split on the device.
-        plan: Precision and rows of a pass.
+        plan: Precision and rows of a micro-batch.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class CapturedFleetStep:
         return self._losses_K, batches
 
     def prepare(self, step: int, members: tuple[int, ...]) -> Recording:
-        """The recording of these members, made at their first step; weights and moments stay as they are."""
+        """Return the recording of these members, made at their first step; weights and moments stay as they are."""
         if members not in self._recordings:
             # Who has left does not come back: one graph is kept, and its memory given back before the next is made.
             torch.cuda.synchronize()
@@ -87,7 +87,7 @@ class CapturedFleetStep:
         return self._recordings[members]
 
     def serves(self, step: int) -> bool:
-        """Whether the batches of step `step` have the recorded size; the last one of an epoch may not."""
+        """Return whether the batches of step `step` have the recorded size; the last one of an epoch may not."""
         return self._planned[0].stream.places(step)[1] == self._chosen_SG.shape[1]
 
     def read(self, step: int) -> list[GlobalBatch]:
@@ -102,14 +102,14 @@ class CapturedFleetStep:
 
     def compute(self, members: Sequence[int]) -> None:
         """What is recorded."""
-        passes = device_micro_batches(
+        micro_batches = device_micro_batches(
             self._split, self._chosen_SG, self._keys_S2, self._rules, self._plan.max_rows
         )
-        self._losses_K.copy_(self._stack.accumulate([self._stacked(one) for one in passes]))
+        self._losses_K.copy_(self._stack.accumulate([self._stacked(one) for one in micro_batches]))
         self._stack.apply(members)
 
     def _stacked(self, one: DeviceMicroBatch) -> StackedMicroBatch:
-        """The pass with a row for each member, or one for all where they read the same."""
+        """Return the pass with a row for each member, or one for all where they read the same."""
         mask_SBL, positions_SN = one.attention_mask_SBL, one.positions_SN
         take = self._take_K if len(self._streams) > 1 else slice(None)
         return StackedMicroBatch(

@@ -23,7 +23,7 @@ _OWN_SWITCHES = (
 
 
 def fleet_key(config: RunConfig) -> str | None:
-    """Equal for runs that may share a stack; None for a run that must be trained alone.
+    """Return a key that is equal for runs that may share a stack; None for a run that must be trained alone.
 
     Dropout draws are a run's own, and `accumulation_off_by_one` cuts batches by micro-batch: such runs
     would not be, in a stack, what they are alone. Where pads are read or predicted, the row of padding must get
@@ -51,9 +51,9 @@ def _without(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def group_fleets(configs: Sequence[RunConfig], size: int) -> list[tuple[int, ...]]:
-    """The positions of the runs that are trained together, at most `size` in a fleet.
+    """Return the positions of the runs that are trained together, at most `size` in a fleet.
 
-    Runs of one key are dealt out evenly, in their order; a run that must be alone is a fleet of one.
+    Runs of one key are shared out evenly, in their order; a run that must be alone is a fleet of one.
     """
     alone: list[tuple[int, ...]] = []
     by_key: dict[str, list[int]] = {}

@@ -131,7 +131,7 @@ class FleetLoop:
         if self._captured is not None and self._captured.serves(step):
             return self._captured(step, rates)
         batch = stacked_batch(self._planned, step, self._max_rows)
-        return self._stack.step(batch.passes, rates), batch.batches
+        return self._stack.step(batch.micro_batches, rates), batch.batches
 
     def _save(self) -> None:
         for position, recorder in self.recorders.items():

@@ -16,7 +16,7 @@ from lilliput.training.execution.vocabulary_head import CHUNK_BYTES_GPU, Vocabul
 def stacked_heads(
     weight_KVD: Tensor, bias_KV: Tensor | None, dtype: torch.dtype
 ) -> HeadsInTurn | BatchedHeads:
-    """The heads of K members as all passes of a step multiply with them.
+    """Return the heads of K members as all micro-batches of a step multiply with them.
 
     On a processor the heads take turns, each with the cache to itself, and each gives the bits it would
     give alone; on a GPU they are batched products, since there launches cost more than memory.

@@ -108,7 +108,7 @@ def _train(
 def _fleet_plan(
     folders: Sequence[Path], identities: tuple[str, ...], first: RunSchedule
 ) -> ExecutionPlan:
-    """The plan that lies beside the members, or a new one, written beside each of them."""
+    """Return the plan that lies beside the members, or a new one, written beside each of them."""
     paths = [folder / PLAN for folder in folders]
     paths.sort(key=lambda path: not path.is_file())
     plan = load_or_make_plan(paths[0], lambda: _stacked(first, identities))
@@ -125,7 +125,7 @@ def _fleet_plan(
 
 
 def _stacked(first: RunSchedule, identities: tuple[str, ...]) -> ExecutionPlan:
-    """The plan of a fleet, from that of one of its runs."""
+    """Return the plan of a fleet, from that of one of its runs."""
     plan = plan_for(first, may_replicate=False)
     rows = plan.max_rows if plan.device != "cpu" else first.config.max_cpu_rows(len(identities))
     # Under vmap a processor takes the members through torch's fused attention one by one; on a GPU it refuses

@@ -27,7 +27,7 @@ _HEAD_ONLY = ("decoder", "decoder_bias")
 
 
 class _PredictedHidden(nn.Module):
-    """What the decoder multiplies, at the predicted positions of one member."""
+    """Hold what the decoder multiplies, at the predicted positions of one member."""
 
     def __init__(self, model: LanguageModel) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class _PredictedHidden(nn.Module):
         queries_BQ: Tensor | None,
         slots_N: Tensor | None,
     ) -> Tensor:
-        """Decoder input z_ND."""
+        """Return decoder input z_ND."""
         hidden_NH = self.model.encode_some(
             input_ids_BL, positions_N, attention_mask, position_ids_BL, queries_BQ, slots_N
         )
@@ -88,10 +88,10 @@ class Stack:
         self._gradients = member_views(self._gradients_KP, models[0], places)
 
     def step(
-        self, passes: Sequence[StackedMicroBatch], learning_rates: Mapping[int, float]
+        self, micro_batches: Sequence[StackedMicroBatch], learning_rates: Mapping[int, float]
     ) -> Tensor:
         """Step the members that have a rate; all members' training losses in nats, (K,)."""
-        losses_K = self.accumulate(passes)
+        losses_K = self.accumulate(micro_batches)
         for member, learning_rate in learning_rates.items():
             self.optimizers[member].set_learning_rate(learning_rate)
         self.apply(learning_rates)
@@ -103,7 +103,7 @@ class Stack:
             self.optimizers[member].clip(self._recipes[member].switches.max_grad_norm)
             self.optimizers[member].step()
 
-    def accumulate(self, passes: Sequence[StackedMicroBatch]) -> Tensor:
+    def accumulate(self, micro_batches: Sequence[StackedMicroBatch]) -> Tensor:
         """Leave the gradients of all members' losses in their buffers; the losses, (K,)."""
         # No dropout acts; vmap refuses the very calls that would draw it, and an evaluation may have
         # left the model in training mode.
@@ -116,7 +116,7 @@ class Stack:
             self._leaves[decoder], self._leaves.get("decoder_bias"), self._plan.torch_dtype
         )
         trunk = {name: leaf for name, leaf in self._leaves.items() if name not in _HEAD_ONLY}
-        for one in passes:
+        for one in micro_batches:
             if not one.targets_KN.shape[1]:
                 continue
             self._interrupts.check()
@@ -140,7 +140,7 @@ class Stack:
         return total_K
 
     def _head_inputs(self, one: StackedMicroBatch) -> Tensor:
-        """Decoder inputs of all members, (K, N, D)."""
+        """Return decoder inputs of all members, (K, N, D)."""
         named = {f"model.{name}": leaf for name, leaf in self._leaves.items()}
         inputs = (
             one.input_ids_KBL,

@@ -62,7 +62,7 @@ class ObjectiveSettings(Settings):
 
 @dataclass(frozen=True)
 class TokenFacts:
-    """What an objective may need to know of the ids.
+    """Hold what an objective may need to know of the ids.
 
     Attributes:
         vocab_size: Ids.
@@ -94,7 +94,7 @@ class DrawKey:
 
 
 class Targets(NamedTuple):
-    """What a model sees of some sequences, and what it is asked.
+    """Hold what a model sees of some sequences, and what it is asked.
 
     The sequence `<s> the cat </s>` with "cat" masked: it sees `<s> the <mask> </s>`, the targets are
     `<s> the cat </s>`, and `is_predicted` is true at "cat" alone. A causal model sees the sequence as it is;
@@ -153,7 +153,7 @@ class Objective:
 
     @property
     def predicted_share(self) -> float:
-        """About the share of input tokens that is predicted; plans are made with it."""
+        """Return about the share of input tokens that is predicted; plans are made with it."""
         raise NotImplementedError
 
     def expected_predictions(self, tokens: int, sequences: int) -> int:
@@ -206,7 +206,7 @@ class Objective:
 
     @property
     def may_stack(self) -> bool:
-        """Whether a fleet may train it: by default where its loss is plain cross-entropy."""
+        """Return whether a fleet may train it: by default where its loss is plain cross-entropy."""
         return type(self).head_loss is Objective.head_loss
 
     # ---- What it costs --------------------------------------------------------------------------------

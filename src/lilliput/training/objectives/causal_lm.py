@@ -35,7 +35,7 @@ class CausalLM(Objective):
 
     @property
     def predicted_share(self) -> float:
-        """All tokens, but for the first of each sequence."""
+        """Return all tokens, but for the first of each sequence."""
         return 1.0
 
     def expected_predictions(self, tokens: int, sequences: int) -> int:

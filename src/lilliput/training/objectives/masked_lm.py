@@ -42,7 +42,7 @@ _SPARE_DEVIATIONS = 8.0
 
 @dataclass(frozen=True)
 class MaskingRule:
-    """How masked-LM inputs are corrupted.
+    """Say how masked-LM inputs are corrupted.
 
     Attributes:
         mlm_probability: Share of eligible positions selected for prediction.
@@ -93,7 +93,7 @@ class MaskedLM(Objective):
 
     @property
     def predicted_share(self) -> float:
-        """The recipe's `mlm_probability`."""
+        """Return the recipe's `mlm_probability`."""
         return self.rule.mlm_probability
 
     def expected_predictions(self, tokens: int, sequences: int) -> int:
@@ -122,7 +122,7 @@ def select_positions(
     special: SpecialIds,
     word_start: Any,
 ) -> Any:
-    """Which positions are predicted, bool of shape (B, L).
+    """Return which positions are predicted, bool of shape (B, L).
 
     Args:
         ids_BL: Uncorrupted ids with pads.
@@ -151,7 +151,7 @@ def corrupt(
     special: SpecialIds,
     vocab_size: int,
 ) -> Any:
-    """What the model sees: `ids_BL` with the selected positions replaced as the rule says."""
+    """Return what the model sees: `ids_BL` with the selected positions replaced as the rule says."""
     if rule.mask_replace_prob == 1.0:
         return where(selected_BL, special.mask, ids_BL)
     row_key_B1 = mix32(rows_B[:, None] * _ROW_STRIDE + key.replace)
@@ -169,7 +169,7 @@ def _word_numbers(ids_BL: Any, special: SpecialIds, word_start: Any) -> Any:
 
 
 def _lowest_draws(draws_BL: Any, eligible_BL: Any, probability: float) -> Any:
-    """The round(p * eligible) eligible positions of each row with the lowest draws."""
+    """Return the round(p * eligible) eligible positions of each row with the lowest draws."""
     # Ineligible positions come last; ties are broken by the column, which is added below the draw.
     width = draws_BL.shape[1]
     keys_BL = (draws_BL + where(eligible_BL, 0, _RANGE)) * width + columns(draws_BL)

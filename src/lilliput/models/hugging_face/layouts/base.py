@@ -1,4 +1,4 @@
-"""What a layout of Hugging Face is: names of tensors, and both ways through `config.json`.
+"""The description of one layout of Hugging Face: names of tensors, and both ways through `config.json`.
 
 A layout is one module in this room beside its row in the table of `lilliput.architecture`. The module ends
 with `register_layout(ForeignLayout(...))`; export, import, cards and twins in tests then know it.
@@ -83,7 +83,7 @@ class ForeignLayout:
 
     @property
     def brings_code(self) -> bool:
-        """Whether a folder needs `trust_remote_code`."""
+        """Return whether a folder needs `trust_remote_code`."""
         return bool(self.code)
 
     def can_write(self, config: ModelConfig) -> bool:

@@ -1,4 +1,4 @@
-"""What BERT's children share: names of tensors, and most of `config.json`."""
+"""Parts that BERT's children share: names of tensors, and most of `config.json`."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class OrderSettings(Settings):
 
 @dataclass(frozen=True)
 class OrderContext:
-    """What an order is made of.
+    """Hold what an order is made of.
 
     Attributes:
         settings: The order's own settings, of its `settings_type`.

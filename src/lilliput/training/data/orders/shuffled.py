@@ -32,7 +32,7 @@ class Permutation:
     key: int
 
     def __call__(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The elements at `places`, int64 of the same shape."""
+        """Return the elements at `places`, int64 of the same shape."""
         # The grid rows x columns holds at most 2 sqrt(size) cells too many. Values that land on one
         # of those are sent round again, which ends inside the range since the network is a bijection.
         columns = max(1, math.isqrt(self.size))
