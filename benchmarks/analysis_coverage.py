@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from benchmarks.analysis_studies import (
+    BROKEN,
     CURVE_EXPONENT,
     TRUTHS,
     UNBROKEN,
@@ -28,17 +29,10 @@ from benchmarks.analysis_studies import (
     simulate_curves,
 )
 
-from lilliput.analysis import (
-    FitOptions,
-    Form,
-    Measurements,
-    bootstrap_break_test,
-    fit_form,
-    fit_measurements,
-)
-from lilliput.analysis.inference.break_test import SIGNIFICANCE
-from lilliput.analysis.inference.choice import SIMULATIONS
-from lilliput.analysis.inference.options import pick_points
+from lilliput.analysis import FitOptions, Measurements, fit_form, fit_measurements
+from lilliput.analysis.inference.choice import judge_unbroken
+from lilliput.analysis.inference.sample import Sample
+from lilliput.analysis.laws.candidates import forms_for
 
 RESAMPLES = 200
 SETS_WITH_A_BREAK = 60
@@ -75,14 +69,12 @@ def claimed_breaks(data: Measurements, points: str, seed: int) -> int:
     laws would say.
     """
     options = FitOptions(points=points, resamples=0, seed=seed)
-    rows = pick_points(data, np.arange(len(data)), options)
-    flops, loss = data.flops[rows], data.loss[rows]
-    fits = [fit_form(Form(law), flops, loss) for law in ("power", "power_offset")]
-    null = min((fit for fit in fits if fit is not None), key=lambda fit: fit.bic)
-    test = bootstrap_break_test(
-        np.log(flops), np.log(loss), data.run[rows], null, simulations=SIMULATIONS, seed=seed
-    )
-    return 0 if test.p >= SIGNIFICANCE else len(fit_measurements(data, options).breaks)
+    sample = Sample.of(data, options)
+    n_points = np.unique(sample.flops).size
+    forms = [form for form in forms_for("auto", None, n_points) if not form.n_breaks]
+    fits = [fit_form(form, sample.flops, sample.loss) for form in forms]
+    _, is_excluded = judge_unbroken([fit for fit in fits if fit is not None], sample, seed)
+    return len(fit_measurements(data, options).breaks) if is_excluded else 0
 
 
 def claimed_in(name: str, index: int) -> int:
@@ -131,6 +123,16 @@ def false_breaks(name: str, sets: range, workers: int = 1) -> float:
     return float(np.mean([n > 0 for n in over(partial(claimed_in, name), sets, workers)]))
 
 
+def claimed_in_broken(name: str, index: int) -> int:
+    """Breaks claimed in one study that has one."""
+    return claimed_breaks(BROKEN[name](index), "all", index)
+
+
+def power(name: str, sets: range, workers: int = 1) -> float:
+    """Share of the studies with a break in which one is claimed."""
+    return float(np.mean([n > 0 for n in over(partial(claimed_in_broken, name), sets, workers)]))
+
+
 def claims(truth: Truth, sets: range, workers: int = 1) -> dict[int, float]:
     """Share of the studies of a truth in which each number of breaks is claimed."""
     counts = list(over(partial(_claimed, truth.name), sets, workers))
@@ -162,6 +164,7 @@ def main() -> None:
         **{
             f"false breaks, {name}": partial(false_breaks, name, sets, workers) for name in UNBROKEN
         },
+        **{f"claims, {name}": partial(power, name, few, workers) for name in BROKEN},
         **{f"claims, {t.name}": partial(claims, t, few, workers) for t in TRUTHS[1:]},
     }
     for name, part in parts.items():

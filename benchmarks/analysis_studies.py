@@ -94,15 +94,81 @@ def simulate_curves(index: int, runs: int = RUNS, points: int = 36) -> Measureme
     return measurements(flops, loss, run, np.tile(shares == 1, runs))
 
 
-def measurements(
-    flops: np.ndarray, loss: np.ndarray, run: np.ndarray, is_final: np.ndarray
+def simulate_shapes(
+    index: int, shapes: int, seeds: int, *, turn: float = 0.0, shape_noise: float = 0.03
 ) -> Measurements:
-    """Simulated points as the analysis reads them from a table."""
+    """Finished runs of several seeds a shape, which share the deviation of their shape from the law.
+
+    Args:
+        index: Seed of the study.
+        shapes: Number of shapes.
+        seeds: Seeds of each.
+        turn: Change of the exponent at `BREAK`; zero for no break.
+        shape_noise: Standard deviation of ln loss between shapes; that between seeds is 0.004.
+    """
+    rng = generator(index, "coverage-shapes", shapes, seeds)
+    x = np.repeat(np.sort(rng.uniform(np.log(LOWEST * 2), np.log(HIGHEST), shapes)), seeds)
+    shape = np.repeat(np.arange(shapes), seeds)
+    noise = shape_noise * rng.standard_normal(shapes)[shape] + 0.004 * rng.standard_normal(x.size)
+    log_loss = _power(x) - turn * np.maximum(x - np.log(BREAK), 0)
+    run = np.arange(x.size)
+    return measurements(np.exp(x), np.exp(log_loss + noise), run, run >= 0, group=shape)
+
+
+def simulate_diverged(index: int, places: tuple[int, ...], runs: int = 20) -> Measurements:
+    """Finished runs on a power law with 1 % noise, some of which ended 20 to 40 % too high.
+
+    Args:
+        index: Seed of the study.
+        places: Which runs diverged, in order of cost; -1 is the costliest.
+        runs: How many there are.
+    """
+    rng = generator(index, "coverage-diverged", runs)
+    x = np.sort(rng.uniform(np.log(LOWEST * 2), np.log(HIGHEST), runs))
+    log_loss = _power(x) + 0.01 * rng.standard_normal(runs)
+    log_loss[list(places)] += np.log(1 + rng.uniform(0.2, 0.4, len(places)))
+    run = np.arange(runs)
+    return measurements(np.exp(x), np.exp(log_loss), run, run >= 0)
+
+
+def simulate_curved(index: int, bend: float, runs: int = 40, noise: float = 0.005) -> Measurements:
+    """Finished runs on a law that bends everywhere and breaks nowhere.
+
+    Args:
+        index: Seed of the study.
+        bend: Coefficient of the square of log10 cost in ln loss; below zero it grows steeper.
+        runs: How many there are.
+        noise: Standard deviation of ln loss.
+    """
+    rng = generator(index, "coverage-curved", runs)
+    z = np.sort(rng.uniform(-2, 2, runs))
+    log_loss = 1.6 - 0.12 * z + bend * z**2 + noise * rng.standard_normal(runs)
+    run = np.arange(runs)
+    return measurements(10 ** (16 + z), np.exp(log_loss), run, run >= 0)
+
+
+def simulate_broken_finals(index: int, runs: int, jump: float = 0.0) -> Measurements:
+    """Finished runs with 1 % noise whose exponent turns from 0.03 to 0.15 at `BREAK`."""
+    rng = generator(index, "coverage-broken-finals", runs)
+    x = np.sort(rng.uniform(np.log(LOWEST * 2), np.log(HIGHEST), runs))
+    log_loss = _broken(x) - jump * (x > np.log(BREAK)) + 0.01 * rng.standard_normal(runs)
+    run = np.arange(runs)
+    return measurements(np.exp(x), np.exp(log_loss), run, run >= 0)
+
+
+def measurements(
+    flops: np.ndarray,
+    loss: np.ndarray,
+    run: np.ndarray,
+    is_final: np.ndarray,
+    group: np.ndarray | None = None,
+) -> Measurements:
+    """Simulated points as the analysis reads them from a table; `group` holds the shape of each."""
     return Measurements(
         flops=flops,
         loss=loss,
         run=run,
-        group=run,
+        group=run if group is None else group,
         step=np.full(run.size, np.nan),
         is_final=is_final,
         is_early=np.zeros(run.size, dtype=bool),
@@ -110,6 +176,7 @@ def measurements(
         run_names=tuple(map(str, range(int(run.max()) + 1))),
         flops_column="flops_simulated",
         loss_column="loss",
+        unit="run" if group is None else "shape",
     )
 
 
@@ -127,4 +194,32 @@ UNBROKEN: dict[str, tuple[Callable[[int], Measurements], str]] = {
     "6 runs x 36 points, frontier": (partial(simulate_curves, runs=6), "frontier"),
     "12 runs x 36 points, frontier": (partial(simulate_curves, runs=12), "frontier"),
     "42 runs x 36 points, frontier": (partial(simulate_curves), "frontier"),
+    "12 shapes x 2 seeds": (partial(simulate_shapes, shapes=12, seeds=2), "all"),
+    "20 shapes x 2 seeds": (partial(simulate_shapes, shapes=20, seeds=2), "all"),
+    "14 shapes x 3 seeds": (partial(simulate_shapes, shapes=14, seeds=3), "all"),
+    "8 shapes x 5 seeds": (partial(simulate_shapes, shapes=8, seeds=5), "all"),
+    "costliest of 20 diverged": (partial(simulate_diverged, places=(-1,)), "all"),
+    "costliest of 14 diverged": (partial(simulate_diverged, places=(-1,), runs=14), "all"),
+    "cheapest of 20 diverged": (partial(simulate_diverged, places=(0,)), "all"),
+    "two costliest of 20 diverged": (partial(simulate_diverged, places=(-1, -2)), "all"),
+    "two cheapest of 20 diverged": (partial(simulate_diverged, places=(0, 1)), "all"),
+    "both ends of 20 diverged": (partial(simulate_diverged, places=(0, -1)), "all"),
+    "40 runs that bend down": (partial(simulate_curved, bend=-0.02), "all"),
+    "40 runs that bend down much": (partial(simulate_curved, bend=-0.05), "all"),
+    "20 runs that bend down": (partial(simulate_curved, bend=-0.02, runs=20), "all"),
+    "40 runs that bend up": (partial(simulate_curved, bend=0.02), "all"),
+}
+
+# Studies with a break: the power of the test beside its false claims.
+BROKEN: dict[str, Callable[[int], Measurements]] = {
+    "14 finished runs": partial(simulate_broken_finals, runs=14),
+    "20 finished runs": partial(simulate_broken_finals, runs=20),
+    "20 finished runs, jump": partial(simulate_broken_finals, runs=20, jump=JUMP),
+    "40 finished runs": partial(simulate_broken_finals, runs=40),
+    "12 shapes x 2 seeds, 1 %": partial(
+        simulate_shapes, shapes=12, seeds=2, turn=0.12, shape_noise=0.01
+    ),
+    "20 shapes x 2 seeds, 1 %": partial(
+        simulate_shapes, shapes=20, seeds=2, turn=0.12, shape_noise=0.01
+    ),
 }

@@ -14,7 +14,8 @@ from lilliput.analysis.correlation import (
 )
 from lilliput.analysis.economics.acceptability import Acceptability, acceptability, net_benefit
 from lilliput.analysis.economics.cost_effectiveness import FACTORS, analyse_factors, analyse_icer
-from lilliput.analysis.economics.icer import DIRECTIONS, IcerResult, Strategy, icer, icer_with_seeds
+from lilliput.analysis.economics.direction import DIRECTIONS, Direction, direction_of
+from lilliput.analysis.economics.icer import IcerResult, Strategy, icer, icer_with_seeds
 from lilliput.analysis.fit import analyse_fit, fit_measurements
 from lilliput.analysis.frontier import (
     FRONTIER_METHODS,
@@ -80,6 +81,7 @@ __all__ = [
     "Correlation",
     "CorrelationResult",
     "CurveFit",
+    "Direction",
     "Estimate",
     "FitOptions",
     "Form",
@@ -108,6 +110,7 @@ __all__ = [
     "check_table",
     "cluster_draws",
     "davies_p",
+    "direction_of",
     "exponent_against_cut",
     "fit_form",
     "fit_likelihood",

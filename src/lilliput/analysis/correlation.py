@@ -21,11 +21,14 @@ from lilliput.analysis.laws.curve import plain_number
 from lilliput.analysis.rank_significance import rank_chance
 from lilliput.analysis.table.finals import final_rows
 from lilliput.analysis.table.tidy import Table
+from lilliput.analysis.table.units import independent_units
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
+from lilliput.core.wording import plural
 
 DEFAULT_RESAMPLES = 2000
 _LEAST_POINTS = 3
+_FEW_UNITS = 10
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ def analyse_correlation(
     log: tuple[str, ...] = (),
     noise_sd: float | None = None,
     points: str = "final",
+    cluster: str | None = None,
     resamples: int = DEFAULT_RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
@@ -103,7 +107,8 @@ def analyse_correlation(
         noise_sd: Standard deviation of y's measurement noise (task size, seeds), for the correction
             of attenuation.
         points: "final" (the last row of each run: see `final_rows`) or "all".
-        resamples: Draws of whole runs.
+        cluster: Column of independent units; by default shapes where seeds share one, else runs.
+        resamples: Draws of whole units.
         level: Coverage.
         seed: Of the draws.
 
@@ -122,7 +127,10 @@ def analyse_correlation(
     _check(values, names, table.source)
     runs = rows.text("run")[usable] if "run" in rows else np.arange(values.shape[0]).astype(np.str_)
     n_runs = int(np.unique(runs).size)
-    found = _with_intervals(values, runs, noise_sd, resamples, level, seed)
+    run = np.unique(runs, return_inverse=True)[1].reshape(-1)
+    units, word = independent_units(rows.select(usable), run, cluster=cluster)
+    n_units = int(np.unique(units).size)
+    found = _with_intervals(values, units, noise_sd, resamples, level, seed)
     return CorrelationResult(
         pearson=found[0],
         spearman=found[1],
@@ -132,32 +140,60 @@ def analyse_correlation(
         partial={"pearson": found[3], "spearman": found[4]} if given else {},
         given=given,
         disattenuated=found[5] if noise_sd is not None else None,
-        warnings=(*table.warnings, *said, *_warnings(rows, usable, n_runs, found, given, level)),
-        facts={"n_runs": n_runs, "level": level, "log": list(log)},
+        warnings=(
+            *table.warnings,
+            *said,
+            *_warnings(rows, usable, n_units, word, found, given, level),
+        ),
+        facts={
+            "n_runs": n_runs,
+            "resampled": word,
+            "n_resampled": n_units,
+            "between_and_within": _between_and_within(values, units) if n_units < n_runs else None,
+            "level": level,
+            "log": list(log),
+        },
     )
 
 
 def _with_intervals(
     values: FloatArray,
-    runs: NDArray[np.str_],
+    units: NDArray[np.intp],
     noise_sd: float | None,
     resamples: int,
     level: float,
     seed: int,
 ) -> list[Correlation]:
-    """Every statistic of the values (points, columns), with bounds from drawing whole runs."""
-    drawn = cluster_draws(runs, resamples=resamples, seed=seed)
+    """Every statistic of the values (points, columns), with bounds from drawing whole units."""
+    drawn = cluster_draws(units, resamples=resamples, seed=seed)
     found = _statistics(values, noise_sd)
     draws = np.array([_statistics(values[rows], noise_sd) for rows in drawn])
     draws = np.clip(draws.reshape(-1, found.size), -1, 1)
-    n_runs = np.unique(runs).size
-    low, high = expanded_bounds(draws, n_runs, level)
-    if _any_order_is_chance(n_runs, level):
+    n_units = int(np.unique(units).size)
+    low, high = expanded_bounds(draws, n_units, level)
+    if _any_order_is_chance(n_units, level):
         low, high = np.full_like(low, math.nan), np.full_like(high, math.nan)
     return [
         Correlation(value, *_bounds(low[i], high[i]), values.shape[0])
         for i, value in enumerate(found.tolist())
     ]
+
+
+def _between_and_within(values: FloatArray, units: NDArray[np.intp]) -> dict[str, float | None]:
+    """Pearson's and Spearman's coefficient of the means of units, and Pearson's of what is left within.
+
+    They may differ in sign: shapes that end lower may score higher while, among the seeds of one shape,
+    loss and score have nothing to do with each other.
+    """
+    codes = np.unique(units, return_inverse=True)[1].reshape(-1)
+    sizes = np.bincount(codes)
+    means = np.stack([np.bincount(codes, weights=v) / sizes for v in values[:, :2].T])
+    rest = values[:, :2].T - means[:, codes]
+    return {
+        "between_pearson": plain_number(pearson(*means)),
+        "between_spearman": plain_number(spearman(*means)),
+        "within_pearson": plain_number(pearson(*rest)),
+    }
 
 
 def _any_order_is_chance(n_runs: int, level: float) -> bool:
@@ -257,7 +293,8 @@ def _bounds(low: float, high: float) -> tuple[float | None, float | None]:
 def _warnings(
     rows: Table,
     usable: NDArray[np.bool_],
-    n_runs: int,
+    n_units: int,
+    word: str,
     found: list[Correlation],
     given: tuple[str, ...],
     level: float,
@@ -267,13 +304,18 @@ def _warnings(
         sentences.append(f"{int((~usable).sum())} rows lack one of the columns and were left out.")
     if "run" not in rows:
         sentences.append("The table has no column run: every row counts as a run of its own.")
-    if _any_order_is_chance(n_runs, level):
-        share = rank_chance(1.0, n_runs)
+    if word == "shape":
         sentences.append(
-            f"Of {n_runs} runs even a perfect order is chance in {share:.3f} of the cases: no interval is given."
+            f"Seeds of one shape are not independent: {plural(n_units, word)} were resampled, and not runs."
         )
-    elif n_runs < 10:
-        sentences.append(f"There are {n_runs} runs only: the intervals are rough.")
+    if _any_order_is_chance(n_units, level):
+        share = rank_chance(1.0, n_units)
+        sentences.append(
+            f"Of {plural(n_units, word)} even a perfect order is chance in {share:.3f} of the cases: no "
+            "interval is given."
+        )
+    elif n_units < _FEW_UNITS:
+        sentences.append(f"There are {plural(n_units, word)} only: the intervals are rough.")
     partial = found[3]
     if given and math.isnan(partial.value):
         sentences.append(

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lilliput.analysis.economics.direction import Direction, direction_of
 from lilliput.analysis.economics.icer import (
     DEFAULT_RESAMPLES,
-    Direction,
+    FEW_REPLICATES,
     IcerResult,
+    Strategy,
     icer_with_seeds,
 )
 from lilliput.analysis.table.columns import choose_flops, choose_loss, refuse_swapped
 from lilliput.analysis.table.finals import final_rows
 from lilliput.analysis.table.tidy import Table
+from lilliput.analysis.table.units import independent_units
 from lilliput.architecture import SIZES
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
+from lilliput.core.wording import plural
 
-_LOWER_IS_BETTER = re.compile(r"(^|_)(loss|perplexity|bits_per_byte|error|ppl)(_|$)")
 FACTORS = SIZES
 
 
@@ -35,6 +37,7 @@ def analyse_icer(
     direction: Direction | None = None,
     resamples: int = DEFAULT_RESAMPLES,
     seed: int = 0,
+    cluster: str | None = None,
 ) -> IcerResult:
     """Which strategies of a table are worth their cost, and the price of each step.
 
@@ -45,9 +48,11 @@ def analyse_icer(
             one, else `run`.
         cost: Cost column; by default `cost`, else the table's FLOPs.
         effect: Effect column; by default `effect`, else the table's loss.
-        direction: "higher" or "lower" is better; by default told from the column's name.
+        direction: "higher" or "lower" is better; by default by the column's name, which must say it.
         resamples: Bootstrap draws over seeds where a strategy has several.
         seed: Of the draws.
+        cluster: Column of independent units within a strategy; by default shapes where it has several of
+            them with seeds, else runs.
 
     Raises:
         InputError: A column is missing, or no row has all three.
@@ -73,17 +78,19 @@ def analyse_icer(
         warnings.append(
             f"Every strategy has the same {cost_column}: the best effect is all there is."
         )
-    better = direction or _direction_of(effect_column)
+    better = direction or direction_of(effect_column)
+    names = _names(rows.select(usable), name_column)
+    units, word = _units(rows.select(usable), names, cluster)
     strategies, uncertain = icer_with_seeds(
-        rows.text(name_column)[usable].tolist(),
+        names,
         costs[usable],
         effects[usable],
+        units=units,
         direction=better,
         resamples=resamples,
         seed=seed,
     )
-    if uncertain is None:
-        warnings.append("Each strategy has one measurement: the order carries no interval.")
+    warnings.extend(_few_replicates(strategies, word))
     return IcerResult(
         strategies=strategies,
         direction=better,
@@ -91,8 +98,64 @@ def analyse_icer(
         effect_column=effect_column,
         warnings=tuple(warnings),
         acceptability=uncertain,
-        facts={"name_column": name_column, "n_measurements": int(usable.sum())},
+        facts={
+            "name_column": name_column,
+            "n_measurements": int(usable.sum()),
+            "resampled": word,
+            "n_resampled": int(np.unique(units).size),
+        },
     )
+
+
+def _names(rows: Table, column: str) -> list[str]:
+    """The strategies as written; an empty name is none.
+
+    Raises:
+        InputError: A name is empty.
+    """
+    names = [name.strip() for name in rows.text(column).tolist()]
+    empty = [int(line) for name, line in zip(names, rows.lines, strict=True) if not name]
+    if empty:
+        raise InputError(
+            f"every strategy of {rows.source} must have a name in the column {column}",
+            got=f"an empty cell in line {empty[0]}",
+        )
+    return names
+
+
+def _units(rows: Table, names: list[str], cluster: str | None) -> tuple[NDArray[np.intp], str]:
+    """Independent units within strategies: shapes where it has several with seeds, else rows."""
+    count = len(rows)
+    run = np.unique(rows.text("run"), return_inverse=True)[1] if "run" in rows else np.arange(count)
+    run = run.reshape(-1)
+    units, word = independent_units(rows, run, cluster=cluster)
+    if cluster is not None:
+        return units, word
+    strategy = np.unique(np.array(names), return_inverse=True)[1].reshape(-1)
+    pairs = np.unique(np.stack([strategy, units]), axis=1)
+    if word == "run" or pairs.shape[1] == np.unique(strategy).size:
+        return np.arange(count), "measurement"
+    return units, word
+
+
+def _few_replicates(strategies: tuple[Strategy, ...], word: str) -> list[str]:
+    """What so few measurements of a strategy can carry."""
+    counts = [strategy.replicates for strategy in strategies]
+    if max(counts) < 2:
+        return ["Each strategy has one measurement: the order carries no interval."]
+    sentences: list[str] = []
+    if min(counts) < FEW_REPLICATES:
+        freedom = sum(count - 1 for count in counts)
+        sentences.append(
+            f"Strategies have {min(counts)} to {max(counts)} {word}s: their spread is pooled over all "
+            f"strategies ({plural(freedom, 'degree')} of freedom), and shares of draws are rough."
+        )
+    alone = sum(count == 1 for count in counts)
+    if alone:
+        sentences.append(
+            f"{plural(alone, 'strategy').replace('strategys', 'strategies')} with one measurement: taken to vary as the others do."
+        )
+    return sentences
 
 
 def analyse_factors(
@@ -177,10 +240,6 @@ def _name_column(table: Table) -> str:
         got=", ".join(table.columns),
         remedy="Choose one with --name COLUMN.",
     )
-
-
-def _direction_of(effect: str) -> Direction:
-    return "lower" if _LOWER_IS_BETTER.search(effect) else "higher"
 
 
 def _most_common(values: FloatArray) -> int:

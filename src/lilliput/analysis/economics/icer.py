@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lilliput.analysis.economics.acceptability import Acceptability, acceptability
+from lilliput.analysis.economics.direction import Direction
 from lilliput.analysis.laws.curve import plain_number
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.core.seeding import generator
 
 Status = Literal["ND", "ED", "D"]
-Direction = Literal["higher", "lower"]
-DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 DEFAULT_RESAMPLES = 1000
+# Below so many measurements of a strategy, its own spread says too little.
+FEW_REPLICATES = 10
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -164,12 +167,25 @@ def _dominance(cost: FloatArray, gain: FloatArray) -> tuple[list[int], list[Stat
             frontier.append(i)
     kept: list[int] = []
     for i in frontier:
-        while len(kept) >= 2 and _ratio(cost, gain, kept[-2], kept[-1]) > _ratio(
-            cost, gain, kept[-1], i
-        ):
+        while len(kept) >= 2 and _is_dearer(cost, gain, kept[-2], kept[-1], i):
             status[kept.pop()] = "ED"
         kept.append(i)
     return kept, status
+
+
+def _is_dearer(cost: FloatArray, gain: FloatArray, first: int, middle: int, last: int) -> bool:
+    """Whether the step to `middle` costs more a unit than the step after it, by more than rounding.
+
+    Three strategies on one line have equal ratios, which differences such as 0.3 - 0.2 only nearly give.
+    """
+    before, after = _ratio(cost, gain, first, middle), _ratio(cost, gain, middle, last)
+    rounding = 0.0
+    for values in (cost, gain):
+        three = values[[first, middle, last]]
+        steps = np.abs(np.diff(three))
+        least = float(steps[steps > 0].min()) if (steps > 0).any() else np.inf
+        rounding += _ROUNDING * float(np.abs(three).max()) / least
+    return before > after + rounding * max(abs(before), abs(after))
 
 
 def _ratio(cost: FloatArray, gain: FloatArray, before: int, after: int) -> float:
@@ -182,17 +198,23 @@ def icer_with_seeds(
     effect: FloatArray,
     *,
     direction: Direction = "higher",
+    units: NDArray[np.intp] | None = None,
     resamples: int = DEFAULT_RESAMPLES,
     seed: int = 0,
 ) -> tuple[tuple[Strategy, ...], Acceptability | None]:
-    """Strategies from replicated measurements, with decision uncertainty from a bootstrap over seeds.
+    """Strategies from replicated measurements, with decision uncertainty from draws of their means.
+
+    Two or three seeds drawn with repetition give half or two thirds of the variance there is. So means are
+    drawn by Student's t with the covariance of cost and effect pooled over all strategies; a strategy with
+    ten measurements or more has its own. A strategy with one measurement varies as the others do.
 
     Args:
         names: Strategy of each measurement; rows of one name are its seeds.
         cost: Shape (measurements,).
         effect: Shape (measurements,).
         direction: Whether a higher or a lower effect is better.
-        resamples: Bootstrap draws over seeds, within each strategy.
+        units: Independent unit of each measurement, such as its shape; by default each is one.
+        resamples: Draws of the means.
         seed: Of the draws.
 
     Returns:
@@ -200,23 +222,59 @@ def icer_with_seeds(
     """
     unique = list(dict.fromkeys(names))
     labels = np.array(names)
-    members = [np.flatnonzero(labels == name) for name in unique]
-    means = [np.array([values[rows].mean() for rows in members]) for values in (cost, effect)]
-    strategies = icer(unique, means[0], means[1], direction=direction)
-    counts = {name: rows.size for name, rows in zip(unique, members, strict=True)}
+    units = np.arange(labels.size) if units is None else units
+    members = [_unit_means(np.flatnonzero(labels == name), units, cost, effect) for name in unique]
+    means = np.array([values.mean(axis=0) for values in members])
+    strategies = icer(unique, means[:, 0], means[:, 1], direction=direction)
+    counts = {name: len(values) for name, values in zip(unique, members, strict=True)}
     strategies = tuple(replace(s, replicates=counts[s.name]) for s in strategies)
     if max(counts.values()) < 2:
         return strategies, None
-    rng = generator(seed, "icer-seeds")
-    drawn = [rows[rng.integers(0, rows.size, (resamples, rows.size))] for rows in members]
-    costs = np.stack([cost[rows].mean(axis=1) for rows in drawn], axis=1)
-    effects = np.stack([effect[rows].mean(axis=1) for rows in drawn], axis=1)
+    drawn = _drawn_means(members, resamples, generator(seed, "icer-seeds"))
+    costs, effects = drawn[:, :, 0], drawn[:, :, 1]
     gains = effects if direction == "higher" else -effects
     shares = _frontier_shares(costs, gains)
     by_name = dict(zip(unique, shares.tolist(), strict=True))
     strategies = tuple(replace(s, frontier_share=by_name[s.name]) for s in strategies)
     prices = willingness_grid(strategies)
     return strategies, acceptability(unique, costs, gains, prices)
+
+
+def _unit_means(
+    rows: NDArray[np.intp], units: NDArray[np.intp], cost: FloatArray, effect: FloatArray
+) -> FloatArray:
+    """Mean cost and effect of each unit among the rows, shape (units, 2)."""
+    codes = np.unique(units[rows], return_inverse=True)[1].reshape(-1)
+    sizes = np.bincount(codes)
+    sums = [np.bincount(codes, weights=values[rows]) for values in (cost, effect)]
+    return np.stack(sums, axis=1) / sizes[:, None]
+
+
+def _drawn_means(members: list[FloatArray], resamples: int, rng: np.random.Generator) -> FloatArray:
+    """Draws of each strategy's mean cost and effect, shape (resamples, strategies, 2)."""
+    pool = np.concatenate([values - values.mean(axis=0) for values in members])
+    freedom = sum(len(values) - 1 for values in members)
+    shared = pool.T @ pool / freedom
+    drawn = np.empty((resamples, len(members), 2))
+    # One scale for all strategies that share their variance: it is one unknown.
+    scale = np.sqrt(freedom / rng.chisquare(freedom, resamples))
+    for i, values in enumerate(members):
+        n = len(values)
+        covariance, spread = shared, scale
+        if n >= FEW_REPLICATES:
+            covariance = np.cov(values.T)
+            spread = np.sqrt((n - 1) / rng.chisquare(n - 1, resamples))
+        normal = rng.standard_normal((resamples, 2)) @ _root(covariance).T
+        drawn[:, i] = values.mean(axis=0) + normal * spread[:, None] / np.sqrt(n)
+    return drawn
+
+
+def _root(covariance: FloatArray) -> FloatArray:
+    """A matrix whose product with its transpose is the covariance; costs that never vary are allowed."""
+    size = np.sqrt(np.diag(covariance))
+    size[size == 0] = 1.0
+    values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
+    return size[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))
 
 
 def _frontier_shares(costs: FloatArray, gains: FloatArray) -> FloatArray:

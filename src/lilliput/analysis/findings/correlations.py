@@ -57,6 +57,11 @@ def as_quantity(found: Correlation | None) -> Quantity:
     return Quantity(found.value, found.low, found.high, found.n, "models")
 
 
+def _units_behind(item: TaskCorrelation) -> int:
+    """Independent units behind a coefficient: shapes where seeds share one, else models."""
+    return 0 if item.result is None else int(item.result.facts["n_resampled"])
+
+
 def find_correlations(
     runs: tuple[Run, ...], scores: tuple[TaskScore, ...], resamples: int | None
 ) -> tuple[TaskCorrelation, ...]:
@@ -101,6 +106,11 @@ def _table(task: str, loss: str, pairs: list[tuple[Run, float]]) -> Table:
         loss: np.array([run.final[loss] for run, _ in pairs]),
         "score": np.array([value for _, value in pairs]),
     }
+    columns |= {
+        name: np.array([run.facets[name] for run, _ in pairs])
+        for name in ("shape", "seed", "layout")
+        if all(name in run.facets for run, _ in pairs)
+    }
     if all("num_parameters" in run.final for run, _ in pairs):
         columns["num_parameters"] = np.array([run.final["num_parameters"] for run, _ in pairs])
     return Table(f"the scores on {task}", columns, np.arange(1, len(pairs) + 1))
@@ -109,6 +119,6 @@ def _table(task: str, loss: str, pairs: list[tuple[Run, float]]) -> Table:
 def beyond_chance(found: Sequence[TaskCorrelation]) -> list[bool]:
     """Which correlations have an interval beyond zero and are left by `holm` over all that were found."""
     told = [item for item in found if item.rank.value is not None]
-    left = holm([rank_chance(item.rank.value or 0.0, item.rank.n or 0) for item in told])
+    left = holm([rank_chance(item.rank.value or 0.0, _units_behind(item)) for item in told])
     kept = {id(item) for item, is_left in zip(told, left, strict=True) if is_left}
     return [id(item) in kept and item.rank.excludes(0.0) for item in found]

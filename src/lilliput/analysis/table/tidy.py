@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,15 @@ class Table:
         columns: Header to values, shape (rows,): float64, bool (flags) or text.
         lines: Line (CSV) or row number (Parquet) of each row in its source, shape (rows,).
         warnings: What the reader noticed, one sentence each.
+        written: Cells as they stand in the file, of columns outside the schema that were read as numbers: a
+            name may look like one ("1e3" and "1000" are two strategies).
     """
 
     source: str
     columns: Mapping[str, NDArray[Any]]
     lines: NDArray[np.int64]
     warnings: tuple[str, ...] = ()
+    written: Mapping[str, NDArray[np.str_]] = field(default_factory=dict[str, NDArray[np.str_]])
 
     def __len__(self) -> int:
         return int(self.lines.size)
@@ -63,16 +66,19 @@ class Table:
         Raises:
             InputError: There is no such column.
         """
-        return self._column(name).astype(np.str_)
+        values = self._column(name)
+        return self.written[name] if name in self.written else values.astype(np.str_)
 
     def select(self, rows: NDArray[Any]) -> Table:
         """The rows chosen by a mask or by indices."""
         columns = {name: values[rows] for name, values in self.columns.items()}
-        return Table(self.source, columns, self.lines[rows], self.warnings)
+        written = {name: values[rows] for name, values in self.written.items()}
+        return Table(self.source, columns, self.lines[rows], self.warnings, written)
 
     def with_columns(self, columns: Mapping[str, NDArray[Any]]) -> Table:
         """The table with further (or replaced) columns."""
-        return Table(self.source, {**self.columns, **columns}, self.lines, self.warnings)
+        written = {name: v for name, v in self.written.items() if name not in columns}
+        return Table(self.source, {**self.columns, **columns}, self.lines, self.warnings, written)
 
     def starting_with(self, prefix: str) -> list[str]:
         """Headers with this prefix, in order."""
@@ -121,7 +127,12 @@ def read_table(path: Path, *, columns: Mapping[str, str] | None = None) -> Table
         )
     values = {name: checked_column(name, cells) for name, cells in raw.columns.items()}
     said = tuple(filter(None, (_misspelt(name) for name in columns or {})))
-    return _without_duplicates(Table(raw.source, values, raw.lines, said))
+    written = {
+        name: np.array(cells, dtype=np.str_)
+        for name, cells in raw.columns.items()
+        if values[name].dtype.kind == "f" and describe(name) is None
+    }
+    return _without_duplicates(Table(raw.source, values, raw.lines, said, written))
 
 
 def _misspelt(name: str) -> str:
@@ -172,8 +183,9 @@ def _renamed(raw: RawTable, columns: Mapping[str, str]) -> RawTable:
 def _without_duplicates(table: Table) -> Table:
     """The table without rows that repeat an earlier one in every cell."""
     seen: set[tuple[Any, ...]] = set()
+    every = {**table.columns, **table.written}
     keep = np.ones(len(table), dtype=bool)
-    for row, cells in enumerate(zip(*(v.tolist() for v in table.columns.values()), strict=True)):
+    for row, cells in enumerate(zip(*(v.tolist() for v in every.values()), strict=True)):
         key = tuple(None if cell != cell else cell for cell in cells)  # noqa: PLR0124  (NaN)
         keep[row] = key not in seen
         seen.add(key)
@@ -186,7 +198,7 @@ def _without_duplicates(table: Table) -> Table:
         f"{', …' if lines.size > _SHOWN_LINES else ''}."
     )
     unique = table.select(keep)
-    return Table(unique.source, unique.columns, unique.lines, (*unique.warnings, warning))
+    return replace(unique, warnings=(*unique.warnings, warning))
 
 
 def write_table(table: Table, path: Path) -> None:

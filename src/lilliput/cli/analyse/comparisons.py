@@ -8,6 +8,7 @@ import typer
 
 from lilliput.cli._frame import deliver, echo
 from lilliput.cli._options import (
+    ClusterOption,
     ColumnOption,
     JsonOption,
     ResamplesOption,
@@ -31,6 +32,7 @@ def icer(
     one_factor: Annotated[
         bool, typer.Option("--one-factor", help="Climb each size alone, the others held.")
     ] = False,
+    cluster: ClusterOption = None,
     resamples: ResamplesOption = 1000,
     seed: SeedOption = 0,
     column: ColumnOption = None,
@@ -50,6 +52,7 @@ def icer(
         cost=cost,
         effect=effect,
         direction=better,
+        cluster=cluster,
         resamples=resamples,
         seed=seed,
     )
@@ -88,6 +91,7 @@ def correlate(
     points: Annotated[
         str, typer.Option("--points", help="Measurements of each run that enter: final or all.")
     ] = "final",
+    cluster: ClusterOption = None,
     resamples: ResamplesOption = 2000,
     seed: SeedOption = 0,
     column: ColumnOption = None,
@@ -107,6 +111,7 @@ def correlate(
         log=tuple(log or ()),
         noise_sd=noise_sd,
         points=one_of("--points", points, ("final", "all")),
+        cluster=cluster,
         resamples=resamples,
         seed=seed,
     )
