@@ -30,7 +30,7 @@ from lilliput.core.files import atomic_path, require_file
 from lilliput.core.intervals import proportion_interval
 from lilliput.language.reading.documents import Damage
 from lilliput.language.reading.files import InputFile, find_files
-from lilliput.language.reading.rows import Row, TextTable, delimiter_of
+from lilliput.language.reading.rows import Line, Row, TextTable, delimiter_of
 from lilliput.language.reading.shard import WHOLE, Shard
 from lilliput.language.reading.tables import FILE_ERRORS, ArrowTable, open_arrow
 from lilliput.language.words.profiles import word_profile
@@ -282,7 +282,7 @@ def _texts(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[tuple[Any,
         name if name in batch.schema.names else name.split(".", maxsplit=1)[0] for name in columns
     ]
     for values in zip(*(batch.column(name).to_pylist() for name in outer), strict=True):
-        row = Row(dict(zip(outer, values, strict=True)), b"", 0, "")
+        row = Row(dict(zip(outer, values, strict=True)), b"", Line(b"", 0, "", 0))
         yield tuple(row.get(name) for name in columns)
 
 

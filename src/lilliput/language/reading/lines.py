@@ -67,7 +67,7 @@ def read_text_table(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
     if columns is None:  # The source holds no record.
         return
     is_json = shard.file.format == "jsonl"
-    table = TextTable(shard, damage)
+    table, label = TextTable(shard, damage), shard.file.label
     for number, row in enumerate(table):
         if not is_json and number == 0 and columns.text not in table.names:
             names = ", ".join(table.names)
@@ -76,11 +76,11 @@ def read_text_table(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
         text = _text(row, columns.text, shard, damage)
         if text is None:
             continue
-        place = f"@{row.offset}" if is_json else f":{number}"
+        place = f"@{row.line.offset}" if is_json else f":{number}"
         document = Document(
             text,
             _name(row, columns.doc_id) or f"{shard.file.name}{place}",
-            _name(row, columns.source) or shard.file.label,
+            _name(row, columns.source) or label,
             _name(row, columns.split_group),
         )
         if (batch := maker.add(document)) is not None:
@@ -94,15 +94,15 @@ def _text(row: Row, column: str, shard: Shard, damage: Damage) -> str | None:
     text = row.get(column)
     if not isinstance(text, str):
         got = f"{column} = {text!r}" if column in row.cells else f"no {column!r} among {', '.join(row.cells)}"  # fmt: skip
-        damage.report("no_text", row.where, got[:200])
+        damage.report("no_text", row.line.where, got[:200])
         return None
     try:
         length = len(text.encode())
     except UnicodeEncodeError as error:  # Half a character, written as \\ud800 in JSON.
-        damage.report("invalid_utf8", row.where, error)
+        damage.report("invalid_utf8", row.line.where, error)
         return None
     if length > shard.max_document_bytes:
-        damage.report("too_long", row.where, f"{length:,} bytes")
+        damage.report("too_long", row.line.where, f"{length:,} bytes")
         return None
     return text
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -36,36 +36,40 @@ _SAMPLED_RECORDS = 1000
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line of a file.
 
     Attributes:
         raw: Its bytes, with the line break.
         offset: The place of its first byte in the decompressed file.
-        where: The file and the place, for a message.
+        file: Name of the file.
+        number: Its number, counted from 1; 0 where reading began in the middle of the file.
     """
 
     raw: bytes
     offset: int
-    where: str
+    file: str
+    number: int
+
+    @property
+    def where(self) -> str:
+        """Return the file and the place, for a message."""
+        place = f"line {self.number}" if self.number else f"byte {self.offset}"
+        return f"{self.file}, {place}"
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One record of a text table.
 
     Attributes:
         cells: Values by column; all of them strings in CSV.
         raw: The record's bytes as written, with its line breaks.
-        offset: The place of its first byte in the decompressed file.
-        where: The file and the place, for a message.
+        line: Its first line.
     """
 
     cells: Mapping[str, Any]
     raw: bytes
-    offset: int
-    where: str
+    line: Line
 
     def get(self, column: str) -> Any:
         """Return the value of a column, or of a field `outer.inner` of it; None where there is none."""
@@ -97,7 +101,7 @@ class TextTable:
 
     def _json(self) -> Iterator[Row]:
         for line in iter_lines(self._shard, self._damage):
-            text = decode(line.raw, line.where, self._damage)
+            text = decode(line.raw, line, self._damage)
             if text is None or not text.strip():
                 continue
             try:
@@ -106,7 +110,7 @@ class TextTable:
                 self._damage.report("invalid_json", line.where, error)
                 continue
             if isinstance(record, dict):
-                yield Row(record, line.raw, line.offset, line.where)
+                yield Row(record, line.raw, line)
             else:
                 kind = f"{type(record).__name__}, not an object"
                 self._damage.report("invalid_json", line.where, kind)
@@ -126,7 +130,7 @@ class TextTable:
                 self._damage.report("invalid_row", first.where, counted)
             else:
                 row = dict(zip(self.names, cells, strict=True))
-                yield Row(row, raw, first.offset, first.where)
+                yield Row(row, raw, first)
 
 
 def delimiter_of(name: str) -> str:
@@ -152,16 +156,58 @@ class _Lines:
         self._returned.extendleft(reversed(lines))
 
 
+# A record of CSV that is well quoted, the same whose last cell is still open, and one cell of it.
+_CELL = r'(?:"[^"]*(?:""[^"]*)*"|[^",\r\n]*)'
+_WELL_QUOTED = re.compile(rf"{_CELL}(?:,{_CELL})*\r?\n?")
+_STILL_OPEN = re.compile(rf'(?:{_CELL},)*"[^"]*(?:""[^"]*)*')
+_CELLS = re.compile(r'(?:^|,)(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))')
+
+
 def _read_record(
     first: Line, lines: _Lines, delimiter: str, damage: Damage
 ) -> tuple[list[str], bytes] | None:
     """Return the cells and bytes of the record that begins in `first`; None if it is blank or damaged."""
-    text = decode(first.raw, first.where, damage)
+    text = decode(first.raw, first, damage)
     if text is None or not (bare := text.rstrip("\r\n")):
         return None
     if delimiter == "\t" or '"' not in text:
         return bare.split(delimiter), first.raw
-    taken = [first]
+    return _well_quoted(text, first, lines) or _badly_quoted(text, first, lines, damage)
+
+
+def _well_quoted(text: str, first: Line, lines: _Lines) -> tuple[list[str], bytes] | None:
+    """Return the cells and bytes of a record; None, and its lines put back, if a quote is out of place."""
+    raw, taken = first.raw, [first.raw]
+    if text.count('"') % 2:
+        if not _STILL_OPEN.fullmatch(text):
+            return None
+        more: list[Line] = []
+        size = len(raw)
+        for line in lines:
+            more.append(line)
+            taken.append(line.raw)
+            size += len(line.raw)
+            if line.raw.count(b'"') % 2 or size > lines.limit:
+                break
+        raw = b"".join(taken)
+        try:
+            text = raw.removeprefix(_BYTE_ORDER_MARK).decode()
+        except UnicodeDecodeError:
+            lines.put_back(more)
+            return None
+        if not _WELL_QUOTED.fullmatch(text):
+            lines.put_back(more)
+            return None
+    elif not _WELL_QUOTED.fullmatch(text):
+        return None
+    return [quoted.replace('""', '"') or plain for quoted, plain in _CELLS.findall(text)], raw
+
+
+def _badly_quoted(
+    text: str, first: Line, lines: _Lines, damage: Damage
+) -> tuple[list[str], bytes] | None:
+    """Return the cells and bytes of a record with stray quotes, as other programs read it; None if it is damaged."""
+    bare, taken = text.rstrip("\r\n"), [first]
 
     def feed() -> Iterator[str]:
         yield text
@@ -175,22 +221,22 @@ def _read_record(
 
     csv.field_size_limit(max(lines.limit, csv.field_size_limit()))
     try:
-        cells = next(csv.reader(feed(), delimiter=delimiter))
+        cells = next(csv.reader(feed(), delimiter=","))
     except (csv.Error, StopIteration) as error:
         lines.put_back(taken[1:])
         damage.report("invalid_row", first.where, error)
         return None
     raw = b"".join(line.raw for line in taken)
-    if _is_unbalanced(raw, delimiter, several=len(taken) > 1):
+    if _is_unbalanced(raw, several=len(taken) > 1):
         lines.put_back(taken[1:])
         damage.report("unbalanced_quote", first.where, repr(bare)[:200])
         return None
-    if len(taken) > 1 and decode(raw, first.where, damage) is None:
+    if len(taken) > 1 and decode(raw, first, damage) is None:
         return None
     return cells, raw
 
 
-def _is_unbalanced(raw: bytes, delimiter: str, *, several: bool) -> bool:
+def _is_unbalanced(raw: bytes, *, several: bool) -> bool:
     """Return whether a quote was never closed, or closed by one that opens a later cell.
 
     In a record of one line stray quotes do no harm, and are left as they are.
@@ -200,18 +246,19 @@ def _is_unbalanced(raw: bytes, delimiter: str, *, several: bool) -> bool:
         return False
     lines = io.StringIO(text, newline="")
     try:
-        rows = list(csv.reader(lines, delimiter=delimiter, strict=True))
+        rows = list(csv.reader(lines, strict=True))
     except csv.Error as error:
         return several or "end of data" in str(error)
     return len(rows) != 1
 
 
-def decode(raw: bytes, where: str, damage: Damage) -> str | None:
+def decode(raw: bytes, where: str | Line, damage: Damage) -> str | None:
     """Return `raw` as text; None, and a report, if it is not UTF-8."""
     try:
         return raw.decode("utf-8-sig" if raw.startswith(_BYTE_ORDER_MARK) else "utf-8")
     except UnicodeDecodeError as error:
-        damage.report("invalid_utf8", where, error)
+        place = where.where if isinstance(where, Line) else where
+        damage.report("invalid_utf8", place, error)
         return None
 
 
@@ -233,20 +280,19 @@ def _lines_in(file: IO[bytes], shard: Shard, damage: Damage) -> Iterator[Line]:
     if at > 0:
         file.seek(at - 1)
         at += _skip_line(file) - 1  # The line that began before this shard.
-    limit = shard.max_document_bytes
+    limit, name = shard.max_document_bytes, shard.file.name
     while shard.last < 0 or at < shard.last:
         line = file.readline(limit + 1)
         if not line:
             return
         number += 1
-        place = f"line {number}" if shard.first == 0 else f"byte {at}"
-        where = f"{shard.file.name}, {place}"
+        found = Line(line, at, name, number if shard.first == 0 else 0)
         length = len(line)
         if length > limit and not line.endswith(b"\n"):
             length += _skip_line(file)
-            damage.report("too_long", where, f"{length:,} bytes")
+            damage.report("too_long", found.where, f"{length:,} bytes")
         else:
-            yield Line(line, at, where)
+            yield found
         at += length
 
 

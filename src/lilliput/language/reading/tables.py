@@ -16,7 +16,7 @@ from pyarrow import parquet
 from lilliput.language.reading.columns import Columns, Holds
 from lilliput.language.reading.documents import BATCH_SCHEMA, Damage
 from lilliput.language.reading.files import InputFile
-from lilliput.language.reading.rows import Row, TextTable, columns_of_text_table, decode
+from lilliput.language.reading.rows import Line, Row, TextTable, columns_of_text_table, decode
 from lilliput.language.reading.shard import WHOLE, Shard
 
 _ROWS = 4096
@@ -274,7 +274,7 @@ def rows_of(file: InputFile, limit: int, damage: Damage) -> Iterator[Row]:
             for group in range(table.groups):
                 for batch in table.batches(group):
                     for cells in batch.to_pylist():
-                        yield Row(cells, b"", 0, file.name)
+                        yield Row(cells, b"", Line(b"", 0, file.name, 0))
     except FILE_ERRORS as error:
         damage.report("unreadable_file", file.path, error)
 
