@@ -27,13 +27,49 @@ from lilliput.training.data.batches import GlobalBatch
 from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.optimizer import FlatAdamW
 from lilliput.training.execution.plan import ExecutionPlan
-from lilliput.training.progress import Progress
 from lilliput.training.run_schedule import RunSchedule
 from lilliput.training.validation import Validation
 from lilliput.training.weights import load_weights, named_weights
 
 # On a GPU the loss is looked at every so many steps: reading it waits for the device.
 _GPU_CHECK_INTERVAL = 50
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Counters of a run; all of them go into its checkpoints.
+
+    Attributes:
+        step: Steps done.
+        evaluations: Evaluations done.
+        sequences: Sequences read.
+        tokens: Input tokens read, without pads.
+        squared_lengths: Sum of their sequences' squared lengths.
+        predicted: Predicted positions.
+        step_time_s: Spent in steps.
+        wall_time_s: Spent in all.
+    """
+
+    step: int = 0
+    evaluations: int = 0
+    sequences: int = 0
+    tokens: int = 0
+    squared_lengths: int = 0
+    predicted: int = 0
+    step_time_s: float = 0.0
+    wall_time_s: float = 0.0
+
+    def after(self, batch: GlobalBatch, seconds: float) -> Counters:
+        """Return the counters after one more step."""
+        return replace(
+            self,
+            step=self.step + 1,
+            sequences=self.sequences + batch.sequences,
+            tokens=self.tokens + batch.tokens,
+            squared_lengths=self.squared_lengths + batch.squared_lengths,
+            predicted=self.predicted + batch.predicted,
+            step_time_s=self.step_time_s + seconds,
+        )
 
 
 @dataclass(frozen=True)
@@ -91,7 +127,7 @@ class RunRecorder:
             batch_averaged=training.switches.eval_average == "batch",
             redraw_seed=schedule.config.seed if training.switches.redraw_evaluation_masks else None,
         )
-        self._progress = Progress()
+        self._progress = Counters()
         self._records: list[dict[str, Any]] = []
         self._resumed_at = time.monotonic()
         self._saved_at = time.monotonic()
@@ -258,7 +294,7 @@ class RunRecorder:
             return
         load_weights(self.model, checkpoint.weights, where=f"step {checkpoint.step}")
         self.optimizer.load_state(dict(checkpoint.optimizer))
-        self._progress = Progress(**checkpoint.state["progress"])
+        self._progress = Counters(**checkpoint.state["progress"])
         self._records = list(checkpoint.state["records"])
         self._saved = (self.step, len(self._records))
 
