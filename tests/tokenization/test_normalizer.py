@@ -6,7 +6,7 @@ import json
 import unicodedata
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
@@ -48,7 +48,7 @@ LIBRARY = {choice: normalizer(choice) for choice in ALL[1:]}
 
 @pytest.mark.parametrize("choice", ALL[1:], ids=NAMES.get)
 @given(text=TEXT | TRICKY)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example("İstanbul")
 @example("STRAẞE")
 @example("DON’T don’t")
@@ -68,7 +68,7 @@ def test_every_assigned_character_by_itself():
 
 @pytest.mark.parametrize("choice", ALL, ids=NAMES.get)
 @given(text=TEXT | TRICKY)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_doing_it_twice_changes_nothing_more(choice, text):
     once = choice.apply(text)
     assert choice.apply(once) == once

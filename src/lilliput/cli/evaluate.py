@@ -103,7 +103,8 @@ def pairs(
 ) -> None:
     """Score minimal pairs: BLiMP, Zorro, or any JSON Lines with sentence_good and sentence_bad."""
     from lilliput.evaluation import default_pair_settings, evaluate_pairs
-    from lilliput.evaluation.folders import evaluation_folders, word_rule_named
+    from lilliput.evaluation.admission import word_rule_named
+    from lilliput.evaluation.folders import evaluation_folders
     from lilliput.study import run_folder
 
     run = run_folder(run)

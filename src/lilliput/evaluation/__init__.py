@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from lilliput.evaluation.exports.babylm import write_babylm_fine_tuning, write_babylm_pairs
     from lilliput.evaluation.exports.lm_eval import write_lm_eval_pairs, write_lm_eval_tasks
     from lilliput.evaluation.exports.lm_eval_run import run_lm_eval
-    from lilliput.evaluation.folders import default_pair_settings
     from lilliput.evaluation.glue.average import (
         GlueAverage,
         average_of_evaluation,
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     )
     from lilliput.evaluation.glue.evaluate import evaluate_glue
     from lilliput.evaluation.glue.filtering import filter_task
-    from lilliput.evaluation.pairs.evaluate import evaluate_pairs
+    from lilliput.evaluation.pairs.evaluate import default_pair_settings, evaluate_pairs
     from lilliput.evaluation.probes.build import build_probes
     from lilliput.evaluation.probes.evaluate import evaluate_probes
     from lilliput.evaluation.scores.averages import average_interval
@@ -59,7 +58,7 @@ _WITH_TORCH = {
     "Comparison": "scores.comparison",
     "CurvePoint": "scores.curve",
     "compare_evaluations": "scores.comparison",
-    "default_pair_settings": "folders",
+    "default_pair_settings": "pairs.evaluate",
     "evaluate_glue": "glue.evaluate",
     "evaluate_pairs": "pairs.evaluate",
     "evaluate_probes": "probes.evaluate",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
+from lilliput.core.errors import ConfigurationError
 from lilliput.evaluation.settings import WordRule
 from lilliput.evaluation.tasks.definition import TaskDefinition
 from lilliput.language import (
@@ -48,3 +50,17 @@ def _corrected(vocabulary: Vocabulary) -> Admits:
     profile = word_profile("modern")
     known = vocabulary.looked_up(profile)
     return lambda texts: all(known.issuperset(split_words(text, profile)) for text in texts)
+
+
+def word_rule_named(name: str) -> WordRule:
+    """The word rule called `name`.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    for rule in get_args(WordRule):
+        if rule == name:
+            return rule
+    raise ConfigurationError(
+        f"the word rule must be one of {', '.join(get_args(WordRule))}", got=repr(name)
+    )

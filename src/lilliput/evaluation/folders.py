@@ -1,16 +1,12 @@
-"""Where an evaluation finds its tokenizer and puts its scores, when the user does not say."""
+"""The folders of an evaluation, where the user does not give them: found by what the run was made from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
-from lilliput.core.artefacts import Manifest, is_artefact, read_manifest
-from lilliput.core.errors import ConfigurationError, InputError
-from lilliput.evaluation.settings import PairSettings, WordRule, plain_pair_settings
-from lilliput.training import read_run_config
+from lilliput.core.artefacts import MANIFEST, read_manifest
+from lilliput.core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -40,55 +36,60 @@ def evaluation_folders(
     """
     manifest = read_manifest(run, "run")
     study = run.resolve().parent.parent
-    store = find_token_store(run, manifest)
+    origins = run_origins(run)
     name = suite if checkpoint == "final" else f"{suite}-{checkpoint}"
     is_study = run.resolve().parent.name == "runs"
     beside = run.with_name(f"{run.resolve().name}-{name}")
     return EvaluationFolders(
-        tokenizer or _find_tokenizer(study, store),
+        tokenizer or _required(origins.tokenizer, study),
         out or (study / "evaluations" / manifest.id / name if is_study else beside),
-        study / "probes" / store.name if store else None,
+        study / "probes" / origins.tokens.name if origins.tokens else None,
     )
 
 
-def find_token_store(run: Path, manifest: Manifest) -> Path | None:
-    """The token store that a run of a study was trained on; None when it is not beside it."""
-    wanted = manifest.inputs.get("tokens")
-    folders = _artefacts(run.resolve().parent.parent / "tokens", "*")
-    return next((folder for folder in folders if read_manifest(folder).id == wanted), None)
+def _required(tokenizer: Path | None, study: Path) -> Path:
+    if tokenizer is None:
+        raise InputError(
+            "the run's tokenizer must be known",
+            got=f"no tokenizer of this run in {study}",
+            remedy="Give its folder with --tokenizer.",
+        )
+    return tokenizer
 
 
-def _find_tokenizer(study: Path, store: Path | None) -> Path:
-    if store is not None:
-        wanted = read_manifest(store).inputs["tokenizer"]
-        for folder in _artefacts(study / "tokenizers", "*/*"):
-            if read_manifest(folder).content == wanted:
-                return folder
-    raise InputError(
-        "the run's tokenizer must be known",
-        got=f"no tokenizer of this run in {study}",
-        remedy="Give its folder with --tokenizer.",
-    )
+@dataclass(frozen=True)
+class RunOrigins:
+    """What a run was made from, as far as its study still has it."""
+
+    tokens: Path | None
+    tokenizer: Path | None
+    corpus: Path | None
 
 
-def _artefacts(folder: Path, pattern: str) -> Iterator[Path]:
-    return (path for path in sorted(folder.glob(pattern)) if is_artefact(path))
+def run_origins(run: Path) -> RunOrigins:
+    """Return what a run was made from: its manifest names its tokens, and theirs tokenizer and corpus.
 
-
-def default_pair_settings(run: Path) -> PairSettings:
-    """The plain method of the run's kind of model, masked or causal."""
-    return plain_pair_settings(read_run_config(run).model.is_causal)
-
-
-def word_rule_named(name: str) -> WordRule:
-    """The word rule called `name`.
+    All are found by content beside the folder `runs`, whatever they are called there.
 
     Raises:
-        ConfigurationError: There is none.
+        InputError: The run is not there.
     """
-    for rule in get_args(WordRule):
-        if rule == name:
-            return rule
-    raise ConfigurationError(
-        f"the word rule must be one of {', '.join(get_args(WordRule))}", got=repr(name)
+    study = run.resolve().parent.parent
+    wanted = set(read_manifest(run, "run").inputs.values())
+    tokens = _first_among(wanted, study / "tokens", "tokens")
+    if tokens is not None:
+        wanted |= set(read_manifest(tokens).inputs.values())
+    return RunOrigins(
+        tokens=tokens,
+        tokenizer=_first_among(wanted, study / "tokenizers", "tokenizer"),
+        corpus=_first_among(wanted, study / "corpora", "corpus"),
     )
+
+
+def _first_among(wanted: set[str], folder: Path, kind: str) -> Path | None:
+    """Return the artefact known downstream by its id, or (a trained tokenizer) by its content."""
+    for path in sorted(folder.rglob(MANIFEST)):
+        manifest = read_manifest(path.parent)
+        if manifest.kind == kind and {manifest.id, manifest.content} & wanted:
+            return path.parent
+    return None

@@ -13,7 +13,7 @@ from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import ArtefactError, ConfigurationError
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.evaluation.encoding import TextEncoder
-from lilliput.evaluation.folders import find_token_store
+from lilliput.evaluation.folders import run_origins
 from lilliput.language import TextForm, recorded_text_form
 from lilliput.models import LanguageModel
 from lilliput.training import load_model, read_run_config
@@ -95,9 +95,8 @@ def _prove_untrained(run: Path, untrained: ScoredWeights, trained: ScoredWeights
 
 def text_form_of_run(run: Path) -> TextForm | None:
     """Return the form of the text that a run learned from; None where neither it nor its tokens say."""
-    manifest = read_manifest(run, "run")
-    form = recorded_text_form(manifest)
-    store = find_token_store(run, manifest) if form is None else None
+    form = recorded_text_form(read_manifest(run, "run"))
+    store = run_origins(run).tokens if form is None else None
     return form if store is None else recorded_text_form(read_manifest(store))
 
 
@@ -141,7 +140,7 @@ def check_vocabulary(run: Path, model: LanguageModel, encoder: TextEncoder) -> N
     Raises:
         ConfigurationError: It is another tokenizer.
     """
-    store = find_token_store(run, read_manifest(run, "run"))
+    store = run_origins(run).tokens
     known = read_manifest(store).inputs["tokenizer"] if store else None
     ids = model.config.vocab_size
     if encoder.vocab_size > ids or known not in (None, encoder.loaded.content):

@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.seeding import generator
-from lilliput.evaluation.settings import FineTuningSettings
-from lilliput.models import LanguageModel
+from lilliput.evaluation.settings import FineTuningSettings, Pooling
+from lilliput.models import LanguageModel, pool
 
 _HEAD_STD = 0.02
 
@@ -33,8 +33,9 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         hidden = encoder.config.hidden_size
-        self.encoder = without_head(encoder)
-        self.pooling = settings.pooling
+        self.encoder = encoder
+        self.encoder.drop_head()
+        self.pooling: Pooling = settings.pooling
         self.attends_to_padding = settings.attend_to_padding
         self.cuts_at_zero = outputs == 1 and settings.regression == "relu"
         self.dropout = nn.Dropout(settings.classifier_dropout)
@@ -60,26 +61,14 @@ class Classifier(nn.Module):
     def _pool(self, hidden_BLH: Tensor, is_token_BL: Tensor | None) -> Tensor:
         if self.positions is not None:
             return self.positions(hidden_BLH.transpose(1, 2)).squeeze(-1)
-        if self.pooling == "first":
-            return hidden_BLH[:, 0]
-        if is_token_BL is None:
-            return hidden_BLH.mean(1)
-        weights_BL1 = is_token_BL[..., None].to(hidden_BLH.dtype)
-        return (hidden_BLH * weights_BL1).sum(1) / weights_BL1.sum(1)
+        assert self.pooling != "positions"
+        return pool(hidden_BLH, is_token_BL, self.pooling)
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
     """A linear map whose weights are yet to be drawn; the caller's random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         return nn.Linear(inputs, outputs)
-
-
-def without_head(model: LanguageModel) -> LanguageModel:
-    """The same model, its language-model head and decoder taken off: `encode` still works."""
-    model.head = nn.Identity()
-    model.decoder = None
-    model.decoder_bias = None
-    return model
 
 
 def keep_word_rows(model: LanguageModel, ids: NDArray[np.int64]) -> NDArray[np.int64]:

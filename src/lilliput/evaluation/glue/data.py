@@ -9,7 +9,7 @@ from lilliput.core.errors import InputError
 from lilliput.core.extras import require
 from lilliput.core.files import atomic_path, is_hidden
 from lilliput.core.hashing import content_id
-from lilliput.evaluation.folders import word_rule_named
+from lilliput.evaluation.admission import word_rule_named
 from lilliput.evaluation.glue.filtering import filter_task
 from lilliput.evaluation.tasks.definition import load_task
 from lilliput.language import read_vocabulary

@@ -27,6 +27,12 @@ from lilliput.evaluation.scores.score import (
 from lilliput.evaluation.settings import PairSettings, WordRule, plain_pair_settings
 from lilliput.evaluation.weights import ScoredWeights, load_encoder, load_weights, text_form_record
 from lilliput.tokenization import load_tokenizer
+from lilliput.training import read_run_config
+
+
+def default_pair_settings(run: Path) -> PairSettings:
+    """Return the plain method of the run's kind of model, masked or causal."""
+    return plain_pair_settings(read_run_config(run).model.is_causal)
 
 
 def evaluate_pairs(

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from lilliput.core.artefacts import MANIFEST, Manifest, is_artefact, read_manifest
+from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.errors import InputError
 from lilliput.core.extras import require
 from lilliput.core.files import read_json
+from lilliput.evaluation.folders import run_origins
 from lilliput.language.corpus.card import case_note
 from lilliput.language.words.text_form import TextForm
 from lilliput.models.hugging_face.card import ModelCard
@@ -77,15 +78,14 @@ def export_run(
     from lilliput.training import load_model
 
     manifest = read_manifest(run, "run")
-    sources = _find_sources(run, manifest)
-    if tokenizer is None and sources.tokenizer is not None:
-        tokenizer = sources.tokenizer
+    origins = run_origins(run)
+    tokenizer = tokenizer or origins.tokenizer
     text_form = text_form_of_run(run)
     return export_model(
         load_model(run, checkpoint),
         to,
         tokenizer=tokenizer,
-        card=_card(read_run(run), checkpoint, sources, tokenizer, text_form),
+        card=_card(read_run(run), checkpoint, origins.corpus, tokenizer, text_form),
         inputs={"run": manifest.id},
         normalizer=_normalizer(tokenizer, text_form),
     )
@@ -99,41 +99,6 @@ def _normalizer(tokenizer: Path | None, text_form: TextForm | None) -> Mapping[s
     return with_text_form(own, text_form)
 
 
-@dataclass(frozen=True)
-class _Sources:
-    """What a run was made from, as far as its study still has it."""
-
-    tokenizer: Path | None
-    corpus: Path | None
-    scores: tuple[Mapping[str, Any], ...]
-
-
-def _find_sources(run: Path, manifest: Manifest) -> _Sources:
-    study = StudyLayout(run.resolve().parent.parent)
-    wanted = set(manifest.inputs.values())
-    for _, tokens in _artefacts(study.root / "tokens", "tokens"):
-        if tokens.id in wanted:
-            wanted |= set(tokens.inputs.values())
-    return _Sources(
-        tokenizer=_first_among(wanted, study.root / "tokenizers", "tokenizer"),
-        corpus=_first_among(wanted, study.root / "corpora", "corpus"),
-        scores=tuple(_scores(study.root / "evaluations" / run.resolve().name)),
-    )
-
-
-def _artefacts(folder: Path, kind: str) -> Iterator[tuple[Path, Manifest]]:
-    for path in sorted(folder.rglob(MANIFEST)):
-        manifest = read_manifest(path.parent)
-        if manifest.kind == kind:
-            yield path.parent, manifest
-
-
-def _first_among(wanted: set[str], folder: Path, kind: str) -> Path | None:
-    """The artefact known downstream by its id, or (a trained tokenizer) by its content."""
-    matches = (p for p, m in _artefacts(folder, kind) if {m.id, m.content} & wanted)
-    return next(matches, None)
-
-
 def _scores(folder: Path) -> Iterator[Mapping[str, Any]]:
     for path in sorted(folder.rglob("scores.json")):
         yield from (score for score in read_json(path) if score["start"] == "trained")
@@ -142,31 +107,33 @@ def _scores(folder: Path) -> Iterator[Mapping[str, Any]]:
 def _card(
     run: RunRecord,
     checkpoint: str,
-    sources: _Sources,
+    corpus: Path | None,
     tokenizer: Path | None,
     text_form: TextForm | None,
 ) -> ModelCard:
     is_final = checkpoint == "final"
-    scores = [s for s in sources.scores if s.get("checkpoint", "final") == checkpoint]
+    study = StudyLayout(run.folder.resolve().parent.parent)
+    found = _scores(study.root / "evaluations" / run.folder.resolve().name)
+    scores = [s for s in found if s.get("checkpoint", "final") == checkpoint]
     results = {name: run.result[name] for name in _RESULTS if name in run.result}
     flops = {name: run.result[name] for name in run.result if name.startswith("flops_")}
     return ModelCard(
         name=run.name if is_final else f"{run.name}, {checkpoint}",
-        language=str(_corpus_settings(sources).get("text_language") or ""),
+        language=str(_corpus_settings(corpus).get("text_language") or ""),
         text=_text(text_form, tokenizer),
         run=run.run_id,
-        corpus=_named_hash(sources.corpus),
+        corpus=_named_hash(corpus),
         tokenizer=_named_hash(tokenizer),
         results=results if is_final else {},
         flops=flops if is_final else {},
         scores=scores,
-        limits=_limits(run, scores, sources, tokenizer),
+        limits=_limits(run, scores, corpus, tokenizer),
         profile=_profile(run),
     )
 
 
-def _corpus_settings(sources: _Sources) -> Mapping[str, Any]:
-    return {} if sources.corpus is None else read_manifest(sources.corpus, "corpus").settings
+def _corpus_settings(corpus: Path | None) -> Mapping[str, Any]:
+    return {} if corpus is None else read_manifest(corpus, "corpus").settings
 
 
 def _text(text_form: TextForm | None, tokenizer: Path | None) -> str:
@@ -195,7 +162,7 @@ def _profile(run: RunRecord) -> dict[str, str]:
 
 
 def _limits(
-    run: RunRecord, scores: list[Mapping[str, Any]], sources: _Sources, tokenizer: Path | None
+    run: RunRecord, scores: list[Mapping[str, Any]], corpus: Path | None, tokenizer: Path | None
 ) -> list[str]:
     limits = [
         f"One training run (seed {run.config['seed']}): losses carry no interval over seeds, and small "
@@ -206,7 +173,7 @@ def _limits(
     few = [str(s["task"]) for s in scores if s["n"] < _FEW_ITEMS]
     if few:
         limits.append(f"Too few scored examples to conclude anything: {', '.join(few)}.")
-    if note := case_note(_corpus_settings(sources)).strip():
+    if note := case_note(_corpus_settings(corpus)).strip():
         limits.append(note)
     if tokenizer is None:
         limits.append("Its tokenizer is not in this folder.")
