@@ -6,6 +6,7 @@ effect, correlates, and plans the next runs. Runs are resampled, never the point
 nothing of training and never imports torch.
 """
 
+from lilliput.analysis.best_size import SizeLaw, analyse_size
 from lilliput.analysis.coefficients import partial_correlation
 from lilliput.analysis.correlation import (
     Correlation,
@@ -32,8 +33,9 @@ from lilliput.analysis.inference.resampling import RESAMPLE_WAYS, cluster_draws
 from lilliput.analysis.inference.results import BreakEstimate, Candidate, Estimate, LawFit
 from lilliput.analysis.inference.slope_change import davies_p, exponent_against_cut
 from lilliput.analysis.inference.warnings import FRONTIER_CAVEAT
-from lilliput.analysis.laws.candidates import LAWS, SIZE_LAWS, Form, fit_form
+from lilliput.analysis.laws.base import BestSizeLaw, CostLaw, Law, SizedLaw
 from lilliput.analysis.laws.curve import CurveFit, predict
+from lilliput.analysis.laws.forms import Form, fit_form
 from lilliput.analysis.laws.isoflop import (
     Allocation,
     IsoFlop,
@@ -47,11 +49,18 @@ from lilliput.analysis.laws.likelihood import (
     likelihood_ratio_p,
     log_likelihood_at,
 )
-from lilliput.analysis.laws.naming import LAW_NAMES, law_label
 from lilliput.analysis.laws.parametric import ParametricFit, fit_parametric, optimum
+from lilliput.analysis.laws.registry import (
+    law_label,
+    law_named,
+    law_names,
+    laws_of,
+    load_plugins,
+    register_law,
+    unregister_law,
+)
 from lilliput.analysis.laws.repeated import MUENNIGHOFF, RepeatedDataLaw
 from lilliput.analysis.laws.repeated_fit import fit_repeated, fit_repetition
-from lilliput.analysis.laws.size_law import SizeLaw, analyse_size
 from lilliput.analysis.planning import Plan, analyse_plan
 from lilliput.analysis.table.cells import Problem
 from lilliput.analysis.table.measurements import Measurements, measurements_of
@@ -65,21 +74,20 @@ __all__ = [
     "FACTORS",
     "FRONTIER_CAVEAT",
     "FRONTIER_METHODS",
-    "LAWS",
-    "LAW_NAMES",
     "MUENNIGHOFF",
     "POINTS",
     "RESAMPLE_WAYS",
     "SCHEMA",
-    "SIZE_LAWS",
     "Acceptability",
     "Allocation",
+    "BestSizeLaw",
     "BreakEstimate",
     "BreakTest",
     "Candidate",
     "Column",
     "Correlation",
     "CorrelationResult",
+    "CostLaw",
     "CurveFit",
     "Direction",
     "Estimate",
@@ -89,6 +97,7 @@ __all__ = [
     "FrontierPoint",
     "IcerResult",
     "IsoFlop",
+    "Law",
     "LawFit",
     "LikelihoodFit",
     "Measurements",
@@ -97,6 +106,7 @@ __all__ = [
     "Problem",
     "RepeatedDataLaw",
     "SizeLaw",
+    "SizedLaw",
     "Strategy",
     "Table",
     "acceptability",
@@ -126,7 +136,11 @@ __all__ = [
     "isoflop_allocation",
     "isoflop_profiles",
     "law_label",
+    "law_named",
+    "law_names",
+    "laws_of",
     "likelihood_ratio_p",
+    "load_plugins",
     "load_table",
     "log_likelihood_at",
     "measurements_of",
@@ -139,5 +153,7 @@ __all__ = [
     "predict",
     "profile_interval",
     "read_table",
+    "register_law",
+    "unregister_law",
     "write_table",
 ]

@@ -10,9 +10,9 @@ import numpy as np
 from lilliput.analysis.inference.options import FitOptions, Rows, pick_points
 from lilliput.analysis.inference.resampling import cluster_draws
 from lilliput.analysis.inference.results import Estimate, LawFit, estimates_of
-from lilliput.analysis.laws.parametric import PARAMETER_NAMES, optimum
+from lilliput.analysis.laws.base import SizedLaw
 from lilliput.analysis.laws.power import fit_power
-from lilliput.analysis.laws.repeated import CONSTANTS, best_split
+from lilliput.analysis.laws.registry import curve_law
 from lilliput.analysis.table.measurements import Measurements
 from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
@@ -34,8 +34,9 @@ def split_budget(
     table: Table, data: Measurements, fit: LawFit, budget: float, options: FitOptions
 ) -> Split:
     """The best size and tokens for a budget, and the shape of the table that comes nearest."""
-    if fit.law in _BY_LAW:
-        (size, tokens), warnings = _by_law(fit, budget, data, options), ()
+    law = curve_law(fit.law)
+    if isinstance(law, SizedLaw):
+        (size, tokens), warnings = _by_law(law, fit, budget, data, options), ()
     else:
         size, tokens, warnings = _by_frontier(table, data, budget, options)
     shape, shape_warnings = _nearest_shape(table, size)
@@ -43,34 +44,15 @@ def split_budget(
 
 
 def _by_law(
-    fit: LawFit, budget: float, data: Measurements, options: FitOptions
+    law: SizedLaw, fit: LawFit, budget: float, data: Measurements, options: FitOptions
 ) -> tuple[Estimate, Estimate]:
     """Parameters and tokens of the best split of the budget under a law of both."""
-    split = _BY_LAW[fit.law]
-    draws = np.array([split(draw, budget) for draw in fit.draws]).reshape(-1, 2)
+    draws = np.array([law.best_split(draw, budget) for draw in fit.draws]).reshape(-1, 2)
     n_runs = int(np.unique(data.run).size)
-    size, tokens = estimates_of(split(fit.curve.values, budget), draws, n_runs, options.level)
+    size, tokens = estimates_of(
+        law.best_split(fit.curve.values, budget), draws, n_runs, options.level
+    )
     return size, tokens
-
-
-def _parametric(values: FloatArray, budget: float) -> tuple[float, float]:
-    """Best parameters and tokens; NaN where the constants allow no best split."""
-    count = len(PARAMETER_NAMES)
-    if not np.isfinite(values).all() or (values[3:count] <= 0).any():
-        return math.nan, math.nan
-    return optimum(values[:count], budget, float(values[count]))
-
-
-def _repeated(values: FloatArray, budget: float) -> tuple[float, float]:
-    count = len(CONSTANTS)
-    if not np.isfinite(values).all() or (values[3:5] <= 0).any():
-        return math.nan, math.nan
-    cost, unique = values[count:].tolist()
-    size, tokens = best_split(values[:count], budget, unique, cost)
-    return float(size), float(tokens)
-
-
-_BY_LAW = {"parametric": _parametric, "repeated": _repeated}
 
 
 def _by_frontier(

@@ -15,10 +15,11 @@ from lilliput.analysis.inference.draws import draw_parameters
 from lilliput.analysis.inference.options import FitOptions
 from lilliput.analysis.inference.results import LawFit
 from lilliput.analysis.inference.sample import Sample
-from lilliput.analysis.laws.candidates import SIZE_LAWS, Form, check_breaks, fit_form, forms_for
+from lilliput.analysis.laws.base import BestSizeLaw, SizedLaw
 from lilliput.analysis.laws.curve import CurveFit
-from lilliput.analysis.laws.parametric_law import fit_parametric_law
-from lilliput.analysis.laws.repeated_law import fit_repeated_law
+from lilliput.analysis.laws.forms import Form, check_breaks, fit_form, forms_for
+from lilliput.analysis.laws.registry import AUTO, law_named
+from lilliput.analysis.sized_fit import fit_sized_law
 from lilliput.analysis.table.measurements import Measurements, measurements_of
 from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
@@ -48,26 +49,25 @@ def analyse_fit(
     """
     options = options or FitOptions()
     check_breaks(options.law, options.breaks)
-    if options.law in SIZE_LAWS:
+    law = None if options.law == AUTO else law_named(options.law)
+    if isinstance(law, BestSizeLaw):
         raise InputError(
             "a law of loss is needed here",
             got=f"{options.law}, a law of the best size",
-            remedy="Take --law auto, or lilliput analyse fit --law isoflop.",
+            remedy=f"Take --law auto, or lilliput analyse fit --law {options.law}.",
         )
     data = measurements_of(
         table, flops=flops, loss=loss, after_step=options.after_step, cluster=options.cluster
     )
-    if options.law == "parametric":
-        return fit_parametric_law(table, data, options, reporter=reporter)
-    if options.law == "repeated":
-        return fit_repeated_law(table, data, options, reporter=reporter)
+    if isinstance(law, SizedLaw):
+        return fit_sized_law(table, data, law, options, reporter=reporter)
     return fit_measurements(data, options, reporter=reporter)
 
 
 def fit_measurements(
     data: Measurements, options: FitOptions, *, reporter: Reporter = SILENT
 ) -> LawFit:
-    """The law of loss against cost in measurements (not "parametric" and "repeated", which need sizes).
+    """The law of loss against cost in measurements (no law of size and tokens).
 
     Raises:
         InputError: Too few points or costs for the law.
@@ -78,7 +78,7 @@ def fit_measurements(
     forms = forms_for(options.law, options.breaks, np.unique(flops).size)
     unbroken = _fitted([form for form in forms if not form.n_breaks], sample)
     first, is_excluded = None, True
-    if options.law == "auto" and options.breaks is None:
+    if options.law == AUTO and options.breaks is None:
         first, is_excluded = judge_unbroken(unbroken, sample, options.seed)
     fits = unbroken + _fitted(
         [form for form in forms if form.n_breaks and (is_excluded or not form.is_costly)], sample
@@ -93,7 +93,7 @@ def fit_measurements(
         choice = first
     else:
         choice = choose_law(fits, sample, options.seed, excluded=first)
-    if options.law != "auto" or options.breaks:
+    if options.law != AUTO or options.breaks:
         choice.tests += check_asked_breaks(choice.law, sample, options.seed)
     draws = draw_parameters(data, choice.law, options, reporter=reporter)
     return assemble(sample, choice, fits, draws)

@@ -151,8 +151,7 @@ LawOption = Annotated[
     str,
     typer.Option(
         "--law",
-        help="auto, power, power_offset, segmented, segmented_jumps, bnsl; of size and tokens: "
-        "parametric, repeated; of the best size: isoflop, minimum.",
+        help="The law to fit; auto compares the laws of loss against cost.",
     ),
 ]
 BreaksOption = Annotated[int | None, typer.Option("--breaks", help="Fixed number of breaks.")]
@@ -214,10 +213,12 @@ def fit_options(
     Raises:
         ConfigurationError: An option is not one of its choices.
     """
-    from lilliput.analysis import FRONTIER_METHODS, LAWS, POINTS, RESAMPLE_WAYS, FitOptions
+    from lilliput.analysis import FRONTIER_METHODS, POINTS, RESAMPLE_WAYS, FitOptions
+    from lilliput.analysis.laws.registry import law_names, load_plugins
 
+    load_plugins()
     return FitOptions(
-        law=one_of("--law", law, LAWS),
+        law=one_of("--law", law, law_names()),
         breaks=breaks,
         points=one_of("--points", points, POINTS),
         frontier_method=one_of("--method", method, FRONTIER_METHODS),

@@ -18,9 +18,7 @@ from lilliput.analysis import (
     profile_interval,
 )
 from lilliput.analysis.inference.diagnostics import intraclass_correlation
-from lilliput.analysis.laws._aggregate import aggregate
-from lilliput.analysis.laws._hinges import every_combination, rss_at
-from lilliput.analysis.laws._one_knot import best_knot
+from lilliput.analysis.laws.piecewise import aggregate, best_knot, every_combination, rss_at
 
 
 def test_davies_on_the_documented_example():

@@ -9,9 +9,8 @@ import pytest
 from scipy.optimize import least_squares
 
 from lilliput.analysis import FitOptions, Form, analyse_fit, fit_form, predict, profile_interval
-from lilliput.analysis.laws._aggregate import aggregate
-from lilliput.analysis.laws._bnsl_profile import bnsl_rss_at
-from lilliput.analysis.laws._jumps import line_costs, rss_of_splits
+from lilliput.analysis.laws.piecewise import aggregate, line_costs, rss_of_splits
+from lilliput.analysis.laws.smoothly_broken import bnsl_rss_at
 
 
 @pytest.mark.parametrize("index", [0, 1])

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lilliput.analysis import (
-    LAW_NAMES,
     CurveFit,
     FitOptions,
     Form,
@@ -21,6 +20,8 @@ from lilliput.analysis import (
 )
 from lilliput.analysis.findings.groups import scaling_groups
 from lilliput.analysis.findings.quantities import Quantity
+from lilliput.analysis.laws.base import CostLaw
+from lilliput.analysis.laws.registry import curve_law, laws_of
 from lilliput.analysis.table.tidy import Cell
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
@@ -94,7 +95,9 @@ def _rivals(chosen: LawFit) -> tuple[CurveFit, ...]:
     """The best member of every other kind of law, by BIC, on the same points."""
     best = {candidate.law: candidate for candidate in reversed(chosen.candidates)}
     forms = [
-        Form(law, best[law].n_breaks) for law in LAW_NAMES if law in best and law != chosen.law
+        Form(law.name, best[law.name].n_breaks)
+        for law in laws_of(CostLaw)
+        if law.name in best and law.name != chosen.law
     ]
     fits = (fit_form(form, chosen.flops, chosen.loss) for form in forms)
     return tuple(fit for fit in fits if fit is not None)
@@ -117,8 +120,9 @@ def last_exponent(fit: LawFit) -> Quantity:
     slope everywhere, and its own exponent is that of a part: only slopes can be compared between laws.
     """
     runs = int(fit.facts.get("n_runs", 0)) or None
-    name = f"exponent_{len(fit.breaks) + 1}" if fit.breaks else "exponent"
-    if fit.law not in ("power_offset", "log_quadratic") and name in fit.parameters:
+    law = curve_law(fit.law)
+    name = law.last_slope(len(fit.breaks)) if isinstance(law, CostLaw) else None
+    if name is not None:
         estimate = fit.parameters[name]
         return Quantity(estimate.value, estimate.low, estimate.high, runs, "runs")
     end = float(fit.flops.max())

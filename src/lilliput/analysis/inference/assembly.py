@@ -17,6 +17,7 @@ from lilliput.analysis.inference.sample import Sample
 from lilliput.analysis.inference.slope_change import davies_p, exponent_against_cut
 from lilliput.analysis.inference.warnings import fit_warnings
 from lilliput.analysis.laws.curve import CurveFit, covariance_of
+from lilliput.analysis.laws.registry import cost_law
 from lilliput.analysis.table.measurements import Measurements
 from lilliput.core.arrays import FloatArray
 
@@ -39,7 +40,8 @@ def assemble(sample: Sample, choice: Choice, fits: list[CurveFit], draws: FloatA
     found = estimates_of(chosen.parameter_vector().tolist(), draws, behind, options.level)
     count = chosen.values.size
     profiles = [
-        _profile(log_flops, log_loss, chosen, i, options.level) for i in range(chosen.breaks.size)
+        profile_interval(log_flops, log_loss, chosen, i, options.level)
+        for i in range(chosen.breaks.size)
     ]
     ranked = sorted(fits, key=lambda fit: fit.bic)
     doubts = fit_warnings(choice, ranked, sample, draws)
@@ -77,12 +79,13 @@ def _clusters_behind(
     fit: CurveFit, flops: FloatArray, clusters: NDArray[np.intp], every: int
 ) -> list[int]:
     """Clusters that inform each parameter and break: those on its piece, or on the thinner side."""
-    if fit.law not in ("segmented", "segmented_jumps"):
+    piece = cost_law(fit.law).pieces(fit, flops)
+    if piece is None:
         return [every] * fit.parameter_vector().size
-    piece = np.searchsorted(fit.breaks, flops, side="left")
     on_piece = [int(np.unique(clusters[piece == i]).size) for i in range(fit.breaks.size + 1)]
     both_sides = [min(pair) for pair in itertools.pairwise(on_piece)]
-    return [n for count in on_piece for n in (count, count)] + both_sides
+    each = fit.values.size // len(on_piece)
+    return [count for count in on_piece for _ in range(each)] + both_sides
 
 
 def _facts(data: Measurements, rows: Rows, options: FitOptions) -> dict[str, Any]:
@@ -103,9 +106,3 @@ def _facts(data: Measurements, rows: Rows, options: FitOptions) -> dict[str, Any
         "level": options.level,
         "seed": options.seed,
     }
-
-
-def _profile(
-    log_flops: FloatArray, log_loss: FloatArray, fit: CurveFit, index: int, level: float
-) -> tuple[float | None, float | None]:
-    return profile_interval(log_flops, log_loss, fit, index, level)

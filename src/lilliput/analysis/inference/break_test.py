@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.analysis.inference.diagnostics import intraclass_correlation
-from lilliput.analysis.laws._aggregate import Aggregated
-from lilliput.analysis.laws._hinges import every_combination, knot_candidates
 from lilliput.analysis.laws.curve import CurveFit, plain
-from lilliput.analysis.laws.naming import law_label
+from lilliput.analysis.laws.piecewise import Aggregated, every_combination, knot_candidates
+from lilliput.analysis.laws.registry import law_label
 from lilliput.analysis.laws.segmented import MIN_POINTS
 from lilliput.core.arrays import FloatArray
 from lilliput.core.seeding import generator

@@ -21,8 +21,9 @@ from lilliput.analysis.inference.break_test import (
 )
 from lilliput.analysis.inference.diagnostics import intraclass_correlation
 from lilliput.analysis.inference.sample import Sample, worst_fitting_units
-from lilliput.analysis.laws.candidates import Form, fit_form
 from lilliput.analysis.laws.curve import CurveFit
+from lilliput.analysis.laws.forms import Form, fit_form, unbroken_forms
+from lilliput.analysis.laws.registry import cost_law
 from lilliput.core.arrays import FloatArray
 
 SIMULATIONS = 400
@@ -67,7 +68,7 @@ class Choice:
         """Return "breaks", "curved" (it bends everywhere and has no place of a break) or "no break"."""
         if self.law.breaks.size:
             return "breaks"
-        return "curved" if self.law.law == "log_quadratic" else "no break"
+        return "curved" if cost_law(self.law.law).is_curved else "no break"
 
 
 def choose_law(
@@ -199,9 +200,7 @@ def check_asked_breaks(chosen: CurveFit, sample: Sample, seed: int) -> list[Brea
     if chosen.breaks.size == 0 or sample.n_units < FEWEST_RUNS:
         return []
     flops, loss = sample.flops, sample.loss
-    unbroken = [fit_form(Form(law), flops, loss) for law in ("power", "power_offset")]
-    if np.unique(flops).size > Form("log_quadratic").n_free:
-        unbroken.append(fit_form(Form("log_quadratic"), flops, loss))
+    unbroken = [fit_form(form, flops, loss) for form in unbroken_forms(np.unique(flops).size)]
     nulls = _nulls(1, [fit for fit in unbroken if fit is not None])
     return [break_test_against(null, sample, seed) for null in nulls]
 

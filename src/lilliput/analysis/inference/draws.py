@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from lilliput.analysis.inference.options import FitOptions, Rows, drawn_rows, pick_points
-from lilliput.analysis.laws.candidates import Form, fit_form
 from lilliput.analysis.laws.curve import CurveFit
+from lilliput.analysis.laws.forms import Form, fit_form
+from lilliput.analysis.laws.registry import cost_law
 from lilliput.analysis.table.measurements import Measurements
 from lilliput.core.arrays import FloatArray
 from lilliput.core.progress import SILENT, Reporter
@@ -42,7 +43,7 @@ def draw_parameters(
         for i, rows in enumerate(every):
             draws[i] = _refit(data, rows, form, parent, options)
             task.advance()
-    if parent.law == "segmented_jumps":
+    if cost_law(parent.law).breaks_lie_in_gaps:
         _place_in_gaps(draws[:, parent.values.size :], data, options)
     return draws
 
@@ -62,7 +63,7 @@ def _refit(
     fit = fit_form(form, flops, loss, start=parent)
     if fit is None:
         return nothing
-    if fit.law != "segmented_jumps":
+    if not cost_law(fit.law).breaks_lie_in_gaps:
         return fit.parameter_vector()
     return np.concatenate([fit.values, _nearest_to_parent(fit.breaks, parent.breaks, flops)])
 
@@ -87,3 +88,11 @@ def _place_in_gaps(jumps: FloatArray, data: Measurements, options: FitOptions) -
     above = np.clip(np.searchsorted(every, jumps[known], side="left"), 1, every.size - 1)
     share = generator(options.seed, "jump-places").random(above.size)
     jumps[known] = every[above - 1] ** (1 - share) * every[above] ** share
+
+
+def draw_counts(data: Measurements, options: FitOptions) -> FloatArray:
+    """Return how often each point is in each draw of runs, shape (draws, points); none for a single run."""
+    if options.resamples == 0 or np.unique(data.run).size < 2:
+        return np.empty((0, len(data)))
+    every = drawn_rows(data, options)
+    return np.stack([np.bincount(rows, minlength=len(data)) for rows in every]).astype(np.float64)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lilliput.analysis.frontier import FrontierMethod, frontier_rows
 from lilliput.analysis.inference.resampling import Resample, cluster_draws
-from lilliput.analysis.laws.candidates import Law
+from lilliput.analysis.laws.registry import AUTO
 from lilliput.analysis.table.measurements import Measurements
 from lilliput.core.errors import InputError
 
@@ -26,7 +26,7 @@ class FitOptions:
     """How a law is fitted.
 
     Attributes:
-        law: "auto" compares the laws; otherwise the one to fit.
+        law: "auto" compares the candidates; otherwise the name of the registered law to fit.
         breaks: Number of breaks; None lets the data decide.
         points: "frontier" (compute-optimal points), "final" (last point of each run) or "all".
         frontier_method: How the frontier is found.
@@ -41,7 +41,7 @@ class FitOptions:
         seed: Of all draws.
     """
 
-    law: Law = "auto"
+    law: str = AUTO
     breaks: int | None = None
     points: Points = "frontier"
     frontier_method: FrontierMethod = "paper"

@@ -11,8 +11,8 @@ import math
 import numpy as np
 from scipy import stats
 
-from lilliput.analysis.laws._hinges import hinge_design
 from lilliput.analysis.laws.curve import covariance_of
+from lilliput.analysis.laws.piecewise import hinge_design
 from lilliput.analysis.laws.power import fit_power
 from lilliput.core.arrays import FloatArray
 

@@ -11,7 +11,7 @@ from lilliput.analysis.inference.break_test import FEWEST_RUNS, SIGNIFICANCE
 from lilliput.analysis.inference.choice import Choice, LeftOut
 from lilliput.analysis.inference.sample import Sample
 from lilliput.analysis.laws.curve import CurveFit
-from lilliput.analysis.laws.naming import law_label
+from lilliput.analysis.laws.registry import cost_law, law_label
 from lilliput.core.arrays import FloatArray
 from lilliput.core.wording import plural
 
@@ -35,14 +35,12 @@ def fit_warnings(
     found = [
         *_clustered(sample),
         *_close_rivals(chosen, ranked),
-        *_bends_everywhere(chosen),
         *_breaks_not_told(choice, ranked, sample),
         *_what_carries(choice),
         *_thin_pieces(chosen, flops),
         *_breaks_outside(chosen, flops),
         *_breaks_of_starts(chosen, flops, is_early),
-        *_offset_verdict(chosen),
-        *_rising(chosen),
+        *cost_law(chosen.law).warnings(chosen),
         *_few_units(sample, draws),
         *(_short_on_frontiers(draws) if sample.options.points == "frontier" else []),
     ]
@@ -72,11 +70,9 @@ def _close_rivals(chosen: CurveFit, ranked: list[CurveFit]) -> list[str]:
 
 
 def _says_else(rival: CurveFit, chosen: CurveFit) -> bool:
-    """Whether two laws differ; an offset of zero is the plain power law again."""
-    if {rival.law, chosen.law} == {"power", "power_offset"}:
-        offset = (rival if rival.law == "power_offset" else chosen).parameters["offset"]
-        return offset > 0
-    return True
+    """Say whether two laws differ: one with an offset of zero is the plain power law again."""
+    pairs = ((rival, chosen), (chosen, rival))
+    return all(cost_law(one.law).reduces_to(one) != other.law for one, other in pairs)
 
 
 def _breaks_not_told(choice: Choice, ranked: list[CurveFit], sample: Sample) -> list[str]:
@@ -116,7 +112,7 @@ def _breaks_not_told(choice: Choice, ranked: list[CurveFit], sample: Sample) -> 
 
 
 def _thin_pieces(chosen: CurveFit, flops: FloatArray) -> list[str]:
-    if chosen.law not in ("segmented", "segmented_jumps"):
+    if cost_law(chosen.law).pieces(chosen, flops) is None:
         return []
     edges = [0.0, *chosen.breaks.tolist(), np.inf]
     sentences: list[str] = []
@@ -152,18 +148,6 @@ def _breaks_of_starts(
     return sentences
 
 
-def _offset_verdict(chosen: CurveFit) -> list[str]:
-    if chosen.law == "power_offset" and chosen.parameters["offset"] == 0:
-        return ["The best offset is zero: the law is the plain power law."]
-    return []
-
-
-def _rising(chosen: CurveFit) -> list[str]:
-    if chosen.law == "power" and chosen.parameters["exponent"] <= 0:
-        return ["The loss does not fall with the cost: the exponent is not above zero."]
-    return []
-
-
 def _clustered(sample: Sample) -> list[str]:
     """A sentence where seeds of a shape were taken together."""
     data = sample.data
@@ -174,13 +158,6 @@ def _clustered(sample: Sample) -> list[str]:
         f"{runs} runs are seeds of {plural(shapes, 'shape')}: shapes are resampled and tested, as seeds of "
         "one shape are not independent."
     ]
-
-
-def _bends_everywhere(chosen: CurveFit) -> list[str]:
-    if chosen.law != "log_quadratic":
-        return []
-    way = "steeper" if chosen.parameters["curvature"] > 0 else "flatter"
-    return [f"The law is curved: it grows {way} everywhere, and no place of a break is shown."]
 
 
 def _both(left: LeftOut) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lilliput.analysis.laws.repeated import CONSTANTS, best_split, repeated_loss
+from lilliput.analysis.laws.registry import curve_law
 from lilliput.core.arrays import FloatArray
 
 # A relative error of 1e-8 in a loss is below any measurement: without this floor, the rounding noise
@@ -23,7 +23,7 @@ class CurveFit:
     """A law fitted to points by least squares in log loss.
 
     Attributes:
-        law: "power", "power_offset", "log_quadratic", "segmented", "segmented_jumps", "bnsl", "parametric" or "repeated".
+        law: Name of a registered law.
         names: Parameter names.
         values: Parameter values in natural units, shape (parameters,).
         breaks: Break locations in units of the cost, ascending, shape (breaks,).
@@ -99,70 +99,7 @@ def predict(law: str, names: tuple[str, ...], vector: FloatArray, flops: ArrayLi
     """
     x = np.log(np.asarray(flops, dtype=np.float64))
     values = dict(zip(names, vector[: len(names)].tolist(), strict=True))
-    return np.exp(_LOG_CURVES[law](x, values, np.log(vector[len(names) :])))
-
-
-def _log_power(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
-    del breaks
-    return math.log(p["coefficient"]) - p["exponent"] * x
-
-
-def _log_power_offset(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
-    return np.log(p["offset"] + np.exp(_log_power(x, p, breaks)))
-
-
-def _log_quadratic(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
-    del breaks
-    z = x - math.log(p["pivot"])
-    return math.log(p["coefficient"]) - p["exponent"] * z - p["curvature"] * z**2 / 2
-
-
-def _log_segmented(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
-    count = breaks.size + 1
-    intercepts = np.log([p[f"coefficient_{i + 1}"] for i in range(count)])
-    slopes = np.array([-p[f"exponent_{i + 1}"] for i in range(count)])
-    segment = np.searchsorted(breaks, x, side="left")
-    return intercepts[segment] + slopes[segment] * x
-
-
-def _log_bnsl(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
-    exponent = math.log(p["b"]) - p["c0"] * x
-    for i, location in enumerate(breaks.tolist(), start=1):
-        sharpness = p[f"f{i}"]
-        exponent = exponent - p[f"c{i}"] * sharpness * np.logaddexp(0, (x - location) / sharpness)
-    return np.log(p["a"] + np.exp(exponent))
-
-
-def _log_parametric(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
-    """Log loss of the best split of a cost between parameters and tokens."""
-    del breaks
-    alpha, beta = p["alpha"], p["beta"]
-    log_work = x - math.log(p["flops_per_parameter_token"])
-    log_ratio = math.log(alpha * p["A"] / (beta * p["B"])) / (alpha + beta)
-    log_n = log_ratio + beta / (alpha + beta) * log_work
-    terms = p["A"] * np.exp(-alpha * log_n) + p["B"] * np.exp(-beta * (log_work - log_n))
-    return np.log(p["E"] + terms)
-
-
-def _log_repeated(x: FloatArray, p: Mapping[str, float], breaks: FloatArray) -> FloatArray:
-    """Log loss of the best split of a cost over a corpus of `unique_tokens`."""
-    del breaks
-    values, unique = np.array([p[name] for name in CONSTANTS]), p["unique_tokens"]
-    size, tokens = best_split(values, np.exp(x), unique, p["flops_per_parameter_token"])
-    return np.log(repeated_loss(values, size, tokens, unique))
-
-
-_LogCurve = Callable[[FloatArray, Mapping[str, float], FloatArray], FloatArray]
-_LOG_CURVES: dict[str, _LogCurve] = {
-    "power": _log_power,
-    "power_offset": _log_power_offset,
-    "log_quadratic": _log_quadratic,
-    "segmented": _log_segmented,
-    "segmented_jumps": _log_segmented,
-    "bnsl": _log_bnsl,
-    "parametric": _log_parametric,
-    "repeated": _log_repeated,
-}
+    return np.exp(curve_law(law).log_curve(x, values, np.log(vector[len(names) :])))
 
 
 def line_coefficients(design: FloatArray, y: FloatArray) -> FloatArray:

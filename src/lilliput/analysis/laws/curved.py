@@ -7,8 +7,12 @@ breaks nowhere; a break is claimed only where this law is excluded too.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
 
+from lilliput.analysis.laws.base import CostLaw
 from lilliput.analysis.laws.curve import CurveFit, line_coefficients, total_sum_of_squares
 from lilliput.core.arrays import FloatArray
 
@@ -45,3 +49,39 @@ def fit_log_quadratic(
         free=("ln coefficient", "exponent", "curvature"),
         tangent=tangent,
     )
+
+
+class CurvedPowerLaw(CostLaw):
+    """A power law whose exponent changes with the cost: it bends everywhere and breaks nowhere."""
+
+    name = "log_quadratic"
+    label = "curved power law"
+    help = "A power law that bends everywhere"
+    fewest_costs = 10
+    is_curved = True
+
+    def n_free(self, breaks: int) -> int:
+        """Return the number of free parameters, the noise included."""
+        del breaks
+        return 4
+
+    def fit(
+        self, flops: FloatArray, loss: FloatArray, breaks: int, start: CurveFit | None = None
+    ) -> CurveFit:
+        """Fit the law to points, stated at the pivot of the parent where there is one."""
+        del breaks
+        pivot = None if start is None else start.parameters["pivot"]
+        return fit_log_quadratic(flops, loss, pivot=pivot)
+
+    def log_curve(
+        self, log_flops: FloatArray, parameters: Mapping[str, float], log_breaks: FloatArray
+    ) -> FloatArray:
+        """Return ln loss on the curve."""
+        del log_breaks
+        p, z = parameters, log_flops - math.log(parameters["pivot"])
+        return math.log(p["coefficient"]) - p["exponent"] * z - p["curvature"] * z**2 / 2
+
+    def warnings(self, fit: CurveFit) -> list[str]:
+        """Say which way it bends, and that this is no break."""
+        way = "steeper" if fit.parameters["curvature"] > 0 else "flatter"
+        return [f"The law is curved: it grows {way} everywhere, and no place of a break is shown."]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lilliput.analysis.laws.base import BestSizeLaw
 from lilliput.analysis.laws.curve import plain_number
 from lilliput.analysis.laws.power import fit_power
 from lilliput.core.arrays import FloatArray
@@ -193,3 +194,33 @@ def _allocation(budgets: FloatArray, sizes: FloatArray, warnings: tuple[str, ...
         num_parameters=sizes,
         warnings=warnings,
     )
+
+
+class IsoFlopLaw(BestSizeLaw):
+    """The best size by a parabola through the sizes tried at each budget."""
+
+    name = "isoflop"
+    label = "best size by iso-FLOP parabolas"
+    help = "By a parabola at each budget"
+    takes_finished_runs = True
+
+    def allocation(
+        self, run: NDArray[np.intp], flops: FloatArray, parameters: FloatArray, loss: FloatArray
+    ) -> Allocation:
+        """Return the best sizes and the power law through them."""
+        del run
+        return isoflop_allocation(isoflop_profiles(flops, parameters, loss))
+
+
+class MinimumLaw(BestSizeLaw):
+    """The best size by the lowest of all training curves at each cost."""
+
+    name = "minimum"
+    label = "best size by the lowest training curve"
+    help = "By the lowest of all curves"
+
+    def allocation(
+        self, run: NDArray[np.intp], flops: FloatArray, parameters: FloatArray, loss: FloatArray
+    ) -> Allocation:
+        """Return the best sizes and the power law through them."""
+        return minimum_over_curves(run, flops, parameters, loss)

@@ -12,12 +12,15 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
+from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints, drawn_medians
+from lilliput.analysis.laws.curve import CurveFit, total_sum_of_squares
 from lilliput.analysis.laws.levenberg import Residuals, levenberg
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
@@ -28,6 +31,8 @@ PARAMETER_NAMES = ("E", "A", "B", "alpha", "beta")
 _SCREENING = ((3, 900, 300), (6, 150, 300), (15, 24, 2000), (60, 6, 100_000))
 # Below this share of the lowest loss ln E has no slope to climb by.
 _LEAST_OFFSET = 0.05
+# A floor below this many nats is taken for none.
+_LEAST_FLOOR = 1e-3
 _DRAW_STEPS = 150
 _DRAWS_AT_ONCE = 200
 
@@ -59,8 +64,7 @@ class ParametricFit:
     @property
     def theta(self) -> FloatArray:
         """(ln A, ln B, ln E, alpha, beta); an offset of zero is a tiny one."""
-        levels = np.log(np.maximum([self.A, self.B, self.E], np.finfo(np.float64).tiny))
-        return np.array([*levels, self.alpha, self.beta])
+        return _theta(self.values)
 
     @property
     def values(self) -> FloatArray:
@@ -80,6 +84,13 @@ class ParametricFit:
     def optimum(self, flops: float, flops_per_parameter_token: float = 6.0) -> tuple[float, float]:
         """Parameters and tokens of lowest loss at a budget, where cost = constant x N x D."""
         return optimum(self.values, flops, flops_per_parameter_token)
+
+
+def _theta(values: FloatArray) -> FloatArray:
+    """Return (ln A, ln B, ln E, alpha, beta) from (E, A, B, alpha, beta); an offset of zero is a tiny one."""
+    e, a, b, alpha, beta = values.tolist()
+    levels = np.log(np.maximum([a, b, e], np.finfo(np.float64).tiny))
+    return np.array([*levels, alpha, beta])
 
 
 def optimum(
@@ -135,7 +146,7 @@ def fit_parametric(
 
 
 def draw_parametric(
-    parent: ParametricFit,
+    start: FloatArray,
     parameters: FloatArray,
     tokens: FloatArray,
     loss: FloatArray,
@@ -143,25 +154,25 @@ def draw_parametric(
     *,
     delta: float = HUBER_DELTA,
 ) -> FloatArray:
-    """(E, A, B, alpha, beta) refitted to bootstrap draws, all in one batch from the parent's values.
+    """(E, A, B, alpha, beta) refitted to bootstrap draws, all in one batch from the fit to all points.
 
     Args:
-        parent: The fit to all points.
+        start: (ln A, ln B, ln E, alpha, beta) of the fit to all points, shape (5,).
         parameters: Shape (points,).
         tokens: Shape (points,).
         loss: Shape (points,).
         counts: How often each point is in each draw, shape (draws, points).
-        delta: As for the parent.
+        delta: As for the fit to all points.
 
     Returns:
         Shape (draws, 5).
     """
     problem = Problem(parameters, tokens, loss)
-    start = problem.with_an_offset(problem.centred(parent.theta[None, :]))
+    near = problem.with_an_offset(problem.centred(start[None, :]))
     found: list[FloatArray] = []
     for i in range(0, counts.shape[0], _DRAWS_AT_ONCE):
         block = counts[i : i + _DRAWS_AT_ONCE]
-        starts = np.repeat(start, block.shape[0], axis=0)
+        starts = np.repeat(near, block.shape[0], axis=0)
         theta, _ = levenberg(
             problem.residuals, starts, iterations=_DRAW_STEPS, huber=delta, counts=block
         )
@@ -282,3 +293,68 @@ class Problem:
             residuals=residual[0],
             jacobian=jacobian[0],
         )
+
+
+class ParametricLaw(SizedLaw):
+    """L(N, D) = E + A / N^alpha + B / D^beta."""
+
+    name = "parametric"
+    label = "law of size and tokens"
+    help = "E + A / N^alpha + B / D^beta"
+
+    def fit(self, points: SizedPoints) -> SizedFit:
+        """Fit the law to points."""
+        found = fit_parametric(points.parameters, points.tokens, points.loss)
+        log_loss = np.log(points.loss)
+        curve = CurveFit(
+            law=self.name,
+            names=(*PARAMETER_NAMES, "flops_per_parameter_token"),
+            values=np.append(found.values, np.median(points.flops_per_parameter_token)),
+            breaks=np.empty(0),
+            n_free=len(PARAMETER_NAMES) + 1,
+            rss=float(np.sum(found.residuals**2)),
+            tss=total_sum_of_squares(log_loss),
+            fitted=log_loss + found.residuals,
+            free=("ln A", "ln B", "ln E", "alpha", "beta"),
+            tangent=found.jacobian,
+        )
+        return SizedFit(curve, _warnings(found), {"objective": found.objective})
+
+    def draw(self, points: SizedPoints, fit: CurveFit, counts: FloatArray) -> FloatArray:
+        """Refit the law to bootstrap draws."""
+        start = _theta(fit.values[: len(PARAMETER_NAMES)])
+        values = draw_parametric(start, points.parameters, points.tokens, points.loss, counts)
+        medians = drawn_medians(points.flops_per_parameter_token, counts)
+        return np.concatenate([values, medians], axis=1)
+
+    def derived(self, values: FloatArray) -> dict[str, FloatArray]:
+        """Return the a in N_opt proportional to C^a: it follows from the two exponents."""
+        return {"size_exponent": values[..., 4] / (values[..., 3] + values[..., 4])}
+
+    def best_split(self, values: FloatArray, flops: float) -> tuple[float, float]:
+        """Return the parameters and tokens of lowest loss at a budget."""
+        count = len(PARAMETER_NAMES)
+        if not np.isfinite(values).all() or (values[3:count] <= 0).any():
+            return math.nan, math.nan
+        return optimum(values[:count], flops, float(values[count]))
+
+    def log_curve(
+        self, log_flops: FloatArray, parameters: Mapping[str, float], log_breaks: FloatArray
+    ) -> FloatArray:
+        """Return the log loss of the best split of a cost between parameters and tokens."""
+        del log_breaks
+        p, (alpha, beta) = parameters, (parameters["alpha"], parameters["beta"])
+        log_work = log_flops - math.log(p["flops_per_parameter_token"])
+        log_ratio = math.log(alpha * p["A"] / (beta * p["B"])) / (alpha + beta)
+        log_n = log_ratio + beta / (alpha + beta) * log_work
+        terms = p["A"] * np.exp(-alpha * log_n) + p["B"] * np.exp(-beta * (log_work - log_n))
+        return np.log(p["E"] + terms)
+
+
+def _warnings(fit: ParametricFit) -> tuple[str, ...]:
+    sentences: list[str] = []
+    if fit.alpha <= 0 or fit.beta <= 0:
+        sentences.append("An exponent is not above zero: no best split of a budget exists.")
+    if fit.E < _LEAST_FLOOR:
+        sentences.append("The irreducible loss is not told from zero by these points.")
+    return tuple(sentences)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
 
+from lilliput.analysis.laws.base import CostLaw
 from lilliput.analysis.laws.curve import CurveFit, line_coefficients, total_sum_of_squares
 from lilliput.analysis.laws.levenberg import levenberg
 from lilliput.core.arrays import FloatArray
@@ -100,3 +104,79 @@ def _offset_residuals(x: FloatArray, y: FloatArray):  # noqa: ANN202
         return np.log(curve) - y, jacobian
 
     return residuals
+
+
+class PowerLaw(CostLaw):
+    """L = A C^(-alpha)."""
+
+    name = "power"
+    label = "power law"
+    help = "A C^-alpha"
+
+    def n_free(self, breaks: int) -> int:
+        """Return the number of free parameters, the noise included."""
+        del breaks
+        return 3
+
+    def fit(
+        self, flops: FloatArray, loss: FloatArray, breaks: int, start: CurveFit | None = None
+    ) -> CurveFit:
+        """Fit the law to points."""
+        del breaks, start
+        return fit_power(flops, loss)
+
+    def log_curve(
+        self, log_flops: FloatArray, parameters: Mapping[str, float], log_breaks: FloatArray
+    ) -> FloatArray:
+        """Return ln loss on the curve."""
+        del log_breaks
+        return math.log(parameters["coefficient"]) - parameters["exponent"] * log_flops
+
+    def last_slope(self, breaks: int) -> str:
+        """Return the name of the exponent at the largest cost."""
+        del breaks
+        return "exponent"
+
+    def warnings(self, fit: CurveFit) -> list[str]:
+        """Return what a reader must know about this fit."""
+        if fit.parameters["exponent"] <= 0:
+            return ["The loss does not fall with the cost: the exponent is not above zero."]
+        return []
+
+
+class PowerLawAboveFloor(CostLaw):
+    """L = E + A C^(-alpha)."""
+
+    name = "power_offset"
+    label = "power law above a floor"
+    help = "E + A C^-alpha"
+
+    def n_free(self, breaks: int) -> int:
+        """Return the number of free parameters, the noise included."""
+        del breaks
+        return 4
+
+    def fit(
+        self, flops: FloatArray, loss: FloatArray, breaks: int, start: CurveFit | None = None
+    ) -> CurveFit:
+        """Fit the law to points."""
+        del breaks, start
+        return fit_power_offset(flops, loss)
+
+    def log_curve(
+        self, log_flops: FloatArray, parameters: Mapping[str, float], log_breaks: FloatArray
+    ) -> FloatArray:
+        """Return ln loss on the curve."""
+        del log_breaks
+        log_power = math.log(parameters["coefficient"]) - parameters["exponent"] * log_flops
+        return np.log(parameters["offset"] + np.exp(log_power))
+
+    def reduces_to(self, fit: CurveFit) -> str | None:
+        """Say that with an offset of zero this is the plain power law."""
+        return "power" if fit.parameters["offset"] == 0 else None
+
+    def warnings(self, fit: CurveFit) -> list[str]:
+        """Return what a reader must know about this fit."""
+        if fit.parameters["offset"] == 0:
+            return ["The best offset is zero: the law is the plain power law."]
+        return []

@@ -1,14 +1,19 @@
-"""Fitting the law of repeated data: constants from runs without repetition, rates, then all together."""
+"""Fit the law of repeated data: constants from runs without repetition, rates, then all together."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints, drawn_medians
+from lilliput.analysis.laws.curve import CurveFit, total_sum_of_squares
 from lilliput.analysis.laws.levenberg import levenberg
 from lilliput.analysis.laws.parametric import HUBER_DELTA, Problem, fit_parametric, natural
-from lilliput.analysis.laws.repeated import RepeatedDataLaw, repeated_loss
+from lilliput.analysis.laws.repeated import CONSTANTS, RepeatedDataLaw, best_split, repeated_loss
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
@@ -213,3 +218,83 @@ class RepeatedProblem:
 
     def _log_loss(self, theta: FloatArray) -> FloatArray:
         return np.log(repeated_loss(self.values_of(theta), *self._points))
+
+
+class RepeatedLaw(SizedLaw):
+    """L(N, D, U) of Muennighoff et al.; its curve is that of the best split over the largest corpus.
+
+    That corpus is the largest of the table; the parameter `unique_tokens` says how large it is.
+    """
+
+    name = "repeated"
+    label = "law of repeated data"
+    help = "The same where tokens repeat"
+    needs_unique_tokens = True
+
+    def fit(self, points: SizedPoints) -> SizedFit:
+        """Fit the law to points."""
+        unique, arrays = _unique(points), _arrays(points)
+        law = fit_repeated(*arrays)
+        log_loss = np.log(points.loss)
+        fitted = np.log(law.predict(points.parameters, points.tokens, unique))
+        costs = points.flops_per_parameter_token
+        curve = CurveFit(
+            law=self.name,
+            names=(*CONSTANTS, "flops_per_parameter_token", "unique_tokens"),
+            values=np.array([*law.values, np.median(costs), unique.max()]),
+            breaks=np.empty(0),
+            n_free=len(CONSTANTS) + 1,
+            rss=float(np.sum((fitted - log_loss) ** 2)),
+            tss=total_sum_of_squares(log_loss),
+            fitted=fitted,
+            free=(
+                "ln A", "ln B", "ln E", "alpha", "beta", "ln repeat_tokens", "ln repeat_parameters",
+            ),
+            tangent=RepeatedProblem(*arrays).tangent(law),
+        )  # fmt: skip
+        repeated = int(is_repeated(points.tokens, unique).sum())
+        return SizedFit(curve, _warnings(law, points, unique), {"n_repeated": repeated})
+
+    def draw(self, points: SizedPoints, fit: CurveFit, counts: FloatArray) -> FloatArray:
+        """Refit the law to bootstrap draws."""
+        law = RepeatedDataLaw(*fit.values[: len(CONSTANTS)].tolist())
+        constants = draw_repeated(law, *_arrays(points), counts)
+        medians = drawn_medians(points.flops_per_parameter_token, counts)
+        corpus = np.full((counts.shape[0], 1), _unique(points).max())
+        return np.concatenate([constants, medians, corpus], axis=1)
+
+    def best_split(self, values: FloatArray, flops: float) -> tuple[float, float]:
+        """Return the parameters and tokens of lowest loss at a budget."""
+        count = len(CONSTANTS)
+        if not np.isfinite(values).all() or (values[3:5] <= 0).any():
+            return math.nan, math.nan
+        cost, unique = values[count:].tolist()
+        size, tokens = best_split(values[:count], flops, unique, cost)
+        return float(size), float(tokens)
+
+    def log_curve(
+        self, log_flops: FloatArray, parameters: Mapping[str, float], log_breaks: FloatArray
+    ) -> FloatArray:
+        """Return the log loss of the best split of a cost over a corpus of `unique_tokens`."""
+        del log_breaks
+        values, unique = np.array([parameters[n] for n in CONSTANTS]), parameters["unique_tokens"]
+        cost = parameters["flops_per_parameter_token"]
+        size, tokens = best_split(values, np.exp(log_flops), unique, cost)
+        return np.log(repeated_loss(values, size, tokens, unique))
+
+
+def _unique(points: SizedPoints) -> FloatArray:
+    assert points.unique_tokens is not None, "the law needs unique tokens"
+    return points.unique_tokens
+
+
+def _arrays(points: SizedPoints) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    return points.parameters, points.tokens, _unique(points), points.loss
+
+
+def _warnings(law: RepeatedDataLaw, points: SizedPoints, unique: FloatArray) -> tuple[str, ...]:
+    """Say which of the two rates the points say nothing about."""
+    excess = points.parameters > law.matched_parameters(np.minimum(unique, points.tokens))
+    if not excess.any():
+        return ("No run has more parameters than its data call for: repeat_parameters is a guess.",)
+    return ()

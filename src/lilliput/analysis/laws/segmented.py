@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lilliput.analysis.laws._aggregate import Aggregated, aggregate
-from lilliput.analysis.laws._hinges import hinge_design, knot_candidates, refine_knots, search_knots
-from lilliput.analysis.laws._jumps import best_splits
-from lilliput.analysis.laws._one_knot import best_knot
+from lilliput.analysis.laws.base import BreakProfile, CostLaw
 from lilliput.analysis.laws.curve import CurveFit, line_coefficients, total_sum_of_squares
+from lilliput.analysis.laws.piecewise import (
+    Aggregated,
+    aggregate,
+    best_knot,
+    best_splits,
+    hinge_design,
+    knot_candidates,
+    refine_knots,
+    rss_at,
+    rss_of_splits,
+    search_knots,
+)
 from lilliput.core.arrays import FloatArray
 
 MAX_BREAKS = 4
@@ -18,6 +29,7 @@ MIN_POINTS = 2
 FULL_SEARCH = 60_000
 QUICK_SEARCH = 8_000
 _REFINED, _REFINED_NEAR = 12, 4
+_ROUNDS = 4
 
 
 def fit_segmented(
@@ -163,3 +175,118 @@ def _values(intercepts: FloatArray, slopes: FloatArray) -> FloatArray:
     """Coefficients and exponents in turns; a coefficient may overflow only where a slope is absurd."""
     with np.errstate(over="ignore"):
         return np.stack([np.exp(intercepts), -slopes], axis=1).reshape(-1)
+
+
+class SegmentedPowerLaw(CostLaw):
+    """Power laws one after another that meet at the breaks."""
+
+    name = "segmented"
+    label = "broken power law, joined"
+    help = "Power laws that meet at breaks"
+    most_breaks = MAX_BREAKS
+
+    def n_free(self, breaks: int) -> int:
+        """Return the number of free parameters, the noise included."""
+        return 3 + 2 * breaks
+
+    def fit(
+        self, flops: FloatArray, loss: FloatArray, breaks: int, start: CurveFit | None = None
+    ) -> CurveFit | None:
+        """Fit the law to points."""
+        search, near = (FULL_SEARCH, None) if start is None else (QUICK_SEARCH, start.breaks)
+        return fit_segmented(flops, loss, breaks, search=search, start=near)
+
+    def log_curve(
+        self, log_flops: FloatArray, parameters: Mapping[str, float], log_breaks: FloatArray
+    ) -> FloatArray:
+        """Return ln loss on the curve."""
+        count = log_breaks.size + 1
+        intercepts = np.log([parameters[f"coefficient_{i + 1}"] for i in range(count)])
+        slopes = np.array([-parameters[f"exponent_{i + 1}"] for i in range(count)])
+        piece = np.searchsorted(log_breaks, log_flops, side="left")
+        return intercepts[piece] + slopes[piece] * log_flops
+
+    def profile(
+        self, log_flops: FloatArray, log_loss: FloatArray, fit: CurveFit, index: int
+    ) -> BreakProfile:
+        """Return the fit's quality with one break at other places."""
+        centre = float(log_flops.mean())
+        data = aggregate(log_flops - centre, log_loss)
+        knots = np.log(fit.breaks) - centre
+        grid = _grid(data.x, knots[index])
+        places = grid + centre
+        return BreakProfile(places, places, _profiled_rss(data, knots, index, grid))
+
+    def pieces(self, fit: CurveFit, flops: FloatArray) -> NDArray[np.intp]:
+        """Return the index of the piece that each point lies on."""
+        return np.searchsorted(fit.breaks, flops, side="left")
+
+    def last_slope(self, breaks: int) -> str:
+        """Return the name of the exponent at the largest cost."""
+        return f"exponent_{breaks + 1}"
+
+
+class JumpingPowerLaw(SegmentedPowerLaw):
+    """Power laws one after another that need not meet: the loss may jump at a break."""
+
+    name = "segmented_jumps"
+    label = "broken power law with jumps"
+    help = "Power laws that may jump at breaks"
+    breaks_lie_in_gaps = True
+
+    def n_free(self, breaks: int) -> int:
+        """Return the number of free parameters, the noise included."""
+        return 3 * (breaks + 1)
+
+    def fit(
+        self, flops: FloatArray, loss: FloatArray, breaks: int, start: CurveFit | None = None
+    ) -> CurveFit | None:
+        """Fit the law to points."""
+        del start
+        return fit_jumps(flops, loss, breaks)
+
+    def profile(
+        self, log_flops: FloatArray, log_loss: FloatArray, fit: CurveFit, index: int
+    ) -> BreakProfile:
+        """Return the gaps between points, and the fit with the jump anywhere in each."""
+        data = aggregate(log_flops, log_loss)
+        rss = rss_of_splits(data, fit.breaks.size, index, MIN_POINTS) + data.within
+        return BreakProfile(data.x[:-1], data.x[1:], rss)
+
+
+def _grid(x: FloatArray, estimate: float) -> FloatArray:
+    """Locations between the first and last points, fine near the estimate."""
+    inside = x[1:-1]
+    coarse = np.linspace(inside[0], inside[-1], 121)
+    near = estimate + np.linspace(-0.05, 0.05, 81) * np.ptp(x)
+    grid = np.unique(np.concatenate([coarse, near]))
+    return grid[(grid >= inside[0]) & (grid <= inside[-1])]
+
+
+def _profiled_rss(data: Aggregated, knots: FloatArray, index: int, grid: FloatArray) -> FloatArray:
+    """Residual sum with one knot at each value of the grid, shape (grid,).
+
+    The other knots move one at a time, over ever finer steps.
+    """
+    trials = np.repeat(knots[None, :], grid.size, axis=0)
+    trials[:, index] = grid
+    best = _rss(data, trials)
+    reach = float(np.ptp(data.x)) / 8
+    others = [other for other in range(knots.size) if other != index]
+    for _ in range(_ROUNDS):
+        for other in others:
+            offsets = np.linspace(-reach, reach, 21)
+            shifted = np.repeat(trials[:, None, :], offsets.size, axis=1)
+            shifted[:, :, other] += offsets
+            values = _rss(data, shifted.reshape(-1, knots.size)).reshape(grid.size, -1)
+            chosen = np.argmin(values, axis=1)
+            rows = np.arange(grid.size)
+            better = values[rows, chosen] < best
+            best[better] = values[rows, chosen][better]
+            trials[better] = shifted[rows, chosen][better]
+        reach /= 4
+    return best
+
+
+def _rss(data: Aggregated, knots: FloatArray) -> FloatArray:
+    return rss_at(data, np.sort(knots, axis=1), MIN_POINTS) + data.within

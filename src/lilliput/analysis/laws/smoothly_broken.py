@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.optimize import least_squares
 
+from lilliput.analysis.laws.base import BreakProfile, CostLaw
 from lilliput.analysis.laws.curve import CurveFit, total_sum_of_squares
 from lilliput.analysis.laws.levenberg import levenberg
 from lilliput.analysis.laws.power import fit_power_offset
@@ -29,6 +31,10 @@ _FIRST_STEPS, _SCREEN_STEPS, _FOLLOW_STEPS, _KEPT = 8, 60, 40, 12
 # Exact data pin a break down only by their last digits.
 _TIGHT, _POLISH_STEPS = 3e-16, 1000
 _LOWEST_SHARPNESS, _HIGHEST_SHARPNESS = 1e-3, 5.0
+# The grid over which a break is moved for its profile likelihood, and how the rest follows it.
+_COARSE, _FINE, _NEAR = 121, 81, 0.05
+_PROFILE_STEPS, _PROFILE_ROUNDS = 40, 4
+_PROFILE_SHARPNESS = (0.03, 0.3, 1.5)
 
 
 def fit_bnsl(
@@ -205,3 +211,111 @@ class BnslProblem:
         """The same curve with its breaks in ascending order."""
         triples = theta[3:].reshape(self.breaks, 3)
         return np.concatenate([theta[:3], triples[np.argsort(triples[:, 1])].reshape(-1)])
+
+
+def bnsl_rss_at(
+    x: FloatArray, y: FloatArray, fit: CurveFit, index: int
+) -> tuple[FloatArray, FloatArray]:
+    """Residual sums with one break held at each place it may take, all else fitted anew.
+
+    Args:
+        x: ln cost, shape (points,).
+        y: ln loss, shape (points,).
+        fit: The law fitted to them.
+        index: Which break is held.
+
+    Returns:
+        Places in ln cost, ascending, finer near the estimate, and the sums there, shape (places,).
+    """
+    centre = float(x.mean())
+    problem = BnslProblem(x - centre, y, int(fit.breaks.size))
+    column = 4 + 3 * index
+    estimate = float(np.log(fit.breaks[index])) - centre
+    reach = problem.upper[column] - problem.lower[column]
+    near = estimate + np.linspace(-_NEAR, _NEAR, _FINE) * reach
+    every = np.linspace(problem.lower[column], problem.upper[column], _COARSE)
+    grid = np.unique(np.clip(np.append(every, near), every[0], every[-1]))
+    return grid + centre, _profiled(problem, problem.start_from(fit, centre)[0], index, grid)
+
+
+def _profiled(problem: BnslProblem, theta: FloatArray, index: int, grid: FloatArray) -> FloatArray:
+    """The lowest sums found with one break held at each value of the grid, shape (grid,).
+
+    Each value starts from the estimate, from some offsets and sharpnesses with the rest by least
+    squares, and then from what its neighbours found.
+    """
+    free = np.arange(theta.size) != 4 + 3 * index
+
+    def residuals(part: FloatArray) -> tuple[FloatArray, FloatArray]:
+        full = np.insert(part, 4 + 3 * index, grid, axis=1)
+        residual, jacobian = problem.residuals(full)
+        return residual, jacobian[:, :, free]
+
+    best = np.repeat(theta[free][None, :], grid.size, axis=0)
+    cost = np.full(grid.size, np.inf)
+
+    def improve(starts: FloatArray) -> None:
+        found, found_cost = levenberg(
+            residuals,
+            starts,
+            iterations=_PROFILE_STEPS,
+            lower=problem.lower[free],
+            upper=problem.upper[free],
+        )
+        better = found_cost < cost
+        best[better], cost[better] = found[better], found_cost[better]
+
+    improve(best.copy())
+    for offset, sharpness in itertools.product((theta[0], 0.0), _PROFILE_SHARPNESS):
+        places, widths = theta[4::3].copy(), np.exp(theta[5::3])
+        widths[index] = sharpness
+        starts: list[list[float]] = []
+        for place in grid.tolist():
+            places[index] = place
+            starts.append(problem.linear_start(offset, tuple(places), tuple(widths)))
+        improve(np.array(starts)[:, free])
+    for shift in (1, -1) * _PROFILE_ROUNDS:
+        improve(np.roll(best, shift, axis=0))
+    return cost
+
+
+class SmoothlyBrokenPowerLaw(CostLaw):
+    """A power law whose exponent changes smoothly around each of its breaks."""
+
+    name = "bnsl"
+    label = "smoothly broken power law"
+    help = "A power law that turns smoothly"
+    most_breaks = 2
+
+    def is_costly(self, breaks: int) -> bool:
+        """Say so with two breaks: that takes longer than all other laws together."""
+        return breaks > 1
+
+    def n_free(self, breaks: int) -> int:
+        """Return the number of free parameters, the noise included."""
+        return 4 + 3 * breaks
+
+    def fit(
+        self, flops: FloatArray, loss: FloatArray, breaks: int, start: CurveFit | None = None
+    ) -> CurveFit | None:
+        """Fit the law to points."""
+        return fit_bnsl(flops, loss, breaks, start=start)
+
+    def log_curve(
+        self, log_flops: FloatArray, parameters: Mapping[str, float], log_breaks: FloatArray
+    ) -> FloatArray:
+        """Return ln loss on the curve."""
+        p = parameters
+        exponent = math.log(p["b"]) - p["c0"] * log_flops
+        for i, location in enumerate(log_breaks.tolist(), start=1):
+            sharpness = p[f"f{i}"]
+            soft = np.logaddexp(0, (log_flops - location) / sharpness)
+            exponent = exponent - p[f"c{i}"] * sharpness * soft
+        return np.log(p["a"] + np.exp(exponent))
+
+    def profile(
+        self, log_flops: FloatArray, log_loss: FloatArray, fit: CurveFit, index: int
+    ) -> BreakProfile:
+        """Return the fit's quality with one break at other places."""
+        grid, rss = bnsl_rss_at(log_flops, log_loss, fit, index)
+        return BreakProfile(grid, grid, rss)

@@ -6,7 +6,7 @@ import typer
 
 from lilliput.cli._frame import add_group
 from lilliput.cli.analyse.comparisons import correlate, icer
-from lilliput.cli.analyse.laws import fit, frontier, plan
+from lilliput.cli.analyse.laws import CommandWithLaws, fit, frontier, plan
 from lilliput.cli.analyse.tables import check, convert
 
 _ABOUT = "Scaling laws, frontiers, cost-effectiveness and correlations from a table of runs."
@@ -16,4 +16,5 @@ def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
     group = add_group(app, "analyse", _ABOUT)
     for command in (fit, frontier, icer, correlate, plan, check, convert):
-        group.command()(command)
+        kind = CommandWithLaws if command in (fit, plan) else None
+        group.command(cls=kind)(command)

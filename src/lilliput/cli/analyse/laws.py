@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from lilliput.cli._frame import deliver, echo
 from lilliput.cli._hints import suggest, unless
@@ -35,6 +36,20 @@ if TYPE_CHECKING:
     from lilliput.analysis import Frontier
 
 
+class CommandWithLaws(TyperCommand):
+    """A command whose `--help` lists the registered laws, which are imported for that help only."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, with every law and its formula at the option `--law`."""
+        from lilliput.analysis.laws.registry import laws_in_words, load_plugins
+
+        load_plugins()
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption) and "--law" in parameter.opts:
+                parameter.help = f"auto compares the laws of loss against cost. {laws_in_words()}"
+        super().format_help(ctx, formatter)
+
+
 def fit(
     table: TableArgument,
     law: LawOption = "auto",
@@ -56,7 +71,7 @@ def fit(
 
     Example: lilliput analyse fit paper --law auto
     """
-    from lilliput.analysis import SIZE_LAWS, analyse_fit, analyse_size, load_table
+    from lilliput.analysis import BestSizeLaw, analyse_fit, analyse_size, laws_of, load_table
     from lilliput.core.progress import reporter_for_terminal
 
     options = fit_options(
@@ -72,7 +87,7 @@ def fit(
         seed=seed,
     )
     content = load_table(table, columns=column_mapping(column))
-    if options.law in SIZE_LAWS:
+    if options.law in {one.name for one in laws_of(BestSizeLaw)}:
         size = analyse_size(content, flops=flops, loss=loss, options=options)
         deliver(size.as_record(), as_json, lambda: show_size(size))
         return

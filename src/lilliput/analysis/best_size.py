@@ -12,17 +12,14 @@ from numpy.typing import NDArray
 from lilliput.analysis.inference.diagnostics import residual_diagnostics
 from lilliput.analysis.inference.options import FitOptions, drawn_rows
 from lilliput.analysis.inference.results import Estimate, estimates_of
-from lilliput.analysis.laws.candidates import SIZE_LAWS, check_breaks
+from lilliput.analysis.laws.base import BestSizeLaw
 from lilliput.analysis.laws.curve import CurveFit, covariance_of, plain_number
-from lilliput.analysis.laws.isoflop import (
-    Allocation,
-    isoflop_allocation,
-    isoflop_profiles,
-    minimum_over_curves,
-)
+from lilliput.analysis.laws.forms import check_breaks
+from lilliput.analysis.laws.isoflop import Allocation
 from lilliput.analysis.laws.power import fit_power
-from lilliput.analysis.laws.sized import require_column
+from lilliput.analysis.laws.registry import law_named
 from lilliput.analysis.table.measurements import Measurements, measurements_of
+from lilliput.analysis.table.sized import require_column
 from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
@@ -35,7 +32,7 @@ class SizeLaw:
     """N_opt = coefficient x C^exponent with intervals from resampled runs.
 
     Attributes:
-        law: "isoflop" or "minimum".
+        law: Name of the law of the best size.
         allocation: The budgets, the best size at each, and the line through them.
         parameters: `coefficient` (parameters) and `exponent`.
         r2: Share of the variance of ln N_opt explained.
@@ -102,16 +99,19 @@ def analyse_size(
         InputError: There are no sizes, or too few budgets.
     """
     check_breaks(options.law, options.breaks)
+    law = law_named(options.law)
+    if not isinstance(law, BestSizeLaw):
+        raise InputError("a law of the best size is needed here", got=options.law)
     data = measurements_of(table, flops=flops, loss=loss, after_step=options.after_step)
     require_column(table, "num_parameters", f"the law {options.law}")
     sizes = table.number("num_parameters")[np.searchsorted(table.lines, data.lines)]
     rows = np.flatnonzero(sizes > 0)
-    if options.law == "isoflop" and options.points != "all":
+    if law.takes_finished_runs and options.points != "all":
         rows = rows[data.is_final[rows]]
-    found = _allocation(options.law, data, sizes, rows)
+    found = _allocation(law, data, sizes, rows)
     line = fit_power(found.budgets, found.num_parameters)
     drawn = _drawn(data.select(rows), options)
-    draws = np.array([_draw(options, data, sizes, rows[d]) for d in drawn]).reshape(-1, 2)
+    draws = np.array([_draw(law, data, sizes, rows[d]) for d in drawn]).reshape(-1, 2)
     n_runs = int(np.unique(data.run[rows]).size)
     estimates = estimates_of((found.coefficient, found.exponent), draws, n_runs, options.level)
     return SizeLaw(
@@ -165,19 +165,15 @@ def _drawn(data: Measurements, options: FitOptions) -> list[Rows]:
 
 
 def _draw(
-    options: FitOptions, data: Measurements, sizes: FloatArray, rows: Rows
+    law: BestSizeLaw, data: Measurements, sizes: FloatArray, rows: Rows
 ) -> tuple[float, float]:
     """Coefficient and exponent of drawn runs; undefined where they have too few budgets."""
     try:
-        found = _allocation(options.law, data, sizes, rows)
+        found = _allocation(law, data, sizes, rows)
     except InputError:
         return math.nan, math.nan
     return found.coefficient, found.exponent
 
 
-def _allocation(law: str, data: Measurements, sizes: FloatArray, rows: Rows) -> Allocation:
-    assert law in SIZE_LAWS, law
-    flops, loss = data.flops[rows], data.loss[rows]
-    if law == "isoflop":
-        return isoflop_allocation(isoflop_profiles(flops, sizes[rows], loss))
-    return minimum_over_curves(data.run[rows], flops, sizes[rows], loss)
+def _allocation(law: BestSizeLaw, data: Measurements, sizes: FloatArray, rows: Rows) -> Allocation:
+    return law.allocation(data.run[rows], data.flops[rows], sizes[rows], data.loss[rows])

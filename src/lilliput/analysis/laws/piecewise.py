@@ -1,15 +1,23 @@
-"""Continuous broken lines: every combination of candidate knots at once, then the best ones refined.
+"""The search for breaks: where straight pieces in log-log meet, or where they jump.
 
-The exhaustive search eliminates one hinge after another from the normal equations (a pivot of
-Gauss-Jordan), for all hinges in parallel, so that K nested loops become K array operations.
+Three exact searches over points gathered by their abscissa. `best_knot` finds the best single knot of a
+joined line in closed form. `search_knots` tries every combination of candidate knots at once, and
+`refine_knots` moves the best ones. `best_splits` cuts points into pieces with a line of their own.
+
+With x = 0, 1, 2, 3, 4 and y = 4, 3, 2, 1.5, 1:
+    one line          y = 3.8 - 0.75 x        RSS 0.175
+    one knot          at x = 2, slopes -1 and -0.5, RSS 0: `best_knot` returns (2.0, 0.0)
+    its hinge there   (x - 2)+ = 0, 0, 0, 1, 2; its coefficient is the change of slope, +0.5
+    one jump          after x = 1 or x = 2 (two points on each side at least), RSS 0 in both places
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.analysis.laws._aggregate import Aggregated
 from lilliput.core.arrays import FloatArray
 
 _MOST_CANDIDATES = 200
@@ -18,6 +26,89 @@ _STEP_SHARES = np.array([1.0, 0.5, 0.2, 0.05])
 # A hinge that the ones before it explain up to rounding cannot be told from them.
 _INDEPENDENCE = 1e-9
 _CELLS_AT_ONCE = 400_000
+
+
+@dataclass(frozen=True)
+class Aggregated:
+    """Distinct x in ascending order with counts and means of y; `within` is what no curve explains.
+
+    Attributes:
+        x: Shape (distinct,).
+        y: Mean of y at each x, shape (distinct,).
+        weight: Number of points at each x, shape (distinct,).
+        within: Sum of squares of y around those means.
+    """
+
+    x: FloatArray
+    y: FloatArray
+    weight: FloatArray
+    within: float
+
+
+def aggregate(x: FloatArray, y: FloatArray) -> Aggregated:
+    """Gather points that share an abscissa."""
+    distinct, codes = np.unique(x, return_inverse=True)
+    weight = np.bincount(codes).astype(np.float64)
+    mean = np.bincount(codes, weights=y) / weight
+    return Aggregated(distinct, mean, weight, float(np.sum((y - mean[codes]) ** 2)))
+
+
+def best_knot(data: Aggregated, min_points: int) -> tuple[float, float]:
+    """The knot with the lowest residual sum of squares, and that sum; infinite where none is allowed.
+
+    Args:
+        data: The points.
+        min_points: Distinct points that each side must hold, at least one.
+    """
+    n = data.x.size
+    above = np.arange(min_points, n - min_points + 1)
+    if above.size == 0:
+        return 0.0, np.inf
+    w = data.weight
+    centre = float(np.average(data.x, weights=w))
+    x = data.x - centre
+    y = data.y - np.average(data.y, weights=w)
+    sxx, sxy, syy = (float(np.sum(w * term)) for term in (x * x, x * y, y * y))
+    s0, s1, s2, sy, sxy_above = (
+        _from(w * term)[above] for term in (np.ones_like(x), x, x * x, y, x * y)
+    )
+    # Inner products of the hinge with x, 1 and itself are polynomials in k; see above.
+    moment = (sxy_above - s2 * sxy / sxx, s1 * sxy / sxx - sy)
+    norm = (
+        s2 - s1**2 / w.sum() - s2**2 / sxx,
+        -2 * s1 + 2 * s0 * s1 / w.sum() + 2 * s1 * s2 / sxx,
+        s0 - s0**2 / w.sum() - s1**2 / sxx,
+    )
+    knots = _in_gaps(moment, norm, x[above - 1], x[above])
+    taken = _taken_off(moment, norm, knots, s2)
+    place = np.unravel_index(int(np.argmax(taken)), taken.shape)
+    return float(knots[place]) + centre, syy - sxy**2 / sxx - float(taken[place]) + data.within
+
+
+def _from(values: FloatArray) -> FloatArray:
+    """Sum of the values at and after each index."""
+    return np.cumsum(values[::-1])[::-1]
+
+
+def _in_gaps(
+    moment: tuple[FloatArray, ...], norm: tuple[FloatArray, ...], low: FloatArray, high: FloatArray
+) -> FloatArray:
+    """Both ends of each gap and the stationary point between them, shape (3, gaps)."""
+    (a0, a1), (b0, b1, b2) = moment, norm
+    bottom = a1 * b1 - 2 * a0 * b2
+    flat = np.abs(bottom) <= np.finfo(np.float64).tiny
+    still = np.where(flat, low, (a0 * b1 - 2 * a1 * b0) / np.where(flat, 1.0, bottom))
+    return np.stack([low, high, np.clip(still, low, high)])
+
+
+def _taken_off(
+    moment: tuple[FloatArray, ...], norm: tuple[FloatArray, ...], k: FloatArray, scale: FloatArray
+) -> FloatArray:
+    """What the hinge takes off the residual sum; nothing where it is no hinge of its own."""
+    product = moment[0] + moment[1] * k
+    square = norm[0] + norm[1] * k + norm[2] * k**2
+    own = square > _INDEPENDENCE * np.maximum(scale, 1e-300)
+    return np.where(own, product**2 / np.where(own, square, 1.0), -np.inf)
 
 
 def knot_candidates(x: FloatArray, k: int, budget: int) -> FloatArray:
@@ -196,3 +287,67 @@ def _muggeo_move(data: Aggregated, knots: FloatArray) -> FloatArray:
     safe = np.where(np.abs(hinge) > 1e-12, hinge, np.inf)
     reach = float(np.ptp(data.x)) / 4
     return np.clip(jump / safe, -reach, reach)
+
+
+def best_splits(data: Aggregated, breaks: int, min_points: int) -> NDArray[np.intp] | None:
+    """First index of each piece but the first, shape (breaks,); None where points are too few."""
+    n = data.x.size
+    if n < min_points * (breaks + 1):
+        return None
+    cost = line_costs(data, min_points)
+    total = cost[0].copy()
+    came_from = np.zeros((breaks, n + 1), dtype=np.intp)
+    for level in range(breaks):
+        joined = total[:, None] + cost
+        came_from[level] = np.argmin(joined, axis=0)
+        total = joined[came_from[level], np.arange(n + 1)]
+    splits = np.empty(breaks, dtype=np.intp)
+    end = n
+    for level in reversed(range(breaks)):
+        end = splits[level] = came_from[level, end]
+    return splits
+
+
+def rss_of_splits(data: Aggregated, breaks: int, index: int, min_points: int) -> FloatArray:
+    """Residual sum with one break in each gap and the others where they are best.
+
+    Args:
+        data: The points.
+        breaks: How many there are.
+        index: Which one is placed.
+        min_points: Distinct points that each piece must hold.
+
+    Returns:
+        Shape (points - 1,), infinite where a piece would hold too few points.
+    """
+    cost = line_costs(data, min_points)
+    below, above = cost[0], cost[:, -1]
+    for _ in range(index):
+        below = (below[:, None] + cost).min(axis=0)
+    for _ in range(breaks - 1 - index):
+        above = (cost + above[None, :]).min(axis=1)
+    return (below + above)[1:-1]
+
+
+def line_costs(data: Aggregated, min_points: int) -> FloatArray:
+    """Residual sum of squares of a line through points i to j-1, shape (n + 1, n + 1).
+
+    Infinite where j - i is below `min_points`. Prefix sums of centred values keep cancellation small.
+    """
+    w, x, y = data.weight, data.x - data.x.mean(), data.y - np.average(data.y, weights=data.weight)
+    sums = [_between(w * term) for term in (np.ones_like(x), x, y, x * x, x * y, y * y)]
+    weight, sx, sy, sxx, sxy, syy = sums
+    n = x.size
+    index = np.arange(n + 1)
+    enough = index[None, :] - index[:, None] >= max(min_points, 2)
+    weight = np.where(enough, weight, 1.0)
+    var_x = np.where(enough, sxx - sx**2 / weight, 1.0)
+    covariance = sxy - sx * sy / weight
+    cost = syy - sy**2 / weight - covariance**2 / var_x
+    return np.where(enough, np.maximum(cost, 0.0), np.inf)
+
+
+def _between(values: FloatArray) -> FloatArray:
+    """Sum of values i to j-1 for all i and j."""
+    prefix = np.concatenate([[0.0], np.cumsum(values)])
+    return prefix[None, :] - prefix[:, None]

@@ -1,0 +1,117 @@
+"""A law of size and tokens fitted to a table, with intervals from resampled runs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lilliput.analysis.inference.diagnostics import residual_diagnostics
+from lilliput.analysis.inference.draws import draw_counts
+from lilliput.analysis.inference.options import FitOptions
+from lilliput.analysis.inference.results import Candidate, Estimate, LawFit, estimates_of
+from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints
+from lilliput.analysis.laws.curve import covariance_of
+from lilliput.analysis.table.measurements import Measurements
+from lilliput.analysis.table.sized import (
+    MANY_RUNS,
+    SizedMeasurements,
+    require_column,
+    sized_measurements,
+)
+from lilliput.analysis.table.tidy import Table
+from lilliput.core.arrays import FloatArray
+from lilliput.core.progress import SILENT, Reporter
+
+
+def fit_sized_law(
+    table: Table,
+    data: Measurements,
+    law: SizedLaw,
+    options: FitOptions,
+    *,
+    reporter: Reporter = SILENT,
+) -> LawFit:
+    """Return the constants of a law of size and tokens with intervals.
+
+    Args:
+        table: As `sized_measurements` needs it, with `unique_tokens` where the law needs them.
+        data: The table's measurements.
+        law: The law.
+        options: Points, resampling.
+        reporter: Where progress goes.
+
+    Raises:
+        InputError: A column is missing, or the points cannot carry the law.
+    """
+    sized, points = _points(table, data, law, options)
+    with reporter.task(f"fitting the {law.label}"):
+        fit = law.fit(points)
+    counts = draw_counts(sized.data, options)
+    with reporter.task("resampling runs"):
+        draws = law.draw(points, fit.curve, counts)
+    values, drawn = law.derived(fit.curve.values), law.derived(draws)
+    found = estimates_of(
+        [*fit.curve.values.tolist(), *(float(value) for value in values.values())],
+        np.concatenate([draws, *(column[:, None] for column in drawn.values())], axis=1),
+        np.unique(sized.data.run).size,
+        options.level,
+    )
+    parameters = dict(zip((*fit.curve.names, *values), found, strict=True))
+    return _result(sized, fit, parameters, draws, options)
+
+
+def _points(
+    table: Table, data: Measurements, law: SizedLaw, options: FitOptions
+) -> tuple[SizedMeasurements, SizedPoints]:
+    """Return the measurements that the law takes, and the same as arrays."""
+    if law.needs_unique_tokens:
+        require_column(table, "unique_tokens", f"the {law.label}")
+    sized = sized_measurements(table, data, options.points)
+    unique = None
+    if law.needs_unique_tokens:
+        unique = table.number("unique_tokens")[np.searchsorted(table.lines, sized.data.lines)]
+        sized, unique = sized.select(unique > 0, "no unique_tokens"), unique[unique > 0]
+    found = sized.data
+    return sized, SizedPoints(found.flops, found.loss, sized.parameters, sized.tokens, unique)
+
+
+def _result(
+    sized: SizedMeasurements,
+    fit: SizedFit,
+    parameters: dict[str, Estimate],
+    draws: FloatArray,
+    options: FitOptions,
+) -> LawFit:
+    data, curve = sized.data, fit.curve
+    n_runs = int(np.unique(data.run).size)
+    few = [f"There are {n_runs} runs only: the intervals are rough."] if n_runs < MANY_RUNS else []
+    return LawFit(
+        law=curve.law,
+        parameters=parameters,
+        breaks=(),
+        r2=curve.r2,
+        bic=curve.bic,
+        aicc=curve.aicc,
+        n=curve.n,
+        candidates=(Candidate.of(curve),),
+        warnings=(*data.warnings, *sized.warnings, *fit.warnings, *few),
+        curve=curve,
+        flops=data.flops,
+        loss=data.loss,
+        runs=tuple(data.run_names[code] for code in data.run.tolist()),
+        draws=draws,
+        covariance=covariance_of(curve),
+        diagnostics=residual_diagnostics(curve, np.log(data.flops), np.log(data.loss), data.run),
+        facts={
+            "flops_column": data.flops_column,
+            "loss_column": data.loss_column,
+            "n_runs": n_runs,
+            "refused": dict(data.refused),
+            "points_kind": options.points,
+            "after_step": options.after_step,
+            "resamples": options.resamples,
+            "resample": options.resample,
+            "level": options.level,
+            "seed": options.seed,
+            **fit.facts,
+        },
+    )
