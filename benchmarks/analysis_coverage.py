@@ -28,11 +28,11 @@ from benchmarks.analysis_studies import (
     simulate,
     simulate_curves,
 )
-from lilliput.analysis.laws.candidates import forms_for
 
 from lilliput.analysis import FitOptions, Measurements, fit_form, fit_measurements
 from lilliput.analysis.inference.choice import judge_unbroken
 from lilliput.analysis.inference.sample import Sample
+from lilliput.analysis.laws.forms import forms_for
 
 RESAMPLES = 200
 SETS_WITH_A_BREAK = 60

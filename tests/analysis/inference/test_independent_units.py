@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from benchmarks.analysis_coverage import claimed_in, claimed_in_broken
 from benchmarks.analysis_studies import simulate_curved, simulate_diverged, simulate_shapes
-from lilliput.analysis.laws.candidates import Form
 
 from lilliput.analysis import (
     FitOptions,
@@ -18,6 +17,7 @@ from lilliput.analysis import (
     read_table,
 )
 from lilliput.analysis.inference.choice import unit_bic
+from lilliput.analysis.laws.forms import Form
 from lilliput.core.errors import InputError
 
 ALL = FitOptions(points="all", resamples=0)
