@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from lilliput.core import progress
-from lilliput.core.progress import LiveReporter, PlainReporter
+from lilliput.core.progress import LiveReporter, Pace, PlainReporter
 
 
 @pytest.fixture
@@ -28,7 +28,8 @@ def test_a_log_says_what_is_done_and_what_is_left(
         clock[0] += 50
         task.advance(2)
     assert capsys.readouterr().err.splitlines() == [
-        "encode: 2 of 4 shards, about 10 s left a.parquet",
+        # One shard in ten seconds: what came before the first is not known to be work.
+        "encode: 2 of 4 shards, about 20 s left a.parquet",
         "encode: 4 of 4 shards, about 0 s left a.parquet",
         "encode: done in 60 s",
     ]
@@ -37,29 +38,68 @@ def test_a_log_says_what_is_done_and_what_is_left(
 def test_what_an_earlier_call_did_counts_as_done_and_not_as_speed(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with PlainReporter().task("train", total=100, unit="updates") as task:
+    with PlainReporter().task("train", total=100, unit="steps") as task:
         task.found(60)
         clock[0] += 10
         task.advance(0)
         clock[0] += 10
         task.advance(10)
-    assert capsys.readouterr().err.splitlines()[:2] == [
-        "train: 60 of 100 updates",
-        "train: 70 of 100 updates, about 60 s left",
+        clock[0] += 20
+        task.advance(10)
+    assert capsys.readouterr().err.splitlines()[:3] == [
+        "train: 60 of 100 steps",
+        "train: 70 of 100 steps",
+        "train: 80 of 100 steps, about 40 s left",
     ]
+
+
+def test_nothing_is_said_of_the_time_left_before_three_percent_and_then_it_is_right(
+    clock: list[float],
+) -> None:
+    """Twenty seconds of start-up, then one unit a second: the estimate never holds the start-up."""
+    pace = Pace(100)
+    clock[0] += 20
+    for done in range(1, 101):
+        clock[0] += 1
+        pace.advance(1)
+        left = pace.seconds_left()
+        if done < 4:
+            assert left is None
+        else:
+            assert left == pytest.approx(100 - done)
+    clock[0] += 5
+    assert pace.seconds_left() == 0.0
+
+
+def test_the_time_left_goes_down_while_a_unit_is_at_work(clock: list[float]) -> None:
+    pace = Pace(10)
+    for _ in range(2):
+        clock[0] += 60
+        pace.advance(1)
+    assert pace.seconds_left() == 480
+    clock[0] += 30
+    assert pace.seconds_left() == 450
+
+
+def test_without_an_end_nothing_is_left_to_tell(clock: list[float]) -> None:
+    pace = Pace(None)
+    pace.advance(5)
+    clock[0] += 5
+    pace.advance(5)
+    assert pace.seconds_left() is None
 
 
 def test_a_bar_that_goes_on_knows_its_speed_by_its_own_work(
     clock: list[float], display: Callable[[int], tuple[LiveReporter, Callable[[], list[str]]]]
 ) -> None:
     reporter, lines = display(80)
-    with reporter.task("train", total=100, unit="updates") as task:
+    with reporter.task("train", total=100, unit="steps") as task:
         clock[0] += 1
         task.found(60)
         for _ in range(3):
             clock[0] += 2
             task.advance(5)
-        assert "75 of 100 updates" in lines()[0]
+        assert "75 of 100 steps" in lines()[0]
         assert "about 0:00:10 left" in lines()[0]
 
 

@@ -164,7 +164,7 @@ def test_the_flops_convention_moves_the_curves_and_the_columns(visit: Callable[.
     seen.go("runs")
     shown = seen.page.locator("#run-table thead th:visible", has_text="FLOPs").all_inner_texts()
     assert len(shown) == 1
-    assert "the authors' formula" in shown[0]
+    assert "the paper's formula" in shown[0]
 
 
 def test_progress_and_loss_can_be_chosen(visit: Callable[..., Visit]):

@@ -228,37 +228,37 @@ FLOPS_CONVENTIONS: dict[str, Convention] = {
     for one in (
         Convention(
             "flops_reference",
-            "the authors' formula",
+            "the paper's formula",
             "the formula of the paper's authors: padding and output scores at every position count, some products do not",
             reference,
         ),
         Convention(
             "flops_hoffmann",
-            "Hoffmann, in full",
+            "Hoffmann et al., all terms",
             "the authors' formula with the two products of each layer that it leaves out",
             hoffmann,
         ),
         Convention(
             "flops_executed_full",
-            "executed, logits everywhere",
+            "executed, output layer at every token",
             "what a plain program executes: real tokens, output scores at every position",
             executed_full,
         ),
         Convention(
             "flops_executed_masked",
-            "executed, logits where masked",
+            "executed, output layer at predicted tokens",
             "what is executed here: real tokens, output scores (logits) at the predicted tokens alone",
             executed_masked,
         ),
         Convention(
             "flops_kaplan_6n",
-            "6N without vocabulary",
+            "6ND without embeddings",
             "6 operations a parameter and token, without embeddings and output matrix",
             kaplan_6n,
         ),
         Convention(
             "flops_kaplan_6n_decoder",
-            "6N with decoder",
+            "6ND with the output matrix",
             "6 operations a parameter and position, with the output matrix",
             kaplan_6n_decoder,
         ),

@@ -11,6 +11,7 @@ from typing import Protocol
 
 _PLAIN_INTERVAL_S = 5.0
 _WIDTH_FOR_BARS, _BAR_WIDTH = 100, 16  # In characters.
+_LEAST_SHARE = 0.03  # Of the work; before that no time left is shown.
 
 
 class Task(Protocol):
@@ -74,19 +75,57 @@ class SilentReporter:
 SILENT: Reporter = SilentReporter()
 
 
+class Pace:
+    """Estimates the time that is left of one piece of work.
+
+    The clock starts at the first report of progress, so that starting workers and compiling is not taken
+    for slow work, and nothing is said before 3 % of the whole are done after it: the first steps of a
+    stage say little. For example, 100 units, the first at 20 s and the fourth at 23 s: one unit a second,
+    96 s left; counted from the start it would be 552 s.
+    """
+
+    def __init__(self, total: float | None) -> None:
+        self._total = total
+        self.done = 0.0
+        self._first: tuple[float, float] | None = None
+        self._last = 0.0
+
+    def found(self, amount: float) -> None:
+        """Count what an earlier call did; it says nothing about the speed."""
+        self.done = amount
+
+    def advance(self, amount: float) -> None:
+        """Count units that were done just now."""
+        self.done += amount
+        self._last = time.monotonic()
+        if self._first is None and amount > 0:
+            self._first = (self._last, self.done)
+
+    def seconds_left(self) -> float | None:
+        """Return the time left; None while too little is done to tell, or where the end is not known."""
+        if not self._total or self._first is None:
+            return None
+        started, before = self._first
+        done = self.done - before
+        if done < _LEAST_SHARE * self._total:
+            return None
+        left = (self._total - self.done) * (self._last - started) / done
+        return max(0.0, left - (time.monotonic() - self._last))
+
+
 class _PlainTask:
     def __init__(self, name: str, total: float | None, unit: str) -> None:
         self._name, self._total, self._unit = name, total, unit
-        self._done = self._found = 0.0
+        self._pace = Pace(total)
         self._note = ""
         self._started = self._shown = time.monotonic()
         self._last = ""
 
     def found(self, amount: float) -> None:
-        self._done = self._found = amount
+        self._pace.found(amount)
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:
-        self._done += amount
+        self._pace.advance(amount)
         self._note = note or self._note
         now = time.monotonic()
         # Long work speaks less often, so that a night's log can be read.
@@ -98,18 +137,15 @@ class _PlainTask:
                 _print_line(line)
 
     def line(self) -> str:
-        done = f"{self._done:,.0f}"
+        done = f"{self._pace.done:,.0f}"
         if not self._total:
             return f"{self._name}: {done} {self._unit} {self._note}".rstrip()
         share = f"{done} of {self._total:,.0f} {self._unit}".rstrip()
         return f"{self._name}: {share}{self._time_left()} {self._note}".rstrip()
 
     def _time_left(self) -> str:
-        done_here = self._done - self._found
-        if not self._total or not done_here:
-            return ""
-        elapsed = time.monotonic() - self._started
-        return f", about {_duration(elapsed * (self._total - self._done) / done_here)} left"
+        left = self._pace.seconds_left()
+        return "" if left is None else f", about {_duration(left)} left"
 
 
 def _print_line(text: str) -> None:
@@ -148,14 +184,16 @@ class PlainReporter:
 
 
 class _LiveTask:
-    def __init__(self, progress: _Progress, task_id: object) -> None:
-        self._progress, self._task_id = progress, task_id
+    def __init__(self, progress: _Progress, task_id: object, pace: Pace) -> None:
+        self._progress, self._task_id, self._pace = progress, task_id, pace
 
     def found(self, amount: float) -> None:
+        self._pace.found(amount)
         # An update would be taken for work done in no time at all.
         self._progress.reset(self._task_id, completed=amount)
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:
+        self._pace.advance(amount)
         if note:
             self._progress.update(self._task_id, advance=amount, note=note)
         else:
@@ -209,7 +247,9 @@ class LiveReporter:
             Words(lambda task: task.description, is_whole=False),
             Words(lambda t: _count(t.completed, t.total, t.fields["unit"]), is_whole=True),
             Words(lambda task: task.fields["note"], is_whole=False),
-            Words(lambda task: _times(task.elapsed, task.time_remaining), is_whole=True),
+            Words(
+                lambda task: _times(task.elapsed, task.fields["pace"].seconds_left()), is_whole=True
+            ),
         ]
         if self._console.width >= _WIDTH_FOR_BARS:
             columns.insert(1, BarColumn(_BAR_WIDTH, table_column=Column(no_wrap=True)))
@@ -222,9 +262,10 @@ class LiveReporter:
         if self._depth == 0:
             self._progress.start()
         self._depth += 1
-        task_id = self._progress.add_task(name, total=total, note="", unit=unit)
+        pace = Pace(total)
+        task_id = self._progress.add_task(name, total=total, note="", unit=unit, pace=pace)
         try:
-            yield _LiveTask(self._progress, task_id)  # pyright: ignore[reportArgumentType]
+            yield _LiveTask(self._progress, task_id, pace)  # pyright: ignore[reportArgumentType]
         finally:
             self._progress.remove_task(task_id)
             self._depth -= 1

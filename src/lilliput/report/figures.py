@@ -66,11 +66,24 @@ def _plain(cell: Cell) -> Cell:
 
 @dataclass(frozen=True)
 class Option:
-    """One choice of a control: the value that stands in for "$control", its name, and perhaps a remark."""
+    """One choice of a control.
+
+    Attributes:
+        value: What stands in for "$control".
+        label: What the reader chooses.
+        hint: A remark on it; may be empty.
+        axis: What "{control}" in the title of an axis becomes, where it is more than the label.
+    """
 
     value: str
     label: str
     hint: str = ""
+    axis: str = ""
+
+    @property
+    def axis_label(self) -> str:
+        """What the title of an axis shows for this choice."""
+        return self.axis or self.label
 
 
 @dataclass(frozen=True)
@@ -99,7 +112,7 @@ class Control:
 
     def as_record(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        options = [{"value": o.value, "label": o.label} for o in self.options]
+        options = [{"value": o.value, "label": o.axis_label} for o in self.options]
         return {"name": self.name, "label": self.label, "options": options}
 
 

@@ -183,7 +183,7 @@ class _Drawing:
     def _label(self, title: str) -> str:
         def chosen(match: re.Match[str]) -> str:
             option = self._choices.get(match[1])
-            return self._label(option.label) if option else match[0]
+            return self._label(option.axis_label) if option else match[0]
 
         return re.sub(r"\{(\w+)\}", chosen, title)
 

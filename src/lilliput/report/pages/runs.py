@@ -17,7 +17,7 @@ _NUMBERS = {
     "num_parameters": "Parameters",
     "num_parameters_non_embedding": "Without embeddings",
     "tokens_seen": "Tokens",
-    "step": "Updates",
+    "step": "Steps",
     "loss": "Loss",
     "loss_reference": "Loss, authors' average",
     "perplexity": "Perplexity",
@@ -66,9 +66,9 @@ def build_runs(evidence: Evidence, findings: Findings) -> PageContent:
 
 
 def _columns(evidence: Evidence) -> list[tuple[str, Column]]:
-    facets = [name for name in FACETS if shared.distinct(evidence, name)]
+    facets = shared.telling_facets(evidence)
     columns = [
-        (name, Column("Shape E/H/I/A/L" if name == "shape" else name.capitalize()))
+        (name, Column(shared.facet_label(name)))
         for name in sorted(facets, key=lambda name: name != "shape")
     ]
     for name in shared.present(evidence, list(_NUMBERS)):
@@ -95,8 +95,8 @@ def _cell(run: Run, name: str) -> TableCell:
 
 
 def _facets(evidence: Evidence) -> list[Facet]:
-    facets = [(name, tuple(shared.distinct(evidence, name))) for name in FACETS]
-    return [Facet(n, n.capitalize(), values) for n, values in facets if len(values) > 1]
+    facets = [(n, tuple(shared.distinct(evidence, n))) for n in shared.telling_facets(evidence)]
+    return [Facet(n, shared.facet_label(n), values) for n, values in facets if len(values) > 1]
 
 
 register_page(Page("runs", "Runs", order=80, build=build_runs, template="runs.html"))

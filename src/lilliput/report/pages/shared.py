@@ -9,14 +9,10 @@ import numpy as np
 from lilliput.analysis.findings.groups import group_names
 from lilliput.analysis.findings.runs import FACETS, rows_by_run
 from lilliput.analysis.table.tidy import Cell
-from lilliput.architecture import FLOPS_CONVENTIONS, SIZES
+from lilliput.architecture import FLOPS_CONVENTIONS
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Control, DataTable, Option
 
-FLOPS_LABELS = {name: one.label for name, one in FLOPS_CONVENTIONS.items()} | {
-    "flops": "convention not stated"
-}
-FLOPS_MEANINGS = {name: one.meaning for name, one in FLOPS_CONVENTIONS.items()}
 SHAPE_LETTERS = (
     "A shape is written E/H/I/A/L: widths of the embedding (E), of the hidden states (H) and of the "
     "feed-forward layer (I), attention heads (A), and layers (L)."
@@ -42,7 +38,7 @@ _PROGRESS_LABELS = {
     "tokens_seen": "Tokens read",
     "$flops": "Training FLOPs ({flops})",
     "wall_time_s": "Seconds of training",
-    "step": "Updates",
+    "step": "Steps",
 }
 # On the page a run's facts are joined by name, so curves carry measurements only.
 _CURVE_COLUMNS = ("step", "tokens_seen", "wall_time_s")
@@ -95,21 +91,30 @@ def flops_columns(evidence: Evidence) -> list[str]:
 
 def flops_label(column: str) -> str:
     """What a FLOPs convention is called in the report."""
-    return FLOPS_LABELS.get(column, column.removeprefix("flops_").replace("_", " "))
+    if column in FLOPS_CONVENTIONS:
+        return FLOPS_CONVENTIONS[column].label
+    if column == "flops":
+        return "convention not stated"
+    return column.removeprefix("flops_").replace("_", " ")
 
 
 def flops_note(evidence: Evidence) -> str:
     """How FLOPs are counted unless the reader chooses, in a sentence; empty where nothing is known."""
     column = next(iter(flops_columns(evidence)), "")
-    if column not in FLOPS_MEANINGS:
+    if column not in FLOPS_CONVENTIONS:
         return ""
-    return f"FLOPs are counted by “{flops_label(column)}”: {FLOPS_MEANINGS[column]}."
+    meaning = FLOPS_CONVENTIONS[column].meaning
+    return f"FLOPs are counted by “{flops_label(column)}”: {meaning}."
 
 
 def flops_control(evidence: Evidence) -> Control | None:
     """The choice of FLOPs convention; None when the table counts none."""
     options = [
-        Option(name, flops_label(name), FLOPS_MEANINGS.get(name, ""))
+        Option(
+            name,
+            flops_label(name),
+            FLOPS_CONVENTIONS[name].meaning if name in FLOPS_CONVENTIONS else "",
+        )
         for name in flops_columns(evidence)
     ]
     return Control("flops", "FLOPs convention", tuple(options)) if options else None
@@ -132,13 +137,25 @@ def progress_control(evidence: Evidence) -> Control | None:
     """The choice of the axis along which training goes; None when there is none."""
     names = ["tokens_seen", "$flops", "wall_time_s", "step"]
     there = present(evidence, names) + (["$flops"] if flops_columns(evidence) else [])
-    options = [Option(name, _PROGRESS_LABELS[name]) for name in names if name in there]
+    options = [
+        Option(name, _without_reference(label), axis=label)
+        for name, label in _PROGRESS_LABELS.items()
+        if name in there
+    ]
     return Control("progress", "Progress", tuple(options)) if options else None
+
+
+def _without_reference(label: str) -> str:
+    """Return the label of an axis without what it quotes of another control, for a list of choices."""
+    return label.partition(" ({")[0]
 
 
 def colour_control(evidence: Evidence) -> Control:
     """The choice of what colours tell apart: whatever differs between runs, and always the run."""
-    columns = [name for name in _COLOUR_LABELS if len(distinct(evidence, name)) > 1]
+    facets = telling_facets(evidence)
+    columns = [
+        name for name in _COLOUR_LABELS if name in facets and len(distinct(evidence, name)) > 1
+    ]
     labels = {**_COLOUR_LABELS, "shape": "Shape", "run": "Run"}
     shapes = distinct(evidence, "shape")
     columns += ["shape"] if 1 < len(shapes) < len(evidence.runs) or not columns else []
@@ -152,6 +169,27 @@ def distinct(evidence: Evidence, facet: str) -> list[str]:
     return list(dict.fromkeys(r.facets[facet] for r in evidence.runs if facet in r.facets))
 
 
+def telling_facets(evidence: Evidence) -> list[str]:
+    """Return the facets that some run has, without the family where the others say all that it does.
+
+    A study calls a family by its language and profile; shown beside both it says everything twice.
+    """
+    facets = [name for name in FACETS if distinct(evidence, name)]
+    others = [name for name in ("language", "profile", "variant", "layout") if name in facets]
+    with_family = {tuple(run.facets.get(f) for f in ("family", *others)) for run in evidence.runs}
+    without = {tuple(run.facets.get(f) for f in others) for run in evidence.runs}
+    if others and len(with_family) == len(without):
+        facets = [name for name in facets if name != "family"]
+    return facets
+
+
+def facet_label(facet: str) -> str:
+    """Return what a facet of runs is called at the head of a column."""
+    return {"profile": "Training profile", "shape": "Shape E/H/I/A/L"}.get(
+        facet, facet.capitalize()
+    )
+
+
 def known(*controls: Control | None) -> tuple[Control, ...]:
     """The controls that exist."""
     return tuple(control for control in controls if control is not None)
@@ -159,21 +197,19 @@ def known(*controls: Control | None) -> tuple[Control, ...]:
 
 def hover_columns(evidence: Evidence) -> tuple[str, ...]:
     """What hovering over a point of a run shows: how the run differs from others."""
-    varying = [name for name in FACETS if len(distinct(evidence, name)) > 1]
+    varying = [n for n in telling_facets(evidence) if len(distinct(evidence, n)) > 1]
     shown = [name for name in varying if name not in ("shape", "seed", "language")]
     return (*shown, *present(evidence, ["num_parameters"]))
 
 
 __all__ = [
-    "FLOPS_LABELS",
-    "FLOPS_MEANINGS",
     "LOSS_LABELS",
     "PARAMETER_LABELS",
     "SHAPE_LETTERS",
-    "SIZES",
     "colour_control",
     "curves_table",
     "distinct",
+    "facet_label",
     "flops_columns",
     "flops_control",
     "flops_label",
@@ -186,4 +222,5 @@ __all__ = [
     "present",
     "progress_control",
     "runs_table",
+    "telling_facets",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lilliput.analysis import law_label
 from lilliput.analysis.findings.laws import GroupLaw, last_exponent, law_name
 from lilliput.analysis.findings.quantities import Quantity, format_number
+from lilliput.architecture import FLOPS_CONVENTIONS
 from lilliput.report.pages import shared
 from lilliput.report.parts import (
     Column,
@@ -110,8 +111,8 @@ def conventions_table(laws: tuple[GroupLaw, ...]) -> TableView:
 def convention_meanings(laws: tuple[GroupLaw, ...]) -> list[tuple[str, str]]:
     """Each convention by its name, and what it counts."""
     columns = dict.fromkeys(law.flops for law in laws)
-    meanings = shared.FLOPS_MEANINGS
-    return [(shared.flops_label(c), meanings[c]) for c in columns if c in meanings]
+    known = FLOPS_CONVENTIONS
+    return [(known[c].label, known[c].meaning) for c in columns if c in known]
 
 
 def _slug(kind: str, group: str) -> str:

@@ -111,7 +111,7 @@ def _curves_figure(evidence: Evidence, escaped: int) -> Figure:
         note="Each curve is a single run on held-out text. The dotted line is the entropy of the "
         "held-out tokens: a model that only knows how frequent each token is stands there, on the "
         f"plateau. {ESCAPE_RULE} The paper's curves count padding as the authors did, so they can be "
-        "shown under their loss only, along updates or the authors' FLOPs.",
+        "shown under their loss only, along steps or the authors' FLOPs.",
     )
 
 
@@ -219,9 +219,8 @@ def _seeds_table(evidence: Evidence) -> TableView | None:
     column = next(iter(shared.present(evidence, ["loss", "loss_reference"])), None)
     if column is None or not shared.distinct(evidence, "shape"):
         return None
-    facets = [
-        f for f in ("language", "profile", "variant", "family") if shared.distinct(evidence, f)
-    ]
+    telling = shared.telling_facets(evidence)
+    facets = [f for f in ("language", "profile", "variant", "family") if f in telling]
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in evidence.runs:
         key = (run.facets.get("shape", ""), *(run.facets.get(f, "") for f in facets))
@@ -239,7 +238,7 @@ def _seeds_table(evidence: Evidence) -> TableView | None:
         f"Student's interval, or marked as single. {shared.SHAPE_LETTERS}",
         columns=(
             Column("Shape E/H/I/A/L"),
-            *(Column(facet.capitalize()) for facet in facets),
+            *(Column(shared.facet_label(facet)) for facet in facets),
             Column("Parameters", numeric=True),
             Column("Final loss", numeric=True),
         ),
