@@ -71,14 +71,16 @@ def test_the_parts_are_counted_and_stay_in_the_figures(paired: Evidence):
     assert set(PARTS) < set(page.tables["scores"].columns["task"])
 
 
-def test_a_gain_over_a_poor_start_is_told_apart():
+def test_a_gain_over_a_poor_start_is_measured_apart():
     score = TaskScore(
         "run", "sst2", "trained", "accuracy", Quantity(0.57, 0.5, 0.64, 119, "examples"), 2,
         Quantity(0.17, 0.04, 0.3, 119, "examples"), 0.6, "",
     )  # fmt: skip
     assert (score.shows_gain, score.is_learned) == (True, False)
     said = gain_sentence((score,), "sst2")
-    assert said.endswith("with the whole interval: the gain may be over a poor start alone.")
+    assert said.endswith(
+        "with the whole interval: the gain may be over a poor initial score alone."
+    )
     good = replace(score, chance=0.4)
     assert good.is_learned
     assert "poor start" not in gain_sentence((good,), "sst2")

@@ -196,7 +196,7 @@ def _command(
     workers: int | None = None,
     executor: str = _PROCESS,
 ) -> str:
-    """The command that runs the study with these options; those left at their defaults are left out."""
+    """Return the command that runs the study with these options; those left at their defaults are left out."""
     return command_line(
         "study",
         "run",

@@ -41,7 +41,7 @@ class ReportResult:
     static: tuple[Path, ...] = ()
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "report": str(self.report),
             "figures": list(self.figures),
@@ -104,7 +104,7 @@ def build_pages(evidence: Evidence) -> list[BuiltPage]:
 
 
 def render(evidence: Evidence, pages: list[BuiltPage]) -> str:
-    """The whole HTML file as text."""
+    """Return the whole HTML file as text."""
     script = page_script()
     return _environment(pages).get_template("report.html").render(
         title=evidence.name,
@@ -121,7 +121,7 @@ def render(evidence: Evidence, pages: list[BuiltPage]) -> str:
 
 
 def embedded_data(pages: list[BuiltPage]) -> dict[str, Any]:
-    """What the page's script reads: tables once each, figures, controls by page."""
+    """Return what the page's script reads: tables once each, figures, controls by page."""
     tables = {name: table for page in pages for name, table in page.tables.items()}
     return {
         "tables": {name: table.as_record() for name, table in tables.items()},

@@ -40,7 +40,7 @@ def to_safe_json(value: Any) -> str:
 
 
 def content_security_policy(scripts: Sequence[str]) -> str:
-    """A policy under which exactly these inline scripts run and nothing is fetched from anywhere.
+    """Return a policy under which exactly these inline scripts run and nothing is fetched from anywhere.
 
     Plotly writes style rules while it draws, hence inline styles; its images are data and blobs.
     """
@@ -57,7 +57,7 @@ def _digest(script: str) -> str:
 
 @cache
 def plotly_script() -> str:
-    """The source of plotly.js, MIT, as shipped with the package plotly.
+    """Return the source of plotly.js, MIT, as shipped with the package plotly.
 
     It stands in the file as plain text; the page makes a script of it when the first figure is drawn.
     """
@@ -68,19 +68,19 @@ def plotly_script() -> str:
 
 @cache
 def early_script() -> str:
-    """What runs before the page is read: with scripts, one page is laid out at a time."""
+    """Return what runs before the page is read: with scripts, one page is laid out at a time."""
     return _joined(("early.js",))
 
 
 @cache
 def page_script() -> str:
-    """The report's own script: its parts joined into one strict function."""
+    """Return the report's own script: its parts joined into one strict function."""
     return "(() => {\n'use strict';\n" + _joined(_SCRIPTS) + "})();\n"
 
 
 @cache
 def page_style() -> str:
-    """The report's style sheet."""
+    """Return the report's style sheet."""
     return _joined(_STYLES)
 
 

@@ -60,7 +60,7 @@ class Evidence:
 
 
 def read_evidence(source: Path) -> Evidence:
-    """What lies at `source`: a study folder, a CSV or Parquet table, or a built-in table's name.
+    """Return what lies at `source`: a study folder, a CSV or Parquet table, or a built-in table's name.
 
     Raises:
         InputError: Nothing is there, or the folder holds no part of a study.

@@ -27,7 +27,7 @@ class DataTable:
     def from_rows(
         cls, rows: Iterable[Mapping[str, Cell]], names: Sequence[str] | None = None
     ) -> DataTable:
-        """Columns of row mappings; a key that a row lacks is a gap."""
+        """Return columns of row mappings; a key that a row lacks is a gap."""
         rows = list(rows)
         keys = names if names is not None else list(dict.fromkeys(k for row in rows for k in row))
         return cls({key: [row.get(key) for row in rows] for key in keys})
@@ -39,7 +39,7 @@ class DataTable:
         return any(cell is not None for cell in self.columns.get(name, ()))
 
     def rows(self) -> list[dict[str, Cell]]:
-        """One mapping a row."""
+        """Return one mapping for each row."""
         names = list(self.columns)
         return [
             dict(zip(names, cells, strict=True))
@@ -47,11 +47,11 @@ class DataTable:
         ]
 
     def distinct(self, name: str) -> list[Cell]:
-        """The values of a column, each once, in order of appearance, without gaps."""
+        """Return the values of a column, each once, in order of appearance, without gaps."""
         return [cell for cell in dict.fromkeys(self.columns.get(name, ())) if cell is not None]
 
     def as_record(self) -> dict[str, list[Cell]]:
-        """Plain data for JSON, numbers rounded to seven digits, not-a-number as a gap."""
+        """Return plain data for JSON, numbers rounded to seven digits, not-a-number as a gap."""
         return {name: [_plain(cell) for cell in cells] for name, cells in self.columns.items()}
 
 
@@ -82,7 +82,7 @@ class Option:
 
     @property
     def axis_label(self) -> str:
-        """What the title of an axis shows for this choice."""
+        """Return what the title of an axis shows for this choice."""
         return self.axis or self.label
 
 
@@ -102,7 +102,7 @@ class Control:
 
     @property
     def is_choice(self) -> bool:
-        """Whether there is anything to choose."""
+        """Return whether there is anything to choose."""
         return len(self.options) > 1
 
     @property
@@ -111,7 +111,7 @@ class Control:
         return self.options[0].value
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         options = [{"value": o.value, "label": o.axis_label} for o in self.options]
         return {"name": self.name, "label": self.label, "options": options}
 
@@ -124,7 +124,7 @@ class Axis:
     log: bool = False
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {"title": self.title, "log": self.log}
 
 
@@ -170,7 +170,7 @@ class Layer:
     tone: int = 1
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "table": self.table,
             "mark": self.mark,
@@ -214,7 +214,7 @@ class Figure:
     note: str = ""
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "id": self.id,
             "title": self.title,

@@ -38,7 +38,7 @@ class Findings:
 
 
 def compute_findings(evidence: Evidence, reporter: Reporter = SILENT) -> Findings:
-    """The findings from the measurements; a law that cannot be fitted says why in its place."""
+    """Return the findings from the measurements; a law that cannot be fitted says why in its place."""
     table = evidence.table
     resamples = (evidence.recipe.get("analysis") or {}).get("resamples")
     if table is None:
@@ -69,7 +69,7 @@ def write_findings(findings: Findings, place: Callable[[str], Path]) -> None:
 
 
 def findings_of(evidence: Evidence) -> Findings:
-    """The findings that the study keeps, if they follow from its present tables; else computed."""
+    """Return the findings that the study keeps, if they follow from its present tables; else computed."""
     kept = None if evidence.folder is None else _read(evidence.folder)
     return compute_findings(evidence) if kept is None else kept
 

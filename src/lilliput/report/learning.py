@@ -40,18 +40,18 @@ class Learning:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether it is known that no run learned more than token frequencies."""
+        """Return whether it is known that no run learned more than token frequencies."""
         return bool(self.known) and not self.learned
 
 
 def depth_of(run: Run) -> float | None:
-    """Nats by which a run ended below the unigram entropy; None where either is unknown."""
+    """Return by how many nats a run ended below the unigram entropy; None where either is unknown."""
     loss = run.final.get("loss")
     return None if run.unigram_entropy is None or loss is None else run.unigram_entropy - loss
 
 
 def learning_of(runs: Iterable[Run]) -> Learning:
-    """The runs by what they learned."""
+    """Return the runs by what they learned."""
     depths = [(run, depth) for run in runs if (depth := depth_of(run)) is not None]
     return Learning(
         learned=tuple(run for run, depth in depths if depth >= LEARNED_NATS),
@@ -61,7 +61,7 @@ def learning_of(runs: Iterable[Run]) -> Learning:
 
 
 def unlearned_groups(evidence: Evidence) -> frozenset[str]:
-    """The groups of which it is known that no run learned more than token frequencies."""
+    """Return the groups of which it is known that no run learned more than token frequencies."""
     members: dict[str, list[Run]] = {}
     groups = group_names(evidence.runs)
     for run in evidence.runs:
@@ -72,7 +72,7 @@ def unlearned_groups(evidence: Evidence) -> frozenset[str]:
 def unlearned_sentences(
     groups: Iterable[str], unlearned: frozenset[str], consequence: str
 ) -> list[str]:
-    """That groups learned no more than token frequencies, and what follows, in one sentence; none where all did."""
+    """Say that groups learned no more than token frequencies, and what follows, in one sentence; none where all did."""
     names = list(dict.fromkeys(groups))
     bare = [name for name in names if name in unlearned]
     if not bare:
@@ -85,7 +85,7 @@ def unlearned_sentences(
 
 
 def learning_sentences(evidence: Evidence) -> list[str]:
-    """How many runs learned to use context, where the others ended, and what to try next, in words."""
+    """Return how many runs learned to use context, where the others ended, and what to try next, in words."""
     found = learning_of(evidence.runs)
     if not found.known:
         return [
@@ -118,7 +118,7 @@ def _counts(found: Learning) -> str:
 
 
 def _entropies(runs: tuple[Run, ...]) -> str:
-    """The entropy of each language; a mean where its runs differ."""
+    """Return the entropy of each language; a mean where its runs differ."""
     values: dict[str, list[float]] = {}
     for run in runs:
         values.setdefault(run.facets.get("language", ""), []).append(run.unigram_entropy or 0.0)
@@ -152,7 +152,7 @@ def _lowest(found: Learning) -> str:
 
 
 def _next_step(evidence: Evidence, found: Learning) -> str:
-    """What to change where nothing was learned, by whether the curves still fell."""
+    """Return what to change where nothing was learned, by whether the curves still fell."""
     figure = "see the figure “Loss while training”"
     curves = [] if evidence.table is None else _last_losses(evidence.table, found.known)
     if not curves:
@@ -170,7 +170,7 @@ def _next_step(evidence: Evidence, found: Learning) -> str:
 
 
 def _last_losses(table: Table, runs: tuple[Run, ...]) -> list[list[float]]:
-    """The last losses of each run that was measured often enough."""
+    """Return the last losses of each run that was measured often enough."""
     losses, rows = table.number("loss"), rows_by_run(table)
     ends = [losses[rows[run.name][-_LAST_MEASUREMENTS:]].tolist() for run in runs]
     return [end for end in ends if len(end) == _LAST_MEASUREMENTS]

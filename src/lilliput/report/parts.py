@@ -18,7 +18,7 @@ _VERDICTS: dict[Verdict, str] = {
 
 
 def yes_in_part(clear: Sized, found: Sized) -> str:
-    """The verdict in words where only some of `found` say yes; empty where all or none do."""
+    """Return the verdict in words where only some of `found` say yes; empty where all or none do."""
     return "Yes, in part" if 0 < len(clear) < len(found) else ""
 
 
@@ -60,17 +60,17 @@ class TableView:
 
 
 def text_cell(value: object) -> TableCell:
-    """A cell of text; a gap becomes a dash."""
+    """Return a cell of text; a gap becomes a dash."""
     return TableCell("–" if value is None or value == "" else str(value))
 
 
 def number_cell(value: float | None, text: str | None = None) -> TableCell:
-    """A cell with a number, shown as `text` where that is given."""
+    """Return a cell with a number, shown as `text` where that is given."""
     return TableCell(format_number(value) if text is None else text, finite(value))
 
 
 def quantity_cell(quantity: Quantity | None) -> TableCell:
-    """A cell with a number, its interval and its n."""
+    """Return a cell with a number, its interval and its n."""
     if quantity is None:
         return TableCell("–")
     return TableCell(quantity.figure, quantity.value, quantity)
@@ -126,5 +126,5 @@ class Answer:
 
 
 def as_sentences(parts: Sequence[str]) -> str:
-    """Non-empty sentences joined by spaces."""
+    """Return non-empty sentences joined by spaces."""
     return " ".join(part for part in parts if part)

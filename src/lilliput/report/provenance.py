@@ -25,7 +25,7 @@ class Artefact:
 
 
 def read_artefacts(folder: Path) -> tuple[Artefact, ...]:
-    """Every artefact at or below `folder`, by place."""
+    """Return every artefact at or below `folder`, by place."""
     return tuple(_read_artefact(folder, path.parent) for path in sorted(folder.rglob(MANIFEST)))
 
 

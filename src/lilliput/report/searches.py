@@ -57,7 +57,7 @@ class RateSearch:
 
 
 def read_search(folder: Path) -> RateSearch | None:
-    """The search of the study in `folder`; None where there is none or it is not done."""
+    """Return the search of the study in `folder`; None where there is none or it is not done."""
     path = folder / SEARCH_FILE
     if not path.is_file():
         return None

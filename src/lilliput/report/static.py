@@ -160,7 +160,7 @@ class _Drawing:
         ]
 
     def _rows(self, layer: Layer) -> list[dict[str, Cell]]:
-        """Rows of the layer's table that meet its conditions, with the facts of their runs."""
+        """Return rows of the layer's table that meet its conditions, with the facts of their runs."""
         where = {column: self._resolve(value) for column, value in layer.where.items()}
         joined = (
             self._runs.get(row.get("run"), {}) | row for row in self._tables[layer.table].rows()

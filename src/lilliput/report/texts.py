@@ -30,7 +30,7 @@ class Vocabulary:
 
     @property
     def has_frequencies(self) -> bool:
-        """Whether anything was counted; in a bare list of words every frequency is 1."""
+        """Return whether anything was counted; in a bare list of words every frequency is 1."""
         return any(frequency > 1 for frequency in self.frequencies)
 
 
@@ -67,7 +67,7 @@ class Language:
     dropped_samples: tuple[Sample, ...]
 
     def count(self, key: str) -> float | None:
-        """One count of the facts."""
+        """Return one count of the facts."""
         return finite(self.facts.get(key))
 
     @property
@@ -81,13 +81,13 @@ class Language:
 
     @property
     def kept_share(self) -> float | None:
-        """Share of the spans that were kept."""
+        """Return the share of the spans that were kept."""
         spans, kept = self.count("spans"), self.count("kept")
         return kept / spans if spans and kept is not None else None
 
 
 def read_vocabulary(folder: Path) -> Vocabulary | None:
-    """The vocabulary artefact; None when it is not there."""
+    """Return the vocabulary artefact; None when it is not there."""
     if not is_artefact(folder):
         return None
     manifest = read_manifest(folder, "vocabulary")
@@ -104,7 +104,7 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
 
 
 def read_languages(folder: Path) -> tuple[Language, ...]:
-    """Every corpus below `folder`; those that dropped something first."""
+    """Return every corpus below `folder`; those that dropped something first."""
     languages = [_read_language(path) for path in sorted(folder.glob("*")) if is_artefact(path)]
     return tuple(sorted(languages, key=lambda language: (not language.dropped, language.name)))
 
@@ -138,7 +138,7 @@ def _kept_samples(folder: Path) -> tuple[Sample, ...]:
 
 
 def _dropped_samples(path: Path) -> tuple[Sample, ...]:
-    """Two spans of each of the first reasons."""
+    """Return two spans of each of the first reasons."""
     if not path.is_file():
         return ()
     by_reason: dict[str, list[Sample]] = {}

@@ -21,11 +21,11 @@ class Candidate:
     record: Mapping[str, Any]
 
     def count(self, key: str) -> float | None:
-        """A whole number of its record, such as `vocab_size`."""
+        """Return a whole number of its record, such as `vocab_size`."""
         return finite(self.record.get(key))
 
     def measure(self, key: str) -> Quantity:
-        """A measure with its interval over words, where one was found."""
+        """Return a measure with its interval over words, where one was found."""
         low, high = (self.record.get("intervals") or {}).get(key) or (None, None)
         note = "exact" if low is None else "over words"
         return Quantity(finite(self.record.get(key)), finite(low), finite(high), note=note)
@@ -53,7 +53,7 @@ class Comparison:
 
 
 def read_comparisons(folder: Path, recipe: Mapping[str, Any]) -> tuple[Comparison, ...]:
-    """The comparison of every language that has one."""
+    """Return the comparison of every language that has one."""
     trained_with = str((recipe.get("tokenizers") or {}).get("train_with", ""))
     paths = sorted(folder.glob("*/comparison"))
     return tuple(_read_comparison(path, trained_with) for path in paths if is_artefact(path))

@@ -52,7 +52,7 @@ def test_the_slope_is_said_and_drawn(tmp_path: Path) -> None:
     assert all(layer.table in tables for layer in figure.layers)
 
 
-def test_two_widths_are_drawn_without_a_slope_and_an_edge_is_told(tmp_path: Path) -> None:
+def test_two_widths_are_drawn_without_a_slope_and_an_edge_is_measured(tmp_path: Path) -> None:
     write_search(tmp_path, WIDTHS[:2], is_at_edge=True)
     search = read_search(tmp_path)
     (figure,) = rate_figures(search)

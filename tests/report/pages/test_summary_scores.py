@@ -39,7 +39,7 @@ def test_a_strong_one_among_six_is_left():
     assert "1 is left" in " ".join(said.paragraphs)
 
 
-def test_no_foretelling_by_models_that_learned_nothing():
+def test_no_prediction_by_models_that_learned_nothing():
     said = answer_correlation((STRONG,), frozenset({"constrained"}))
     assert said.verdict == "unclear"
     assert "learned more than how frequent each token is" in " ".join(said.paragraphs)

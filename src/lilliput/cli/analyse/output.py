@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def interval(record: Mapping[str, Any]) -> str:
-    """A value with its bounds, as far as there are any."""
+    """Return a value with its bounds, as far as there are any."""
     if record["value"] is None:
         return "undefined"
     if record["low"] is None:
@@ -55,7 +55,7 @@ def _show_cuts(cuts: Sequence[Mapping[str, float | None]]) -> None:
 
 
 def show_size(found: Any) -> None:
-    """The best size as a power law of the budget."""
+    """Return the best size as a power law of the budget."""
     record = found.as_record()
     echo(f"{found.law}: best parameters at {plural(found.n, 'budget')}, R2 {found.r2:.4f}")
     _show_values(list(record["parameters"].items()))

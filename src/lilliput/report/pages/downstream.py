@@ -1,4 +1,4 @@
-"""The page Downstream: what models can do, what pre-training gave them, and what loss foretells."""
+"""The page Downstream: what models can do, what pre-training gave them, and what the loss predicts about it."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def _missing(evidence: Evidence) -> Missing:
 
 
 def whole_scores(scores: Sequence[TaskScore]) -> tuple[TaskScore, ...]:
-    """The scores on whole tasks, those that are a part of a mean left out."""
+    """Return the scores on whole tasks, those that are a part of a mean left out."""
     return tuple(score for score in scores if not score.part_of)
 
 
 def tasks_of(scores: Sequence[TaskScore]) -> list[str]:
-    """The tasks, in order of appearance."""
+    """Return the tasks, in order of appearance."""
     return list(dict.fromkeys(score.task for score in scores))
 
 
@@ -86,17 +86,17 @@ def _task_options(scores: tuple[TaskScore, ...]) -> tuple[Option, ...]:
 
 
 def task_label(task: str) -> str:
-    """A task as people write it."""
+    """Return a task as people write it."""
     return task.replace("_", " ")
 
 
 def gain_sentences(scores: tuple[TaskScore, ...]) -> list[str]:
-    """What pre-training gave on each whole task, in words."""
+    """Return what pre-training gave on each whole task, in words."""
     return [gain_sentence(scores, task) for task in tasks_of(whole_scores(scores))]
 
 
 def _part_sentences(scores: tuple[TaskScore, ...]) -> list[str]:
-    """Of each mean, how many gains on its parts lie beyond their interval."""
+    """Say how many gains on the parts of each mean lie beyond their interval."""
     sentences: list[str] = []
     for mean in dict.fromkeys(score.part_of for score in scores if score.part_of):
         parts = [score for score in scores if score.part_of == mean]
@@ -111,11 +111,11 @@ def _part_sentences(scores: tuple[TaskScore, ...]) -> list[str]:
 
 
 def gain_sentence(scores: tuple[TaskScore, ...], task: str) -> str:
-    """How many runs gained on a task beyond their interval, in words."""
+    """Return how many runs gained on a task beyond their interval, in words."""
     name = task_label(task)
     gains = [s for s in scores if s.task == task and s.gain is not None]
     if not gains:
-        return f"{name}: the untrained start was not scored, so no gain can be told."
+        return f"{name}: the untrained model was not scored, so the gain is not known."
     clear = [score for score in gains if score.shows_gain]
     least = min(s.value.n or 0 for s in gains)
     models = plural(len(gains), "model")
@@ -133,7 +133,7 @@ def gain_sentence(scores: tuple[TaskScore, ...], task: str) -> str:
 
 
 def _beyond_chance(clear: Sequence[TaskScore]) -> str:
-    """How many of the scores that gained are not above the most frequent label's, in words."""
+    """Return how many of the scores that gained are not above the most frequent label's, in words."""
     poor = sum(not score.is_learned for score in clear)
     if not poor:
         return ""
@@ -142,7 +142,7 @@ def _beyond_chance(clear: Sequence[TaskScore]) -> str:
         if len(clear) == 1
         else f"{poor} of these scores {'is' if poor == 1 else 'are'}"
     )
-    return f" {which} not above the most frequent label's with the whole interval: the gain may be over a poor start alone."
+    return f" {which} not above the most frequent label's with the whole interval: the gain may be over a poor initial score alone."
 
 
 def _scores_data(evidence: Evidence) -> DataTable:
@@ -169,7 +169,7 @@ def _scores_data(evidence: Evidence) -> DataTable:
 
 
 def _chances(scores: tuple[TaskScore, ...]) -> DataTable:
-    """The most frequent label's score of each task; a mean where corpora differ."""
+    """Return the most frequent label's score of each task; a mean where corpora differ."""
     values: dict[str, list[float]] = {}
     for score in scores:
         if score.chance is not None:
@@ -196,8 +196,8 @@ def _score_figure() -> Figure:
     return Figure(
         id="scores-by-size",
         title="Scores with and without pre-training, by size",
-        text="Each model twice: fine-tuned from its pre-trained weights and from the weights it began "
-        "with. Where the two intervals are apart, pre-training made a difference.",
+        text="Each model twice: fine-tuned from its pre-trained weights and from its initial "
+        "weights. Where the two intervals are apart, pre-training made a difference.",
         x=Axis("{parameters}", log=True),
         y=Axis("Score on {task}"),
         layers=(
@@ -230,14 +230,14 @@ def _gain_figure(evidence: Evidence) -> Figure:
                 hover=("examples", "seeds"),
             ),
         ),
-        note="Pre-trained minus untrained start, the same seeds and examples drawn for both.",
+        note="Score from pre-trained weights minus score from the initial weights, with the same seeds and examples drawn for both.",
     )  # fmt: skip
 
 
 def _loss_figure(found: tuple[TaskCorrelation, ...]) -> Figure:
     return Figure(
         id="loss-and-score",
-        title="Does a lower loss foretell a higher score?",
+        title="Does a lower loss predict a higher score?",
         text=_loss_text(found),
         x=Axis("{loss}", log=True),
         y=Axis("Score on {task}"),
@@ -257,22 +257,22 @@ def _loss_text(found: tuple[TaskCorrelation, ...]) -> str:
 
 
 def several_sentence(found: tuple[TaskCorrelation, ...]) -> str:
-    """What is left of several comparisons when chance is allowed for, in words; empty for one."""
-    told = [item for item in found if item.rank.is_known]
-    if len(told) < 2:
+    """Return what is left of several comparisons when chance is allowed for, in words; empty for one."""
+    known = [item for item in found if item.rank.is_known]
+    if len(known) < 2:
         return ""
-    beyond, left = sum(item.rank.excludes(0.0) for item in told), sum(beyond_chance(found))
+    beyond, left = sum(item.rank.excludes(0.0) for item in known), sum(beyond_chance(found))
     return (
-        f"Of {len(told)} comparisons {beyond} {'has' if beyond == 1 else 'have'} an interval beyond "
+        f"Of {len(known)} comparisons {beyond} {'has' if beyond == 1 else 'have'} an interval beyond "
         f"zero. Among so many some may by chance alone: with Holm's correction, by which the chance of "
-        f"any false one among all {len(told)} stays below {100 * LEVEL:.0f} %, {left} {'is' if left == 1 else 'are'} left."
+        f"any false one among all {len(known)} stays below {100 * LEVEL:.0f} %, {left} {'is' if left == 1 else 'are'} left."
     )
 
 
 def correlation_sentences(
     found: tuple[TaskCorrelation, ...], unlearned: frozenset[str]
 ) -> list[str]:
-    """What the rank correlations of loss and score say, in words.
+    """Return what the rank correlations of loss and score say, in words.
 
     Each that is decided, the others in one sentence a group; those of groups that learned no more than token
     frequencies are left to the table, if others are not.
@@ -318,7 +318,7 @@ def _beyond_size(found: TaskCorrelation) -> str:
     partial = found.rank_given_size
     if not partial.is_known:
         return ""
-    verb = "adds to" if partial.excludes(0.0) else "cannot be told to add anything to"
+    verb = "adds to" if partial.excludes(0.0) else "cannot be shown to add anything to"
     return f"Given the number of parameters, loss {verb} the forecast: partial {partial.text}."
 
 

@@ -217,7 +217,7 @@ def _split_rows(languages: tuple[Language, ...]) -> list[TableRow]:
 
 
 def _statistics_rows(languages: tuple[Language, ...]) -> list[TableRow]:
-    """The plain numbers of `statistics.json` that the manifest does not already give."""
+    """Return the plain numbers of `statistics.json` that the manifest does not already give."""
     keys = list(
         dict.fromkeys(
             key
@@ -263,7 +263,7 @@ def _drops(language: Language) -> TableView:
 
 
 def _sources(language: Language) -> TableView:
-    """What each source gave; exact counts."""
+    """Return what each source gave; exact counts."""
     keys = ("documents", "spans", "kept", "written", "words")
     shown = [key for key in keys if any(key in counts for counts in language.sources.values())]
     return TableView(

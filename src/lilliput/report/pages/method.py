@@ -31,7 +31,7 @@ _LIBRARIES = ("numpy", "scipy", "pyarrow", "plotly", "jinja2")
 
 
 def build_method(evidence: Evidence, findings: Findings) -> PageContent:
-    """Everything needed to make the numbers again and to cite them."""
+    """Return everything needed to make the numbers again and to cite them."""
     del findings
     content = {
         "command": evidence.command,
@@ -63,7 +63,7 @@ def _no_recipe(evidence: Evidence) -> Missing | None:
 
 
 def _environments(artefacts: tuple[Artefact, ...]) -> list[dict[str, str]]:
-    """The distinct machines and versions that made the artefacts, most used first."""
+    """Return the distinct machines and versions that made the artefacts, most used first."""
     keys = ("lilliput", "python", "platform", "machine", "torch", "device", "dtype")
     seen: dict[tuple[tuple[str, str], ...], int] = {}
     for artefact in artefacts:

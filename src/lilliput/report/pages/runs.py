@@ -45,7 +45,7 @@ class Facet:
 
 
 def build_runs(evidence: Evidence, findings: Findings) -> PageContent:
-    """The sortable, filterable table of runs."""
+    """Return the sortable, filterable table of runs."""
     del findings
     if not evidence.runs:
         return PageContent({"missing": Missing("There are no finished runs.")})

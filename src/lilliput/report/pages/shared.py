@@ -45,13 +45,13 @@ _CURVE_COLUMNS = ("step", "tokens_seen", "wall_time_s")
 
 
 def runs_table(evidence: Evidence) -> DataTable:
-    """One row a run: group, facets, sizes, and its last measurement."""
+    """Return one row for each run: group, facets, sizes, and its last measurement."""
     groups = group_names(evidence.runs)
     return DataTable.from_rows(run.as_row() | {"group": groups[run.name]} for run in evidence.runs)
 
 
 def curves_table(evidence: Evidence) -> DataTable:
-    """One row an evaluation: run, progress and every loss."""
+    """Return one row for each evaluation: run, progress and every loss."""
     table = evidence.table
     if table is None:
         return DataTable({})
@@ -70,17 +70,17 @@ def curves_table(evidence: Evidence) -> DataTable:
 
 
 def has_curves(evidence: Evidence) -> bool:
-    """Whether any run was measured more than once."""
+    """Return whether any run was measured more than once."""
     return evidence.table is not None and len(evidence.table) > len(evidence.runs)
 
 
 def present(evidence: Evidence, names: Sequence[str]) -> list[str]:
-    """Those of `names` that some run has a final number for."""
+    """Return those of `names` that some run has a final number for."""
     return [name for name in names if any(name in run.final for run in evidence.runs)]
 
 
 def flops_columns(evidence: Evidence) -> list[str]:
-    """The FLOPs columns of the table, the one the study was analysed by first."""
+    """Return the FLOPs columns of the table, the one the study was analysed by first."""
     if evidence.table is None:
         return []
     columns = [c for c in evidence.table.columns if c == "flops" or c.startswith("flops_")]
@@ -90,7 +90,7 @@ def flops_columns(evidence: Evidence) -> list[str]:
 
 
 def flops_label(column: str) -> str:
-    """What a FLOPs convention is called in the report."""
+    """Return what a FLOPs convention is called in the report."""
     if column in FLOPS_CONVENTIONS:
         return FLOPS_CONVENTIONS[column].label
     if column == "flops":
@@ -99,7 +99,7 @@ def flops_label(column: str) -> str:
 
 
 def flops_note(evidence: Evidence) -> str:
-    """How FLOPs are counted unless the reader chooses, in a sentence; empty where nothing is known."""
+    """Return how FLOPs are counted unless the reader chooses, in a sentence; empty where nothing is known."""
     column = next(iter(flops_columns(evidence)), "")
     if column not in FLOPS_CONVENTIONS:
         return ""
@@ -108,7 +108,7 @@ def flops_note(evidence: Evidence) -> str:
 
 
 def flops_control(evidence: Evidence) -> Control | None:
-    """The choice of FLOPs convention; None when the table counts none."""
+    """Return the choice of FLOPs convention; None when the table counts none."""
     options = [
         Option(
             name,
@@ -121,20 +121,20 @@ def flops_control(evidence: Evidence) -> Control | None:
 
 
 def loss_control(evidence: Evidence) -> Control | None:
-    """The choice of loss; None when no loss was measured."""
+    """Return the choice of loss; None when no loss was measured."""
     options = [Option(name, LOSS_LABELS[name]) for name in present(evidence, list(LOSS_LABELS))]
     return Control("loss", "Loss", tuple(options)) if options else None
 
 
 def parameters_control(evidence: Evidence) -> Control | None:
-    """The choice of parameter count; None when none was given."""
+    """Return the choice of parameter count; None when none was given."""
     names = present(evidence, list(PARAMETER_LABELS))
     options = [Option(name, PARAMETER_LABELS[name]) for name in names]
     return Control("parameters", "Size", tuple(options)) if options else None
 
 
 def progress_control(evidence: Evidence) -> Control | None:
-    """The choice of the axis along which training goes; None when there is none."""
+    """Return the choice of the axis along which training goes; None when there is none."""
     names = ["tokens_seen", "$flops", "wall_time_s", "step"]
     there = present(evidence, names) + (["$flops"] if flops_columns(evidence) else [])
     options = [
@@ -151,7 +151,7 @@ def _without_reference(label: str) -> str:
 
 
 def colour_control(evidence: Evidence) -> Control:
-    """The choice of what colours tell apart: whatever differs between runs, and always the run."""
+    """Return the choice of what colours distinguish: whatever differs between runs, and always the run."""
     facets = telling_facets(evidence)
     columns = [
         name for name in _COLOUR_LABELS if name in facets and len(distinct(evidence, name)) > 1
@@ -165,7 +165,7 @@ def colour_control(evidence: Evidence) -> Control:
 
 
 def distinct(evidence: Evidence, facet: str) -> list[str]:
-    """The values of a facet over all runs, in the order of the runs."""
+    """Return the values of a facet over all runs, in the order of the runs."""
     return list(dict.fromkeys(r.facets[facet] for r in evidence.runs if facet in r.facets))
 
 
@@ -191,12 +191,12 @@ def facet_label(facet: str) -> str:
 
 
 def known(*controls: Control | None) -> tuple[Control, ...]:
-    """The controls that exist."""
+    """Return the controls that exist."""
     return tuple(control for control in controls if control is not None)
 
 
 def hover_columns(evidence: Evidence) -> tuple[str, ...]:
-    """What hovering over a point of a run shows: how the run differs from others."""
+    """Return what hovering over a point of a run shows: how the run differs from others."""
     varying = [n for n in telling_facets(evidence) if len(distinct(evidence, n)) > 1]
     shown = [name for name in varying if name not in ("shape", "seed", "language")]
     return (*shown, *present(evidence, ["num_parameters"]))

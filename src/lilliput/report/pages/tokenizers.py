@@ -39,7 +39,7 @@ _HOVER = ("name", "corpus", "picked")
 
 
 def build_tokenizers(evidence: Evidence, findings: Findings) -> PageContent:
-    """Every compared tokenizer with its scores, curves over size, and the reason for the picked one."""
+    """Return every compared tokenizer with its scores, curves over size, and the reason for the picked one."""
     del findings
     comparisons = evidence.comparisons
     if not comparisons:
@@ -69,7 +69,7 @@ def _control(measures: list[str]) -> Control:
 
 
 def _data(comparisons: tuple[Comparison, ...]) -> DataTable:
-    """One row a candidate; `MEASURE_low` and `MEASURE_high` hold the bounds."""
+    """Return one row for each candidate; `MEASURE_low` and `MEASURE_high` hold the bounds."""
     rows: list[dict[str, Cell]] = []
     for comparison in comparisons:
         for candidate in comparison.candidates:
@@ -117,7 +117,7 @@ def _picked_sentence(comparison: Comparison) -> str:
 
 
 def _reason(comparison: Comparison) -> str:
-    """Which one was picked, by which rule, and which one the models use."""
+    """Return which one was picked, by which rule, and which one the models use."""
     rule = _in_words(comparison.rule.rstrip("."))
     used = comparison.trained_with
     return as_sentences(
@@ -169,7 +169,7 @@ def _verdict(comparison: Comparison, candidate: Candidate) -> TableCell:
 
 
 def _in_words(reason: str) -> str:
-    """A reason of the rule with its two measures in words."""
+    """Return a reason of the rule with its two measures in words."""
     for name, words in _MEASURES_IN_PROSE.items():
         reason = reason.replace(name, words)
     return reason

@@ -84,7 +84,7 @@ def _controls(costs: Costs) -> tuple[Control, ...]:
 
 
 def _shown(costs: Costs) -> list[GroupCost]:
-    """Those with a table and acceptability of their own; the others are in the plane and its CSV."""
+    """Return those with a table and acceptability of their own; the others are in the plane and its CSV."""
     main = costs.main
     assert main is not None
     return [f for f in costs.results if main.cost == f.cost or main.effect == f.effect]
@@ -113,7 +113,7 @@ def _strategies(costs: Costs) -> DataTable:
 
 
 def _acceptability(costs: Costs) -> DataTable:
-    """One row a price and strategy, and one for the frontier over prices."""
+    """Return one row for each price and strategy, and one for the frontier over prices."""
     rows: list[dict[str, Cell]] = []
     for found in _shown(costs):
         uncertain = found.result.acceptability

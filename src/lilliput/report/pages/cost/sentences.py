@@ -36,12 +36,12 @@ _COST_LABELS = {"wall_time_s": "Seconds of training"}
 _UNITS = {"perplexity": "perplexity", "loss": "nat", "bits_per_byte": "bit a byte"}
 _FACTORS_CAVEAT = "These prices hold at one base shape and rest on the runs of its ladder alone."
 _NO_WORTH = (
-    "so which shapes are efficient tells how cheaply they neared that, not what is worth its cost"
+    "so which shapes are efficient says how cheaply they came near that, not what is worth its cost"
 )
 
 
 def cost_label(column: str) -> str:
-    """What a cost is called."""
+    """Return what a cost is called."""
     if column.startswith("sequence_"):
         convention = shared.flops_label(column.removeprefix("sequence_"))
         return f"FLOPs a training sequence ({convention})"
@@ -51,28 +51,28 @@ def cost_label(column: str) -> str:
 
 
 def cost_unit(column: str) -> str:
-    """The unit of a cost."""
+    """Return the unit of a cost."""
     return "s" if column == "wall_time_s" else "FLOPs"
 
 
 def effect_label(column: str) -> str:
-    """What an effect is called."""
+    """Return what an effect is called."""
     return shared.LOSS_LABELS.get(column, column.replace("_", " ").capitalize())
 
 
 def effect_unit(column: str) -> str:
-    """The unit of an effect."""
+    """Return the unit of an effect."""
     bare = column.removeprefix("test_")
     return next((unit for name, unit in _UNITS.items() if bare.startswith(name)), "score")
 
 
 def better(result: IcerResult) -> str:
-    """Which way an effect is better."""
+    """Return which way an effect is better."""
     return f"{result.direction} is better"
 
 
 def bought_with(effect: str, cost: str) -> str:
-    """An effect and its cost, as the start of a sentence."""
+    """Return an effect and its cost, as the start of a sentence."""
     return f"{effect_label(effect)} bought with {_lower_first(cost_label(cost))}"
 
 
@@ -81,17 +81,17 @@ def _lower_first(label: str) -> str:
 
 
 def fewest_seeds(result: IcerResult) -> int:
-    """Seeds of the shape that has fewest."""
+    """Return the number of seeds of the shape that has fewest."""
     return min((strategy.replicates for strategy in result.strategies), default=0)
 
 
 def has_shares(result: IcerResult) -> bool:
-    """Whether there are seeds enough for a share of draws to say anything."""
+    """Return whether there are seeds enough for a share of draws to say anything."""
     return result.acceptability is not None and fewest_seeds(result) >= FEWEST_SEEDS
 
 
 def efficient_sentences(costs: Costs, unlearned: frozenset[str]) -> list[str]:
-    """Which shapes of each group are efficient under the first cost and effect, in words."""
+    """Return which shapes of each group are efficient under the first cost and effect, in words."""
     main = costs.main
     if main is None:
         return []
@@ -113,7 +113,7 @@ def _efficient(found: GroupCost) -> str:
 
 
 def _certainty(result: IcerResult) -> str:
-    """How sure the order is, as far as seeds can tell."""
+    """Return how sure the order is, as far as seeds can tell."""
     if result.acceptability is None:
         return "Each rests on a single run, so this order carries no interval."
     if not has_shares(result):
@@ -125,7 +125,7 @@ def _certainty(result: IcerResult) -> str:
 
 
 def few_seeds(result: IcerResult) -> str:
-    """That a share of draws would say little; empty where there are seeds enough."""
+    """Say that a share of draws would say little; empty where there are seeds enough."""
     count = fewest_seeds(result)
     if count >= FEWEST_SEEDS:
         return ""
@@ -137,7 +137,7 @@ def few_seeds(result: IcerResult) -> str:
 
 
 def order_of_factors(costs: Costs, unlearned: frozenset[str]) -> str:
-    """Which size buys most for its first step, in words; empty where none varies alone."""
+    """Return which size buys most for its first step, in words; empty where none varies alone."""
     sentences: list[str] = []
     groups = list(dict.fromkeys(factor.group for factor in costs.factors))
     for group in groups:
@@ -162,7 +162,7 @@ def order_of_factors(costs: Costs, unlearned: frozenset[str]) -> str:
 
 
 def price_words(result: IcerResult) -> str:
-    """The unit of an ICER."""
+    """Return the unit of an ICER."""
     unit, way = (
         effect_unit(result.effect_column),
         "lower" if result.direction == "lower" else "higher",

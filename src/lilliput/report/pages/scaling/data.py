@@ -16,7 +16,7 @@ from lilliput.report.pages import shared
 
 
 def frontier_data(laws: tuple[GroupLaw, ...]) -> DataTable:
-    """One row a compute-optimal point of each group and convention."""
+    """Return one row for each compute-optimal point of each group and convention."""
     rows: list[dict[str, Cell]] = [
         {
             "group": law.group,
@@ -34,7 +34,7 @@ def frontier_data(laws: tuple[GroupLaw, ...]) -> DataTable:
 
 
 def laws_data(laws: tuple[GroupLaw, ...]) -> DataTable:
-    """The chosen law of each group and convention on a grid with its band, and its rivals."""
+    """Return the chosen law of each group and convention on a grid with its band, and its rivals."""
     rows: list[dict[str, Cell]] = []
     for law in laws:
         if law.fit is None:
@@ -49,7 +49,7 @@ def laws_data(laws: tuple[GroupLaw, ...]) -> DataTable:
 
 
 def breaks_data(laws: tuple[GroupLaw, ...]) -> DataTable:
-    """One row a break of a chosen law; without an interval it is drawn 2 % wide."""
+    """Return one row for each break of a chosen law; without an interval it is drawn 2 % wide."""
     rows: list[dict[str, Cell]] = []
     for law in laws:
         for place, found in enumerate(law.fit.breaks if law.fit else (), start=1):
@@ -94,7 +94,7 @@ def cuts_data(laws: tuple[GroupLaw, ...]) -> DataTable:
 
 
 def exponents_data(laws: tuple[GroupLaw, ...]) -> DataTable:
-    """The exponent at the upper end of each group under each convention."""
+    """Return the exponent at the upper end of each group under each convention."""
     rows: list[dict[str, Cell]] = []
     for law in laws:
         if law.fit is None:

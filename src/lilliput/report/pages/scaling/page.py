@@ -76,7 +76,7 @@ def build_scaling(evidence: Evidence, findings: Findings) -> PageContent:
 
 
 def _without_law(evidence: Evidence) -> list[str]:
-    """Which groups have no law, as they hold a single size."""
+    """Return which groups have no law, as they hold a single size."""
     left = [] if evidence.table is None else groups_of_one_size(evidence.table)
     if not left:
         return []
@@ -86,7 +86,7 @@ def _without_law(evidence: Evidence) -> list[str]:
 
 
 def main_laws(laws: tuple[GroupLaw, ...]) -> list[GroupLaw]:
-    """One law a group: that of the main convention."""
+    """Return one law a group: that of the main convention."""
     first: dict[str, GroupLaw] = {}
     for law in laws:
         first.setdefault(law.group, law)
@@ -103,7 +103,7 @@ def _missing(laws: tuple[GroupLaw, ...]) -> Missing:
 
 
 def law_sentence(law: GroupLaw) -> str:
-    """Which law a group follows, with its exponent, breaks and doubts, in words."""
+    """Return which law a group follows, with its exponent, breaks and doubts, in words."""
     if law.fit is None:
         return said_of(law.group, f"no law could be fitted. {law.problem}")
     fit = law.fit
@@ -116,7 +116,7 @@ def law_sentence(law: GroupLaw) -> str:
 
 
 def break_sentence(fit: LawFit) -> str:
-    """Where a law breaks, or that no break is claimed, in words."""
+    """Return where a law breaks, or that no break is claimed, in words."""
     if fit.breaks:
         places = [_place(Quantity(b.value, b.low, b.high)) for b in fit.breaks]
         times = "once" if len(places) == 1 else f"{len(places)} times"
@@ -195,7 +195,7 @@ def _frontier_text(laws: tuple[GroupLaw, ...]) -> str:
 
 
 def frontier_sentence(points: Sequence[FrontierPoint]) -> str:
-    """From where to where the lowest losses of the bins go, and how many are undercut by a cheaper one."""
+    """Say from where to where the lowest losses of the bins go, and how many are undercut by a cheaper one."""
     first, last = points[0], points[-1]
     best = min(points, key=lambda point: point.loss)
     lowest = itertools.accumulate((point.loss for point in points), min)

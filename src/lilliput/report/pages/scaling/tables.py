@@ -18,7 +18,7 @@ from lilliput.report.parts import (
 
 
 def candidates_table(law: GroupLaw) -> TableView:
-    """Every law compared for a group, best first."""
+    """Return every law compared for a group, best first."""
     assert law.fit is not None
     best = min(candidate.bic for candidate in law.fit.candidates)
     rows = [
@@ -53,7 +53,7 @@ def candidates_table(law: GroupLaw) -> TableView:
 
 
 def parameters_table(law: GroupLaw) -> TableView:
-    """The chosen law's parameters and breaks with their intervals."""
+    """Return the chosen law's parameters and breaks with their intervals."""
     assert law.fit is not None
     runs = int(law.fit.facts.get("n_runs", 0)) or None
     named = [(name.replace("_", " "), e) for name, e in law.fit.parameters.items()]
@@ -77,7 +77,7 @@ def parameters_table(law: GroupLaw) -> TableView:
 
 
 def conventions_table(laws: tuple[GroupLaw, ...]) -> TableView:
-    """The chosen law of every group under every convention."""
+    """Return the chosen law of every group under every convention."""
     rows = [
         TableRow(
             (

@@ -30,7 +30,7 @@ _DEPTH_PARTNERS = ("embedding_size", "hidden_size", "intermediate_size")
 
 
 def answer_learning(evidence: Evidence) -> Answer:
-    """Did the models learn more than token frequencies?"""
+    """Answer whether the models learned more than token frequencies."""
     question = "Did the models learn more than how frequent each token is?"
     found = learning_of(evidence.runs)
     verdict: Verdict = "yes" if found.learned else "no" if found.known else "absent"
@@ -41,7 +41,7 @@ def answer_learning(evidence: Evidence) -> Answer:
 
 
 def answer_break(laws: tuple[GroupLaw, ...]) -> Answer:
-    """Does the compute-optimal law break?"""
+    """Answer whether the compute-optimal law breaks."""
     question = "Does the compute-optimal law break?"
     paper = "Loss did not scale smoothly below 2.2 × 10¹⁵ FLOPs, counted by the authors' formula."
     fitted = [law for law in main_laws(laws) if law.fit]
@@ -74,7 +74,7 @@ def _few_remark(laws: list[GroupLaw]) -> str:
 
 
 def answer_exponent(laws: tuple[GroupLaw, ...], unlearned: frozenset[str]) -> Answer:
-    """How fast does loss fall with compute? Told by groups that learned more than token frequencies."""
+    """Answer how fast loss falls with compute, by the groups that learned more than token frequencies."""
     question = "How fast does loss fall with compute?"
     paper = "Exponent 0.141 above the break and 0.093 below, by the authors' FLOPs and loss."
     fitted = [(law, law.fit) for law in main_laws(laws) if law.fit]
@@ -100,7 +100,7 @@ def answer_exponent(laws: tuple[GroupLaw, ...], unlearned: frozenset[str]) -> An
 
 
 _NO_SCALE = (
-    "so the exponent tells how fast they neared that, not how loss falls with compute at scale"
+    "so the exponent says how fast they came near that, not how loss falls with compute at scale"
 )
 
 
@@ -109,7 +109,7 @@ def _is_measured(exponent: Quantity) -> bool:
 
 
 def _in_plain_words(exponent: Quantity) -> str:
-    """What an exponent means for the loss of a run with twice the compute."""
+    """Return what an exponent means for the loss of a run with twice the compute."""
     if exponent.value is None or not exponent.has_interval:
         return ""
     if not _is_measured(exponent):
@@ -123,7 +123,7 @@ def _in_plain_words(exponent: Quantity) -> str:
 
 
 def answer_depth(evidence: Evidence) -> Answer:
-    """Do more layers always help?"""
+    """Answer whether more layers always help."""
     question = "Do more layers always lower the loss?"
     paper = "Adding layers did not always help."
     pairs = _layer_pairs(evidence.runs)
@@ -186,7 +186,7 @@ def _mean(runs: list[Run]) -> float:
 
 
 def _seed_spread(runs: tuple[Run, ...]) -> float | None:
-    """The largest range of final losses among seeds of one shape; None without repeated seeds."""
+    """Return the largest range of final losses among seeds of one shape; None without repeated seeds."""
     groups: dict[tuple[object, ...], list[float]] = {}
     for run in runs:
         loss = _loss(run)
@@ -201,8 +201,8 @@ def _seed_spread(runs: tuple[Run, ...]) -> float | None:
 
 
 def answer_parameters(evidence: Evidence) -> Answer:
-    """Does size alone tell the loss?"""
-    question = "Does the number of parameters alone tell the loss?"
+    """Answer whether size alone predicts the loss."""
+    question = "Does the number of parameters alone predict the loss?"
     paper = "Parameter count alone did not predict pre-training performance."
     pairs = [
         (run.final["num_parameters"], loss)
@@ -265,21 +265,21 @@ def _is_perfect(rank: Quantity) -> bool:
 
 
 def _swaps(sizes: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
-    """Share of pairs of different size in which the larger model has the higher loss."""
+    """Return the share of pairs of different size in which the larger model has the higher loss."""
     larger = sizes[:, None] > sizes[None, :]
     higher = losses[:, None] > losses[None, :]
     return float((larger & higher).sum() / max(1, larger.sum()))
 
 
 def answer_factors(costs: Costs, unlearned: frozenset[str]) -> Answer:
-    """Which size should grow first? Told by groups that learned more than token frequencies."""
+    """Answer which size should grow first, by the groups that learned more than token frequencies."""
     question = "Which size should grow first?"
     paper = "Cost-effectiveness orders the hyper-parameters by loss bought per FLOP."
     order = order_of_factors(costs, unlearned)
     if order:
-        is_told = any(factor.group not in unlearned for factor in costs.factors)
-        verdict: Verdict = "yes" if is_told else "unclear"
-        return Answer(question, verdict, order, paper, "cost", "An order" if is_told else "")
+        is_measured = any(factor.group not in unlearned for factor in costs.factors)
+        verdict: Verdict = "yes" if is_measured else "unclear"
+        return Answer(question, verdict, order, paper, "cost", "An order" if is_measured else "")
     if costs.results:
         sentences = [
             "No size varies alone here, so only whole shapes are ordered.",

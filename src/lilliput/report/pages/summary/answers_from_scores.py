@@ -29,7 +29,7 @@ from lilliput.report.parts import Answer, Verdict, yes_in_part
 
 
 def answer_gain(evidence: Evidence) -> Answer:
-    """Does pre-training help, and down to which size?"""
+    """Answer whether pre-training helps, and down to which size."""
     question = "Does pre-training help, even the smallest models?"
     paper = "Masked-language-model pre-training helped even at 1.25 million parameters."
     gains = [s for s in whole_scores(evidence.scores) if s.gain is not None]
@@ -52,7 +52,7 @@ def answer_gain(evidence: Evidence) -> Answer:
 
 
 def _smallest(evidence: Evidence) -> str:
-    """The smallest model that gained on any task."""
+    """Return the smallest model that gained on any task."""
     size = {run.name: run.final.get("num_parameters", math.inf) for run in evidence.runs}
     clear = [
         s
@@ -69,8 +69,8 @@ def _smallest(evidence: Evidence) -> str:
 
 
 def answer_correlation(found: tuple[TaskCorrelation, ...], unlearned: frozenset[str]) -> Answer:
-    """Does loss foretell scores? Not by groups that learned no more than token frequencies."""
-    question = "Does a lower loss foretell better downstream scores?"
+    """Answer whether loss predicts scores; groups that learned only token frequencies do not count."""
+    question = "Does a lower loss predict better downstream scores?"
     paper = "Perplexity and downstream score were strongly correlated."
     sentences = correlation_sentences(found, unlearned)
     if not found:
@@ -81,16 +81,16 @@ def answer_correlation(found: tuple[TaskCorrelation, ...], unlearned: frozenset[
         if is_left and (item.rank.value or 0.0) < 0 and item.group not in unlearned
     ]
     text = yes_in_part(clear, found)
-    remarks = unlearned_sentences((item.group for item in found), unlearned, _NO_FORETELLING)
+    remarks = unlearned_sentences((item.group for item in found), unlearned, _NO_PREDICTION)
     verdict: Verdict = "yes" if clear else "unclear"
     return Answer(question, verdict, [*remarks, *sentences], paper, "downstream", text)
 
 
-_NO_FORETELLING = "so differences of their losses can hardly foretell what they do downstream"
+_NO_PREDICTION = "so differences between their losses can hardly predict what they do downstream"
 
 
 def answer_optimality(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Answer:
-    """Are compute-optimal models better downstream?"""
+    """Answer whether compute-optimal models are better downstream."""
     question = "Are compute-optimal models better downstream?"
     paper = "Compute-optimality did not play an important role downstream at this scale."
     optimal = {run for law in main_laws(laws) if law.frontier for run in law.frontier.runs}
@@ -121,7 +121,7 @@ _WHICH_FRONTIER = (
 
 
 def _mean_scores(evidence: Evidence) -> dict[str, float]:
-    """Mean over tasks of each pre-trained model, of those scored on every task."""
+    """Return the mean over tasks of each pre-trained model, of those scored on every task."""
     whole = whole_scores(evidence.scores)
     tasks = len(tasks_of(whole))
     values: dict[str, list[float]] = {}
@@ -146,7 +146,7 @@ def _difference(on: list[float], off: list[float]) -> Quantity:
 
 
 def answer_language(evidence: Evidence) -> Answer:
-    """Does a reduced language help smaller models?"""
+    """Answer whether a reduced language helps smaller models."""
     question = "Does a reduced language let smaller models benefit from pre-training?"
     paper = "In simplified language smaller models began to benefit earlier."
     languages = shared.distinct(evidence, "language")

@@ -65,7 +65,7 @@ def _lead(evidence: Evidence) -> str:
 
 
 def _note(evidence: Evidence) -> str:
-    """How shapes and FLOPs are written, before the first answer uses them."""
+    """Return how shapes and FLOPs are written, before the first answer uses them."""
     letters = shared.SHAPE_LETTERS if shared.distinct(evidence, "shape") else ""
     return as_sentences([letters, shared.flops_note(evidence)])
 

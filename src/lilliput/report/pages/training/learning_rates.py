@@ -16,7 +16,7 @@ from lilliput.report.searches import BestRate, Drift, RateSearch
 
 
 def rate_tables(search: RateSearch | None) -> dict[str, DataTable]:
-    """What the figure draws: the best rate of each shape, and the line of each family that has a slope."""
+    """Return what the figure draws: the best rate of each shape, and the line of each family that has a slope."""
     if search is None or not _is_drawn(search):
         return {}
     lines = [row for drift in search.drifts for row in _line(drift, search.rates)]
@@ -27,7 +27,7 @@ def rate_tables(search: RateSearch | None) -> dict[str, DataTable]:
 
 
 def rate_figures(search: RateSearch | None) -> tuple[Figure, ...]:
-    """The best rate against width; nothing where there is no search over two widths."""
+    """Return the best rate against width; nothing where there is no search over two widths."""
     if search is None or not _is_drawn(search):
         return ()
     figure = Figure(
@@ -77,7 +77,7 @@ def _drift_sentence(drift: Drift) -> str:
 
 
 def _line(drift: Drift, rates: Sequence[BestRate]) -> list[dict[str, Cell]]:
-    """Two ends of the least-squares line in logarithms whose slope the search recorded."""
+    """Return two ends of the least-squares line in logarithms whose slope the search recorded."""
     members = [rate for rate in rates if rate.family == drift.family]
     if drift.slope is None or not members:
         return []

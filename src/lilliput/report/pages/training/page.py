@@ -1,4 +1,4 @@
-"""The page Training: how the loss fell, who left the plateau, and where each run ended."""
+"""The page Training: how the loss fell, which runs left the plateau, and where each run ended."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _loss_of(run: Run) -> float | None:
 
 
 def _paper_data() -> DataTable:
-    """The authors' 1,512 evaluations: steps, their FLOPs, their loss."""
+    """Return the authors' 1,512 evaluations: steps, their FLOPs, their loss."""
     table = paper_table()
     columns: dict[str, list[Cell]] = {"run": table.text("run").tolist()}
     for name in ("step", "flops_reference", "loss_reference"):
@@ -175,7 +175,7 @@ def _paper_data() -> DataTable:
 
 
 def _unigram_rules(evidence: Evidence) -> DataTable:
-    """One row a language: the entropy of its held-out tokens, as loss and as perplexity."""
+    """Return one row for each language: the entropy of its held-out tokens, as loss and as perplexity."""
     entropies: dict[str, list[float]] = {}
     for run in evidence.runs:
         if run.unigram_entropy is not None:
@@ -191,7 +191,7 @@ def _unigram_rules(evidence: Evidence) -> DataTable:
 
 
 def _escapes_data(evidence: Evidence, table: DataTable) -> DataTable:
-    """The measurement at which each run left the plateau of its unigram entropy (`escape_index`)."""
+    """Return the measurement at which each run left the plateau of its unigram entropy (`escape_index`)."""
     curves: dict[str, list[Mapping[str, Cell]]] = {}
     for row in table.rows():
         if isinstance(row.get("loss"), float):
@@ -207,7 +207,7 @@ def _escapes_data(evidence: Evidence, table: DataTable) -> DataTable:
 
 
 def _mean_of_seeds(losses: Sequence[float]) -> Quantity:
-    """Mean over seeds with Student's interval, which is named where only two seeds carry it."""
+    """Return the mean over seeds with Student's interval, which is named where only two seeds carry it."""
     mean = Quantity.from_interval(mean_interval(losses, unit="seeds"))
     if len(losses) != 2:
         return mean
@@ -215,7 +215,7 @@ def _mean_of_seeds(losses: Sequence[float]) -> Quantity:
 
 
 def _seeds_table(evidence: Evidence) -> TableView | None:
-    """Mean final loss over the seeds of each shape, language and profile, with its interval."""
+    """Return the mean final loss over the seeds of each shape, language and profile, with its interval."""
     column = next(iter(shared.present(evidence, ["loss", "loss_reference"])), None)
     if column is None or not shared.distinct(evidence, "shape"):
         return None
