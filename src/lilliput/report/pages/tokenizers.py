@@ -79,7 +79,7 @@ def _data(comparisons: tuple[Comparison, ...]) -> DataTable:
                 "corpus": comparison.language,
                 "curve": f"{candidate.kind}, {comparison.language}",
                 "vocab_size": candidate.count("vocab_size"),
-                "picked": candidate.name == comparison.choiceed,
+                "picked": candidate.name == comparison.picked,
             }
             for name in _MEASURES:
                 measure = candidate.measure(name)
@@ -111,9 +111,9 @@ def _figure(comparisons: tuple[Comparison, ...]) -> Figure:
 
 
 def _picked_sentence(comparison: Comparison) -> str:
-    if not comparison.choiceed:
+    if not comparison.picked:
         return f"No tokenizer was picked for {comparison.language}."
-    return f"For {comparison.language}, {comparison.choiceed} was picked."
+    return f"For {comparison.language}, {comparison.picked} was picked."
 
 
 def _reason(comparison: Comparison) -> str:
@@ -124,7 +124,7 @@ def _reason(comparison: Comparison) -> str:
         [
             _picked_sentence(comparison),
             f"The rule: {rule}." if rule else "",
-            _used_sentence(used, comparison.choiceed) if used else "",
+            _used_sentence(used, comparison.picked) if used else "",
         ]
     )
 
@@ -155,7 +155,7 @@ def _view(comparison: Comparison) -> TableView:
                     _verdict(comparison, candidate),
                     *(quantity_cell(candidate.measure(m)) for m in measures),
                 ),
-                picked=candidate.name == comparison.choiceed,
+                picked=candidate.name == comparison.picked,
             )
             for candidate in comparison.candidates
         ),
@@ -163,7 +163,7 @@ def _view(comparison: Comparison) -> TableView:
 
 
 def _verdict(comparison: Comparison, candidate: Candidate) -> TableCell:
-    if candidate.name == comparison.choiceed:
+    if candidate.name == comparison.picked:
         return text_cell("picked")
     return text_cell(_in_words(comparison.lost.get(candidate.name, "")))
 
