@@ -1,8 +1,8 @@
-"""Scores that can be believed: GLUE, minimal pairs, and probes made from held-out text.
+"""Scores of trained models: GLUE, minimal pairs, and probes made from held-out text.
 
-Tasks are data, fine-tuning says every choice it makes, each score stands beside the one from the very
-random weights its run began with, and carries an interval over seeds and examples. Predictions are
-kept, so that every figure can be computed again.
+Tasks are data, and every choice of fine-tuning is written down. Each score stands beside that of the
+untrained baseline, the very random weights that the run began with, and carries an interval over
+seeds and examples. Predictions are kept, so that every figure can be computed again.
 """
 
 from __future__ import annotations

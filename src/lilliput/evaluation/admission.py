@@ -22,14 +22,14 @@ Admits = Callable[[Sequence[str]], bool]
 
 
 def filter_fields(task: TaskDefinition, rule: WordRule) -> tuple[str, ...]:
-    """The columns a rule reads: all text, or what the reference code read."""
+    """Return the columns a rule reads: all text, or what the reference code read."""
     if rule == "paper" and task.paper_filter_fields:
         return task.paper_filter_fields
     return task.fields
 
 
 def admission(vocabulary: Path, rule: WordRule) -> tuple[Admits, str]:
-    """The test that examples must pass, and the hash of its word list.
+    """Return the test that examples must pass, and the hash of its word list.
 
     Args:
         vocabulary: CSV or artefact "vocabulary".
@@ -53,7 +53,7 @@ def _corrected(vocabulary: Vocabulary) -> Admits:
 
 
 def word_rule_named(name: str) -> WordRule:
-    """The word rule called `name`.
+    """Return the word rule called `name`.
 
     Raises:
         ConfigurationError: There is none.

@@ -17,7 +17,7 @@ _BATCHES_PER_BUCKET = 4
 def training_batches(
     lengths: NDArray[np.int64], batch_size: int, seed: int, epoch: int
 ) -> list[Rows]:
-    """The rows of each batch of one epoch, in order; every example once.
+    """Return the rows of each batch of one epoch, in order; every example once.
 
     Examples are sorted by length and cut into buckets of a few batches. Each seed shuffles inside its
     buckets; the order of the batches is the same for all seeds, so that step k has like shapes in all
@@ -41,7 +41,7 @@ def training_batches(
 
 
 def prediction_batches(lengths: NDArray[np.int64], max_tokens: int) -> Iterator[Rows]:
-    """Rows sorted by length, as many a batch as stay within `max_tokens` with padding."""
+    """Yield rows sorted by length, as many a batch as stay within `max_tokens` with padding."""
     by_length = np.argsort(lengths, kind="stable")
     sizes = lengths[by_length]
     start = 0

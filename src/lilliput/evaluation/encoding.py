@@ -65,12 +65,12 @@ class TextEncoder:
         return self.loaded.vocab_size
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text, without special tokens."""
+        """Return the ids of each text, without special tokens."""
         encodings = self.loaded.backend.encode_batch(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
     def tokenised(self, texts: Sequence[str]) -> list[Tokenised]:
-        """Ids of each text with the words they belong to, without special tokens."""
+        """Return the ids of each text with the words they belong to, without special tokens."""
         encodings = self.loaded.backend.encode_batch(list(texts), add_special_tokens=False)
         return [Tokenised(tuple(e.ids), _word_numbers(e.word_ids)) for e in encodings]
 
@@ -113,7 +113,7 @@ class EncodedTexts:
         return np.diff(self.offsets)
 
     def padded(self, rows: NDArray[np.intp], width: int, pad: int) -> IntArray:
-        """The sequences at `rows`, padded on the right with `pad` to (len(rows), width)."""
+        """Return the sequences at `rows`, padded on the right with `pad` to (len(rows), width)."""
         starts, lengths = self.offsets[rows], self.lengths[rows]
         columns = np.arange(width)
         is_token = columns < lengths[:, None]
@@ -122,7 +122,7 @@ class EncodedTexts:
 
 
 def lay_end_to_end(sequences: Sequence[Sequence[int]]) -> EncodedTexts:
-    """Token sequences as one array with offsets."""
+    """Return the token sequences as one array with offsets."""
     lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     flat = (token for sequence in sequences for token in sequence)
@@ -130,7 +130,7 @@ def lay_end_to_end(sequences: Sequence[Sequence[int]]) -> EncodedTexts:
 
 
 def encode_examples(encoder: TextEncoder, examples: Examples, max_seq_length: int) -> EncodedTexts:
-    """`<s> text </s>`, or `<s> first </s> second </s>`, at most `max_seq_length` tokens each.
+    """Return `<s> text </s>`, or `<s> first </s> second </s>`, at most `max_seq_length` tokens each.
 
     Of a pair that is too long, the longer text is cut first.
 
@@ -152,7 +152,7 @@ def encode_examples(encoder: TextEncoder, examples: Examples, max_seq_length: in
 
 
 def _sizes_within(sizes: list[int], room: int) -> list[int]:
-    """`sizes` cut to `room` in all, the larger first."""
+    """Return `sizes` cut to `room` in all, the larger first."""
     if len(sizes) == 1:
         return [min(sizes[0], room)]
     first, second = sizes

@@ -27,7 +27,7 @@ class EvaluationFolders:
 def evaluation_folders(
     run: Path, suite: str, tokenizer: Path | None, out: Path | None, checkpoint: str
 ) -> EvaluationFolders:
-    """The folders given, or those of the study that the run lies in.
+    """Return the folders given, or those of the study that the run lies in.
 
     The tokenizer is found by content: the run names its token store, the store its tokenizer.
 

@@ -108,7 +108,7 @@ class FineTuningSettings(Settings):
 
     @classmethod
     def named(cls, preset: str) -> FineTuningSettings:
-        """The settings called "default", which leave to the run's switches what they rule, or "paper".
+        """Return the settings called "default", which leave to the run's switches what they rule, or "paper".
 
         Raises:
             ConfigurationError: There are none of that name.
@@ -121,7 +121,7 @@ class FineTuningSettings(Settings):
 
     @classmethod
     def paper(cls) -> FineTuningSettings:
-        """The paper's recipe with the defects of the reference code switched on.
+        """Return the paper's recipe with the defects of the reference code switched on.
 
         Source: history of text-machine-lab/mini_bert: seeds 0-2, five epochs, batch 32, rate 2e-4
         without weight decay, padding to 128 that is attended to, a learned map over positions, ReLU on
@@ -221,5 +221,5 @@ class PairSettings(Settings):
 
 
 def plain_pair_settings(is_causal: bool) -> PairSettings:
-    """The plain method of a kind of model, causal or masked."""
+    """Return the plain method of a kind of model, causal or masked."""
     return PairSettings(method="causal" if is_causal else "plain")

@@ -96,7 +96,7 @@ class TaskData:
         return cls(task, learned, scored, facts, hidden_in_train=train.hidden)
 
     def with_guests(self, other: TaskData) -> TaskData:
-        """The same, and the sets of a task that is predicted with this one's models."""
+        """Return the same, and the sets of a task that is predicted with this one's models."""
         sets = {f"{other.task.name}:{split}": found for split, found in other.scored.items()}
         guests = {**self.guests, **dict.fromkeys(sets, other.task)}
         return replace(self, scored={**self.scored, **sets}, guests=guests)
@@ -107,11 +107,11 @@ class TaskData:
         return list({task.name: task for task in (self.task, *self.guests.values())}.values())
 
     def task_of(self, split: str) -> TaskDefinition:
-        """The task that a scored set belongs to."""
+        """Return the task that a scored set belongs to."""
         return self.guests.get(split, self.task)
 
     def score_name(self, split: str) -> str:
-        """What a set's score is called: the task, and the set where a task has several."""
+        """Return what a set's score is called: the task, and the set where a task has several."""
         return self.task_of(split).score_name(split)
 
 
@@ -127,7 +127,7 @@ def evaluate_tasks(
     device: str = "cpu",
     reporter: Reporter = SILENT,
 ) -> list[Score]:
-    """Scores of a run on tasks, from its trained and its untrained weights, as an artefact in `out`.
+    """Score a run on tasks, from its trained and its untrained weights, as an artefact in `out`.
 
     A task that is finished stays finished when the call is interrupted and made again.
 
@@ -187,7 +187,7 @@ def _score_once(
 
 
 def _part(build: Build, task: str, kind: str) -> Path:
-    """What is kept of one task until all are done: its predictions, and then its scores."""
+    """Return what is kept of one task until all are done: its predictions, and then its scores."""
     return build.scratch("parts") / f"{task}.{kind}"
 
 
@@ -243,7 +243,7 @@ def _task_scores(
     found: Sequence[FineTuned],
     settings: FineTuningSettings,
 ) -> list[Score]:
-    """One score a labelled split and start; the name tells the split where a task has several."""
+    """Return one score a labelled split and start; the name says which split where a task has several."""
     scores: list[Score] = []
     for split, examples in data.scored.items():
         rows = np.flatnonzero(examples.labelled)
@@ -287,7 +287,7 @@ def split_scores(
     *,
     resamples: int,
 ) -> list[Score]:
-    """The score of each start from its predictions alone.
+    """Return the score of each start from its predictions alone.
 
     Args:
         name: What to call the score.
@@ -329,7 +329,7 @@ def split_scores(
 
 
 def _assemble(build: Build, names: Sequence[str]) -> None:
-    """All parts as one file of scores and one of predictions."""
+    """Put all parts as one file of scores and one of predictions."""
     records = [r for name in names for r in read_json(_part(build, name, "json"))]
     tables = [pq.read_table(_part(build, name, "parquet")) for name in names]
     with atomic_path(build.path(PREDICTIONS_FILE)) as path:

@@ -1,4 +1,4 @@
-"""The two starts of every comparison: what a run learned, and the random weights it began with."""
+"""The two sets of weights of every comparison: what a run learned, and the untrained baseline that it began with."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ScoredWeights:
 
 
 def weights_digest(model: LanguageModel) -> str:
-    """XXH3-128 over names and values of all parameters, 32 hexadecimal digits."""
+    """Return XXH3-128 over names and values of all parameters, 32 hexadecimal digits."""
     state = xxhash.xxh3_128()
     for name, parameter in sorted(model.named_parameters()):
         state.update(name.encode())
@@ -52,7 +52,7 @@ def weights_digest(model: LanguageModel) -> str:
 def load_weights(
     run: Path, checkpoint: str = "final", *, untrained: bool = True
 ) -> list[ScoredWeights]:
-    """The weights at `checkpoint`, and with `untrained` those the run started from.
+    """Return the weights at `checkpoint`, and with `untrained` those the run started from.
 
     The published baseline without pre-training may have read pre-trained weights, whatever was asked
     for. Here it is proved: the loader refuses a tensor it cannot place, the initial checkpoint must be

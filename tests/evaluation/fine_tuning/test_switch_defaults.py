@@ -89,7 +89,7 @@ def score(line, tasks, tmp_path, monkeypatch):
                 seen.widths.add(ids.shape[1])
                 if labels.is_floating_point():
                     seen.labels += labels.tolist()
-                return super().update(step, ids, is_token, labels, rates)
+                return super().step(step, ids, is_token, labels, rates)
 
         out = tmp_path / f"scores{number}"
         with monkeypatch.context() as patch:

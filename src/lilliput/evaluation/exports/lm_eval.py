@@ -90,7 +90,7 @@ def _question(data: TaskData, parts: Sequence[str]) -> str:
 
 
 def _write(out: Path, name: str, rows: Sequence[Mapping[str, Any]], text: str) -> str:
-    """One task; the YAML's values are written as JSON, of which YAML is a superset."""
+    """Write one task; the YAML's values are written as JSON, of which YAML is a superset."""
     task = f"{_PREFIX}{name}"
     table = (out / f"{task}.jsonl").resolve()
     write_json_lines(table, rows)

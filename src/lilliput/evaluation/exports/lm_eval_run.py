@@ -19,9 +19,9 @@ _OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 def run_lm_eval(
     model: Path, tasks: Path, names: Sequence[str], out: Path, *, device: str = "cpu"
 ) -> dict[str, dict[str, float]]:
-    """Accuracy of an exported causal model on each task, with its standard error.
+    """Return the accuracy of an exported causal model on each task, with its standard error.
 
-    `lm-eval` runs in a process of its own, told to stay offline. Each text begins with `<s>`, as in
+    `lm-eval` runs in a process of its own, offline. Each text begins with `<s>`, as in
     training.
 
     Args:

@@ -46,7 +46,7 @@ class Classifier(nn.Module):
         _draw_head(self, seed)
 
     def forward(self, ids_BL: Tensor, is_token_BL: Tensor | None) -> Tensor:
-        """Outputs (B, C); `is_token_BL` is None where nothing is padding."""
+        """Return the outputs (B, C); `is_token_BL` is None where nothing is padding."""
         mask = None if self.attends_to_padding else is_token_BL
         if self.pooling == "first" and not self.encoder.config.is_causal:
             # Nothing else of the last layer is needed: a fifth of the time of four layers.
@@ -66,7 +66,7 @@ class Classifier(nn.Module):
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear map whose weights are yet to be drawn; the caller's random state stays as it was."""
+    """Return a linear map whose weights are yet to be drawn; the caller's random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         return nn.Linear(inputs, outputs)
 
@@ -106,7 +106,7 @@ def keep_word_rows(model: LanguageModel, ids: NDArray[np.int64]) -> NDArray[np.i
 
 
 def _draw_head(model: Classifier, seed: int) -> None:
-    """Small normal weights and zero biases, a function of the seed alone."""
+    """Draw small normal weights and zero biases, a function of the seed alone."""
     with torch.no_grad():
         for name, part in (("dense", model.dense), ("out", model.out), ("pos", model.positions)):
             if part is None:

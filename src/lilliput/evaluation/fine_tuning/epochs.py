@@ -21,7 +21,7 @@ from lilliput.evaluation.settings import FineTuningSettings
 
 @dataclass(frozen=True)
 class Member:
-    """What tells one classifier of a stack from the next.
+    """The settings in which the classifiers of a stack differ.
 
     Attributes:
         learning_rate: Peak rate.
@@ -101,11 +101,11 @@ class LinearSchedule:
 
     @classmethod
     def over(cls, steps: int, settings: FineTuningSettings) -> LinearSchedule:
-        """The schedule of `steps` steps."""
+        """Return the schedule of `steps` steps."""
         return cls(steps, round(settings.warmup_ratio * steps))
 
     def share(self, step: int) -> float:
-        """Between 0 and 1; `step` counts from 0, and no step has rate 0."""
+        """Return the rate as a share of its peak, between 0 and 1; `step` counts from 0, and no step has rate 0."""
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
         return (self.steps - step) / (self.steps - self.warmup)
@@ -114,7 +114,7 @@ class LinearSchedule:
 def predict(
     stack: ClassifierStack, texts: EncodedTexts, settings: FineTuningSettings, pad: int
 ) -> FloatArray:
-    """Each member's outputs for all sequences, float64, shape (members, n, C)."""
+    """Return each member's outputs for all sequences, float64, shape (members, n, C)."""
     result = np.empty((len(stack), len(texts), stack.outputs))
     most = max(1, settings.eval_batch_tokens // len(stack))
     for rows in prediction_batches(texts.lengths, most):
@@ -130,7 +130,7 @@ def _inputs(
     pad: int,
     device: torch.device,
 ) -> tuple[Tensor, Tensor | None]:
-    """Ids (B, L), padded no further than the longest, and which are tokens; None where all are."""
+    """Return the ids (B, L), padded no further than the longest, and which are tokens; None where all are."""
     lengths = texts.lengths[rows]
     width = settings.max_seq_length if settings.pad_to_max else int(lengths.max())
     ids_BL = torch.from_numpy(texts.padded(rows, width, pad)).to(device)

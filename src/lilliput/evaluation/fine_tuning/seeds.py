@@ -1,4 +1,4 @@
-"""Fine-tuning one task from one start under several seeds, choosing on a held-out part of train."""
+"""Fine-tuning one task from one set of weights under several seeds, choosing on a held-out part of train."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lilliput.models import LanguageModel
 from lilliput.training.execution.allocator import keep_freed_memory
 
 STACK_SIZE = 8
-"""Classifiers computed at once; an update of eight takes 0.68 to 0.91 of the time of eight alone."""
+"""Classifiers computed at once; a step of eight takes 0.68 to 0.91 of the time of eight alone."""
 STACK_SIZE_GPU = 32
 
 
@@ -44,7 +44,7 @@ class FineTuned:
     choices: tuple[Mapping[str, float], ...]
 
     def as_details(self) -> dict[str, Any]:
-        """Plain data for the record of a score."""
+        """Return plain data for the record of a score."""
         chosen = {"learning_rate": self.learning_rate, "num_train_epochs": self.epochs}
         return {"chosen": chosen, "choices": [dict(choice) for choice in self.choices]}
 
@@ -58,7 +58,7 @@ def fine_tune_seeds(
     *,
     device: str = "cpu",
 ) -> FineTuned:
-    """Predictions on `scored` from models fine-tuned on `train`, one a seed.
+    """Return the predictions on `scored` from models fine-tuned on `train`, one a seed.
 
     Learning rate and number of epochs are chosen by their mean held-out value over the seeds; the
     labels of `scored` take no part. With one choice, all of `train` is learned from.
@@ -112,7 +112,7 @@ _HELD = "\x00held-out"
 
 
 def _stacks(settings: FineTuningSettings, device: str) -> list[list[Member]]:
-    """Every rate under every seed, cut into stacks."""
+    """Return every rate under every seed, cut into stacks."""
     members = [Member(rate, seed) for rate in _rates(settings) for seed in settings.seeds]
     size = STACK_SIZE_GPU if device.startswith("cuda") else STACK_SIZE
     return [members[i : i + size] for i in range(0, len(members), size)]
@@ -131,7 +131,7 @@ def _stops(settings: FineTuningSettings) -> Sequence[int]:
 def _cut_to_task(
     start: LanguageModel, train: LabelledTexts, scored: Mapping[str, EncodedTexts]
 ) -> tuple[LanguageModel, LabelledTexts, dict[str, EncodedTexts]]:
-    """A copy of the model with the rows of this task alone, and the texts in its new numbers."""
+    """Return a copy of the model with the rows of this task alone, and the texts in its new numbers."""
     sets = [train.texts, *scored.values()]
     present = np.unique(np.concatenate([np.unique(texts.tokens) for texts in sets]))
     base = copy.deepcopy(start)
@@ -145,7 +145,7 @@ def _renumber(texts: EncodedTexts, numbers: NDArray[np.int64]) -> EncodedTexts:
 
 
 def _drawn_rows(count: int, most: int | None) -> NDArray[np.intp]:
-    """A fixed draw of training rows, the same for all seeds, starts and models."""
+    """Return a fixed draw of training rows, the same for all seeds, starts and models."""
     return generator(0, "training-rows").permutation(count)[: most or count]
 
 
@@ -164,7 +164,7 @@ def _part(data: LabelledTexts, rows: NDArray[np.intp]) -> LabelledTexts:
 def _scaled(
     data: LabelledTexts, settings: FineTuningSettings
 ) -> tuple[LabelledTexts, tuple[float, float]]:
-    """Regression labels with mean 0 and variance 1, and what undoes it; cut outputs need raw ones."""
+    """Return the regression labels with mean 0 and variance 1, and what undoes it; cut outputs need raw ones."""
     if not data.is_regression or settings.regression == "relu":
         return data, (0.0, 1.0)
     mean, spread = float(data.labels.mean()), float(data.labels.std()) or 1.0
@@ -172,7 +172,7 @@ def _scaled(
 
 
 def _decide(out_NC: FloatArray, task: TaskDefinition, scaling: tuple[float, float]) -> FloatArray:
-    """The predicted class or value of each example, shape (examples,)."""
+    """Return the predicted class or value of each example, shape (examples,)."""
     if task.is_regression:
         mean, spread = scaling
         return out_NC[:, 0] * spread + mean

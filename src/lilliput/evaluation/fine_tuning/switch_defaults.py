@@ -11,7 +11,7 @@ from lilliput.training.switches import Switches
 
 
 def follow_switches(settings: FineTuningSettings, switches: Switches) -> FineTuningSettings:
-    """`settings`, its fields that were not given set as `switches` say, so that none is left open.
+    """Return `settings`, its fields that were not given set as `switches` say, so that none is left open.
 
     A field that was given, whatever its value, stays. A switch that is as under the profile `corrected`
     changes nothing: what is recorded of such a run is what it always was.
@@ -32,7 +32,7 @@ def follow_switches(settings: FineTuningSettings, switches: Switches) -> FineTun
 
 
 def _reference_ways(settings: FineTuningSettings, switches: Switches) -> Iterator[tuple[str, Any]]:
-    """What the switches that are as in the reference code ask for."""
+    """Yield what the switches that are as in the reference code ask for."""
     if switches.attend_padding:
         # To a fixed length: else the pads that a text attends to would depend on its neighbours in the batch.
         yield from (("attend_to_padding", True), ("pad_to_max", True))
@@ -46,6 +46,6 @@ def _reference_ways(settings: FineTuningSettings, switches: Switches) -> Iterato
 
 
 def _names_its_head(settings: FineTuningSettings) -> bool:
-    """Whether another head was asked for; without padding there is no weight for each position."""
+    """Return whether another head was asked for; without padding there is no weight for each position."""
     given = settings.model_fields_set
     return "pooling" in given or ("pad_to_max" in given and not settings.pad_to_max)

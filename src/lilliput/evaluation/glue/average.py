@@ -41,7 +41,7 @@ class GlueAverage:
     bounds_without_wnli: Interval | None = None
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "value": self.value,
             "low": self.bounds.low if self.bounds else None,

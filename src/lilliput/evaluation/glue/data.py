@@ -26,7 +26,7 @@ def prepare_tasks(
     *,
     hub: bool = False,
 ) -> list[Path]:
-    """A folder a task, as `evaluate_glue` reads them.
+    """Return one folder for each task, as `evaluate_glue` reads them.
 
     Args:
         names: Tasks; every sub-folder of `data` when empty.

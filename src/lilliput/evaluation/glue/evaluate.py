@@ -33,7 +33,7 @@ def evaluate_glue(
     device: str = "cpu",
     reporter: Reporter = SILENT,
 ) -> list[Score]:
-    """Scores of a run on tasks, from its trained and its untrained weights.
+    """Score a run on tasks, from its trained and its untrained weights.
 
     The scored sets are the tasks' dev splits, used once; choices are made on a part of train. Where
     `ax` is among the tasks, the models fine-tuned on MNLI predict it.
@@ -70,7 +70,7 @@ def evaluate_glue(
 
 
 def read_tasks(folders: Sequence[Path]) -> list[TaskData]:
-    """The tasks in `folders` with their examples.
+    """Return the tasks in `folders` with their examples.
 
     Raises:
         InputError: A task has no train split or no scored one; see `read_examples`.
@@ -107,7 +107,7 @@ def _definition(folder: Path) -> TaskDefinition:
 
 
 def _origin(folder: Path) -> str:
-    """A name for what a task's folder holds: its id, or a hash of its tables."""
+    """Return a name for what a task's folder holds: its id, or a hash of its tables."""
     if is_artefact(folder):
         return read_manifest(folder).id
     splits = present_splits(_definition(folder), folder)
@@ -115,7 +115,7 @@ def _origin(folder: Path) -> str:
 
 
 def _with_diagnostics(data: Sequence[TaskData]) -> list[TaskData]:
-    """Tasks that learn, each with the sets of the tasks that are scored with its models."""
+    """Return the tasks that learn, each with the sets of the tasks that are scored with its models."""
     learning = {one.task.name: one for one in data if not one.task.trained_on}
     for guest in (one for one in data if one.task.trained_on):
         host = guest.task.trained_on

@@ -36,7 +36,7 @@ def filter_task(
     *,
     rule: WordRule = "corrected",
 ) -> Manifest:
-    """The examples of a task whose every checked word is in the vocabulary, as an artefact.
+    """Return the examples of a task whose every checked word is in the vocabulary, as an artefact.
 
     All splits are filtered, the scored ones too: a reduced language is tested in that language.
 
@@ -77,7 +77,7 @@ def filter_task(
 
 
 def present_splits(task: TaskDefinition, folder: Path) -> dict[str, Path]:
-    """The tables of a task that are there, by split.
+    """Return the tables of a task that are there, by split.
 
     Raises:
         InputError: There is none.

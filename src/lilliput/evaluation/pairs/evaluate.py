@@ -143,7 +143,7 @@ def _inputs(run: Path, tokenizer: Path, files: Sequence[Path]) -> dict[str, str]
 def _kept_paradigms(
     files: Sequence[Path], admits: Admits | None, most: int | None
 ) -> list[Paradigm]:
-    """The paradigms with a pair left."""
+    """Return the paradigms with a pair left."""
     found = [read_paradigm(path) for path in files]
     kept = [paradigm.admitted(admits) if admits else paradigm for paradigm in found]
     if not any(paradigm.pairs for paradigm in kept):

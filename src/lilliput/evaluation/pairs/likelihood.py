@@ -48,13 +48,13 @@ class Copies:
     scores_all: bool
 
     def is_masked(self, rows: IntArray, length: int) -> NDArray[np.bool_]:
-        """Which positions of the copies `rows` are masked, shape (len(rows), length)."""
+        """Return which positions of the copies `rows` are masked, shape (len(rows), length)."""
         columns = np.arange(length)
         first, stop = self.first[rows, None], self.stop[rows, None]
         return (columns >= first) & (columns < stop) & ((columns - first) % self.step == 0)
 
     def scored(self, rows: IntArray, length: int) -> tuple[IntArray, IntArray]:
-        """Number among `rows`, and position, of each scored token."""
+        """Return the number among `rows`, and position, of each scored token."""
         if self.scores_all:
             copy_N, place_N = np.nonzero(self.is_masked(rows, length))
             return copy_N, place_N
@@ -67,7 +67,7 @@ def score_sentences(
     special: SpecialIds,
     settings: PairSettings,
 ) -> FloatArray:
-    """Log-likelihood of each sentence in nats, shape (sentences,).
+    """Return the log-likelihood of each sentence in nats, shape (sentences,).
 
     Sources: "plain" is Salazar et al. 2020 (arXiv 1910.14659); "within_word_l2r" Kauf and Ivanova 2023
     (arXiv 2305.10588). "masked_once" is an approximation: tokens masked in one pass do not see each other.
@@ -123,7 +123,7 @@ def _check_lengths(model: LanguageModel, framed: EncodedTexts, frame: int) -> No
 
 
 def masked_copies(words: Sequence[Sequence[int]], settings: PairSettings) -> Copies:
-    """The masked copies that a method needs of sentences, given the word of each of their tokens.
+    """Return the masked copies that a method needs of sentences, given the word of each of their tokens.
 
     "plain" masks the scored token alone; "within_word_l2r" also the later tokens of its word, so that
     a word's end does not give its beginning away; "masked_once" masks every `parts`-th token of a pass
@@ -144,7 +144,7 @@ def masked_copies(words: Sequence[Sequence[int]], settings: PairSettings) -> Cop
 
 
 def _word_ends(words: IntArray) -> IntArray:
-    """For each token the number of tokens up to the end of its word, shape (tokens,)."""
+    """Return, for each token, the number of tokens up to the end of its word, shape (tokens,)."""
     borders = np.append(np.flatnonzero(np.diff(words)) + 1, len(words))
     return borders[np.searchsorted(borders, np.arange(len(words)), side="right")]
 
@@ -183,7 +183,7 @@ def _log_probabilities(
     targets_N: IntArray,
     settings: PairSettings,
 ) -> FloatArray:
-    """Log-probability in nats of `targets_N` at positions (row_N, place_N) of texts of one length."""
+    """Return the log-probability in nats of `targets_N` at positions (row_N, place_N) of texts of one length."""
     device = next(model.parameters()).device
     found_N = np.empty(len(targets_N))
     order_N = np.argsort(row_N, kind="stable")
@@ -202,13 +202,13 @@ def _log_probabilities(
 
 
 def _products(device: torch.device, settings: PairSettings) -> torch.autocast:
-    """The block in which matrix products have the dtype that was asked for."""
+    """Return the block in which matrix products have the dtype that was asked for."""
     is_bf16 = settings.dtype == "bfloat16"
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_bf16)
 
 
 def _hidden_at(model: LanguageModel, ids_BL: Tensor, batch_N: Tensor, places_N: Tensor) -> Tensor:
-    """Last hidden states at positions (batch_N, places_N), (N, H)."""
+    """Return the last hidden states at positions (batch_N, places_N), (N, H)."""
     places_B = places_N.new_zeros(len(ids_BL)).index_copy_(0, batch_N, places_N)
     if torch.equal(places_B[batch_N], places_N):  # One place a text.
         return model.encode_at(ids_BL, places_B)[batch_N]
@@ -216,7 +216,7 @@ def _hidden_at(model: LanguageModel, ids_BL: Tensor, batch_N: Tensor, places_N: 
 
 
 def _losses(model: LanguageModel, hidden_NH: Tensor, targets_N: IntArray) -> FloatArray:
-    """Cross-entropies in nats, shape (N,)."""
+    """Return the cross-entropies in nats, shape (N,)."""
     z_ND = model.head_hidden(hidden_NH)
     targets = torch.from_numpy(targets_N).to(z_ND.device)
     losses_N = token_losses(z_ND, model.decoder_weight, model.decoder_bias, targets)

@@ -46,7 +46,7 @@ class Paradigm:
         return replace(self._only(kept), unfit=len(self.pairs) - len(rows))
 
     def admitted(self, admits: Admits) -> Paradigm:
-        """The pairs both of whose sentences a vocabulary admits."""
+        """Return the pairs both of whose sentences a vocabulary admits."""
         kept = [
             (pair, number)
             for pair, number in zip(self.pairs, self.numbers, strict=True)
@@ -55,7 +55,7 @@ class Paradigm:
         return self._only(kept)
 
     def sampled(self, size: int) -> Paradigm:
-        """At most `size` of the pairs, drawn without replacement; the same ones every time."""
+        """Return at most `size` of the pairs, drawn without replacement; the same ones every time."""
         count = len(self.pairs)
         if size >= count:
             return self
@@ -68,7 +68,7 @@ class Paradigm:
 
 
 def find_paradigms(data: Path, names: Sequence[str] = ()) -> list[Path]:
-    """The files of pairs at `data` (a file, or a folder), by name.
+    """Return the files of pairs at `data` (a file, or a folder), by name.
 
     Raises:
         InputError: There is none, or one that was asked for is missing.
@@ -97,7 +97,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def read_paradigm(path: Path) -> Paradigm:
-    """The pairs of a file that differ, with their places and the count of those that do not.
+    """Return the pairs of a file that differ, with their places and the count of those that do not.
 
     Raises:
         InputError: A line is not a pair; the message names it.
@@ -114,7 +114,7 @@ def read_paradigm(path: Path) -> Paradigm:
 
 
 def read_all_pairs(path: Path) -> list[Pair]:
-    """Every pair in a JSON Lines file (`sentence_good`, `sentence_bad`) or in a Zorro text file.
+    """Return every pair in a JSON Lines file (`sentence_good`, `sentence_bad`) or in a Zorro text file.
 
     Raises:
         InputError: A line is not a pair; the message names it.

@@ -24,7 +24,7 @@ CHANCE = 0.5
 def paradigm_scores(
     name: str, found: Mapping[str, FloatArray], *, resamples: int, note: str = ""
 ) -> list[Score]:
-    """The accuracy of each start on one paradigm, from its hits.
+    """Return the accuracy of each start on one paradigm, from its hits.
 
     Args:
         name: Of the paradigm.
@@ -72,7 +72,7 @@ def mean_over_paradigms(
     *,
     resamples: int,
 ) -> list[Score]:
-    """The unweighted mean accuracy over paradigms, items drawn anew within each.
+    """Return the unweighted mean accuracy over paradigms, items drawn anew within each.
 
     Args:
         name: Of the benchmark.
@@ -99,7 +99,7 @@ def _mean_of_means(arrays: Sequence[FloatArray]) -> float:
 
 
 def _stratified(arrays: Sequence[FloatArray], resamples: int) -> Interval:
-    """The mean of means; each paradigm's items are drawn from that paradigm."""
+    """Return the mean of means; each paradigm's items are drawn from that paradigm."""
     rng = generator(0, "paradigms")
     draws = np.zeros(resamples)
     for array in arrays:

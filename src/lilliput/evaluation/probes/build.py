@@ -49,7 +49,7 @@ def build_probes(
     seed: int = 0,
     reporter: Reporter = SILENT,
 ) -> Manifest:
-    """Probe tasks from the held-out text of `corpus`, as an artefact in `out`.
+    """Make probe tasks from the held-out text of `corpus`, as an artefact in `out`.
 
     Train and dev examples come from different documents, and no dev text occurs in train.
 
@@ -95,7 +95,7 @@ def build_probes(
 def _divide(
     documents: list[Document], dev_share: float, corpus: Path
 ) -> tuple[list[Document], list[Document]]:
-    """Documents for training and for scoring, none in both."""
+    """Return the documents for training and for scoring, none in both."""
     usable = [document for document in documents if next(document.windows, None)]
     if len(usable) < 2:
         raise InputError(

@@ -20,7 +20,7 @@ from lilliput.tokenization import load_tokenizer
 
 
 def read_probes(probes: Path, names: Sequence[str] = ()) -> list[TaskData]:
-    """The probe tasks of an artefact "probes", in its order; all when no names are given.
+    """Return the probe tasks of an artefact "probes", in its order; all when no names are given.
 
     Raises:
         InputError: No finished probes are there, or one that was asked for was not made.
@@ -55,7 +55,7 @@ def evaluate_probes(
     device: str = "cpu",
     reporter: Reporter = SILENT,
 ) -> list[Score]:
-    """Scores of a run on its language's probes, from trained and untrained weights.
+    """Score a run on its language's probes, from trained and untrained weights.
 
     Args:
         run: Folder of the run.

@@ -57,7 +57,7 @@ COHERENCE = _definition(
 
 
 def source_definition(labels: Sequence[str]) -> TaskDefinition:
-    """The task of telling these sources apart."""
+    """Return the task of telling these sources apart."""
     return _definition("source", "Which source is the window from?", ["sentence"], labels)
 
 
@@ -68,7 +68,7 @@ def make_word_order(
     *,
     both_ways: bool = False,
 ) -> list[ProbeExample]:
-    """Up to `count` examples, half of them as written, half with two neighbouring words swapped.
+    """Return up to `count` examples, half of them as written, half with two neighbouring words swapped.
 
     The first and the last word stay, and so does every word with a mark of punctuation on it, so that
     neither a capital nor a comma in the wrong place gives the swap away.
@@ -115,10 +115,10 @@ def _swap(window: Window, place: int) -> str:
 def make_coherence(
     documents: Iterable[Document], count: int, rng: np.random.Generator
 ) -> list[ProbeExample]:
-    """Up to `count` pairs, half of them a window and the next one, half a window and another's next.
+    """Return up to `count` pairs, half of them a window and the next one, half a window and another's next.
 
     The second windows of both halves come from the same set, and a false one from another document of
-    the same source, so that neither window alone, nor the style of a source, tells the class.
+    the same source, so that neither window alone, nor the style of a source, gives the class away.
     """
     by_label: dict[str, list[tuple[Window, Window]]] = defaultdict(list)
     seen: set[str] = set()
@@ -159,14 +159,14 @@ def _document_of(pair: tuple[Window, Window]) -> str:
 def make_source(
     documents: Iterable[Document], labels: Sequence[str], count: int, rng: np.random.Generator
 ) -> list[ProbeExample]:
-    """Up to `count` windows, equally many of each source in `labels`."""
+    """Return up to `count` windows, equally many of each source in `labels`."""
     windows = [w for w in _distinct(documents) if w.label in labels]
     examples = [ProbeExample((w.text,), labels.index(w.label), w.doc_id) for w in windows]
     return _balanced(examples, len(labels), count, rng)
 
 
 def largest_sources(train: Iterable[Document], dev: Iterable[Document], most: int) -> list[str]:
-    """Up to `most` source labels with the most windows in the scarcer of the two sets, by name."""
+    """Return up to `most` source labels with the most windows in the scarcer of the two sets, by name."""
     in_train = Counter(window.label for document in train for window in document.windows)
     in_dev = Counter(window.label for document in dev for window in document.windows)
     scarcer = {label: min(in_train[label], in_dev[label]) for label in in_train}
@@ -185,7 +185,7 @@ def _distinct(documents: Iterable[Document]) -> list[Window]:
 def _balanced(
     examples: list[ProbeExample], classes: int, count: int, rng: np.random.Generator
 ) -> list[ProbeExample]:
-    """Equally many examples of each class, at most `count` in all, in a drawn order."""
+    """Return equally many examples of each class, at most `count` in all, in a drawn order."""
     by_class: list[list[ProbeExample]] = [[] for _ in range(classes)]
     for i in rng.permutation(len(examples)):
         by_class[examples[i].label].append(examples[i])

@@ -59,7 +59,7 @@ class Document:
 
 
 def read_documents(corpus: Path, settings: ProbeSettings, seed: int) -> list[Document]:
-    """Documents of the held-out splits in an order drawn by `seed`, cut into windows.
+    """Return documents of the held-out splits in an order drawn by `seed`, cut into windows.
 
     Of a large corpus only as many spans are kept as the probes can use, whole documents first.
     """

@@ -21,9 +21,9 @@ def average_interval(
     start: str = "trained",
     resamples: int = _RESAMPLES,
 ) -> Interval:
-    """The unweighted mean over groups of scores, with an interval over seeds and examples.
+    """Return the unweighted mean over groups of scores, with an interval over seeds and examples.
 
-    Tasks are fixed: the interval tells how the mean would move with other seeds and other examples of
+    Tasks are fixed: the interval says how the mean would move with other seeds and other examples of
     these tasks, drawn for each score by itself.
 
     Args:

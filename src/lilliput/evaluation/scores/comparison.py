@@ -1,4 +1,4 @@
-"""Two models on the same items: a paired test for any metric, and the courage to say nothing."""
+"""Two models on the same items: a paired test for any metric, and a refusal where the items are too few."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ class Comparison:
     verdict: str
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self)
 
 
 def compare_evaluations(
     first: Path, second: Path, *, resamples: int = DEFAULT_RESAMPLES
 ) -> list[Comparison]:
-    """Each task that both evaluations hold, compared on the items both were scored on.
+    """Return each task that both evaluations hold, compared on the items both were scored on.
 
     Args:
         first: Artefact "evaluation" of one model.
@@ -91,7 +91,7 @@ def paired_p_value(
     resamples: int = DEFAULT_RESAMPLES,
     seed: int = 0,
 ) -> float:
-    """Two-sided p-value of an approximate randomisation test over items.
+    """Return the two-sided p-value of an approximate randomisation test over items.
 
     Under the null hypothesis the two models' predictions for an item could be exchanged: they are, for
     a random half of the items at a time. For one seed and accuracy this approaches McNemar's exact

@@ -39,12 +39,12 @@ class CurvePoint:
     n: int
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self)
 
 
 def score_curve(run: Path, evaluations: Sequence[Path]) -> list[CurvePoint]:
-    """The scores of several checkpoints of a run, by task and then by tokens seen.
+    """Return the scores of several checkpoints of a run, by task and then by tokens seen.
 
     Args:
         run: Folder of the run.
@@ -79,7 +79,7 @@ def score_curve(run: Path, evaluations: Sequence[Path]) -> list[CurvePoint]:
 
 
 def tokens_seen_at(run: Path, checkpoint: str) -> int:
-    """Input tokens without pads that a run had seen at "initial", "step-N" or "final".
+    """Return the input tokens without pads that a run had seen at "initial", "step-N" or "final".
 
     The run counts them at its evaluation points; between two of them the count is drawn straight,
     which is off by the difference of a few batches' lengths at most.

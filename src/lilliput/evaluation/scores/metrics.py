@@ -15,7 +15,7 @@ Metric = Callable[[FloatArray, FloatArray], float]
 
 
 def accuracy(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Share of predictions that equal their label."""
+    """Return the share of predictions that equal their label."""
     return float(np.mean(np.asarray(labels) == np.asarray(predictions)))
 
 
@@ -26,7 +26,7 @@ def pair_accuracy(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def f1(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Harmonic mean of precision and recall of class 1; 0 where neither has a case."""
+    """Return the harmonic mean of precision and recall of class 1; 0 where neither has a case."""
     truth, guess = np.asarray(labels) == 1, np.asarray(predictions) == 1
     found = int(np.sum(truth & guess))
     cases = int(truth.sum() + guess.sum())
@@ -34,7 +34,7 @@ def f1(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def matthews_corrcoef(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Correlation of label and predicted class (any number of classes); 0 when either is constant.
+    """Return the correlation of label and predicted class (any number of classes); 0 when either is constant.
 
     Source: Gorodkin 2004, the R_K statistic, which is Matthews's coefficient for two classes.
     """
@@ -50,7 +50,7 @@ def matthews_corrcoef(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def pearson(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Linear correlation; 0 when either side is constant, where the ratio has no value."""
+    """Return the linear correlation; 0 when either side is constant, where the ratio has no value."""
     x = np.asarray(labels, dtype=np.float64)
     y = np.asarray(predictions, dtype=np.float64)
     if x.size < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
@@ -63,7 +63,7 @@ def pearson(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def spearman(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Correlation of ranks, ties sharing their mean rank; 0 when either side is constant."""
+    """Return the correlation of ranks, ties sharing their mean rank; 0 when either side is constant."""
     return pearson(rankdata(np.asarray(labels)), rankdata(np.asarray(predictions)))
 
 
@@ -78,6 +78,6 @@ METRICS: dict[str, Metric] = {
 
 
 def majority_predictions(labels: ArrayLike) -> FloatArray:
-    """The most frequent label for every example, shape (examples,): what knowing nothing scores."""
+    """Return the most frequent label for every example, shape (examples,): what knowing nothing scores."""
     values, counts = np.unique(np.asarray(labels, dtype=np.float64), return_counts=True)
     return np.full(np.asarray(labels).shape, values[counts.argmax()])

@@ -76,17 +76,17 @@ class Score:
         return self.n >= MIN_ITEMS_TO_CONCLUDE
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self)
 
 
 def score_from_record(record: Mapping[str, Any]) -> Score:
-    """A score read back from JSON."""
+    """Return a score read back from JSON."""
     return Score(**record)
 
 
 def is_finished(folder: Path, made_from: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
-    """Whether `folder` holds the evaluation with these very settings and inputs."""
+    """Return whether `folder` holds the evaluation with these very settings and inputs."""
     if not is_artefact(folder):
         return False
     wanted = artefact_id(EVALUATION_KIND, EVALUATION_SCHEMA, made_from, inputs)
@@ -94,12 +94,12 @@ def is_finished(folder: Path, made_from: Mapping[str, Any], inputs: Mapping[str,
 
 
 def read_scores(folder: Path) -> list[Score]:
-    """All scores of an evaluation folder."""
+    """Return all scores of an evaluation folder."""
     return [score_from_record(record) for record in read_json(folder / SCORES_FILE)]
 
 
 def read_predictions(folder: Path, start: str) -> dict[str, NDArray[Any]]:
-    """The kept predictions of one start by column, each of shape (rows,), in the order kept."""
+    """Return the kept predictions of one start by column, each of shape (rows,), in the order kept."""
     table = pq.read_table(folder / PREDICTIONS_FILE)
     columns = {name: np.array(table[name].to_pylist()) for name in table.column_names}
     rows = columns["start"] == start
@@ -142,21 +142,21 @@ def _label_set(part: Mapping[str, Any]) -> tuple[NDArray[np.int64], FloatArray, 
 
 
 def task_value(metrics: Sequence[str], labels: FloatArray, predictions: FloatArray) -> float:
-    """The unweighted mean of `metrics` on labels and predictions of shape (examples,)."""
+    """Return the unweighted mean of `metrics` on labels and predictions of shape (examples,)."""
     return float(np.mean([METRICS[metric](labels, predictions) for metric in metrics]))
 
 
 def seed_values(
     metrics: Sequence[str], labels: FloatArray, predictions_SN: FloatArray
 ) -> FloatArray:
-    """The task's value for each seed, shape (seeds,); predictions have shape (seeds, examples)."""
+    """Return the task's value for each seed, shape (seeds,); predictions have shape (seeds, examples)."""
     return np.array([task_value(metrics, labels, row) for row in predictions_SN])
 
 
 def value_interval(
     metrics: Sequence[str], labels: FloatArray, predictions_SN: FloatArray, resamples: int
 ) -> Interval:
-    """Mean value over seeds, with an interval over seeds and examples."""
+    """Return the mean value over seeds, with an interval over seeds and examples."""
     statistic = _Statistic(metrics, labels, predictions_SN)
     return two_way_bootstrap_interval(statistic, *predictions_SN.shape, resamples=resamples)
 
@@ -168,7 +168,7 @@ def value_draws(
     resamples: int,
     seed: int,
 ) -> FloatArray:
-    """The task's value on draws of seeds and examples, shape (resamples,); `seed` is of the draws."""
+    """Return the task's value on draws of seeds and examples, shape (resamples,); `seed` is of the draws."""
     statistic = _Statistic(metrics, labels, predictions_SN)
     return two_way_bootstrap_draws(statistic, *predictions_SN.shape, resamples=resamples, seed=seed)
 
@@ -180,7 +180,7 @@ def gain_interval(
     untrained_SN: FloatArray,
     resamples: int,
 ) -> Interval:
-    """Mean difference of two starts, the same seeds and examples drawn for both each time."""
+    """Return the mean difference of two starts, the same seeds and examples drawn for both each time."""
     trained = _Statistic(metrics, labels, trained_SN)
     untrained = _Statistic(metrics, labels, untrained_SN)
 
@@ -211,19 +211,19 @@ class _Statistic:
 
 
 def chance_value(metrics: Sequence[str], labels: FloatArray) -> float:
-    """The task's value when the most frequent label is always given."""
+    """Return the task's value when the most frequent label is always given."""
     return task_value(metrics, labels, majority_predictions(labels))
 
 
 def caution(n: int) -> str:
-    """The sentence that refuses a conclusion from too few examples; empty when there are enough."""
+    """Return the sentence that refuses a conclusion from too few examples; empty when there are enough."""
     if n >= MIN_ITEMS_TO_CONCLUDE:
         return ""
     return f"{n} scored items are fewer than {MIN_ITEMS_TO_CONCLUDE}: no conclusion is drawn."
 
 
 def as_summary(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
-    """Task to the figures of its trained start.
+    """Return for each task the figures of its trained weights.
 
     `kept` counts the rows (of pairs: the pairs) that a vocabulary left, by split; None without one.
     """

@@ -87,13 +87,13 @@ class TaskDefinition(Settings):
 
 
 def known_tasks() -> list[str]:
-    """Names of the tasks that come with the package."""
+    """Return names of the tasks that come with the package."""
     folder = files("lilliput.evaluation") / "task_files"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir())
 
 
 def load_task(task: str | Path) -> TaskDefinition:
-    """A task that comes with the package, by name, or any other, by the path of its TOML file.
+    """Return a task that comes with the package, by name, or any other, by the path of its TOML file.
 
     Raises:
         ConfigurationError: No such task; or its file breaks a rule.

@@ -46,7 +46,7 @@ class Examples:
 
     @classmethod
     def none(cls, fields: int) -> Examples:
-        """No examples of a task with so many texts."""
+        """Return no examples of a task with so many texts."""
         return cls(((),) * fields, np.zeros(0), np.zeros(0, dtype=np.int64))
 
     @property
@@ -60,19 +60,19 @@ class Examples:
         return int(np.isnan(self.labels).sum())
 
     def take(self, rows: NDArray[np.intp]) -> Examples:
-        """The examples at `rows`, in that order."""
+        """Return the examples at `rows`, in that order."""
         texts = tuple(tuple(column[i] for i in rows) for column in self.texts)
         return Examples(texts, self.labels[rows], self.ids[rows])
 
 
 def find_table(folder: Path, split: str) -> Path | None:
-    """The file of a split (Parquet or JSON Lines) in `folder`; None when there is none."""
+    """Return the file of a split (Parquet or JSON Lines) in `folder`; None when there is none."""
     candidates = (folder / f"{split}{suffix}" for suffix in _SUFFIXES)
     return next((path for path in candidates if path.is_file()), None)
 
 
 def read_table(path: Path) -> Table:
-    """A table from Parquet or JSON Lines.
+    """Return a table from Parquet or JSON Lines.
 
     Raises:
         InputError: The file cannot be read as what its name says.
@@ -91,7 +91,7 @@ def read_table(path: Path) -> Table:
 
 
 def read_examples(task: TaskDefinition, folder: Path, split: str) -> Examples:
-    """The examples of one split of `task` from `folder/<split>.parquet` or `.jsonl`.
+    """Return the examples of one split of `task` from `folder/<split>.parquet` or `.jsonl`.
 
     Raises:
         InputError: The file is missing, lacks a column, is empty, or holds a label out of range.
@@ -107,7 +107,7 @@ def read_examples(task: TaskDefinition, folder: Path, split: str) -> Examples:
 
 
 def examples_of(task: TaskDefinition, table: Table, name: str) -> Examples:
-    """The examples in `table`; `name` says in an error where it came from.
+    """Return the examples in `table`; `name` says in an error where it came from.
 
     Raises:
         InputError: A column is missing, the table is empty, or a label is out of range.

@@ -24,7 +24,7 @@ def short_attention(
     keys: Keys | None,
     dropout: float,
 ) -> Tensor:
-    """softmax(q k^T / sqrt(W) + bias) v, (B, Q, A, W), in the dtype of `qkv_BL3AW`.
+    """Return softmax(q k^T / sqrt(W) + bias) v, (B, Q, A, W), in the dtype of `qkv_BL3AW`.
 
     Args:
         qkv_BL3AW: Queries, keys and values.
@@ -83,12 +83,12 @@ class _Attention(torch.autograd.Function):
 
 
 def _by_head(x_BLAW: Tensor) -> Tensor:
-    """The vectors of each pair of text and head together, (P, L, W)."""
+    """Return the vectors of each pair of text and head together, (P, L, W)."""
     return x_BLAW.transpose(1, 2).contiguous().flatten(0, 1)
 
 
 def _by_text(x_PLW: Tensor, batch: int) -> Tensor:
-    """A view with all heads of a token together, (B, L, A, W)."""
+    """Return a view with all heads of a token together, (B, L, A, W)."""
     return x_PLW.unflatten(0, (batch, -1)).transpose(1, 2)
 
 

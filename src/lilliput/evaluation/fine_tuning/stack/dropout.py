@@ -21,7 +21,7 @@ Keys = NDArray[np.uint32]
 
 
 class Draws:
-    """The keys of the masks of one update after another, for each member of a stack.
+    """The keys of the masks of one step after another, for each member of a stack.
 
     Args:
         seeds: Seed of each member; its masks depend on no other member.
@@ -29,16 +29,16 @@ class Draws:
 
     def __init__(self, seeds: tuple[int, ...]) -> None:
         self._seeds = seeds
-        self._update = self._call = 0
+        self._step = self._call = 0
 
-    def begin(self, update: int) -> None:
-        """Masks are those of this update from now on."""
-        self._update, self._call = update, 0
+    def begin(self, step: int) -> None:
+        """Draw the masks of this step from now on."""
+        self._step, self._call = step, 0
 
     def keys(self) -> Keys:
-        """Keys of the next mask, one a member."""
+        """Return the keys of the next mask, one a member."""
         self._call += 1
-        names = ("dropout", self._update, self._call)
+        names = ("dropout", self._step, self._call)
         found = [stream_key(seed, *names) & 0xFFFFFFFF for seed in self._seeds]
         return np.array(found, dtype=np.uint32)
 
@@ -51,12 +51,12 @@ class KeyedDropout(nn.Module):
         self.p, self.draws = p, draws
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` with a share `p` of it set to zero and the rest scaled up; itself in eval mode."""
+        """Return `x` with a share `p` of it set to zero and the rest scaled up; itself in eval mode."""
         return keyed_dropout(x, self.p, self.draws) if self.training and self.p else x
 
 
 def keyed_dropout(x: Tensor, p: float, draws: Draws) -> Tensor:
-    """Dropout of `x` (float32 or bfloat16) by the next mask of `draws`; torch's own on a GPU."""
+    """Return the dropout of `x` (float32 or bfloat16) by the next mask of `draws`; torch's own on a GPU."""
     if not x.is_cpu:
         return functional.dropout(x, p)
     return _KeyedDropout.apply(x, draws.keys(), p)  # pyright: ignore[reportReturnType]
@@ -74,7 +74,7 @@ class _KeyedDropout(torch.autograd.Function):
 
 
 def drop(x: Tensor, keys: Keys, p: float) -> Tensor:
-    """`x` (float32 or bfloat16, on a processor) under the masks of `keys`, one a part of axis 0."""
+    """Return `x` (float32 or bfloat16, on a processor) under the masks of `keys`, one a part of axis 0."""
     x = x.contiguous()
     out = torch.empty_like(x)
     border, scale = np.uint32(round(p * 2**32)), np.float32(1 / (1 - p))
@@ -91,7 +91,7 @@ def _rows(x: Tensor, keys: Keys) -> NDArray[Any]:
 
 
 def kept_elements(key: int, count: int, p: float) -> NDArray[np.bool_]:
-    """Which of `count` elements the mask of `key` keeps: the plain form of the kernels' hash.
+    """Return which of `count` elements the mask of `key` keeps: the plain form of the kernels' hash.
 
     Source: the mixing constants are those of "lowbias32" (Wellons, hash-prospector).
     """

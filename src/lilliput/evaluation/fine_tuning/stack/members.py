@@ -26,7 +26,7 @@ class ClassifierStack:
     """Classifiers with their optimizers, trained and read together.
 
     Each member's parameters become views of its row of one float32 buffer. With bfloat16 the products
-    read a rounded copy of that buffer, made once an update, and activations are bfloat16 too.
+    read a rounded copy of that buffer, made once a step, and activations are bfloat16 too.
 
     Args:
         models: Of one shape, on one device, in training mode or not.
@@ -34,7 +34,7 @@ class ClassifierStack:
         settings: Optimizer, clipping and dtype.
 
     Attributes:
-        gradients: Of the last update, clipped, float32, shape (K, P).
+        gradients: Of the last step, clipped, float32, shape (K, P).
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class ClassifierStack:
         """Where it computes."""
         return self._weights_KP.device
 
-    def update(
+    def step(
         self,
         step: int,
         ids_BL: Tensor,
@@ -95,7 +95,7 @@ class ClassifierStack:
         labels_B: Tensor,
         learning_rates: Sequence[float],
     ) -> Tensor:
-        """Take update number `step`; the members' mean losses, (K,).
+        """Take optimizer step number `step` and return the members' mean losses, (K,).
 
         Args:
             step: From 0; dropout is a function of the member's seed and of it.
@@ -124,7 +124,7 @@ class ClassifierStack:
             leaf.copy_(view)
 
     def _losses(self, out_BC: Tensor, labels_B: Tensor) -> Tensor:
-        """Mean cross-entropy in nats, or mean squared error, of each member, (K,)."""
+        """Return the mean cross-entropy in nats, or mean squared error, of each member, (K,)."""
         if labels_B.is_floating_point():
             losses_B = functional.mse_loss(out_BC[:, 0], labels_B, reduction="none")
         else:
@@ -133,7 +133,7 @@ class ClassifierStack:
 
     @torch.no_grad()
     def read(self, ids_BL: Tensor, is_token_BL: Tensor | None) -> Tensor:
-        """Each member's float32 outputs (K, B, C) for the same rows, without dropout."""
+        """Return each member's float32 outputs (K, B, C) for the same rows, without dropout."""
         self._model.eval()
         members = len(self)
         is_token = None if is_token_BL is None else is_token_BL.repeat(members, 1)

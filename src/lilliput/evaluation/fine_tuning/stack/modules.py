@@ -75,7 +75,7 @@ class StackedLinear(nn.Module):
     bias: Tensor | None = None  # (K, O)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs (..., O) of inputs (..., I), the members' rows along the first axis."""
+        """Return the outputs (..., O) of inputs (..., I), the members' rows along the first axis."""
         members, outputs, inputs = self.weight.shape
         x_KNI = x.reshape(members, -1, inputs)
         # Autograd's own way back copies each weight and each gradient to turn it.
@@ -94,7 +94,7 @@ class StackedNorm(nn.Module):
         self.is_rms, self.eps = isinstance(norm, nn.RMSNorm), norm.eps
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` normalised, the members' rows along the first axis."""
+        """Return `x` normalised, the members' rows along the first axis."""
         members, width = self.weight.shape
         parts = x.reshape(members, -1, width).unbind(0)
         if self.is_rms:
@@ -121,7 +121,7 @@ class StackedTable(nn.Module):
         self.padding_idx = padding_idx
 
     def forward(self, rows_KBL: Tensor) -> Tensor:
-        """Vectors (K, B/K, L, E) of the rows asked for, (K, B/K, L)."""
+        """Return the vectors (K, B/K, L, E) of the rows asked for, (K, B/K, L)."""
         pairs = zip(rows_KBL.expand(len(self.weight), -1, -1), self.weight, strict=True)
         return torch.stack([functional.embedding(r, w, self.padding_idx) for r, w in pairs])
 
@@ -135,7 +135,7 @@ class StackedEmbeddings(nn.Module):
         self.norm, self.dropout = parts.norm, parts.dropout
 
     def forward(self, input_ids_BL: Tensor, rows_BL: Tensor) -> Tensor:
-        """As `Embeddings.forward`."""
+        """Do the same as `Embeddings.forward`."""
         members = len(self._weight(self.word))
         batch, length = input_ids_BL.shape
         x_KBLE = self.word(input_ids_BL.view(members, -1, length))
@@ -161,7 +161,7 @@ class StackedLayer(Layer):
     def attend(
         self, x_NH: Tensor, shared: AttentionContext, wanted: RequestedPositions | None
     ) -> Tensor:
-        """As `Layer.attend`; on a processor by `short_attention`, for all rows or one of each text."""
+        """Do the same as `Layer.attend`; on a processor by `short_attention`, for all rows or one of each text."""
         if not x_NH.is_cpu or (shared.is_causal and shared.bias is None):
             return super().attend(x_NH, shared, wanted)
         rows_N = None if wanted is None else wanted.rows_N
