@@ -76,9 +76,9 @@ def die_before_the_next_of_eight(folder: str) -> int:
 
 
 def test_work_that_gets_further_each_time_is_not_given_up(tmp_path: Path) -> None:
-    standing = partial(names_below, tmp_path)
+    progress = partial(names_below, tmp_path)
     with ProcessExecutor(1) as workers:
-        found = list(workers.map(die_before_the_next_of_eight, [str(tmp_path)], standing))
+        found = list(workers.map(die_before_the_next_of_eight, [str(tmp_path)], progress))
     assert found == [(0, 8)]
 
 

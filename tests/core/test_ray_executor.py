@@ -77,8 +77,8 @@ def test_work_that_gets_further_each_time_is_not_given_up(
 ) -> None:
     monkeypatch.setattr("lilliput.core.executors.ray._RETRIES", 0)
     each = workers.reserving(0)
-    standing = partial(names_below, tmp_path)
-    assert list(each.map(die_before_the_next_of_eight, [str(tmp_path)], standing)) == [(0, 8)]
+    progress = partial(names_below, tmp_path)
+    assert list(each.map(die_before_the_next_of_eight, [str(tmp_path)], progress)) == [(0, 8)]
 
 
 def hold_a_share(folder: str) -> str:

@@ -10,33 +10,37 @@ R = TypeVar("R")
 
 
 # What differs once unfinished work has got further, such as the names of its checkpoints.
-Standing = Callable[[], object]
+ProgressMark = Callable[[], object]
 LOSSES_WITHOUT_PROGRESS = 5
 
 
-class Losses:
-    """Counts the workers that were lost since the work last got further.
+class WorkerLossCounter:
+    """Counts the workers that died since the work last got further.
 
     Args:
-        standing: How far unfinished work is; where None, only finished pieces are progress.
+        progress: How far unfinished work is; where None, only finished pieces are progress.
     """
 
-    def __init__(self, standing: Standing | None) -> None:
-        self._standing = standing or (lambda: None)
-        self._last_standing = self._standing()
+    def __init__(self, progress: ProgressMark | None) -> None:
+        self._progress = progress or (lambda: None)
+        self._last_progress = self._progress()
         self._count = 0
 
     def clear(self) -> None:
         """Take note that a piece of work was finished."""
         self._count = 0
 
-    def is_one_too_many(self) -> bool:
-        """Count one more; whether so many in a row say that the work will never get further."""
-        standing = self._standing()
-        if standing != self._last_standing:
-            self._last_standing = standing
+    def count_one(self) -> None:
+        """Count one more worker that died; from the first again where the work got further in between."""
+        progress = self._progress()
+        if progress != self._last_progress:
+            self._last_progress = progress
             self._count = 0
         self._count += 1
+
+    @property
+    def are_too_many(self) -> bool:
+        """Return whether so many died in a row that the work will never get further."""
         return self._count >= LOSSES_WITHOUT_PROGRESS
 
 
@@ -58,11 +62,15 @@ class Executor(Protocol):
         ...
 
     def map(
-        self, function: Callable[[T], R], items: Iterable[T], /, standing: Standing | None = None
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        /,
+        progress: ProgressMark | None = None,
     ) -> Iterator[tuple[int, R]]:
         """Yield pairs of (position of the item, result) as they are done; it stops at the first failure.
 
-        Work whose worker died is done again while anything gets further: finished pieces, or `standing`.
+        Work whose worker died is done again while anything gets further: finished pieces, or `progress`.
         """
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lilliput.core.executors.base import ClosingExecutor, Standing
+from lilliput.core.executors.base import ClosingExecutor, ProgressMark
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -33,9 +33,13 @@ class InlineExecutor(ClosingExecutor):
         return _Done(function(*arguments))
 
     def map(
-        self, function: Callable[[T], R], items: Iterable[T], /, standing: Standing | None = None
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        /,
+        progress: ProgressMark | None = None,
     ) -> Iterator[tuple[int, R]]:
         """Run each item when its result is asked for; there is no worker to lose."""
-        del standing
+        del progress
         for position, item in enumerate(items):
             yield position, function(item)

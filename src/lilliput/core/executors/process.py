@@ -19,8 +19,8 @@ from lilliput.core.errors import LilliputError
 from lilliput.core.executors.base import (
     LOSSES_WITHOUT_PROGRESS,
     ClosingExecutor,
-    Losses,
-    Standing,
+    ProgressMark,
+    WorkerLossCounter,
 )
 
 T = TypeVar("T")
@@ -85,11 +85,15 @@ class ProcessExecutor(ClosingExecutor):
         return future
 
     def map(
-        self, function: Callable[[T], R], items: Iterable[T], /, standing: Standing | None = None
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        /,
+        progress: ProgressMark | None = None,
     ) -> Iterator[tuple[int, R]]:
         """Yield results as they are done; items whose worker died are run again in a new pool."""
         waiting = dict(enumerate(items))
-        losses = Losses(standing)
+        losses = WorkerLossCounter(progress)
         while True:
             futures = {self.submit(function, item): position for position, item in waiting.items()}
             try:
@@ -104,7 +108,8 @@ class ProcessExecutor(ClosingExecutor):
                 # A dead worker takes the whole pool down, innocents included.
                 self.close()
                 self._pool = self._new_pool()
-                if losses.is_one_too_many():
+                losses.count_one()
+                if losses.are_too_many:
                     raise _given_up(len(waiting)) from None
             except BaseException:
                 for future in futures:

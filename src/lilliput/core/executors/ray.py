@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from lilliput.core.errors import InputError
-from lilliput.core.executors.base import ClosingExecutor, Losses, Standing
+from lilliput.core.executors.base import ClosingExecutor, ProgressMark, WorkerLossCounter
 from lilliput.core.executors.process import (
     GRACE_S,
     WorkerLostError,
@@ -149,19 +149,24 @@ class RayExecutor(ClosingExecutor):
             self._running.discard(reference)
 
     def map(
-        self, function: Callable[[T], R], items: Iterable[T], /, standing: Standing | None = None
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        /,
+        progress: ProgressMark | None = None,
     ) -> Iterator[tuple[int, R]]:
         """Yield results as they are done; items whose workers died more often than Ray retries go again."""
         waiting = dict(enumerate(items))
         positions = {self.submit(function, item).reference: p for p, item in waiting.items()}
-        losses = Losses(standing)
+        losses = WorkerLossCounter(progress)
         while positions:
             done, _ = self._ray.wait(list(positions), num_returns=1)
             position = positions.pop(done[0])
             try:
                 result = self.result_of(done[0])
             except self._lost as error:
-                if losses.is_one_too_many():
+                losses.count_one()
+                if losses.are_too_many:
                     raise _given_up(len(waiting), error) from None
                 positions[self.submit(function, waiting[position]).reference] = position
                 continue
