@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -235,7 +236,8 @@ def column_mapping(column: list[str] | None) -> dict[str, str]:
     """Return schema name to header, from NAME=HEADER options.
 
     Raises:
-        ConfigurationError: An option does not have this form, or a name stands twice.
+        ConfigurationError: An option does not have this form, its name is not one of the schema's, or a name
+            stands twice.
     """
     pairs = [text.partition("=") for text in column or []]
     for name, equals, header in pairs:
@@ -251,7 +253,24 @@ def column_mapping(column: list[str] | None) -> dict[str, str]:
         raise ConfigurationError(
             "--column must name each column of the schema once", got=f"{', '.join(repeated)} twice"
         )
+    for name in names:
+        _require_schema_column(name)
     return {name.strip(): header.strip() for name, _, header in pairs}
+
+
+def _require_schema_column(name: str) -> None:
+    """Raise ConfigurationError where the schema has no column `name`: renaming a header to it would do nothing."""
+    from lilliput.analysis.table.schema import SCHEMA, describe
+
+    if describe(name):
+        return
+    known = [column.name for column in SCHEMA]
+    near = difflib.get_close_matches(name, known, n=1)
+    raise ConfigurationError(
+        "--column must name a column of the schema",
+        got=repr(name),
+        remedy=f"Did you mean {near[0]!r}?" if near else f"The schema has: {', '.join(known)}.",
+    )
 
 
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
