@@ -20,7 +20,7 @@ def shipped_recipes() -> list[str]:
 
 
 def recipe_text(name: str) -> str:
-    """The text of a shipped recipe.
+    """Return the text of a shipped recipe.
 
     Raises:
         ConfigurationError: No recipe has this name.
