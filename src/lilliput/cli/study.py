@@ -23,12 +23,14 @@ from lilliput.core.wording import plural, spoken_duration, spoken_interval, spok
 
 if TYPE_CHECKING:
     from lilliput.study import Recipe, StudyPlan, StudyResult
-    from lilliput.study.pipeline.status import Standing
+    from lilliput.study.pipeline.status import StudyStatus
 
 _PROCESS = "process"
 AddressOption = Annotated[
     str | None,
-    typer.Option(help="Of a running Ray cluster; auto finds it. Without it, one is started here."),
+    typer.Option(
+        help="Address of a running Ray cluster; auto finds it. Without it, one is started here."
+    ),
 ]
 
 
@@ -128,19 +130,19 @@ def status(
     assignments: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is done, from the files alone; true from any terminal.
+    """Show what is done, from the files alone, in any terminal.
 
     Example: lilliput study status mystudy.toml
     """
     from lilliput.study import load_recipe, read_run
     from lilliput.study.pipeline.live_progress import sparkline
-    from lilliput.study.pipeline.status import read_standing
+    from lilliput.study.pipeline.status import read_status
     from lilliput.study.store.index import index_records, run_index
     from lilliput.study.store.runs import runs_folder
 
     checked = load_recipe(recipe, assignments or ())
     folder = _folder(checked, out)
-    found = read_standing(checked, folder)
+    found = read_status(checked, folder)
     records = index_records(run_index(folder)) if found.stage else []
 
     def show() -> None:
@@ -156,12 +158,12 @@ def status(
             echo(f"{state:<8} {record['name']:<44} {loss} {rule}".rstrip())
         for one in found.failed_scores:
             echo(f"failed   {one['name']:<44} {one['suite']}: {one['error']['rule']}")
-        _show_standing(found, folder, _command(recipe, assignments, out))
+        _show_status(found, folder, _command(recipe, assignments, out))
 
     deliver(found.as_record(), as_json, show)
 
 
-def _show_standing(found: Standing, folder: Path, command: str) -> None:
+def _show_status(found: StudyStatus, folder: Path, command: str) -> None:
     if not found.stage:
         echo(f"No study lies in {folder} yet.")
         suggest_line(command)

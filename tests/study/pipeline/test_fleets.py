@@ -15,7 +15,7 @@ from lilliput.core.executors import InlineExecutor, ProcessExecutor
 from lilliput.core.files import read_json
 from lilliput.core.progress import SILENT
 from lilliput.study.pipeline.stages import training as stage
-from lilliput.study.pipeline.stages.groups import RunTask, task_groups
+from lilliput.study.pipeline.stages.groups import RunTask, group_flops, task_groups
 from lilliput.study.pipeline.stages.training import train_group, train_runs
 from lilliput.study.store.failures import FAILURE
 from lilliput.training import RunConfig, run_identity
@@ -55,14 +55,14 @@ RUNS = [
 
 
 def sizes(groups) -> list[int]:
-    return sorted(len(group.tasks) for group in groups)
+    return sorted(len(group.runs) for group in groups)
 
 
 def test_runs_of_one_shape_are_grouped_up_to_the_recipes_size(tokens, tmp_path):
     for size, expected in ((1, [1] * 7), (2, [1, 2, 2, 2]), (8, [1, 2, 4])):
         groups = task_groups(tasks_in(tmp_path, tokens, RUNS, size))
         assert sizes(groups) == expected
-        assert sum(group.flops for group in groups) == 7.0
+        assert sum(group_flops(group) for group in groups) == 7.0
 
 
 def test_what_was_begun_keeps_its_grouping(tokens, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from lilliput.core.artefacts import BUILDING, MANIFEST
 from lilliput.core.files import write_json
 from lilliput.study import Recipe, load_recipe
 from lilliput.study.pipeline.stages.scoring import ScoringTask, score_one
-from lilliput.study.pipeline.status import read_standing
+from lilliput.study.pipeline.status import read_status
 from lilliput.study.planning.growth import study_identity
 
 
@@ -54,7 +54,7 @@ def open_again(study: Path, recipe: Recipe) -> None:
 def test_a_folder_without_a_study_is_called_so(
     recipe: Recipe, tmp_path: Path, status: Callable[..., str]
 ) -> None:
-    found = read_standing(recipe, tmp_path / "study")
+    found = read_status(recipe, tmp_path / "study")
     assert (found.stage, found.is_running, found.report) == ("", False, None)
     said = status(tmp_path / "study")
     assert f"No study lies in {tmp_path / 'study'} yet." in said
@@ -65,7 +65,7 @@ def test_a_folder_without_a_study_is_called_so(
 def test_a_finished_study_names_its_report(
     study: Path, recipe: Recipe, status: Callable[..., str]
 ) -> None:
-    found = read_standing(recipe, study)
+    found = read_status(recipe, study)
     assert (found.stage, found.is_running, found.differs, found.adds) == ("done", False, "", "")
     assert found.as_record()["report"] == str(study / "report.html")
     said = status(study)
@@ -91,18 +91,18 @@ def test_the_stage_is_the_first_that_is_not_whole(
     open_again(study, recipe)
     if lost:
         next(study.glob(f"{lost}/{MANIFEST}")).unlink()
-    found = read_standing(recipe, study)
+    found = read_status(recipe, study)
     assert (found.stage, found.stage_done, found.stage_parts) == (stage, done, parts)
 
 
 def test_scores_come_after_runs(study: Path, recipe_file: Path) -> None:
     probed = load_recipe(str(recipe_file), ["probes={}"])
     open_again(study, probed)
-    assert read_standing(probed, study).stage == "tasks"
+    assert read_status(probed, study).stage == "tasks"
     write_json(study / "probes" / "invented" / MANIFEST, {})
     first = min((study / "runs").glob("*/run.json")).parent.name
     write_json(study / "evaluations" / first / "probes" / MANIFEST, {})
-    found = read_standing(probed, study)
+    found = read_status(probed, study)
     assert (found.stage, found.stage_done, found.stage_parts) == ("scores", 1, 4)
 
 
@@ -125,14 +125,14 @@ def test_scores_that_failed_are_told_until_they_are_there(
     scores = study / "evaluations" / first.name / "probes"
     said = score_one(Failing("it", first, study, scores, ()))
     assert "scoring a run must not raise: got RuntimeError: no such luck (test_status.py" in said
-    (found,) = read_standing(probed, study).failed_scores
+    (found,) = read_status(probed, study).failed_scores
     assert (found["suite"], found["error"]["code"]) == ("probes", "run_raised")
     said = status(study, "--set", "probes={}")
     assert "probes: scoring a run must not raise" in said
     assert "0 failed, 1 score failed." in said
     monkeypatch.setattr(Failing, "score", lambda _: None)
     assert score_one(Failing("it", first, study, scores, ())) == ""
-    assert read_standing(probed, study).failed_scores == ()
+    assert read_status(probed, study).failed_scores == ()
 
 
 def test_a_run_that_nobody_trains_has_stopped(

@@ -17,7 +17,7 @@ from lilliput.core.artefacts import is_artefact, read_manifest, verify
 from lilliput.core.files import read_json, read_json_lines
 from lilliput.core.hashing import file_hash
 from lilliput.study import load_recipe, plan_study
-from lilliput.study.pipeline.stages.groups import RunTask, TaskGroup, task_groups
+from lilliput.study.pipeline.stages.groups import RunTask, TaskGroup, group_flops, task_groups
 from lilliput.study.pipeline.stages.training import train_group
 from lilliput.study.store.failures import FAILURE
 from lilliput.training import RunConfig, run_identity
@@ -71,8 +71,8 @@ def alone(tokens: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
 def test_budgets_of_one_seed_are_one_group_with_the_longest_last(tokens, tmp_path):
     groups = task_groups(tasks_in(tmp_path, tokens))
     assert [group.is_trunk for group in groups] == [True, True]
-    assert [task.name for task in groups[0].tasks] == ["0/8", "0/16", "0/24"]
-    assert groups[0].flops == 24 + 16 * 0.25 + 8 * 0.25  # The trunk, and two decays.
+    assert [task.name for task in groups[0].runs] == ["0/8", "0/16", "0/24"]
+    assert group_flops(groups[0]) == 24 + 16 * 0.25 + 8 * 0.25  # The trunk, and two decays.
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_budgets_of_one_seed_are_one_group_with_the_longest_last(tokens, tmp_pat
 )
 def test_budgets_without_a_common_stretch_are_runs_of_their_own(tokens, tmp_path, change):
     groups = task_groups(tasks_in(tmp_path, tokens, **change))
-    assert [len(group.tasks) for group in groups] == [1] * 6
+    assert [len(group.runs) for group in groups] == [1] * 6
 
 
 def test_a_trunk_is_trained_once_and_every_run_is_what_it_would_be_alone(
@@ -107,7 +107,7 @@ def test_a_trunk_is_trained_once_and_every_run_is_what_it_would_be_alone(
 def test_a_trunk_and_a_branch_that_were_killed_go_on_bitwise(tokens, tmp_path, alone):
     tasks = tasks_in(tmp_path, tokens, save_interval_s=1e-9)[:3]
     (group,) = task_groups(tasks)
-    trunk, branch = group.tasks[-1], group.tasks[-2]
+    trunk, branch = group.runs[-1], group.runs[-2]
     for run in (trunk.out, branch.out):
         process = multiprocessing.get_context("spawn").Process(target=train_group, args=(group,))
         process.start()
@@ -133,8 +133,8 @@ def test_a_trunk_that_diverges_late_keeps_its_branches(tokens, tmp_path, monkeyp
     monkeypatch.setattr(Engine, "step", spoiled)
     (group,) = task_groups(tasks_in(tmp_path, tokens)[:3])
     assert [name for name, _ in train_group(group)] == ["0/24"]
-    assert [is_artefact(task.out) for task in group.tasks] == [True, True, False]
-    assert "step 20" in read_json(group.tasks[-1].out / FAILURE)["rule"]
+    assert [is_artefact(task.out) for task in group.runs] == [True, True, False]
+    assert "step 20" in read_json(group.runs[-1].out / FAILURE)["rule"]
 
 
 def test_a_study_with_budgets_trains_one_trunk_and_its_plan_says_so(

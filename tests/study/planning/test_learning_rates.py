@@ -14,17 +14,22 @@ from tests.study.conftest import StudyCommand
 from lilliput.core.artefacts import verify
 from lilliput.core.errors import ConfigurationError
 from lilliput.study import load_recipe, plan_study, read_runs
-from lilliput.study.planning.learning_rates import FoundRate, Trial, drift_with_width, find_rates
+from lilliput.study.planning.learning_rates import (
+    FoundRate,
+    RateTrial,
+    drift_with_width,
+    find_rates,
+)
 
 KEY = ("english", "corrected", "", "32/32/128/2/2")
 RATES = (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
 
 
-def trials(best: float, *, seeds: int = 1, noise: float = 0.0, draw: int = 0) -> list[Trial]:
+def trials(best: float, *, seeds: int = 1, noise: float = 0.0, draw: int = 0) -> list[RateTrial]:
     """Losses on a parabola in the logarithm of the rate, lowest at `best`."""
     rng = np.random.default_rng(draw)
     return [
-        Trial(KEY, rate, seed, 3 + 0.2 * math.log(rate / best) ** 2 + noise * rng.normal())
+        RateTrial(KEY, rate, seed, 3 + 0.2 * math.log(rate / best) ** 2 + noise * rng.normal())
         for seed in range(seeds)
         for rate in RATES
     ]
@@ -59,7 +64,7 @@ def test_an_optimum_beyond_the_rates_says_so() -> None:
 def test_rates_that_diverge_are_never_chosen() -> None:
     good = trials(8e-3)
     spoiled = [
-        Trial(t.key, t.learning_rate, t.seed, math.inf if t.learning_rate > 3e-3 else t.loss)
+        RateTrial(t.key, t.learning_rate, t.seed, math.inf if t.learning_rate > 3e-3 else t.loss)
         for t in good
     ]
     (found,) = find_rates(spoiled)

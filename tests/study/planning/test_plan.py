@@ -1,4 +1,4 @@
-"""What a plan foretells, and that what is foretold comes true."""
+"""What a plan foretells, and that what is estimate comes true."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lilliput.study.pipeline.live_progress import sparkline
 from lilliput.study.planning.estimates import run_flops, run_tokens
 from lilliput.study.planning.packing import Packing, pack_runs
 from lilliput.study.planning.probe import Measured, cached_probe, probe_key, probe_shapes
-from lilliput.study.planning.resources import foretell_disk, foretell_memory
+from lilliput.study.planning.resources import estimate_disk, estimate_memory
 from lilliput.study.recipe.expansion import expand_recipe
 from lilliput.training import RunConfig, train
 
@@ -57,8 +57,8 @@ def test_a_probe_is_made_once_and_narrows_the_plan(
 def test_memory_is_foretold_within_its_range(recipe_file: Path, cache: Path) -> None:
     config = expand_recipe(load_recipe(str(recipe_file))).runs[0].config(300)
     ((_, measured),) = probe_shapes([config], 1).items()
-    foretold = foretell_memory(config, 1)
-    assert foretold.low / 1.5 < measured.memory_bytes < foretold.high * 1.5
+    estimate = estimate_memory(config, 1)
+    assert estimate.low / 1.5 < measured.memory_bytes < estimate.high * 1.5
     assert cached_probe(config, 1) == measured
     assert cached_probe(config, 2) is None  # Neighbours change what a core gives.
 
@@ -68,7 +68,7 @@ def test_each_thread_is_foretold_the_memory_of_a_replica(recipe_file: Path) -> N
 
     def beside_idle(worker_threads: int, **changes: Any) -> float:
         training = base.training.model_copy(update={"threads": None} | changes)
-        found = foretell_memory(base.model_copy(update={"training": training}), worker_threads)
+        found = estimate_memory(base.model_copy(update={"training": training}), worker_threads)
         return 2 * (found.value - found.low)
 
     # A small batch is only cut finer: what is added is gradients, and weights cast for the products.
@@ -100,8 +100,8 @@ def test_disk_is_foretold_within_its_range(finished_study: Path, recipe_file: Pa
             if read_json(path)["info"]["name"] == run.name
         )
         taken = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        foretold = foretell_disk(run.config(300))
-        assert foretold.low <= taken <= foretold.high
+        estimate = estimate_disk(run.config(300))
+        assert estimate.low <= taken <= estimate.high
 
 
 def test_a_plan_says_how_many_runs_share_a_device(recipe_file: Path, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_the_search_is_counted_until_it_is_done(
     given = f"seeds=[0],shapes=['{SHAPE}','{LARGER}']"
     searched = grid_of(recipe_file, f"{given},learning_rates='search'", *SEARCH)
     plain, whole = plan_study(grid_of(recipe_file, given), out, 16), plan_study(searched, out, 16)
-    # Three trials of 20 updates a shape, beside a run of 300.
+    # Three trials of 20 steps a shape, beside a run of 300.
     assert (whole.runs, whole.search_runs) == (2, 6)
     assert plain.tokens is not None
     assert whole.tokens == pytest.approx(plain.tokens * (1 + 3 * 20 / 300))
@@ -270,6 +270,6 @@ def test_the_operations_foretold_are_those_that_a_run_executes(
     budget = run_tokens(config, facts)
     assert budget is not None
     executed = read_json(tmp_path / "run" / "result.json")
-    foretold = run_flops(config, budget, facts)["flops_executed_masked"]
+    estimate = run_flops(config, budget, facts)["flops_executed_masked"]
     # Foretold from the mean length of a sequence.
-    assert foretold == pytest.approx(executed["flops_executed_masked"], rel=0.08)
+    assert estimate == pytest.approx(executed["flops_executed_masked"], rel=0.08)

@@ -86,12 +86,12 @@ def test_what_a_first_start_decided_is_obeyed_whatever_later_trials_say(tokens, 
     assert sizes(planned(tmp_path / "untried", tasks)) == [1] * 5
     first = planned(tmp_path / "tried", tasks)
     assert sizes(first) == [2, 3]
-    ids = [[task.out.name for task in group.tasks] for group in first]
+    ids = [[task.out.name for task in group.runs] for group in first]
     assert read_json(tmp_path / "tried" / "groups.json") == {"groups": ids}
     stack = stacking._path(tasks[0].run_config, 4, 1)
     write_json(stack, asdict(replace(Stack(**read_json(stack)), speedup=0.5)))
     again = planned(tmp_path / "tried", tasks)
-    assert [[task.out.name for task in group.tasks] for group in again] == ids
+    assert [[task.out.name for task in group.runs] for group in again] == ids
 
 
 def test_runs_that_came_since_are_groups_of_their_own(tokens, tmp_path):
@@ -102,7 +102,7 @@ def test_runs_that_came_since_are_groups_of_their_own(tokens, tmp_path):
     after = planned(tmp_path, tasks)
     assert sizes(before) == [5]
     assert sizes(after) == [2, 5]
-    assert before[0].tasks == after[0].tasks
+    assert before[0].runs == after[0].runs
 
 
 def test_long_work_is_tried_first_and_short_work_is_not(tokens, tmp_path, monkeypatch, cache):

@@ -61,7 +61,7 @@ def test_heads_are_eight_where_the_published_code_built_eight() -> None:
 
 
 def test_the_reference_runs_of_the_paper_make_its_updates() -> None:
-    """S:B5: with 128 x 2, 35,476 updates, the first of them of 128 sequences."""
+    """S:B5: with 128 x 2, 35,476 steps, the first of them of 128 sequences."""
     found = {
         (run.profile, stream.max_steps, stream.places(1), stream.places(2))
         for run in expand_recipe(load_recipe("paper")).runs

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from lilliput.core.artefacts import is_artefact, read_manifest, verify
@@ -25,7 +23,7 @@ from lilliput.training.execution.device_batches import DeviceSplit
 from lilliput.training.execution.engine import Engine
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.execution.vocabulary_head import VocabularyHead
-from lilliput.training.fleet import FleetMember, fleet_key, group_fleets, train_fleet
+from lilliput.training.fleet import FleetMember, train_fleet
 from lilliput.training.fleet.batches import stacked_batch
 from lilliput.training.fleet.captured import CapturedFleetStep
 from lilliput.training.fleet.loss import BatchedHeads, HeadsInTurn
@@ -332,30 +330,6 @@ def test_runs_that_would_not_be_themselves_are_refused(make_config, tokens, tmp_
     with pytest.raises(ConfigurationError, match="2 shapes"):
         train_fleet(members_in(tmp_path / "b", [plain, wider]), tokens)
     assert not (tmp_path / "a").exists()
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([16, 32]), st.booleans()), max_size=20),
-    st.integers(1, 6),
-)
-def test_every_run_is_in_one_fleet_of_its_own_kind(runs, size):
-    from lilliput.training import TrainingConfig
-
-    configs = [
-        RunConfig(
-            model=tiny_model(intermediate_size=width),
-            training=TrainingConfig(max_seq_length=32, switches={"dropout": 0.1 if drops else 0.0}),
-            seed=seed,
-        )
-        for seed, width, drops in runs
-    ]
-    fleets = group_fleets(configs, size)
-    assert sorted(p for fleet in fleets for p in fleet) == list(range(len(configs)))
-    for fleet in fleets:
-        keys = {fleet_key(configs[position]) for position in fleet}
-        assert len(keys) == 1
-        assert len(fleet) <= (1 if keys == {None} else size)
 
 
 def head_inputs(members: int, rows: int, width: int, vocab: int):

@@ -1,4 +1,4 @@
-"""What every stage of a study is given."""
+"""The context that every stage of a study is given."""
 
 from __future__ import annotations
 

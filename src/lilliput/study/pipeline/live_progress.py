@@ -28,16 +28,16 @@ _MOST_NAMED = 4  # In a sentence.
 
 
 class WatchedRun(Protocol):
-    """What the watcher must know of a run."""
+    """Says what the display must know of a run."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Return what people call it."""
         ...
 
     @property
     def label(self) -> str:
-        """The same, with what tells it apart from its family in front."""
+        """The same, with what distinguishes it within its family in front."""
         ...
 
     @property
@@ -78,7 +78,7 @@ def watching(
 
 
 def sparkline(losses: Sequence[float], width: int = 12) -> str:
-    """The schedule of a loss as a line of blocks, from the highest at the top to the lowest."""
+    """Return a loss over time as a line of blocks, from the highest at the top to the lowest."""
     finite = [loss for loss in losses if math.isfinite(loss)]
     if not finite:
         return ""
@@ -88,8 +88,8 @@ def sparkline(losses: Sequence[float], width: int = 12) -> str:
     return "".join(_BLOCKS[round((loss - low) / span * (len(_BLOCKS) - 1))] for loss in shown)
 
 
-def going_on(runs: Sequence[WatchedRun]) -> str:
-    """Where each run that was begun before goes on, in one line; empty where none was."""
+def resumed_runs(runs: Sequence[WatchedRun]) -> str:
+    """Return where each run that was begun before goes on, in one line; empty where none was."""
     begun = [run for run in runs if (run.out / RUN_FILE).is_file()]
     places = [f"{run.name} from {_place(run.out)}" for run in begun[:_MOST_NAMED]]
     places += ["…"] if len(begun) > _MOST_NAMED else []
@@ -99,11 +99,11 @@ def going_on(runs: Sequence[WatchedRun]) -> str:
 
 def _place(run: Path) -> str:
     saved = _saved_step(run)
-    return f"update {saved:,}" if saved else "its start"
+    return f"step {saved:,}" if saved else "its beginning"
 
 
 def _saved_step(run: Path) -> int:
-    """The update of the newest checkpoint to resume from; 0 where there is none."""
+    """Return the step of the newest checkpoint to resume from; 0 where there is none."""
     saved = [path.name.removeprefix("resume-") for path in run.glob("checkpoints/resume-*")]
     return max((int(step) for step in saved if step.isdigit()), default=0)
 
@@ -134,7 +134,7 @@ def _watch_lines(
     last = ""
     waiting = list(runs)
     while not stop.wait(_INTERVAL_S):
-        moved = [run for run in runs if curves[run.out].has_moved()]
+        moved = [run for run in runs if curves[run.out].read_news()]
         for run in moved:
             lines.show(run, curves[run.out])
         lines.drop_finished()
@@ -145,7 +145,7 @@ def _watch_lines(
         before = tokens if before is None else min(before, tokens)
         rate = (tokens - before) / (time.monotonic() - started)
         if moved:
-            last = f", {moved[-1].label} {_course(curves[moved[-1].out].losses())}"
+            last = f", {moved[-1].label} {_last_loss(curves[moved[-1].out].losses())}"
         count = done_before + len(runs) - len(waiting)
         note = f"{count} of {done_before + len(runs)} done, {rate:,.0f} tok/s{last}"
         flops = sum(curve.reached("flops_executed_masked") for curve in begun)
@@ -186,7 +186,7 @@ class _Lines:
         if run.out not in self._shown:
             line.found(share)
         before = self._shown.get(run.out, share)
-        line.advance(max(0.0, share - before), note=_course(curve.losses()))
+        line.advance(max(0.0, share - before), note=_last_loss(curve.losses()))
         self._shown[run.out] = max(share, before)
 
     def drop_finished(self) -> None:
@@ -201,8 +201,8 @@ class _Lines:
         self._shown.pop(run, None)
 
 
-def _course(losses: Sequence[float]) -> str:
-    """The last loss, and how it came there."""
+def _last_loss(losses: Sequence[float]) -> str:
+    """Return the last loss, and the way there as a line of blocks."""
     return f"loss {losses[-1]:.2f} {sparkline(losses)}"
 
 
@@ -214,8 +214,8 @@ class _Curve:
         self._run = run
         self._changed = self._saved = 0
 
-    def has_moved(self) -> bool:
-        """Whether there is a new point, or a newer checkpoint, since the last call."""
+    def read_news(self) -> bool:
+        """Read what was written since the last call; return whether there was a new point or checkpoint."""
         before = len(self.points), self._saved
         path = self._run / "metrics.jsonl"
         try:
@@ -229,10 +229,10 @@ class _Curve:
         return len(self.points) > before[0] or self._saved > before[1]
 
     def reached(self, quantity: str) -> float:
-        """A quantity that grows with the updates: at the last point, or carried on to the newest checkpoint."""
+        """Return a quantity that grows with the steps: at the last point, or carried on to the newest checkpoint."""
         last = self.points[-1]
         return last[quantity] * max(1.0, self._saved / max(1, last["step"]))
 
     def losses(self) -> list[float]:
-        """Of each point, in order."""
+        """Return the loss of each point, in order."""
         return [float(point["loss"]) for point in self.points]

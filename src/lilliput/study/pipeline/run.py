@@ -1,4 +1,4 @@
-"""The whole line: vocabulary, corpora, tokenizers, tokens, probes, runs, scores, analysis, report."""
+"""The whole pipeline: vocabulary, corpora, tokenizers, tokens, probes, runs, scores, analysis, report."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _LOOK_S = 0.2
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What a study left.
+    """Holds what a study left.
 
     Attributes:
         report: The page.
@@ -64,7 +64,7 @@ class StudyResult:
     wall_time_s: float
 
     def as_record(self) -> dict[str, Any]:
-        """The keys of the command line's JSON contract."""
+        """Return the keys of the command line's JSON contract."""
         return {
             **self.plan.as_record(),
             "report": str(self.report),
@@ -73,7 +73,7 @@ class StudyResult:
         }
 
     def summary(self) -> str:
-        """One line for people."""
+        """Return one line for people."""
         earlier = f", {self.skipped} of them before this call" if self.skipped else ""
         return (
             f"{plural(self.plan.done, 'run')} done{earlier}; "
@@ -137,7 +137,7 @@ def run_study(
 
 @contextmanager
 def _building_study(grid: StudyGrid, layout: StudyLayout, reporter: Reporter) -> Generator[Build]:
-    """The folder of a study, held by this process alone, while it is built, anew or larger than before."""
+    """Hold the folder of a study for this process alone while it is built, anew or larger than before."""
     out, recipe = layout.root, grid.recipe
     identity = study_identity(recipe)
     was_there = out.is_dir()
@@ -153,7 +153,7 @@ def _building_study(grid: StudyGrid, layout: StudyLayout, reporter: Reporter) ->
 
 
 def _admit(grid: StudyGrid, layout: StudyLayout, identity: str) -> Growth | None:
-    """What the recipe adds to the study in the folder; None where it is this very study, or a new one."""
+    """Return what the recipe adds to the study in the folder; None where it is this very study, or a new one."""
     growth = growth_in(layout, grid)
     if growth is None:
         claim_folder(layout.root, identity, STUDY_KIND)
@@ -170,13 +170,13 @@ def _raise_failures(failures: Sequence[tuple[str, str]], report: Path | None, co
             got=f"{len(failures)} that failed, the first: {name}: {message}",
             remedy=f"The others are whole and in {report}. Take the failed ones again with: {retry}"
             if report
-            else f"Once the cause is mended, take them again with: {retry}",
+            else f"Once the cause is fixed, take them again with: {retry}",
         )
 
 
 @contextmanager
 def _leaving_no_empty_study(layout: StudyLayout, keep_folder: bool) -> Generator[None]:
-    """After an error, take the marks of a study away where nothing was built beside them."""
+    """Take the marks of a study away after an error, where nothing was built beside them."""
     marks = [layout.root / BUILDING, layout.recipe, layout.driver]
     try:
         yield

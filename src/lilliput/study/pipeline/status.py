@@ -1,4 +1,4 @@
-"""How far a study is, from the files in its folder alone; true from any terminal. No torch here."""
+"""The status of a study, read from the files in its folder alone, so that it is true from any terminal. No torch here."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _Scores = Sequence[tuple[str, Path]]
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far a study is.
+class StudyStatus:
+    """Says how far a study is.
 
     Attributes:
         stage: The first stage that is not whole: vocabulary, corpora, tasks, tokenizers, tokens, search, runs,
@@ -51,15 +51,15 @@ class Standing:
     plan: StudyPlan
 
     def as_record(self) -> dict[str, Any]:
-        """The keys of the command line's JSON contract, those of the plan among them."""
+        """Return the keys of the command line's JSON contract, those of the plan among them."""
         record = {key: value for key, value in asdict(self).items() if key != "plan"}
         return (
             self.plan.as_record() | record | {"report": str(self.report) if self.report else None}
         )
 
 
-def read_standing(recipe: Recipe, out: Path) -> Standing:
-    """How far the study of `recipe` in the folder `out` is; where another lies there, how far that is."""
+def read_status(recipe: Recipe, out: Path) -> StudyStatus:
+    """Return how far the study of `recipe` in the folder `out` is; where another lies there, how far that is."""
     layout, grid = StudyLayout(out), expand_recipe(recipe)
     differs = adds = ""
     before = recorded_recipe(layout)
@@ -72,7 +72,7 @@ def read_standing(recipe: Recipe, out: Path) -> Standing:
     plan = plan_grid(grid, out)
     scores = _score_folders(grid, layout) if before else []
     stage, parts = _stage(grid, layout, plan, scores) if before else ("", ())
-    return Standing(
+    return StudyStatus(
         stage=stage,
         stage_done=sum(parts),
         stage_parts=len(parts),
@@ -88,7 +88,7 @@ def read_standing(recipe: Recipe, out: Path) -> Standing:
 def _stage(
     grid: StudyGrid, layout: StudyLayout, plan: StudyPlan, scores: _Scores
 ) -> tuple[str, Sequence[bool]]:
-    """The first stage that is not whole, and of each of its parts whether it is done."""
+    """Return the first stage that is not whole, and of each of its parts whether it is done."""
     if is_artefact(layout.root):
         return "done", ()
     for stage, parts in _stages(grid, layout, plan, scores):
@@ -126,7 +126,7 @@ def _stages(
 
 
 def _score_folders(grid: StudyGrid, layout: StudyLayout) -> _Scores:
-    """Name of every finished run, and where its scores on each suite lie, or will."""
+    """Return name of every finished run, and where its scores on each suite lie, or will."""
     from lilliput.study.store.index import index_records, run_index
 
     suites = [suite for suite in ("probes", "glue", "pairs") if getattr(grid.recipe, suite)]
@@ -147,7 +147,7 @@ def _failed(scores: _Scores) -> Iterator[Mapping[str, Any]]:
 
 
 def _is_held(lock: Path) -> bool:
-    """Whether a process of this machine holds the study; it lets go however it ends."""
+    """Return whether a process of this machine holds the study; it lets go however it ends."""
     import fcntl
 
     try:

@@ -1,4 +1,4 @@
-"""What each run of a study costs: tokens and FLOPs by arithmetic, less what a trunk takes off its branches."""
+"""The cost of each run of a study: tokens and FLOPs by arithmetic; a branch costs only what its trunk does not do."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class RunEstimate:
 
     Attributes:
         run: What it is.
-        config: Its whole configuration.
+        run_config: Its whole configuration.
         tokens: Its budget in input tokens; None while that is not known.
         flops: Its training FLOPs under each convention.
         trunk: Name of the longest of the runs that share its trunk; empty: none does.
         kept_states: Whole states that it keeps for branches.
-        trained_share: Of its updates, those that are taken for it; the others are its trunk's.
+        trained_share: The share of its steps that are taken for it; the others are its trunk's.
     """
 
     run: PlannedRun
-    config: RunConfig
+    run_config: RunConfig
     tokens: float | None
     flops: Mapping[str, float]
     trunk: str = ""
@@ -41,6 +41,11 @@ class RunEstimate:
     def shape(self) -> str:
         """E/H/I/A/L."""
         return self.run.shape
+
+    @property
+    def data(self) -> str:
+        """The language whose tokens it learns."""
+        return self.run.language
 
     @property
     def work(self) -> float:
@@ -68,20 +73,20 @@ def _store_facts(layout: StudyLayout, language: str) -> Mapping[str, Any]:
 
 
 def _with_trunks(estimates: Sequence[RunEstimate]) -> list[RunEstimate]:
-    """The estimates, those of branches reduced to their decay."""
+    """Return the estimates, those of branches reduced to their decay."""
     found = list(estimates)
     by_language: dict[str, list[int]] = defaultdict(list)
     for position, one in enumerate(estimates):
         by_language[one.run.language].append(position)
     for positions in by_language.values():
-        for group in group_trunks([estimates[position].config for position in positions]):
+        for group in group_trunks([estimates[position].run_config for position in positions]):
             for member in group:
                 trunk = estimates[positions[group[-1]]].run.name
                 one = replace(estimates[positions[member]], trunk=trunk)
                 found[positions[member]] = (
                     replace(one, kept_states=len(group) - 1)
                     if member == group[-1]
-                    else replace(one, trained_share=decay_share(one.config))
+                    else replace(one, trained_share=decay_share(one.run_config))
                 )
     return found
 
@@ -95,7 +100,7 @@ def _estimate_run(run: PlannedRun, vocab_size: int, facts: Mapping[str, Any]) ->
 
 
 def run_tokens(config: RunConfig, facts: Mapping[str, Any]) -> float | None:
-    """Input tokens of a run; None when that depends on a token store that is not there yet."""
+    """Return input tokens of a run; None when that depends on a token store that is not there yet."""
     training = config.training
     if training.max_tokens is not None:
         return float(training.max_tokens)
@@ -111,7 +116,7 @@ def run_tokens(config: RunConfig, facts: Mapping[str, Any]) -> float | None:
 
 
 def mean_length(config: RunConfig, facts: Mapping[str, Any]) -> float:
-    """Tokens of a sequence, special ones included; full sequences while the texts are not known."""
+    """Return tokens of a sequence, special ones included; full sequences while the texts are not known."""
     if not facts:
         return float(config.training.max_seq_length)
     text, sequences = _text_and_sequences(config, facts)
@@ -119,7 +124,7 @@ def mean_length(config: RunConfig, facts: Mapping[str, Any]) -> float:
 
 
 def _text_and_sequences(config: RunConfig, facts: Mapping[str, Any]) -> tuple[float, float]:
-    """Tokens of the texts, and the sequences that they are cut into."""
+    """Return tokens of the texts, and the sequences that they are cut into."""
     split = facts["splits"]["train"]
     text, documents = float(split["tokens"]), float(split["documents"])
     # Documents longer than a sequence are cut; each piece gets its own <s> and </s>.
@@ -127,7 +132,7 @@ def _text_and_sequences(config: RunConfig, facts: Mapping[str, Any]) -> tuple[fl
 
 
 def run_flops(config: RunConfig, tokens: float, facts: Mapping[str, Any]) -> dict[str, float]:
-    """Training FLOPs under each convention, where all sequences have the mean length."""
+    """Return training FLOPs under each convention, where all sequences have the mean length."""
     training, objective = config.training, config.objective()
     sequences = tokens / mean_length(config, facts)
     predicted = None

@@ -1,4 +1,4 @@
-"""Whether the folder of a study may go on under a changed recipe: it may grow, and what is there stays what it is."""
+"""Growth of a study: its folder may gain runs and scores under a changed recipe, and what is there stays as it is."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SCORES = tuple(key for key in Recipe.model_fields if key not in (*_DATA, *_RUNS
 
 @dataclass(frozen=True)
 class Growth:
-    """What a recipe adds to a study.
+    """Names what a recipe adds to a study.
 
     Attributes:
         runs: Names of the new runs.
@@ -49,7 +49,7 @@ class Growth:
         return " and ".join(parts)
 
     def sentence(self) -> str:
-        """It in one line."""
+        """Return it in one line."""
         added = self.additions()
         if not added:
             return "the recipe has changed in what leaves the study's runs as they are"
@@ -57,24 +57,24 @@ class Growth:
 
 
 def study_settings(recipe: Recipe) -> dict[str, Any]:
-    """What the id of a study rests on."""
+    """Return what the id of a study rests on."""
     return recipe.model_dump(mode="json", exclude={"paths", "checkpoint_quota_gb"})
 
 
 def study_identity(recipe: Recipe) -> str:
-    """The id of the recipe's study."""
+    """Return the id of the recipe's study."""
     return artefact_id(STUDY_KIND, STUDY_SCHEMA, study_settings(recipe), {})
 
 
 def recorded_recipe(layout: StudyLayout) -> Recipe | None:
-    """The recipe of the study that lies in the folder; None where there is no study."""
+    """Return the recipe of the study that lies in the folder; None where there is no study."""
     if folder_holds(layout.root) is None or not layout.recipe.is_file():
         return None
     return parse_settings(Recipe, read_json(layout.recipe), where=str(layout.recipe))
 
 
 def growth_in(layout: StudyLayout, grid: StudyGrid) -> Growth | None:
-    """What the recipe of `grid` adds to the study in the folder; None where it is this very study, or there is none.
+    """Return what the recipe of `grid` adds to the study in the folder; None where it is this very study, or there is none.
 
     Raises:
         OccupiedFolderError: It changes or drops something that is there.
@@ -85,7 +85,7 @@ def growth_in(layout: StudyLayout, grid: StudyGrid) -> Growth | None:
 
 
 def growth_of(out: Path, before: StudyGrid, after: StudyGrid) -> Growth:
-    """What `after` adds to the study that `before` made in `out`.
+    """Return what `after` adds to the study that `before` made in `out`.
 
     Raises:
         OccupiedFolderError: It changes or drops something that is there.
@@ -104,7 +104,7 @@ def growth_of(out: Path, before: StudyGrid, after: StudyGrid) -> Growth:
 
 
 def _what_is_lost(before: StudyGrid, after: StudyGrid) -> Iterator[str]:
-    """What `after` changes or drops, in words."""
+    """Yield what `after` changes or drops, in words."""
     yield from (f"another {part}" for part in _DATA if _of(before, part) != _of(after, part))
     yield from (
         f"other {suite}" for suite in _SCORES if _of(before, suite) not in (None, _of(after, suite))
@@ -134,7 +134,7 @@ def _count(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """The first setting that two runs do not share, in words."""
+    """Return the first setting that two runs do not share, in words."""
     key = next(key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key))
     return f"{key} = {new.get(key)}, not {old.get(key)}"
 

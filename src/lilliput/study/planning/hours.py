@@ -1,4 +1,4 @@
-"""How long the training of waiting runs will take: from measurements where there are any, else from FLOPs."""
+"""Hours of training of the waiting runs, estimated from measurements where there are any, else from FLOPs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from lilliput.core.progress import Reporter
 from lilliput.study.planning.estimates import RunEstimate
-from lilliput.study.planning.grouping import Turns
 from lilliput.study.planning.probe import Measured, cached_probe, probe_key, probe_shapes
 from lilliput.study.planning.resources import Estimate
+from lilliput.study.planning.worker_groups import PlannedGroups
 
 _SECONDS_PER_HOUR = 3600.0
 # Executed FLOP/s of one worker where nothing was measured: from a busy old core to a whole GPU.
@@ -24,41 +24,43 @@ def measure_or_recall(
     waiting: Sequence[RunEstimate], workers: int, reporter: Reporter | None
 ) -> dict[str, Measured]:
     """Measurements by `probe_key`: those in the cache, and with a reporter those missing too, made now."""
-    configs = {probe_key(run.config, workers): run.config for run in waiting}
+    configs = {probe_key(run.run_config, workers): run.run_config for run in waiting}
     if reporter is not None:
         return probe_shapes(list(configs.values()), workers, reporter=reporter)
     return {key: found for key, c in configs.items() if (found := cached_probe(c, workers))}
 
 
-def foretell_hours(
-    phases: Sequence[Turns], records: Sequence[Mapping[str, Any]], workers: int
+def estimate_hours(
+    phases: Sequence[PlannedGroups], records: Sequence[Mapping[str, Any]], workers: int
 ) -> tuple[Estimate | None, str]:
-    """Wall-clock hours of training, and in words what they rest on.
+    """Return wall-clock hours of training, and in words what they rest on.
 
     Args:
         phases: Waiting runs; a phase begins when the one before it is done.
         records: Runs of the study so far.
         workers: Groups of runs that are trained at once.
     """
-    runs = [run for turns in phases for group in turns.groups for run in group]
+    runs = [run for planned in phases for group in planned.groups for run in group.runs]
     if any(run.trained_tokens is None for run in runs):
         return None, "the token stores are not built yet, and budgets are in epochs"
     done = [record for record in records if record["state"] == "done"]
     rates = {str(r["shape"]): float(r["tokens_per_s"]) for r in done}
     efforts = [r["flops_executed_masked"] / r["tokens_seen"] * r["tokens_per_s"] for r in done]
     totals = [0.0, 0.0, 0.0]
-    for turns in phases:
+    for planned in phases:
         groups: list[list[float]] = []
-        for group in turns.groups:
-            probes = [turns.measured.get(probe_key(run.config, workers)) for run in group]
-            pairs = zip(group, probes, strict=True)
+        for group in planned.groups:
+            probes = [
+                planned.measured.get(probe_key(run.run_config, workers)) for run in group.runs
+            ]
+            pairs = zip(group.runs, probes, strict=True)
             each = [_seconds(run, rates, probe, efforts) for run, probe in pairs]
             groups.append([sum(bounds) for bounds in zip(*each, strict=True)])
         for place, seconds in enumerate(zip(*groups, strict=True)):
             # No group is shared by two workers.
             totals[place] += max(sum(seconds) / workers, *seconds)
     low, value, high = (total / _SECONDS_PER_HOUR for total in totals)
-    known = {key for turns in phases for key in turns.measured}
+    known = {key for planned in phases for key in planned.measured}
     return Estimate(value, low, high), _basis(len(rates), len(known))
 
 

@@ -1,4 +1,4 @@
-"""The best learning rate of each shape, from a short sweep: what to try, what follows, how it is used.
+"""The search for the best learning rate of each shape: its trials, what follows from them, and how it is used.
 
 A learning rate that suits one width is wrong for another, and a scaling law over badly tuned runs measures
 the tuning. A grid block with `learning_rates = "search"` trains each of its shapes briefly at the rates of
@@ -28,8 +28,8 @@ _FEWEST_WIDTHS = 3  # Two widths always lie on a line.
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One short run: who it stands for, at which rate, and where it ended.
+class RateTrial:
+    """One short run of the search: the shape that it stands for, its rate, and its loss.
 
     Attributes:
         key: Language, profile, variant and shape.
@@ -67,7 +67,7 @@ class FoundRate:
     is_at_edge: bool
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         names = ("language", "profile", "variant", "shape")
         return dict(zip(names, self.key, strict=True)) | {
             "learning_rate": self.learning_rate,
@@ -101,19 +101,19 @@ def trial_grid(grid: StudyGrid) -> StudyGrid:
 
 
 def is_found(grid: StudyGrid, layout: StudyLayout) -> bool:
-    """Whether the rate of every shape that asks for the search lies in the study."""
+    """Return whether the rate of every shape that asks for the search lies in the study."""
     return {key_of(run) for run in grid.searched} <= read_rates(layout).keys()
 
 
-def find_rates(trials: Sequence[Trial]) -> list[FoundRate]:
-    """The best rate of every shape among the trials, in their order."""
-    by_key: dict[tuple[str, ...], list[Trial]] = {}
+def find_rates(trials: Sequence[RateTrial]) -> list[FoundRate]:
+    """Return the best rate of every shape among the trials, in their order."""
+    by_key: dict[tuple[str, ...], list[RateTrial]] = {}
     for trial in trials:
         by_key.setdefault(trial.key, []).append(trial)
     return [_find_rate(key, group) for key, group in by_key.items()]
 
 
-def _find_rate(key: tuple[str, ...], trials: Sequence[Trial]) -> FoundRate:
+def _find_rate(key: tuple[str, ...], trials: Sequence[RateTrial]) -> FoundRate:
     rates = np.array(sorted({trial.learning_rate for trial in trials}))
     seeds = sorted({trial.seed for trial in trials})
     losses = np.full((len(seeds), len(rates)), np.inf)
@@ -135,7 +135,7 @@ def _find_rate(key: tuple[str, ...], trials: Sequence[Trial]) -> FoundRate:
 
 
 def _optimum(rates: np.ndarray[Any, Any], losses: np.ndarray[Any, Any]) -> tuple[float, bool]:
-    """The rate of the lowest loss, between the tried ones by a parabola; whether it is at an edge."""
+    """Return the rate of the lowest loss, between the tried ones by a parabola; whether it is at an edge."""
     at = int(np.argmin(losses))
     if at in (0, len(rates) - 1):
         return float(rates[at]), True
@@ -155,7 +155,7 @@ def _rounded(rate: float) -> float:
 
 
 def drift_with_width(found: Sequence[FoundRate]) -> list[dict[str, Any]]:
-    """Of each family, the power of width that the best rate follows: -1 is what muP predicts for AdamW.
+    """Return, for each family, the power of width that the best rate follows; muP predicts -1 for AdamW.
 
     The interval comes from a bootstrap over shapes; without three widths there is no slope.
     """
@@ -183,7 +183,7 @@ def _drift(family: tuple[str, ...], members: Sequence[FoundRate]) -> dict[str, A
 
 
 def read_rates(layout: StudyLayout) -> dict[tuple[str, ...], float]:
-    """The rate found for each language, profile, variant and shape; none before the search is done."""
+    """Return the rate found for each language, profile, variant and shape; none before the search is done."""
     if not is_artefact(layout.search):
         return {}
     records: list[Mapping[str, Any]] = read_json(layout.search / FOUND)["rates"]
@@ -206,5 +206,5 @@ def _with_rate(run: PlannedRun, rate: float | None) -> PlannedRun:
 
 
 def key_of(run: PlannedRun) -> tuple[str, str, str, str]:
-    """What a learning rate is searched for: language, profile, variant and shape."""
+    """Return what a learning rate is searched for: language, profile, variant and shape."""
     return (run.language, run.profile, run.variant, run.shape)

@@ -1,4 +1,4 @@
-"""What this machine can do, and what to install for more."""
+"""The machine examined: what it can do, and what to install for more."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class MachineReport:
     advice: tuple[str, ...]
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {**self.__dict__, "advice": list(self.advice)}
 
     def as_lines(self) -> Iterator[tuple[str, str]]:
-        """Name and value of each finding, for people."""
+        """Yield name and value of each finding, for people."""
         yield "python", self.python
         yield "torch", self.torch or "not installed"
         yield "device", self.device
@@ -98,10 +98,10 @@ def _examine_torch() -> tuple[str, str, bool | None, dict[str, Any]]:
 
 
 def _in_words(plan: Mapping[str, Any]) -> str:
-    """How a run is executed, for people."""
+    """Return how a run is executed, for people."""
     choices = [f"{plan['dtype']} products", f"{plan['attention_kernel']} attention"]
     if plan["device"] == "cuda":
-        choices.append("each update one captured graph")
+        choices.append("each step one captured graph")
     else:
         choices.append(f"passes of at most {plan['max_rows']} rows")
     if plan["replicas"] > 1:

@@ -1,4 +1,4 @@
-"""How many runs share one device, from what each will hold and what the device has."""
+"""Packing: how many runs can share one device, from the memory of each and of the device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from lilliput.core.devices import list_gpus
 from lilliput.core.executors.process import available_cpus, threads_for
 from lilliput.study.planning.probe import cached_probe
-from lilliput.study.planning.resources import foretell_memory
+from lilliput.study.planning.resources import estimate_memory
 from lilliput.study.recipe.expansion import StudyGrid
 from lilliput.training.config import RunConfig
 
@@ -39,7 +39,7 @@ class Packing:
 
 
 def pack_runs(configs: Sequence[RunConfig], workers: int) -> Packing:
-    """How many of the largest of these runs fit the smallest device here at once."""
+    """Return how many of the largest of these runs fit the smallest device here at once."""
     gpus = [] if all(c.training.device == "cpu" for c in configs) else _gpus()
     if not gpus:
         room, name = _machine_bytes(), "cpu"
@@ -54,7 +54,7 @@ def pack_runs(configs: Sequence[RunConfig], workers: int) -> Packing:
 
 
 def gpu_share(grid: StudyGrid, workers: int | None) -> float:
-    """The share of a GPU that each run of the study reserves; 0 when it trains on processors.
+    """Return the share of a GPU that each run of the study reserves; 0 when it trains on processors.
 
     Where the driver sees no GPU of its own, a run gets a whole one wherever a cluster has them.
     """
@@ -68,14 +68,14 @@ def _host_bytes(config: RunConfig, workers: int) -> float:
     measured = cached_probe(config, workers)
     if measured:
         return measured.memory_bytes * _PROBE_MARGIN
-    return foretell_memory(config, threads_for(workers)).value
+    return estimate_memory(config, threads_for(workers)).value
 
 
 def _device_bytes(config: RunConfig, workers: int) -> float:
     measured = cached_probe(config, workers)
     if measured and measured.device_bytes:
         return measured.device_bytes * _PROBE_MARGIN + _CONTEXT_BYTES
-    return foretell_memory(config).high + _CONTEXT_BYTES
+    return estimate_memory(config).high + _CONTEXT_BYTES
 
 
 def _gpus() -> list[tuple[float, str]]:

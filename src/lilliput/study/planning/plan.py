@@ -1,4 +1,4 @@
-"""What a study will cost, before it costs anything: runs, tokens, FLOPs, hours, disk. No torch here."""
+"""The plan of a study, before anything is run: runs, tokens, FLOPs, hours, memory and disk. No torch here."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lilliput.architecture import FLOPS_CONVENTIONS
 from lilliput.core.executors.process import threads_for
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.study.planning.estimates import RunEstimate, estimate_runs
-from lilliput.study.planning.grouping import Turns, foretell_turns
 from lilliput.study.planning.growth import growth_in
-from lilliput.study.planning.hours import foretell_hours, measure_or_recall
+from lilliput.study.planning.hours import estimate_hours, measure_or_recall
 from lilliput.study.planning.learning_rates import key_of, read_rates, trial_grid, with_found_rates
 from lilliput.study.planning.packing import Packing, pack_runs
 from lilliput.study.planning.probe import cached_probe, probe_key
-from lilliput.study.planning.resources import Estimate, foretell_disk, foretell_memory
+from lilliput.study.planning.resources import Estimate, estimate_disk, estimate_memory
+from lilliput.study.planning.worker_groups import PlannedGroups, plan_groups
 from lilliput.study.recipe.expansion import StudyGrid, expand_recipe
 from lilliput.study.recipe.schema import Recipe
 from lilliput.study.recipe.sources import require_sources
@@ -29,7 +29,7 @@ _PROBE_SPREAD = 1.25  # Of memory, from a second's run to a whole one.
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What is to be done.
+    """Estimates what a study will need.
 
     Attributes:
         runs: Runs of the grid.
@@ -65,7 +65,7 @@ class StudyPlan:
     stacks: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def as_record(self) -> dict[str, Any]:
-        """The keys of the command line's JSON contract."""
+        """Return the keys of the command line's JSON contract."""
         record = asdict(self)
         flops = record.pop("flops")
         return record | {"disk_bytes": round(self.disk.value)} | flops
@@ -80,7 +80,7 @@ def plan_study(
     pack: bool = False,
     reporter: Reporter = SILENT,
 ) -> StudyPlan:
-    """Foretell the study that `recipe` makes in the folder `out`.
+    """Estimate the study that `recipe` makes in the folder `out`.
 
     Args:
         recipe: Checked recipe.
@@ -122,13 +122,13 @@ def plan_grid(
     tried, records = _records(SearchLayout(out)), _records(layout)
     states = _states(records)
     searching, waiting = _waiting(trials, _states(tried)), _waiting(estimates, states)
-    teller = reporter if probe else None
-    measured = measure_or_recall([*searching, *waiting], workers, teller)
+    prober = reporter if probe else None
+    measured = measure_or_recall([*searching, *waiting], workers, prober)
     # The search ends before any run begins.
     search, training = (
-        foretell_turns(runs, measured, workers, teller) for runs in (searching, waiting)
+        plan_groups(runs, measured, workers, prober) for runs in (searching, waiting)
     )
-    hours, basis = foretell_hours([search, training], [*tried, *records], workers)
+    hours, basis = estimate_hours([search, training], [*tried, *records], workers)
     everything = [*trials, *estimates]
     families: dict[str, int] = defaultdict(int)
     for one in estimates:
@@ -139,20 +139,20 @@ def plan_grid(
         failed=sum(states.get(one.run.name) == "failed" for one in waiting),
         tokens=_total([one.tokens for one in everything]),
         hours=hours,
-        disk=_summed(foretell_disk(one.config, one.kept_states) for one in everything),
+        disk=_summed(estimate_disk(one.run_config, one.kept_states) for one in everything),
         memory=_largest_memory([(trials, search), (estimates, training)], workers),
         flops=_summed_flops(everything),
         by_family=dict(families),
         basis=basis,
         search_runs=len(trials),
-        packing=pack_runs([one.config for one in estimates], workers) if pack else None,
+        packing=pack_runs([one.run_config for one in estimates], workers) if pack else None,
         branches=sum(one.trained_share < 1 for one in estimates),
         stacks={shape: stack.size for shape, stack in training.stacks.items()},
     )
 
 
 def _records(layout: StudyLayout) -> list[dict[str, Any]]:
-    """What the runs of the study say of themselves; nothing, and no pyarrow, where there are none."""
+    """Return the records of the study's runs; none, and pyarrow is not loaded, where there are no runs."""
     if not layout.runs.is_dir():
         return []
     from lilliput.study.store.index import index_records, run_index
@@ -174,22 +174,24 @@ def _states(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _waiting(estimates: Iterable[RunEstimate], states: Mapping[str, str]) -> list[RunEstimate]:
-    """The runs that are not done."""
+    """Return the runs that are not done."""
     return [one for one in estimates if states.get(one.run.name) != "done"]
 
 
 def _largest_memory(
-    phases: Sequence[tuple[Sequence[RunEstimate], Turns]], workers: int
+    phases: Sequence[tuple[Sequence[RunEstimate], PlannedGroups]], workers: int
 ) -> Estimate:
-    """What the hungriest run or stack takes, as measured where it was."""
+    """Return the memory of the largest run or stack, as measured where it was."""
     found: list[Estimate] = []
-    for estimates, turns in phases:
-        for config in {one.run.shape: one.config for one in estimates}.values():
-            probe = turns.measured.get(probe_key(config, workers)) or cached_probe(config, workers)
+    for estimates, planned in phases:
+        for config in {one.run.shape: one.run_config for one in estimates}.values():
+            probe = planned.measured.get(probe_key(config, workers)) or cached_probe(
+                config, workers
+            )
             found.append(
                 Estimate.within(probe.memory_bytes, _PROBE_SPREAD)
                 if probe
-                else foretell_memory(config, threads_for(workers))
+                else estimate_memory(config, threads_for(workers))
             )
     return max(found, key=lambda estimate: estimate.value)
 

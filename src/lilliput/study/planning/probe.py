@@ -1,4 +1,4 @@
-"""Short measurements of shapes on this machine, for foretelling hours and memory; kept in the user's cache.
+"""Short measurements of shapes on this machine, from which hours and memory are estimated; kept in the user's cache.
 
 A probe trains a run for about a second on invented tokens, in a worker of its own, and as many at once as the
 study will have workers, since what a core gives depends on its neighbours.
@@ -50,10 +50,10 @@ _KIB = 1024
 
 @dataclass(frozen=True)
 class Measured:
-    """What a short run of one shape showed.
+    """Holds what a short run of one shape showed.
 
     Attributes:
-        tokens_per_s: Input tokens a second of one worker, updates alone.
+        tokens_per_s: Input tokens a second of one worker, steps alone.
         memory_bytes: Most that the worker held, interpreter included.
         device_bytes: Most that it held on the GPU; 0 without one.
     """
@@ -64,7 +64,7 @@ class Measured:
 
 
 def probe_key(config: RunConfig, workers: int) -> str:
-    """The name of a measurement: what decides speed, on this machine, with so many neighbours."""
+    """Return the name of a measurement: what decides speed, on this machine, with so many neighbours."""
     settings = config.identity_settings()
     training: dict[str, Any] = settings["training"]
     for name in ("max_steps", "num_train_epochs", "max_tokens", "learning_rate", "eval_steps"):
@@ -83,7 +83,7 @@ def probe_key(config: RunConfig, workers: int) -> str:
 
 
 def cached_probe(config: RunConfig, workers: int) -> Measured | None:
-    """The measurement made of this shape before, if there is one."""
+    """Return the measurement made of this shape before, if there is one."""
     path = cache_folder("probes") / f"{probe_key(config, workers)}.json"
     return Measured(**read_json(path)) if path.is_file() else None
 
@@ -114,7 +114,7 @@ def probe_shapes(
 def map_in_fresh_processes(
     function: Callable[[T], R], items: Sequence[T], workers: int
 ) -> Iterator[tuple[int, R]]:
-    """Position and result of each item, a process each: the most memory that one ever held never falls again.
+    """Yield position and result of each item, each computed in a process of its own: a process never gives back its peak of memory.
 
     Raises:
         WorkerLostError: A process was killed.
@@ -151,7 +151,7 @@ def measure_run(dump: Mapping[str, Any]) -> dict[str, float]:
 
 
 def shortened(config: RunConfig, steps: int) -> RunConfig:
-    """The run with so many updates and as little evaluation as there can be."""
+    """Return the run with so many steps and as little evaluation as there can be."""
     budget = {
         "max_steps": steps, "max_tokens": None, "num_train_epochs": None, "warmup_steps": None,
         "eval_points_per_decade": 0, "eval_steps": (), "eval_sequences": 4, "save_steps": (),
@@ -160,7 +160,7 @@ def shortened(config: RunConfig, steps: int) -> RunConfig:
 
 
 def invented_store(folder: Path, config: RunConfig) -> Path:
-    """A token store of random ids, in documents of about a sequence, in the layout that `encode` writes."""
+    """Return a token store of random ids, in documents of about a sequence, in the layout that `encode` writes."""
     from lilliput.tokenization.store import KIND, SCHEMA, offsets_file, token_dtype, tokens_file
 
     vocab_size, length = config.model.vocab_size, config.training.max_seq_length
@@ -181,7 +181,7 @@ def invented_store(folder: Path, config: RunConfig) -> Path:
 
 
 def peak_memory() -> float:
-    """The most bytes that this process ever held."""
+    """Return the most bytes that this process ever held."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux hands `ru_maxrss` down from the process that started this one.
         return _KIB * float(status.read_text().split("VmHWM:")[1].split()[0])
@@ -192,14 +192,14 @@ def peak_memory() -> float:
 
 
 def peak_on_device() -> float:
-    """The most bytes that this process ever held on a GPU; 0 without one."""
+    """Return the most bytes that this process ever held on a GPU; 0 without one."""
     import torch
 
     return float(torch.cuda.max_memory_reserved()) if torch.cuda.is_available() else 0.0
 
 
 def cache_folder(kind: str) -> Path:
-    """Where measurements of one kind are kept."""
+    """Return where measurements of one kind are kept."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "lilliput" / kind
 

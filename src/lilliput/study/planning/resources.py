@@ -1,4 +1,4 @@
-"""What one run will hold in memory and leave on disk, by arithmetic: a value and the range it may come out in."""
+"""Memory and disk of one run, estimated by arithmetic: a value and a range."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DISK_SPREAD = 1.15
 
 @dataclass(frozen=True)
 class Estimate:
-    """A foretold number with the range that it may come out in."""
+    """An estimated number with the range that the true one may lie in."""
 
     value: float
     low: float
@@ -40,8 +40,8 @@ class Estimate:
         return cls(value, value / factor, value * factor)
 
 
-def foretell_memory(config: RunConfig, threads: int | None = None) -> Estimate:
-    """Bytes that a worker needs to train the run, the interpreter and torch included.
+def estimate_memory(config: RunConfig, threads: int | None = None) -> Estimate:
+    """Return bytes that a worker needs to train the run, the interpreter and torch included.
 
     Args:
         config: The run.
@@ -64,7 +64,7 @@ def foretell_memory(config: RunConfig, threads: int | None = None) -> Estimate:
 
 @cache
 def _idle_bytes() -> float:
-    """What a worker holds with torch loaded, by the files of torch: a plan does not import it."""
+    """Return what a worker holds with torch loaded, by the files of torch: a plan does not import it."""
     found = find_spec("torch")
     folders = (found and found.submodule_search_locations) or ()
     built_for_cuda = any(
@@ -73,8 +73,8 @@ def _idle_bytes() -> float:
     return _IDLE_BYTES + (_CUDA_BUILD_BYTES if built_for_cuda else 0.0)
 
 
-def foretell_disk(config: RunConfig, kept_states: int = 0) -> Estimate:
-    """Bytes that the finished run takes; the upper end counts the checkpoints of one still under way.
+def estimate_disk(config: RunConfig, kept_states: int = 0) -> Estimate:
+    """Return bytes that the finished run takes; the upper end counts the checkpoints of one still under way.
 
     Args:
         config: The run.

@@ -1,6 +1,6 @@
-"""Whether it pays to train runs of one shape as one stack: short trials, kept in the user's cache.
+"""Trials of stacks: does it pay to train runs of one shape as one? They are short, and kept in the user's cache.
 
-A trial trains one run alone and a stack of such runs in turns, on invented tokens. What it decides changes
+A trial trains one run alone and a stack of such runs in turns, on invented tokens. Its outcome changes
 rounding and nothing else.
 """
 
@@ -43,11 +43,11 @@ _PAYS = 1.15
 
 @dataclass(frozen=True)
 class Stack:
-    """What a trial showed.
+    """Holds what a trial showed.
 
     Attributes:
         size: Runs in the stack.
-        tokens_per_s: Of all of them together, in updates; 0 where they did not fit in memory.
+        tokens_per_s: Tokens a second of all of them together, in steps; 0 where they did not fit in memory.
         speedup: How many times as fast as one after another: the median over rounds that both took in turns.
         memory_bytes: Most that the worker held, interpreter included.
         device_bytes: Most that it held on the GPU; 0 without one.
@@ -60,16 +60,16 @@ class Stack:
     device_bytes: float
 
     def as_measured(self) -> Measured:
-        """What it tells about one of its runs: its share of the time, and the memory of all."""
+        """Return what it shows about one of its runs: its share of the time, and the memory of all."""
         return Measured(self.tokens_per_s, self.memory_bytes, self.device_bytes)
 
 
 # The dump of a run's configuration, and how many such runs to stack.
-Trial = tuple[Mapping[str, Any], int]
+StackTrial = tuple[Mapping[str, Any], int]
 
 
 def best_stack(config: RunConfig, count: int, workers: int) -> Stack | None:
-    """The fastest stack among the cached trials; None where none pays or none was made.
+    """Return the fastest stack among the cached trials; None where none pays or none was made.
 
     Args:
         config: One of `count` runs that may share a stack.
@@ -82,8 +82,8 @@ def best_stack(config: RunConfig, count: int, workers: int) -> Stack | None:
     return max(paying, key=lambda stack: stack.speedup, default=None)
 
 
-def missing_trials(config: RunConfig, count: int, workers: int) -> list[Trial]:
-    """The trials that would decide how such runs are stacked and that are not in the cache."""
+def missing_trials(config: RunConfig, count: int, workers: int) -> list[StackTrial]:
+    """Return the trials that would decide how such runs are stacked and that are not in the cache."""
     dump = config.model_dump(mode="json")
     sizes = _candidates(count, workers)
     return [(dump, size) for size in sizes if cached_stack(config, size, workers) is None]
@@ -96,15 +96,17 @@ def _candidates(count: int, workers: int) -> tuple[int, ...]:
 
 
 def cached_stack(config: RunConfig, size: int, workers: int) -> Stack | None:
-    """The trial made of this shape and size before, if there is one."""
+    """Return the trial made of this shape and size before, if there is one."""
     path = _path(config, size, workers)
     return Stack(**read_json(path)) if path.is_file() else None
 
 
 def make_trials(
-    trials: Sequence[Trial],
+    trials: Sequence[StackTrial],
     workers: int,
-    run: Callable[[Callable[[Trial], dict[str, Any]], Sequence[Trial]], Iterable[tuple[int, Any]]],
+    run: Callable[
+        [Callable[[StackTrial], dict[str, Any]], Sequence[StackTrial]], Iterable[tuple[int, Any]]
+    ],
 ) -> None:
     """Make the trials, and keep what they show.
 
@@ -132,7 +134,7 @@ def make_missing_trials(
     with reporter.task("trials of stacks", total=len(trials)) as task:
 
         def run(
-            function: Callable[[Trial], Any], items: Sequence[Trial]
+            function: Callable[[StackTrial], Any], items: Sequence[StackTrial]
         ) -> Iterator[tuple[int, Any]]:
             for result in map_in_fresh_processes(function, items, workers):
                 task.advance()
@@ -146,7 +148,7 @@ def _path(config: RunConfig, size: int, workers: int) -> Path:
     return cache_folder("stacks") / f"{name}.json"
 
 
-def measure_stack(trial: Trial) -> dict[str, Any]:
+def measure_stack(trial: StackTrial) -> dict[str, Any]:
     """Train one run, and a stack of them, in turns in this process; the record of a `Stack`."""
     config, size = parse_settings(RunConfig, trial[0]), trial[1]
     with tempfile.TemporaryDirectory(prefix="lilliput-trial-") as folder:
@@ -156,11 +158,11 @@ def measure_stack(trial: Trial) -> dict[str, Any]:
 
 
 def _compare(bench: _Bench, size: int) -> tuple[float, float]:
-    """Tokens a second of a stack, and how many times those of a run alone: medians over rounds in turns."""
+    """Return tokens a second of a stack, and how many times those of a run alone: medians over rounds in turns."""
     first = bench.alone(_FEWEST_STEPS)
-    seconds = bench.tokens_per_update / first
+    seconds = bench.tokens_per_step / first
     if seconds > _TRIAL_S:
-        # What a stack saves is the start of each operation: nothing, next to updates as long as these.
+        # What a stack saves is the start of each operation: nothing, next to steps as long as these.
         return first, 1.0
     steps = _within(_TRIAL_S / seconds)
     rates: list[tuple[float, float]] = []
@@ -179,7 +181,7 @@ def _compare(bench: _Bench, size: int) -> tuple[float, float]:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Whether torch or Python found no memory; torch's error for a processor has no type of its own."""
+    """Return whether torch or Python found no memory; torch's error for a processor has no type of its own."""
     is_torchs = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
     return is_torchs or isinstance(error, MemoryError)
 
@@ -197,18 +199,18 @@ class _Bench:
         self._numbers = itertools.count()
 
     @property
-    def tokens_per_update(self) -> float:
+    def tokens_per_step(self) -> float:
         """At most, in sequences of full length."""
         return self._config.training.global_batch_size * self._config.training.max_seq_length
 
     def alone(self, steps: int) -> float:
-        """Tokens a second of one run."""
+        """Return tokens a second of one run."""
         from lilliput.training import train
 
         return train(shortened(self._config, steps), self._store, self._place()).tokens_per_s
 
     def stacked(self, size: int, steps: int) -> float:
-        """Tokens a second of a stack: its members share the time of an update, so the rate of each is that of all."""
+        """Return tokens a second of a stack: its members share the time of a step, so the rate of each is that of all."""
         from lilliput.training.fleet import FleetMember, train_fleet
 
         short = shortened(self._config, steps)

@@ -53,7 +53,7 @@ def export_corpus(corpus: Path, to: Path) -> Exported:
 
 
 def _write_split(corpus: Path, split: str, path: Path) -> int:
-    """Rows written; no file is left for an empty split."""
+    """Return rows written; no file is left for an empty split."""
     batches = iter(iter_texts(corpus, split, columns=_COLUMNS))
     first = next((batch for batch in batches if batch.num_rows), None)
     if first is None:

@@ -196,14 +196,14 @@ class Hub(Protocol):
 
 @dataclass(frozen=True)
 class Pushed:
-    """What was sent where."""
+    """Says what was sent where."""
 
     path: Path
     layout: str
     hub: str
 
     def as_record(self) -> dict[str, str]:
-        """The keys of the command line's contract."""
+        """Return the keys of the command line's contract."""
         return {"path": str(self.path), "layout": self.layout, "hub": self.hub}
 
 

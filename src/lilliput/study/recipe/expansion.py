@@ -54,7 +54,7 @@ class PlannedRun:
 
     @property
     def name(self) -> str:
-        """What people call it; unique within a study."""
+        """Return what people call it; unique within a study."""
         return _words(self.family, self.shape, self.budget, f"seed {self.seed}")
 
     @property
@@ -63,7 +63,7 @@ class PlannedRun:
         return _words(self.language, self.profile, self.variant, self.rate)
 
     def config(self, vocab_size: int) -> RunConfig:
-        """The run's whole configuration.
+        """Return the run's whole configuration.
 
         Raises:
             ConfigurationError: The sizes do not fit together.
@@ -79,7 +79,7 @@ class PlannedRun:
         return RunConfig(model=model, training=self.training, seed=self.seed)
 
     def info(self) -> dict[str, Any]:
-        """What stands beside the run's configuration in its record."""
+        """Return what stands beside the run's configuration in its record."""
         return {
             "name": self.name,
             "language": self.language,
@@ -231,7 +231,7 @@ def _versions(
             changes |= {} if budget is None else {"max_steps": budget}
             yield (
                 f"lr {rate:g}" if rate and len(rates) > 1 else "",
-                f"{budget} updates" if budget and len(budgets) > 1 else "",
+                f"{budget} steps" if budget and len(budgets) > 1 else "",
                 changed_training(training, changes, where),
             )
 

@@ -75,7 +75,7 @@ class IsoFamilies(Settings):
         return self
 
     def expand(self, measure: Callable[[Sizes], float]) -> Iterator[dict[str, int]]:
-        """The sizes of every member, family by family, the widest first.
+        """Yield the sizes of every member, family by family, the widest first.
 
         Args:
             measure: The quantity of a shape; raises ConfigurationError where its sizes do not fit.
@@ -127,7 +127,7 @@ class IsoFamilies(Settings):
                 }
 
     def _doublings(self, name: str, otherwise: int) -> list[int]:
-        """The lower bound and its doublings up to the upper one; without bounds the usual size."""
+        """Return the lower bound and its doublings up to the upper one; without bounds the usual size."""
         if name not in self.bounds:
             return [otherwise]
         low, high = self.bounds[name]
@@ -151,7 +151,7 @@ class IsoFamilies(Settings):
 
 
 def quantity_of(model: ModelConfig, quantity: str, predicted_share: float) -> float:
-    """What `model` has of one of `QUANTITIES`; FLOPs are those of training on one token."""
+    """Return what `model` has of one of `QUANTITIES`; FLOPs are those of training on one token."""
     count = count_parameters(model)
     if quantity == "num_parameters":
         return float(count.total)
@@ -165,7 +165,7 @@ def quantity_of(model: ModelConfig, quantity: str, predicted_share: float) -> fl
 
 
 def _thinned(shapes: list[dict[str, int]], members: int) -> list[dict[str, int]]:
-    """At most `members` of the shapes, evenly spaced, both ends among them."""
+    """Return at most `members` of the shapes, evenly spaced, both ends among them."""
     if len(shapes) <= members:
         return shapes
     if members == 1:

@@ -38,7 +38,7 @@ _SET_ELSEWHERE = dict.fromkeys(SIZES, _SHAPES) | {
 
 
 def parse_shape(text: str) -> dict[str, int]:
-    """The five sizes of a shape written E/H/I/A/L, such as 32/32/128/2/2.
+    """Return the five sizes of a shape written E/H/I/A/L, such as 32/32/128/2/2.
 
     Raises:
         ConfigurationError: It is not five positive whole numbers.
@@ -74,7 +74,7 @@ VariantName = Annotated[str, AfterValidator(_usable_name)]
 
 
 class Variant(Settings):
-    """What one variant changes in the runs of a block that names it."""
+    """Names what one variant changes in the runs of a block that lists it."""
 
     base: VariantName = Field(default="", description="Another variant, whose changes come first.")
     training: dict[str, Any] = Field(
@@ -143,7 +143,7 @@ class GridBlock(Settings):
     )
     budgets: tuple[PositiveInt, ...] = Field(
         default=(),
-        description="One run per budget in updates, each with a schedule of that length.",
+        description="One run per budget in steps, each with a schedule of that length.",
     )
     variant: VariantName = Field(
         default="",
@@ -195,7 +195,7 @@ class GridBlock(Settings):
 
     @property
     def most_runs(self) -> int:
-        """How many runs the block has at most in each language, with each variant and each learning rate."""
+        """Return how many runs the block has at most in each language, with each variant and each learning rate."""
         lists = (self.profiles, self.seeds, self.budgets)
         return self._most_shapes() * math.prod(len(one) or 1 for one in lists)
 
@@ -207,7 +207,7 @@ class GridBlock(Settings):
         return len(self.shapes) or 1 + sum(map(len, self.vary.values()))
 
     def expand(self, measure: Callable[[str, Sizes], float]) -> Iterator[dict[str, int]]:
-        """The sizes of each shape, every shape once, in the order written.
+        """Yield the sizes of each shape, every shape once, in the order written.
 
         Args:
             measure: What a shape has of a quantity; only `iso` asks.

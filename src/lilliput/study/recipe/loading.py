@@ -135,7 +135,7 @@ def _run_effects(grid: StudyGrid, run: PlannedRun) -> Mapping[str, Any]:
 def _refuse_lost_switches(recipe: Recipe, given: Iterable[str]) -> None:
     """Raise ConfigurationError where a switch that was set holds in one profile of the grid alone.
 
-    What is as the recipe's own profile has it cannot be told from what was not given, once the recipe
+    A switch that has the value of the recipe's own profile looks the same as one that was not given, once the recipe
     is resolved: a block with another profile has that profile's value.
     """
     own = profile_values(recipe.training.profile)
@@ -222,7 +222,7 @@ def init_recipe(name: str, recipe: str, folder: Path) -> Path:
 
 
 def _header_of_copy(header: str, name: str, recipe: str) -> str:
-    """The comments that a shipped recipe begins with, naming the copy, its file and its folder."""
+    """Return the comments that a shipped recipe begins with, naming the copy, its file and its folder."""
     copied = f"Made with `lilliput init {name} --recipe {recipe}`: edit it"
     header = re.sub(r"Copy (it )?with `lilliput init [^`]*`( and edit)?", copied, header)
     header = re.sub(r"(command +)lilliput quickstart", rf"\1lilliput study run {name}.toml", header)

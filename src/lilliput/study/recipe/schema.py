@@ -58,7 +58,7 @@ class VocabularyRecipe(Settings):
         default="modern", description="What a word is: paper, cpp or modern."
     )
     add_words: tuple[str, ...] = Field(
-        default=(), description="Words to allow beside these: holes of a list mended."
+        default=(), description="Words to allow beside these, such as those that a list lacks."
     )
 
     @model_validator(mode="after")
@@ -152,7 +152,7 @@ class SearchRecipe(Settings):
         min_length=3,
         description="Peak rates to try at every shape, rising.",
     )
-    max_steps: PositiveInt = Field(default=300, description="Updates of each trial.")
+    max_steps: PositiveInt = Field(default=300, description="Steps of each trial.")
     seeds: tuple[Seed, ...] = Field(
         default=(0,), min_length=1, description="Trials a rate; two or more give an interval."
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.errors import InputError
 from lilliput.core.files import require_file
+from lilliput.evaluation.pairs.reading import find_paradigms
+from lilliput.evaluation.tasks.definition import load_task
 from lilliput.language import Source
 from lilliput.language.reading.documents import TextUnit
 from lilliput.language.reading.files import find_files, is_remote
@@ -29,6 +31,10 @@ def require_sources(recipe: Recipe, layout: StudyLayout) -> None:
         recipe.resolve(place)
     if recipe.vocabulary.file:
         require_file(Path(recipe.resolve(recipe.vocabulary.file)), "the file of the vocabulary")
+    if recipe.tokenizers.morphology:
+        path = Path(recipe.resolve(recipe.tokenizers.morphology))
+        require_file(path, "the file of tokenizers.morphology")
+    _require_tasks(recipe)
     named = list(recipe.languages.values())
     texts = {text: None for language in named for text in language.sources}
     if not is_artefact(layout.vocabulary):  # Else its words are counted already.
@@ -40,8 +46,20 @@ def require_sources(recipe: Recipe, layout: StudyLayout) -> None:
             find_files([source])
 
 
+def _require_tasks(recipe: Recipe) -> None:
+    """Raise where a GLUE task is not known or not in its folder, or no file of pairs is there."""
+    if recipe.glue:
+        from lilliput.evaluation.glue.filtering import present_splits
+
+        for name in recipe.glue.tasks:
+            task = load_task(name)
+            present_splits(task, Path(recipe.resolve(recipe.glue.data)) / task.name)
+    if recipe.pairs:
+        find_paradigms(Path(recipe.resolve(recipe.pairs.data)))
+
+
 def text_sources(recipe: Recipe, sources: Sequence[str], unit: TextUnit = "auto") -> list[Source]:
-    """The sources with the recipe's folders filled in.
+    """Return the sources with the recipe's folders filled in.
 
     Raises:
         InputError: One of these folders is not there.

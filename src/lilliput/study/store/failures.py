@@ -1,4 +1,4 @@
-"""What failed in a study, written beside what it would have made, until it is taken again."""
+"""Failures of runs and of their scores, each kept in a file beside what it would have made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RunRaisedError(LilliputError):
 
 
 def as_failure(error: Exception, who: str) -> LilliputError:
-    """The error, or one that says what Python or torch raised in `who` and where, so that others go on."""
+    """Return the error, or one that says what Python or torch raised in `who` and where, so that others go on."""
     if isinstance(error, LilliputError):
         return error
     place = traceback.extract_tb(error.__traceback__)[-1]
@@ -29,5 +29,5 @@ def as_failure(error: Exception, who: str) -> LilliputError:
 
 
 def scores_failure(scores: Path) -> Path:
-    """Where the failure of the scores in the folder `scores` stands: beside it, as it may not exist."""
+    """Return where the failure of the scores in the folder `scores` stands: beside it, as it may not exist."""
     return scores.with_name(f"{scores.name}.{FAILURE}")

@@ -34,7 +34,7 @@ _UNSETTLED_NS = 3 * 10**9
 
 
 def run_index(study: Path) -> Any:
-    """All runs of a study folder, or of a folder of runs, as an Arrow table: a row each, by name.
+    """Return all runs of a study folder, or of a folder of runs, as an Arrow table: a row each, by name.
 
     Columns are `run_id`, `state`, `name`, what stands beside the configuration, `seed`, the figures of the
     result, `model.…` and `training.…`, and `error.…` of failed runs.
@@ -56,13 +56,13 @@ def run_index(study: Path) -> Any:
 
 
 def index_records(table: Any) -> list[dict[str, Any]]:
-    """The rows of the index as the command line shows runs: without settings, an error as one object."""
+    """Return the rows of the index as the command line shows runs: without settings, an error as one object."""
     names = [name for name in table.column_names if not name.startswith(_SETTINGS)]
     return [_record(row) for row in table.select(names).to_pylist()]
 
 
 def find_run(study: Path, name: str) -> RunRecord:
-    """The run whose id begins with `name`, or that is called so; no other run is opened.
+    """Return the run whose id begins with `name`, or that is called so; no other run is opened.
 
     Raises:
         InputError: None or several match.
@@ -99,7 +99,7 @@ def run_folder(path: Path) -> Path:
 
 
 def _changes(folder: Path) -> Iterator[tuple[str, int]]:
-    """Name of each folder in `folder` and when an entry of it last changed; nothing is opened."""
+    """Yield name of each folder in `folder` and when an entry of it last changed; nothing is opened."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir() and (Path(entry.path) / RUN_FILE).exists():
@@ -107,7 +107,7 @@ def _changes(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _current(stored: Any, changed: Mapping[str, int], now: int) -> list[bool]:
-    """Of each stored row, whether its folder is as it was when it was read."""
+    """Return, for each stored row, whether its folder is as it was when it was read."""
     columns = (stored[name].to_pylist() for name in ("run_id", *_BOOKKEEPING))
     return [
         changed.get(run_id) == at and at + _UNSETTLED_NS < seen <= now
@@ -138,7 +138,7 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stored(path: Path) -> Any:
-    """The index as it lies there; without rows when it is absent, damaged or of another version."""
+    """Return the index as it lies there; without rows when it is absent, damaged or of another version."""
     try:
         table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException):
@@ -147,7 +147,7 @@ def _stored(path: Path) -> Any:
 
 
 def _joined(known: Any, fresh: Any) -> Any:
-    """Both tables as one; a column that is text in one and numbers in the other becomes text."""
+    """Return both tables as one; a column that is text in one and numbers in the other becomes text."""
     try:
         return pa.concat_tables([known, fresh], promote_options="permissive")
     except pa.ArrowException:
@@ -167,7 +167,7 @@ def _keys(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _column(values: Sequence[Any]) -> Any:
-    """One type a column: numbers where all are numbers, else text; lists are written as JSON."""
+    """Return one type a column: numbers where all are numbers, else text; lists are written as JSON."""
     plain = [json.dumps(v) if isinstance(v, (list, dict)) else v for v in values]
     kinds = {type(v) for v in plain if v is not None}
     if kinds == {int, float}:

@@ -32,19 +32,19 @@ class StudyLayout:
         return self.root / "corpora" / language
 
     def tokenizer(self, language: str, candidate: str) -> Path:
-        """A trained tokenizer; `candidate` is KIND-SIZE."""
+        """Return a trained tokenizer; `candidate` is KIND-SIZE."""
         return self.root / "tokenizers" / language / candidate
 
     def tokenizers(self, language: str) -> Path:
-        """All candidates of a language."""
+        """Return all candidates of a language."""
         return self.root / "tokenizers" / language
 
     def comparison(self, language: str) -> Path:
-        """The table of the candidates."""
+        """Return the table of the candidates."""
         return self.tokenizers(language) / "comparison"
 
     def tokens(self, language: str) -> Path:
-        """The token store that models are trained from."""
+        """Return the token store that models are trained from."""
         return self.root / "tokens" / language
 
     def probes(self, language: str) -> Path:
@@ -52,7 +52,7 @@ class StudyLayout:
         return self.root / "probes" / language
 
     def glue(self, task: str) -> Path:
-        """A GLUE task under the vocabulary."""
+        """Return a GLUE task under the vocabulary."""
         return self.root / "glue" / task
 
     @property
@@ -67,11 +67,11 @@ class StudyLayout:
 
     @property
     def groups(self) -> Path:
-        """Which runs are trained as one: the study's part of the execution plan."""
+        """Return which runs are trained as one: the study's part of the execution plan."""
         return self.root / "groups.json"
 
     def run(self, run_id: str) -> Path:
-        """One trained model with its curve."""
+        """Return one trained model with its curve."""
         return self.runs / run_id
 
     def evaluation(self, run_id: str, suite: str) -> Path:
@@ -105,5 +105,5 @@ class SearchLayout(StudyLayout):
 
     @property
     def groups(self) -> Path:
-        """Which short runs are trained as one."""
+        """Return which short runs are trained as one."""
         return self.search / "groups.json"

@@ -1,4 +1,4 @@
-"""Disk given back: checkpoints of finished runs that nobody needs any more.
+"""Pruning: checkpoints of finished runs that nobody needs any more.
 
 A finished run keeps the weights it began with and those it ended with, and what `save_steps` and branches
 asked for. Curves and results are never touched, nor is an unfinished run, which needs what it has to go on.
@@ -47,7 +47,7 @@ class StoredCheckpoint:
 
 @dataclass(frozen=True)
 class Pruning:
-    """What was, or would be, deleted.
+    """Names what was deleted, or would be.
 
     Attributes:
         deleted: The checkpoints.
@@ -60,7 +60,7 @@ class Pruning:
     left_bytes: int
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON; `runs` are the ids of those that lost something."""
+        """Return plain data for JSON; `runs` are the ids of those that lost something."""
         return {
             "runs": sorted({checkpoint.run.name for checkpoint in self.deleted}),
             "checkpoints": len(self.deleted),
@@ -121,7 +121,7 @@ def _stored(runs: Iterable[Path]) -> Iterable[StoredCheckpoint]:
 
 
 def _least_useful(spared: Sequence[StoredCheckpoint], excess: int) -> list[StoredCheckpoint]:
-    """The first checkpoints, by kind and then size, that together free `excess` bytes."""
+    """Return the first checkpoints, by kind and then size, that together free `excess` bytes."""
     ordered = sorted(spared, key=lambda c: (CHECKPOINT_KINDS.index(c.kind), -c.size_bytes, c.run))
     taken: list[StoredCheckpoint] = []
     for checkpoint in ordered:

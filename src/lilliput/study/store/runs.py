@@ -20,7 +20,7 @@ RUN_FILE = "run.json"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run as its folder tells it.
+    """Holds one run, as it is recorded in its folder.
 
     Attributes:
         run_id: Name of the folder.
@@ -42,7 +42,7 @@ class RunRecord:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Return what people call it."""
         return str(self.info.get("name", self.run_id))
 
     @property
@@ -60,7 +60,7 @@ class RunRecord:
         return read_json_lines(self.folder / "metrics.jsonl")
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "run_id": self.run_id,
             "state": self.state,
@@ -71,7 +71,7 @@ class RunRecord:
 
 
 def read_runs(study: Path) -> list[RunRecord]:
-    """All runs in a study folder, or in a folder of runs, by name; every folder is opened.
+    """Return all runs in a study folder, or in a folder of runs, by name; every folder is opened.
 
     Raises:
         InputError: The folder is not there.
@@ -81,7 +81,7 @@ def read_runs(study: Path) -> list[RunRecord]:
 
 
 def runs_folder(study: Path) -> Path:
-    """Where the runs of a study lie: `runs` in it, or the folder itself.
+    """Return where the runs of a study lie: `runs` in it, or the folder itself.
 
     Raises:
         InputError: The folder is not there.
@@ -93,7 +93,7 @@ def runs_folder(study: Path) -> Path:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """The run in `folder`.
+    """Return the run in `folder`.
 
     Raises:
         InputError: No run is there.
@@ -113,7 +113,7 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def diff_runs(one: RunRecord, other: RunRecord) -> dict[str, tuple[Any, Any]]:
-    """Dotted key to both values, wherever configuration or result differ."""
+    """Return dotted key to both values, wherever configuration or result differ."""
     left, right = dict(flatten(_whole(one))), dict(flatten(_whole(other)))
     return {
         key: (left.get(key), right.get(key))
@@ -127,7 +127,7 @@ def _whole(run: RunRecord) -> dict[str, Any]:
 
 
 def flatten(value: object, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted key and value of everything in nested tables."""
+    """Yield dotted key and value of everything in nested tables."""
     if isinstance(value, Mapping):
         for key, inner in value.items():  # pyright: ignore[reportUnknownVariableType]
             yield from flatten(inner, f"{prefix}.{key}" if prefix else str(key))

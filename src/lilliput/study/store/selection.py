@@ -25,7 +25,7 @@ _TRUTH = {"true": True, "false": False}
 
 
 def select_runs(table: Any, conditions: Sequence[str]) -> Any:
-    """The rows of the index that meet every condition; a run that lacks the key meets none on it.
+    """Return the rows of the index that meet every condition; a run that lacks the key meets none on it.
 
     Args:
         table: Arrow table of `run_index`.

@@ -1,4 +1,4 @@
-"""Questions in SQL about runs and their curves (DuckDB, the extra `sql`)."""
+"""Answers to questions in SQL about runs and their curves (DuckDB, the extra `sql`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions"
 
 
 def query_runs(study: Path, question: str) -> list[dict[str, Any]]:
-    """The answer to one SQL question, a row a dictionary.
+    """Return the answer to one SQL question, a row a dictionary.
 
     Args:
         study: Folder of a study, or of runs.
@@ -48,7 +48,7 @@ def query_runs(study: Path, question: str) -> list[dict[str, Any]]:
 
 
 def _register_metrics(connection: Any, folder: Path) -> None:
-    """A table of all curves; it opens every run, so it is made only for questions that name it."""
+    """Make a table of all curves; it opens every run, so it is made only for questions that name it."""
     curves = sorted(str(path) for path in folder.glob("*/metrics.jsonl"))
     if curves:
         points = connection.read_json(curves, filename=True, union_by_name=True)
@@ -56,7 +56,7 @@ def _register_metrics(connection: Any, folder: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold: exact decimals as floats, dates and the like as text."""
+    """Return what JSON can hold: exact decimals as floats, dates and the like as text."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, (float, Decimal)):

@@ -74,7 +74,7 @@ def _measurements(run: RunRecord, scores: Sequence[Mapping[str, Any]]) -> Iterat
         "num_parameters_non_embedding": run.result["num_parameters_non_embedding"],
         "unigram_entropy": run.result["unigram_entropy"],
     }
-    # Before the first update nothing was spent, and zero has no place on a logarithmic axis.
+    # Before the first step nothing was spent, and zero has no place on a logarithmic axis.
     points = [point for point in run.metrics() if point["step"] > 0]
     for point in points:
         is_final = point is points[-1]
@@ -103,7 +103,7 @@ def _score_rows(
 
 
 def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Rows with any keys become one table; what a row lacks stays empty."""
+    """Write rows with any keys as one table; what a row lacks stays empty."""
     records = list(rows)
     columns = list(dict.fromkeys(key for record in records for key in record))
     table = pa.table({name: [record.get(name) for record in records] for name in columns})

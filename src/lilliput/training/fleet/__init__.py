@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lilliput.core.lazy import lazy_attributes
-from lilliput.training.fleet.grouping import fleet_key, group_fleets
+from lilliput.training.fleet.grouping import fleet_key
 
 if TYPE_CHECKING:
     from lilliput.training.fleet.run import FleetMember, train_fleet
 
-__all__ = ["FleetMember", "fleet_key", "group_fleets", "train_fleet"]
+__all__ = ["FleetMember", "fleet_key", "train_fleet"]
 
 __getattr__ = lazy_attributes(__name__, {}, with_torch={"FleetMember": "run", "train_fleet": "run"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from lilliput.core.hashing import content_id
@@ -48,25 +47,3 @@ def fleet_key(config: RunConfig) -> str | None:
 
 def _without(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in names}
-
-
-def group_fleets(configs: Sequence[RunConfig], size: int) -> list[tuple[int, ...]]:
-    """Return the positions of the runs that are trained together, at most `size` in a fleet.
-
-    Runs of one key are shared out evenly, in their order; a run that must be alone is a fleet of one.
-    """
-    alone: list[tuple[int, ...]] = []
-    by_key: dict[str, list[int]] = {}
-    for position, config in enumerate(configs):
-        key = fleet_key(config)
-        if key is None:
-            alone.append((position,))
-        else:
-            by_key.setdefault(key, []).append(position)
-    return alone + [part for positions in by_key.values() for part in _evenly(positions, size)]
-
-
-def _evenly(positions: Sequence[int], size: int) -> list[tuple[int, ...]]:
-    parts = -(-len(positions) // size)
-    borders = [len(positions) * part // parts for part in range(parts + 1)]
-    return [tuple(positions[low:high]) for low, high in pairwise(borders)]

@@ -145,5 +145,5 @@ def _require_one_shape(members: Sequence[FleetMember]) -> None:
         raise ConfigurationError(
             "a fleet's members may differ in seed, learning rate and what leaves the arithmetic alone",
             got=f"{len(set(keys))} shapes or recipes",
-            remedy="Group them with lilliput.training.fleet.group_fleets.",
+            remedy="Put runs of one lilliput.training.fleet.fleet_key together.",
         )

@@ -1,6 +1,6 @@
 """Stage: tidy tables, then laws, frontiers, cost-effectiveness and correlations, then the page.
 
-What the tables say is computed here once and kept; the page draws what is kept.
+What follows from the tables is computed here once and kept; the page draws what is kept.
 """
 
 from __future__ import annotations

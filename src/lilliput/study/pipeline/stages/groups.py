@@ -1,4 +1,4 @@
-"""Which runs a worker trains as one: a trunk with its branches, a fleet, or a single run.
+"""The worker groups of the training stage, as an earlier start wrote them down or as they are formed now.
 
 The grouping is part of the execution plan: what is once written beside runs or in the study's `groups.json` is
 obeyed ever after, since how products are batched decides their rounding.
@@ -15,13 +15,15 @@ from typing import Any
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.files import read_json, write_json
 from lilliput.core.settings import parse_settings
+from lilliput.study.planning.worker_groups import (
+    StackKey,
+    WorkerGroup,
+    group_by_trunk,
+    group_in_stacks,
+)
 from lilliput.training import RunConfig
 from lilliput.training.config import PLAN
-from lilliput.training.fleet import fleet_key, group_fleets
-from lilliput.training.trunks import decay_share, group_trunks
-
-# Token store and `fleet_key`: runs with the same may share a stack.
-StackKey = tuple[Path, str]
+from lilliput.training.trunks import decay_share
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class RunTask:
         tokens: Folder of the token store.
         out: Folder of the run.
         info: What stands beside the configuration.
-        flops: Executed FLOPs that the run will take, for foretelling the time left.
+        flops: Executed FLOPs that the run will take, from which the time left is estimated.
     """
 
     name: str
@@ -46,48 +48,46 @@ class RunTask:
 
     @property
     def label(self) -> str:
-        """Its name with what tells runs of a family apart in front, for where the end may be cut."""
+        """Its name, with what distinguishes it within its family in front, since the end may be cut."""
         family = str(self.info.get("family", ""))
         return f"{self.name.removeprefix(family)} {family}".strip()
 
     @property
     def is_done(self) -> bool:
-        """Whether the finished run lies there."""
+        """Return whether the finished run lies there."""
         return is_artefact(self.out)
 
-    @cached_property
+    @property
     def run_config(self) -> RunConfig:
         """The configuration, parsed."""
+        return self._parsed
+
+    @cached_property
+    def _parsed(self) -> RunConfig:
         return parse_settings(RunConfig, self.config)
 
     @property
-    def stack_key(self) -> StackKey | None:
-        """Equal for runs that may share a stack; None for one that must be trained alone."""
-        key = fleet_key(self.run_config)
-        return None if key is None else (self.tokens, key)
+    def data(self) -> Path:
+        """The token store: runs of one group learn the same tokens."""
+        return self.tokens
 
 
-@dataclass(frozen=True)
-class TaskGroup:
-    """Runs that one worker trains as one; `is_trunk` says that the last is the trunk of the others."""
+TaskGroup = WorkerGroup[RunTask]
 
-    tasks: tuple[RunTask, ...]
-    is_trunk: bool = False
 
-    @property
-    def flops(self) -> float:
-        """Executed FLOPs of the updates that will be taken; of a branch those of its decay."""
-        return sum(task.flops * self._share(task) for task in self.tasks if not task.is_done)
+def is_group_done(group: TaskGroup) -> bool:
+    """Return whether all runs of the group are done."""
+    return all(task.is_done for task in group.runs)
 
-    @property
-    def is_done(self) -> bool:
-        """Whether all its runs are."""
-        return all(task.is_done for task in self.tasks)
 
-    def _share(self, task: RunTask) -> float:
-        if not self.is_trunk or task is self.tasks[-1]:
-            return 1.0
-        return decay_share(task.run_config)
+def group_flops(group: TaskGroup) -> float:
+    """Return the executed FLOPs of the steps that will be taken; of a branch those of its decay."""
+    return sum(task.flops * _trained_share(group, task) for task in group.runs if not task.is_done)
+
+
+def _trained_share(group: TaskGroup, task: RunTask) -> float:
+    is_branch = group.is_trunk and task is not group.runs[-1]
+    return decay_share(task.run_config) if is_branch else 1.0
 
 
 def task_groups(
@@ -95,32 +95,28 @@ def task_groups(
     sizes: Mapping[StackKey, int] | None = None,
     recorded: Sequence[Sequence[str]] = (),
 ) -> list[TaskGroup]:
-    """The runs as workers take them.
+    """Return the worker groups of the runs.
 
-    Fleets that were begun, then those recorded, stay as they are; runs that differ in budget alone become
-    a trunk with its branches; the others are dealt into new fleets.
+    Stacks that were begun, then those recorded, stay as they are; the other runs are grouped anew:
+    trunks with their branches first, then runs that were begun alone, then new stacks.
 
     Args:
         tasks: All runs.
-        sizes: Runs in a fleet at most, where the recipe leaves it to measurements; 1 where absent.
+        sizes: Most runs in a stack, where the recipe leaves it to measurements; 1 where absent.
         recorded: Run ids of each group that an earlier start wrote down.
     """
     waiting = {task.out.name: task for task in tasks}
     groups = [TaskGroup(fleet) for fleet in _take_fleets(waiting, _begun_fleets(tasks))]
     groups += [TaskGroup(fleet) for fleet in _take_fleets(waiting, _whole(recorded, waiting))]
-    groups += [TaskGroup(trunk, is_trunk=True) for trunk in _take_trunks(waiting)]
-    groups += [TaskGroup((task,)) for task in _take_lone(waiting, recorded)]
-    free: dict[tuple[Path, int], list[RunTask]] = {}
-    for task in waiting.values():
-        free.setdefault((task.tokens, _fleet_size(task, sizes or {})), []).append(task)
-    for (_, size), members in free.items():
-        parts = group_fleets([task.run_config for task in members], size)
-        groups += [TaskGroup(tuple(members[i] for i in part)) for part in parts]
-    return groups
+    trunks = group_by_trunk(list(waiting.values()))
+    for task in (task for trunk in trunks for task in trunk.runs):
+        del waiting[task.out.name]
+    lone = [TaskGroup((task,)) for task in _take_lone(waiting, recorded)]
+    return [*groups, *trunks, *lone, *group_in_stacks(list(waiting.values()), sizes)]
 
 
 def _begun_fleets(tasks: Sequence[RunTask]) -> Iterator[tuple[str, ...]]:
-    """The fleets that the plans beside the runs name."""
+    """Yield the fleets that the plans beside the runs name."""
     for task in tasks:
         fleet = _fleet_in_plan(task)
         if fleet:
@@ -128,7 +124,7 @@ def _begun_fleets(tasks: Sequence[RunTask]) -> Iterator[tuple[str, ...]]:
 
 
 def _fleet_in_plan(task: RunTask) -> tuple[str, ...] | None:
-    """The fleet in the plan beside the run, empty for one begun alone; None where it has no plan."""
+    """Return the fleet in the plan beside the run, empty for one begun alone; None where it has no plan."""
     path = task.out / PLAN
     return tuple(read_json(path).get("fleet", ())) if path.is_file() else None
 
@@ -136,7 +132,7 @@ def _fleet_in_plan(task: RunTask) -> tuple[str, ...] | None:
 def _whole(
     recorded: Sequence[Sequence[str]], waiting: Mapping[str, RunTask]
 ) -> Iterator[tuple[str, ...]]:
-    """The recorded fleets of which no member was begun alone."""
+    """Yield the recorded fleets of which no member was begun alone."""
     for group in recorded:
         members = [waiting[name] for name in group if name in waiting]
         if len(group) > 1 and all(_fleet_in_plan(task) is None for task in members):
@@ -151,38 +147,21 @@ def _take_fleets(
             yield tuple(waiting.pop(name) for name in fleet)
 
 
-def _take_trunks(waiting: dict[str, RunTask]) -> Iterator[tuple[RunTask, ...]]:
-    by_store: dict[Path, list[RunTask]] = {}
-    for task in waiting.values():
-        by_store.setdefault(task.tokens, []).append(task)
-    for members in by_store.values():
-        for group in group_trunks([task.run_config for task in members]):
-            yield tuple(waiting.pop(members[position].out.name) for position in group)
-
-
 def _take_lone(waiting: dict[str, RunTask], recorded: Sequence[Sequence[str]]) -> Iterator[RunTask]:
-    """The runs that were begun alone, or shall be as an earlier start wrote down."""
+    """Yield the runs that were begun alone, or shall be as an earlier start wrote down."""
     lone = {name for group in recorded if len(group) == 1 for name in group}
     for name, task in list(waiting.items()):
         if name in lone or _fleet_in_plan(task) is not None:
             yield waiting.pop(name)
 
 
-def _fleet_size(task: RunTask, sizes: Mapping[StackKey, int]) -> int:
-    size = task.run_config.training.fleet_size
-    if size != "auto":
-        return size
-    key = task.stack_key
-    return 1 if key is None else sizes.get(key, 1)
-
-
 def read_groups(path: Path) -> list[list[str]]:
-    """Run ids of each group that an earlier start wrote to `path`; none before the first."""
+    """Return the run ids of each group that an earlier start wrote to `path`; none before the first."""
     return read_json(path)["groups"] if path.is_file() else []
 
 
 def write_groups(path: Path, groups: Sequence[TaskGroup]) -> None:
     """Write the ids of the runs of every group, trunks left out: those follow from the runs."""
-    ids = [[task.out.name for task in group.tasks] for group in groups if not group.is_trunk]
+    ids = [[task.out.name for task in group.runs] for group in groups if not group.is_trunk]
     if not path.is_file() or sorted(read_groups(path)) != sorted(ids):
         write_json(path, {"groups": ids})

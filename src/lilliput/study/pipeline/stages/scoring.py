@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.core.artefacts import is_artefact, read_manifest
-from lilliput.core.files import names_below, remove_folder, write_json
+from lilliput.core.files import names_below, write_json
 from lilliput.core.hashing import file_hash
 from lilliput.evaluation import build_probes, filter_task
 from lilliput.evaluation.fine_tuning.switch_defaults import follow_switches
@@ -51,21 +51,16 @@ class ScoringTask(ABC):
 
     @property
     def is_done(self) -> bool:
-        """Whether the scores of these very tasks and settings lie there."""
-        recorded = self.recorded()
-        return recorded is not None and self.made(recorded)
-
-    def recorded(self) -> Mapping[str, Any] | None:
-        """The settings of the scores of these very tasks that lie there; None where none do."""
+        """Return whether the scores of these very tasks and settings lie there."""
         if not is_artefact(self.out):
-            return None
+            return False
         manifest = read_manifest(self.out)
         origins = {read_manifest(self.run).id, *self.origins}
-        return manifest.settings if origins <= set(manifest.inputs.values()) else None
+        return origins <= set(manifest.inputs.values()) and self.made(manifest.settings)
 
     @abstractmethod
     def made(self, recorded: Mapping[str, Any]) -> bool:
-        """Whether scores with these recorded settings are this task's."""
+        """Return whether scores with these recorded settings are this task's."""
 
     @abstractmethod
     def score(self) -> None:
@@ -94,31 +89,19 @@ class LearnedTasks(ScoringTask):
         return follow_switches(self.asked, self.switches)
 
     def made(self, recorded: Mapping[str, Any]) -> bool:
-        """Whether the models were fine-tuned in the same way."""
+        """Return whether the models were fine-tuned in the same way."""
         return recorded.get("fine_tuning") == self.settings.model_dump(mode="json")
 
     def score(self) -> None:
-        """Fine-tune both starts and score them."""
+        """Fine-tune the initial and the trained weights, and score both."""
         from lilliput.evaluation import evaluate_glue, evaluate_probes
 
-        self._clear_outdated()
         if self.suite == PROBES:
             evaluate_probes(
                 self.run, self.tasks[0], self.tokenizer, self.out, settings=self.settings
             )
         else:
             evaluate_glue(self.run, self.tasks, self.tokenizer, self.out, settings=self.settings)
-
-    def _clear_outdated(self) -> None:
-        """Make room where the scores are those of this recipe from before they followed the run's switches."""
-        from lilliput.evaluation.weights import load_weights
-
-        before = self.recorded()
-        if before is None or self.made(before):
-            return
-        if before.get("fine_tuning") == self.asked.model_dump(mode="json"):
-            load_weights(self.run)  # Weights that were pruned raise here, while there are scores.
-            remove_folder(self.out)
 
 
 @dataclass(frozen=True)
@@ -131,12 +114,12 @@ class MinimalPairs(ScoringTask):
     settings: PairSettings
 
     def made(self, recorded: Mapping[str, Any]) -> bool:
-        """Whether the same pairs were chosen and scored in the same way."""
+        """Return whether the same pairs were chosen and scored in the same way."""
         settings = self.settings.model_dump(mode="json")
         return recorded.get("pairs") == settings and recorded.get("rule") == self.rule
 
     def score(self) -> None:
-        """Score both starts."""
+        """Score the initial and the trained weights."""
         from lilliput.evaluation import evaluate_pairs
 
         evaluate_pairs(
@@ -191,10 +174,10 @@ def score_runs(context: StudyContext, runs: Sequence[Path]) -> list[tuple[str, s
     failures: list[tuple[str, str]] = []
     if not waiting:
         return failures
-    with context.reporter.task("scoring", total=len(waiting), unit="runs") as progress:
-        standing = partial(names_below, *(task.out for task in waiting))
-        for position, message in context.executor.map(score_one, waiting, standing):
-            progress.advance(note=waiting[position].name)
+    with context.reporter.task("scoring", total=len(waiting), unit="runs") as shown:
+        progress = partial(names_below, *(task.out for task in waiting))
+        for position, message in context.executor.map(score_one, waiting, progress):
+            shown.advance(note=waiting[position].name)
             if message:
                 failures.append((waiting[position].name, message))
                 context.reporter.say(f"failed: {waiting[position].name}: {message}")

@@ -21,7 +21,7 @@ from lilliput.study.planning.learning_rates import (
     FOUND,
     SEARCH_KIND,
     SEARCH_SCHEMA,
-    Trial,
+    RateTrial,
     drift_with_width,
     find_rates,
     is_found,
@@ -79,10 +79,10 @@ def _sweep(context: StudyContext, sweep: StudyGrid) -> None:
         context.reporter.say(f"learning rate of {' '.join(one.key)}: {one.learning_rate:g}{edge}")
 
 
-def _trials(sweep: StudyGrid, records: Sequence[RunRecord]) -> list[Trial]:
-    """The trials with their final losses; those that diverged are infinitely bad."""
+def _trials(sweep: StudyGrid, records: Sequence[RunRecord]) -> list[RateTrial]:
+    """Return the trials with their final losses; those that diverged are infinitely bad."""
     by_name = {record.name: record for record in records}
-    trials: list[Trial] = []
+    trials: list[RateTrial] = []
     for run in sweep.runs:
         record = by_name[run.name]
         if record.state != "done" and record.failure.get("code") != NonFiniteLossError.code:
@@ -92,7 +92,7 @@ def _trials(sweep: StudyGrid, records: Sequence[RunRecord]) -> list[Trial]:
                 remedy="Run the same command again: it goes on where it stopped.",
             )
         loss = float(record.result["loss"]) if record.state == "done" else math.inf
-        trials.append(Trial(key_of(run), run.training.learning_rate, run.seed, loss))
+        trials.append(RateTrial(key_of(run), run.training.learning_rate, run.seed, loss))
     for key in {trial.key for trial in trials}:
         if not any(math.isfinite(t.loss) for t in trials if t.key == key):
             raise ConfigurationError(

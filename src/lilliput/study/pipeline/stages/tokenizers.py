@@ -34,7 +34,7 @@ def build_tokenizers(context: StudyContext) -> None:
 
 
 def _morphology(context: StudyContext) -> Path | None:
-    """The gold segmentations that the recipe names, looked for before the work begins."""
+    """Return the gold segmentations that the recipe names, looked for before the work begins."""
     named = context.recipe.tokenizers.morphology
     if not named:
         return None

@@ -11,17 +11,19 @@ from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import LilliputError
 from lilliput.core.files import names_below, write_json
 from lilliput.study.pipeline.context import StudyContext
-from lilliput.study.pipeline.live_progress import going_on, watching
+from lilliput.study.pipeline.live_progress import resumed_runs, watching
 from lilliput.study.pipeline.stages.groups import (
     RunTask,
-    StackKey,
     TaskGroup,
+    group_flops,
+    is_group_done,
     read_groups,
     task_groups,
     write_groups,
 )
 from lilliput.study.planning.estimates import run_flops, run_tokens
 from lilliput.study.planning.stacking import best_stack, make_trials, missing_trials
+from lilliput.study.planning.worker_groups import StackKey, stack_key
 from lilliput.study.store.failures import FAILURE, as_failure
 from lilliput.tokenization import open_store
 from lilliput.training import run_identity
@@ -35,7 +37,7 @@ _WORTH_TRIALS_S = 120.0
 
 @dataclass(frozen=True)
 class TrainedRuns:
-    """What the stage leaves: the folders of finished runs, those recognised, and the failures."""
+    """Holds what the stage leaves: the folders of finished runs, those recognised, and the failures."""
 
     done: tuple[Path, ...]
     skipped: int
@@ -47,14 +49,14 @@ def train_runs(context: StudyContext) -> TrainedRuns:
     tasks = run_tasks(context)
     waiting = [task for task in tasks if not task.is_done]
     failures: list[tuple[str, str]] = []
-    groups = [group for group in _planned_groups(context, tasks) if not group.is_done]
+    groups = [group for group in _planned_groups(context, tasks) if not is_group_done(group)]
     # The largest first, so that no worker is left alone with one at the end.
-    groups.sort(key=lambda group: -group.flops)
-    if begun := going_on(waiting):
+    groups.sort(key=lambda group: -group_flops(group))
+    if begun := resumed_runs(waiting):
         context.reporter.say(begun)
     with watching(context.reporter, waiting, len(tasks) - len(waiting)):
-        standing = partial(names_below, *(task.out for task in waiting))
-        for _, failed in context.executor.map(train_group, groups, standing):
+        progress = partial(names_below, *(task.out for task in waiting))
+        for _, failed in context.executor.map(train_group, groups, progress):
             for name, message in failed:
                 failures.append((name, message))
                 context.reporter.say(f"failed: {name}: {message}")
@@ -63,7 +65,7 @@ def train_runs(context: StudyContext) -> TrainedRuns:
 
 
 def _planned_groups(context: StudyContext, tasks: Sequence[RunTask]) -> list[TaskGroup]:
-    """The groups as the first start wrote them down, with those of runs that came since."""
+    """Return the groups as the first start wrote them down, with those of runs that came since."""
     path = context.layout.groups
     recorded = read_groups(path)
     known = {name for group in recorded for name in group}
@@ -74,13 +76,13 @@ def _planned_groups(context: StudyContext, tasks: Sequence[RunTask]) -> list[Tas
 
 
 def _stack_sizes(context: StudyContext, tasks: Sequence[RunTask]) -> dict[StackKey, int]:
-    """How many runs of each shape a stack should hold, by trials made before or, where it is worth it, now."""
+    """Return how many runs of each shape a stack should hold, by trials made before or, where it is worth it, now."""
     workers = context.executor.workers
     by_key: dict[StackKey, list[RunTask]] = {}
     for group in task_groups(tasks):
-        task = group.tasks[0]
-        is_free = len(group.tasks) == 1 and not task.out.exists()
-        if is_free and task.run_config.training.fleet_size == "auto" and (key := task.stack_key):
+        task = group.runs[0]
+        is_free = len(group.runs) == 1 and not task.out.exists()
+        if is_free and task.run_config.training.fleet_size == "auto" and (key := stack_key(task)):
             by_key.setdefault(key, []).append(task)
     trials = [
         trial
@@ -109,13 +111,13 @@ def _stack_sizes(context: StudyContext, tasks: Sequence[RunTask]) -> dict[StackK
 
 def train_group(group: TaskGroup) -> list[tuple[str, str]]:
     """Train a group in this process; name and message of each run that failed."""
-    for task in group.tasks:
+    for task in group.runs:
         (task.out / FAILURE).unlink(missing_ok=True)
     try:
         failed = _train(group)
     except Exception as error:
         ours = as_failure(error, "a run")
-        failed = [(task, ours) for task in group.tasks if not task.is_done]
+        failed = [(task, ours) for task in group.runs if not task.is_done]
     return_freed_memory()
     for task, error in failed:
         write_json(task.out / FAILURE, error.as_record())
@@ -127,7 +129,7 @@ def _train(group: TaskGroup) -> list[tuple[RunTask, LilliputError]]:
     from lilliput.training import train, train_branches
     from lilliput.training.fleet import FleetMember, train_fleet
 
-    tasks, tokens = group.tasks, group.tasks[0].tokens
+    tasks, tokens = group.runs, group.runs[0].tokens
     if len(tasks) == 1:
         train(tasks[0].run_config, tokens, tasks[0].out, info=tasks[0].info)
         return []
@@ -141,7 +143,7 @@ def _train(group: TaskGroup) -> list[tuple[RunTask, LilliputError]]:
 
 
 def run_tasks(context: StudyContext) -> list[RunTask]:
-    """The runs of the grid with their ids, which follow from the token stores."""
+    """Return the runs of the grid with their ids, which follow from the token stores."""
     runs = context.grid.runs
     stores = {run.language: context.layout.tokens(run.language) for run in runs}
     manifests = {language: read_manifest(store, "tokens") for language, store in stores.items()}
