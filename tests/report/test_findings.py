@@ -6,11 +6,8 @@ from pathlib import Path
 import pytest
 from tests.report.conftest import StudyMaker
 
-from lilliput.analysis.findings.stored import to_stored
-from lilliput.core.artefacts import building, read_manifest
-from lilliput.report import findings
-from lilliput.report.evidence import read_evidence
-from lilliput.report.findings import (
+from lilliput.analysis.findings import findings
+from lilliput.analysis.findings.findings import (
     FINDINGS_KIND,
     FINDINGS_SCHEMA,
     Findings,
@@ -18,6 +15,9 @@ from lilliput.report.findings import (
     findings_of,
     write_findings,
 )
+from lilliput.analysis.findings.stored import to_stored
+from lilliput.core.artefacts import building, read_manifest
+from lilliput.report.evidence import read_evidence
 
 
 @pytest.fixture

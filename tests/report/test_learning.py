@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from tests.report.conftest import ENTROPY, StudyMaker
 
+from lilliput.analysis.findings.learning import LEARNED_NATS, learning_of, unlearned_groups
 from lilliput.report.document import build_pages
 from lilliput.report.evidence import Evidence, read_evidence
-from lilliput.report.learning import LEARNED_NATS, learning_of, unlearned_groups
 from lilliput.report.page import BuiltPage
 from lilliput.report.parts import Answer
 
@@ -55,7 +55,7 @@ def test_the_runs_are_told_apart_by_where_they_ended(plateau: Evidence):
     assert len(found.above) == sum(loss > ENTROPY for loss in ends) > 0
     assert len(found.between) == sum(ENTROPY - LEARNED_NATS < loss <= ENTROPY for loss in ends) > 0
     assert found.is_nothing
-    assert unlearned_groups(plateau) == {"constrained", "unconstrained"}
+    assert unlearned_groups(plateau.runs) == {"constrained", "unconstrained"}
 
 
 def test_the_first_answer_gives_the_numbers_and_a_next_step(plateau: Evidence):

@@ -10,6 +10,7 @@ import pytest
 from tests.report.conftest import TASKS, StudyMaker
 from tests.report.test_learning import answer
 
+from lilliput.analysis.findings.findings import compute_findings
 from lilliput.analysis.findings.groups import (
     ALL_RUNS,
     UNCHANGED,
@@ -24,7 +25,6 @@ from lilliput.analysis.findings.scores import TaskScore
 from lilliput.core.files import read_json, write_json
 from lilliput.report.document import build_pages
 from lilliput.report.evidence import Evidence, read_evidence
-from lilliput.report.findings import compute_findings
 from lilliput.report.page import BuiltPage
 from lilliput.report.pages.downstream import gain_sentence, tasks_of, whole_scores
 

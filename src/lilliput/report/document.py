@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, DictLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from lilliput.analysis.findings.findings import findings_of
 from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.report.embedding import (
@@ -22,7 +23,6 @@ from lilliput.report.embedding import (
     to_safe_json,
 )
 from lilliput.report.evidence import Evidence, read_evidence
-from lilliput.report.findings import findings_of
 from lilliput.report.page import BuiltPage, registered_pages
 
 

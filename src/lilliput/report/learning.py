@@ -1,72 +1,23 @@
-"""What the runs learned, measured against a model that knows only how frequent each token is."""
+"""Sentences about what the runs learned beyond how frequent each token is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from lilliput.analysis.findings.groups import group_names, said_of
+from lilliput.analysis.findings.groups import said_of
+from lilliput.analysis.findings.learning import (
+    LAST_MEASUREMENTS,
+    LEARNED_NATS,
+    Learning,
+    depth_of,
+    last_losses,
+    learning_of,
+)
 from lilliput.analysis.findings.plateau import ESCAPE_NATS
 from lilliput.analysis.findings.quantities import format_number
-from lilliput.analysis.findings.runs import Run, rows_by_run
-from lilliput.analysis.table.tidy import Table
+from lilliput.analysis.findings.runs import Run
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
-
-# A final loss this far below the unigram entropy shows that context was used.
-LEARNED_NATS = 0.3
-# By chance three measurements stand in falling order once in six.
-_LAST_MEASUREMENTS = 3
-
-
-@dataclass(frozen=True)
-class Learning:
-    """Where runs ended against the entropy of their held-out tokens; those without either are left out.
-
-    Attributes:
-        learned: Ended `LEARNED_NATS` or more below it: they use context.
-        between: Ended below it by less.
-        above: Ended above it: not even the frequencies were learned.
-    """
-
-    learned: tuple[Run, ...] = ()
-    between: tuple[Run, ...] = ()
-    above: tuple[Run, ...] = ()
-
-    @property
-    def known(self) -> tuple[Run, ...]:
-        """All of them."""
-        return (*self.learned, *self.between, *self.above)
-
-    @property
-    def is_nothing(self) -> bool:
-        """Return whether it is known that no run learned more than token frequencies."""
-        return bool(self.known) and not self.learned
-
-
-def depth_of(run: Run) -> float | None:
-    """Return by how many nats a run ended below the unigram entropy; None where either is unknown."""
-    loss = run.final.get("loss")
-    return None if run.unigram_entropy is None or loss is None else run.unigram_entropy - loss
-
-
-def learning_of(runs: Iterable[Run]) -> Learning:
-    """Return the runs by what they learned."""
-    depths = [(run, depth) for run in runs if (depth := depth_of(run)) is not None]
-    return Learning(
-        learned=tuple(run for run, depth in depths if depth >= LEARNED_NATS),
-        between=tuple(run for run, depth in depths if 0 <= depth < LEARNED_NATS),
-        above=tuple(run for run, depth in depths if depth < 0),
-    )
-
-
-def unlearned_groups(evidence: Evidence) -> frozenset[str]:
-    """Return the groups of which it is known that no run learned more than token frequencies."""
-    members: dict[str, list[Run]] = {}
-    groups = group_names(evidence.runs)
-    for run in evidence.runs:
-        members.setdefault(groups[run.name], []).append(run)
-    return frozenset(g for g, runs in members.items() if learning_of(runs).is_nothing)
 
 
 def unlearned_sentences(
@@ -154,12 +105,12 @@ def _lowest(found: Learning) -> str:
 def _next_step(evidence: Evidence, found: Learning) -> str:
     """Return what to change where nothing was learned, by whether the curves still fell."""
     figure = "see the figure “Loss while training”"
-    curves = [] if evidence.table is None else _last_losses(evidence.table, found.known)
+    curves = [] if evidence.table is None else last_losses(evidence.table, found.known)
     if not curves:
         return "Next: train on more tokens, or try a higher learning rate."
     falling = sum(losses == sorted(losses, reverse=True) for losses in curves)
     still = (
-        f"{falling} of {plural(len(curves), 'curve')} still fell over the last {_LAST_MEASUREMENTS} "
+        f"{falling} of {plural(len(curves), 'curve')} still fell over the last {LAST_MEASUREMENTS} "
         "measurements"
     )
     if 2 * falling > len(curves):
@@ -167,13 +118,6 @@ def _next_step(evidence: Evidence, found: Learning) -> str:
     return (
         f"{still}, so most stand still. Next: a higher learning rate, then more tokens; {figure}."
     )
-
-
-def _last_losses(table: Table, runs: tuple[Run, ...]) -> list[list[float]]:
-    """Return the last losses of each run that was measured often enough."""
-    losses, rows = table.number("loss"), rows_by_run(table)
-    ends = [losses[rows[run.name][-_LAST_MEASUREMENTS:]].tolist() for run in runs]
-    return [end for end in ends if len(end) == _LAST_MEASUREMENTS]
 
 
 ESCAPE_RULE = (

@@ -27,10 +27,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from lilliput.analysis.findings.findings import Findings
 from lilliput.core.errors import ConfigurationError
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Control, DataTable, Figure
-from lilliput.report.findings import Findings
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 _PAGES = "lilliput.report.pages"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from lilliput.analysis.findings.findings import Findings
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, DataTable, Figure, Layer
-from lilliput.report.findings import Findings
 from lilliput.report.page import Page, PageContent
 
 NAME = "data-cards"

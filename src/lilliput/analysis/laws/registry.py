@@ -3,7 +3,7 @@
 Every choice of a law goes through this list: the comparison of `--law auto`, curves, intervals, warnings,
 help texts and the report. To add a law from outside the package, subclass `CostLaw`, `SizedLaw` or
 `BestSizeLaw` of `lilliput.analysis.laws.base` and call `register_law` with an instance when your module is
-imported. Modules named by an installed package's entry points of the group `lilliput.laws` are imported
+imported. Modules named by an installed package's entry points of the group `lilliput.plugins` are imported
 by the command line. Data never names code: a table or a study can only name laws that are registered.
 """
 
@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, TypeVar
 
 from lilliput.core.errors import InputError
+from lilliput.core.registry import PLUGIN_GROUP
 from lilliput.core.wording import plural
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind", bound="Law")
 AUTO = "auto"
-PLUGINS = "lilliput.laws"
 _LAWS: dict[str, Law] = {}
 
 
@@ -44,8 +44,8 @@ def unregister_law(name: str) -> None:
 
 @cache
 def load_plugins() -> None:
-    """Import the modules that installed packages name as `lilliput.laws`, once; each registers its laws."""
-    for point in entry_points(group=PLUGINS):
+    """Import the modules that installed packages name as `lilliput.plugins`, once; each registers its laws."""
+    for point in entry_points(group=PLUGIN_GROUP):
         point.load()
 
 

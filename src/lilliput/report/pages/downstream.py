@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lilliput.analysis.findings.correlations import TaskCorrelation, as_quantity, beyond_chance
+from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.groups import ALL_RUNS, said_of
 from lilliput.analysis.findings.quantities import Quantity
 from lilliput.analysis.findings.scores import TaskScore
@@ -14,7 +15,6 @@ from lilliput.analysis.table.tidy import Cell
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
-from lilliput.report.findings import Findings
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.parts import (

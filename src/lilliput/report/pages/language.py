@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import accumulate
 
+from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.quantities import finite, format_count, format_share
 from lilliput.core.wording import listed
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, DataTable, Figure, Layer
-from lilliput.report.findings import Findings
 from lilliput.report.page import Page, PageContent, applies_to_studies, register_page
 from lilliput.report.parts import (
     Column,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from importlib.metadata import version
 
+from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.quantities import format_duration
 from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
-from lilliput.report.findings import Findings
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.parts import Column, Missing, TableRow, TableView, number_cell, text_cell
 from lilliput.report.provenance import Artefact

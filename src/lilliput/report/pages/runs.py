@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.quantities import format_duration
 from lilliput.analysis.findings.runs import FACETS, Run
 from lilliput.report.evidence import Evidence
-from lilliput.report.findings import Findings
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.parts import Column, Missing, TableCell, number_cell, text_cell

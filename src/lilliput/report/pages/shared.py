@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lilliput.analysis.findings.findings import flops_columns
 from lilliput.analysis.findings.groups import group_names
 from lilliput.analysis.findings.runs import FACETS, rows_by_run
 from lilliput.analysis.table.tidy import Cell
@@ -77,16 +78,6 @@ def has_curves(evidence: Evidence) -> bool:
 def present(evidence: Evidence, names: Sequence[str]) -> list[str]:
     """Return those of `names` that some run has a final number for."""
     return [name for name in names if any(name in run.final for run in evidence.runs)]
-
-
-def flops_columns(evidence: Evidence) -> list[str]:
-    """Return the FLOPs columns of the table, the one the study was analysed by first."""
-    if evidence.table is None:
-        return []
-    columns = [c for c in evidence.table.columns if c == "flops" or c.startswith("flops_")]
-    asked = str((evidence.recipe.get("analysis") or {}).get("flops", ""))
-    first = asked if asked in columns else "flops_reference"
-    return sorted(columns, key=lambda name: name != first)
 
 
 def flops_label(column: str) -> str:

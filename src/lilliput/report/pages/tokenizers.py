@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.table.tidy import Cell
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
-from lilliput.report.findings import Findings
 from lilliput.report.page import Page, PageContent, applies_to_studies, register_page
 from lilliput.report.parts import (
     Column,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from lilliput.analysis.findings.costs import Costs, FactorCost, GroupCost
+from lilliput.analysis.findings.findings import Findings
+from lilliput.analysis.findings.learning import unlearned_groups
 from lilliput.analysis.findings.quantities import format_share
 from lilliput.analysis.table.tidy import Cell
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
-from lilliput.report.findings import Findings
-from lilliput.report.learning import unlearned_groups
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages.cost.sentences import (
     EFFICIENT,
@@ -46,7 +46,7 @@ _LEAST_SHARE = 0.05
 
 def build_cost(evidence: Evidence, findings: Findings) -> PageContent:
     """ICER table and plane, acceptability, one factor at a time, with a choice of cost and effect."""
-    costs, unlearned = findings.costs, unlearned_groups(evidence)
+    costs, unlearned = findings.costs, unlearned_groups(evidence.runs)
     if not costs.results:
         return PageContent({"missing": _missing(costs)})
     controls = _controls(costs)

@@ -6,14 +6,15 @@ import itertools
 from collections.abc import Sequence
 
 from lilliput.analysis import FrontierPoint, LawFit
+from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.groups import groups_of_one_size, said_of
 from lilliput.analysis.findings.laws import GroupLaw, last_exponent, law_name, rival_name
+from lilliput.analysis.findings.learning import unlearned_groups
 from lilliput.analysis.findings.quantities import Quantity, format_number
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
-from lilliput.report.findings import Findings
-from lilliput.report.learning import unlearned_groups, unlearned_sentences
+from lilliput.report.learning import unlearned_sentences
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.pages.scaling.data import (
@@ -61,7 +62,7 @@ def build_scaling(evidence: Evidence, findings: Findings) -> PageContent:
         "missing": None,
         "sentences": [
             *unlearned_sentences(
-                groups, unlearned_groups(evidence), "so this says nothing yet about scale"
+                groups, unlearned_groups(evidence.runs), "so this says nothing yet about scale"
             ),
             *(law_sentence(law) for law in main),
             *_without_law(evidence),

@@ -14,12 +14,13 @@ from lilliput.analysis import FRONTIER_CAVEAT
 from lilliput.analysis.findings.costs import Costs
 from lilliput.analysis.findings.groups import said_of
 from lilliput.analysis.findings.laws import GroupLaw, last_exponent
+from lilliput.analysis.findings.learning import learning_of
 from lilliput.analysis.findings.quantities import Quantity, format_number, format_share
 from lilliput.analysis.findings.runs import Run
 from lilliput.core.intervals import bootstrap_interval
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
-from lilliput.report.learning import learning_of, learning_sentences, unlearned_sentences
+from lilliput.report.learning import learning_sentences, unlearned_sentences
 from lilliput.report.pages import shared
 from lilliput.report.pages.cost.sentences import efficient_sentences, order_of_factors
 from lilliput.report.pages.scaling.page import break_sentence, main_laws

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from lilliput.analysis.findings.findings import Findings
+from lilliput.analysis.findings.learning import unlearned_groups
 from lilliput.analysis.findings.quantities import format_count
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
-from lilliput.report.findings import Findings
-from lilliput.report.learning import unlearned_groups
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.pages.downstream import tasks_of, whole_scores
@@ -30,7 +30,7 @@ from lilliput.report.parts import Fact, as_sentences
 def build_summary(evidence: Evidence, findings: Findings) -> PageContent:
     """Build the page that says what was studied and answers every question from its data."""
     laws, costs, correlations = findings.laws, findings.costs, findings.correlations
-    unlearned = unlearned_groups(evidence)
+    unlearned = unlearned_groups(evidence.runs)
     answers = [
         answer_learning(evidence),
         answer_gain(evidence),

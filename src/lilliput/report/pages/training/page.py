@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from lilliput.analysis import paper_table
+from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.plateau import ESCAPE_NATS, escape_index
 from lilliput.analysis.findings.quantities import Quantity, format_number
 from lilliput.analysis.findings.runs import Run
@@ -17,7 +18,6 @@ from lilliput.core.intervals import mean_interval
 from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, DataTable, Figure, Layer
-from lilliput.report.findings import Findings
 from lilliput.report.learning import ESCAPE_RULE, learning_sentences
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared

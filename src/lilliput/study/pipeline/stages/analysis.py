@@ -8,6 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from lilliput.analysis.findings.findings import (
+    FINDINGS_KIND,
+    FINDINGS_SCHEMA,
+    compute_findings,
+    write_findings,
+)
 from lilliput.core.artefacts import (
     artefact_id,
     building,
@@ -19,12 +25,6 @@ from lilliput.core.files import read_json, write_json
 from lilliput.core.hashing import content_id, file_hash
 from lilliput.report import write_report
 from lilliput.report.evidence import read_evidence
-from lilliput.report.findings import (
-    FINDINGS_KIND,
-    FINDINGS_SCHEMA,
-    compute_findings,
-    write_findings,
-)
 from lilliput.study.pipeline.context import StudyContext
 from lilliput.study.pipeline.stages.scoring import GLUE, PAIRS, PROBES
 from lilliput.study.store.runs import read_run

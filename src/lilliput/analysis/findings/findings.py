@@ -1,25 +1,49 @@
-"""What the runs of a study or table say: laws, costs, correlations; found once, kept, and read again."""
+"""The findings of a study or table: laws, costs and correlations, computed once, kept, and read again."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lilliput.analysis.findings.correlations import TaskCorrelation, find_correlations
 from lilliput.analysis.findings.costs import Costs, find_costs
 from lilliput.analysis.findings.laws import GroupLaw, fit_laws
+from lilliput.analysis.findings.runs import Run
+from lilliput.analysis.findings.scores import TaskScore
 from lilliput.analysis.findings.stored import from_stored, to_stored
+from lilliput.analysis.table.tidy import Table
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.files import read_json, write_text
 from lilliput.core.progress import SILENT, Reporter
-from lilliput.report.evidence import Evidence
-from lilliput.report.pages.shared import flops_columns
 
 FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 5
 _FOLDER, _TABLES = "analysis", "tables"
+
+
+class Measured(Protocol):
+    """What findings are computed from; the report's evidence is such a thing.
+
+    Attributes:
+        table: The measurements; None when nothing was trained yet.
+        runs: One entry a run.
+        scores: Downstream scores of the runs.
+        recipe: The resolved recipe, of which the section `analysis` is read; empty for a plain table.
+        folder: Folder of the study; None for a plain table.
+    """
+
+    @property
+    def table(self) -> Table | None: ...  # noqa: D102
+    @property
+    def runs(self) -> tuple[Run, ...]: ...  # noqa: D102
+    @property
+    def scores(self) -> tuple[TaskScore, ...]: ...  # noqa: D102
+    @property
+    def recipe(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def folder(self) -> Path | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -37,19 +61,29 @@ class Findings:
     correlations: tuple[TaskCorrelation, ...] = ()
 
 
-def compute_findings(evidence: Evidence, reporter: Reporter = SILENT) -> Findings:
+def flops_columns(measured: Measured) -> list[str]:
+    """Return the FLOPs columns of the table, the one the study was analysed by first."""
+    if measured.table is None:
+        return []
+    columns = [c for c in measured.table.columns if c == "flops" or c.startswith("flops_")]
+    asked = str((measured.recipe.get("analysis") or {}).get("flops", ""))
+    first = asked if asked in columns else "flops_reference"
+    return sorted(columns, key=lambda name: name != first)
+
+
+def compute_findings(measured: Measured, reporter: Reporter = SILENT) -> Findings:
     """Return the findings from the measurements; a law that cannot be fitted says why in its place."""
-    table = evidence.table
-    resamples = (evidence.recipe.get("analysis") or {}).get("resamples")
+    table = measured.table
+    resamples = (measured.recipe.get("analysis") or {}).get("resamples")
     if table is None:
         return Findings()
-    columns = flops_columns(evidence)
+    columns = flops_columns(measured)
     with reporter.task("analysis", total=3, unit="parts") as progress:
         laws = fit_laws(table, columns, resamples)
         progress.advance(note="laws")
         costs = find_costs(table, columns, resamples)
         progress.advance(note="costs")
-        correlations = find_correlations(evidence.runs, evidence.scores, resamples)
+        correlations = find_correlations(measured.runs, measured.scores, resamples)
         progress.advance(note="correlations")
     return Findings(laws, costs, correlations)
 
@@ -68,10 +102,10 @@ def write_findings(findings: Findings, place: Callable[[str], Path]) -> None:
         write_text(place(f"{name}.json"), text + "\n")
 
 
-def findings_of(evidence: Evidence) -> Findings:
-    """Return the findings that the study keeps, if they follow from its present tables; else computed."""
-    kept = None if evidence.folder is None else _read(evidence.folder)
-    return compute_findings(evidence) if kept is None else kept
+def findings_of(measured: Measured) -> Findings:
+    """Return the findings that the study keeps if they follow from its present tables; else compute them."""
+    kept = None if measured.folder is None else _read(measured.folder)
+    return compute_findings(measured) if kept is None else kept
 
 
 def _read(folder: Path) -> Findings | None:
