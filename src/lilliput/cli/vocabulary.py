@@ -17,6 +17,7 @@ from lilliput.cli._options import (
     TextColumnOption,
     WordProfileOption,
 )
+from lilliput.core.wording import plural
 
 
 def show_transcripts(said: Mapping[str, Any] | None) -> None:
@@ -25,9 +26,14 @@ def show_transcripts(said: Mapping[str, Any] | None) -> None:
         return
     speakers = ", ".join(f"{role} {n:,}" for role, n in said["speakers"].items())
     youngest, oldest = said["child_age_months"]
-    ages = "unknown ages" if youngest is None else f"{youngest:.1f} to {oldest:.1f} months"
-    unknown = f", {said['without_age']:,} files without an age" if said["without_age"] else ""
-    echo(f"{said['files']:,} transcripts of children of {ages}{unknown}. Speakers: {speakers}.")
+    ages = "unknown age" if youngest is None else f"{youngest:.1f} months"
+    if youngest != oldest:
+        ages = f"{youngest:.1f} to {oldest:.1f} months"
+    unknown = (
+        f", {plural(said['without_age'], 'file')} without an age" if said["without_age"] else ""
+    )
+    files = plural(said["files"], "transcript")
+    echo(f"{files} of children of {ages}{unknown}. Speakers: {speakers}.")
     if said["unread_ages"]:
         echo(f"Ages that cannot be read: {', '.join(map(repr, said['unread_ages']))}.")
     reasons = ", ".join(
@@ -103,6 +109,8 @@ def build(
         if record["damaged"]:
             entries = ", ".join(map(repr, record["damaged"]))
             echo(f"{len(record['damaged'])} damaged entries can never match: {entries}")
+        for reason, number in record.get("damaged_input", {}).items():
+            echo(f"  damaged, {reason.replace('_', ' ')}: {number:,}")
         show_transcripts(record.get("transcripts"))
         options = {"vocabulary": out, "word_profile": unless("modern", word_profile)}
         if len(sources) == 1 and is_word_list(Path(sources[0])):
