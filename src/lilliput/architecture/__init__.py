@@ -6,7 +6,6 @@ here imports torch, so a study can be planned and anyone's table analysed withou
 """
 
 from lilliput.architecture._layouts import layout_defaults
-from lilliput.architecture.activations import activation_floats
 from lilliput.architecture.config import LAYOUTS, Layout, ModelConfig
 from lilliput.architecture.flops import (
     FLOPS_CONVENTIONS,
@@ -17,7 +16,11 @@ from lilliput.architecture.flops import (
     training_flops,
 )
 from lilliput.architecture.initialisation import Initialisation
-from lilliput.architecture.parameters import ParameterCount, count_parameters
+from lilliput.architecture.parameters import (
+    ParameterCount,
+    activation_floats,
+    count_parameters,
+)
 from lilliput.architecture.shapes import SIZES, format_shape, shape_name
 
 __all__ = [

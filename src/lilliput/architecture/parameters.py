@@ -1,4 +1,4 @@
-"""The number of parameters of a configuration, by formula."""
+"""The number of parameters of a configuration, and of the floats that a forward pass keeps, by formula."""
 
 from __future__ import annotations
 
@@ -105,3 +105,15 @@ def _head(config: ModelConfig) -> int:
     width = config.decoder_size
     dense = _linear(config.hidden_size, width, config.head_bias)
     return dense + _norm(config, width) + bias
+
+
+def activation_floats(config: ModelConfig, seq_length: int) -> int:
+    """Return about how many floats a forward pass keeps of each position for its way back, without logits.
+
+    Of each layer about twelve vectors of the hidden width, two of the inner one, and a row of attention
+    weights a head.
+    """
+    layer = (
+        12 * config.hidden_size + 2 * config.intermediate_size + config.num_built_heads * seq_length
+    )
+    return 4 * config.embedding_size + config.num_hidden_layers * layer
