@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import stats
 
 from lilliput.analysis import FRONTIER_CAVEAT
+from lilliput.analysis.findings.comparisons import (
+    depth_pairs,
+    final_loss,
+    mean_final_loss,
+    rank_of_size_and_loss,
+    seed_spread,
+    share_of_larger_with_higher_loss,
+)
 from lilliput.analysis.findings.costs import Costs
 from lilliput.analysis.findings.groups import said_of
 from lilliput.analysis.findings.laws import GroupLaw, last_exponent
 from lilliput.analysis.findings.learning import learning_of
 from lilliput.analysis.findings.quantities import Quantity, format_number, format_share
 from lilliput.analysis.findings.runs import Run
-from lilliput.core.intervals import bootstrap_interval
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.learning import learning_sentences, unlearned_sentences
@@ -27,7 +30,6 @@ from lilliput.report.pages.scaling.page import break_sentence, main_laws
 from lilliput.report.parts import Answer, Verdict, yes_in_part
 
 _FEW_RUNS = 8
-_DEPTH_PARTNERS = ("embedding_size", "hidden_size", "intermediate_size")
 
 
 def answer_learning(evidence: Evidence) -> Answer:
@@ -127,7 +129,7 @@ def answer_depth(evidence: Evidence) -> Answer:
     """Answer whether more layers always help."""
     question = "Do more layers always lower the loss?"
     paper = "Adding layers did not always help."
-    pairs = _layer_pairs(evidence.runs)
+    pairs = depth_pairs(evidence.runs)
     if not pairs:
         return Answer(
             question,
@@ -136,8 +138,8 @@ def answer_depth(evidence: Evidence) -> Answer:
             paper,
             "runs",
         )
-    worse = [(few, many) for few, many in pairs if _mean(many) > _mean(few)]
-    spread = _seed_spread(evidence.runs)
+    worse = [(few, many) for few, many in pairs if mean_final_loss(many) > mean_final_loss(few)]
+    spread = seed_spread(evidence.runs)
     noise = (
         f"Seeds of one shape differ by up to {format_number(spread)} nat, so smaller differences mean nothing."
         if spread is not None
@@ -146,7 +148,7 @@ def answer_depth(evidence: Evidence) -> Answer:
     clear = [
         (few, many)
         for few, many in worse
-        if spread is not None and _mean(many) - _mean(few) > spread
+        if spread is not None and mean_final_loss(many) - mean_final_loss(few) > spread
     ]
     beyond = "" if spread is None else f", in {len(clear) or 'none'} by more than seeds differ"
     sentence = (
@@ -157,50 +159,6 @@ def answer_depth(evidence: Evidence) -> Answer:
     return Answer(question, verdict, sentence, paper, "runs")
 
 
-def _layer_pairs(runs: tuple[Run, ...]) -> list[tuple[list[Run], list[Run]]]:
-    """Neighbouring depths of otherwise equal shapes, each with its seeds."""
-    groups: dict[tuple[object, ...], dict[int, list[Run]]] = {}
-    for run in runs:
-        if "num_hidden_layers" not in run.sizes or _loss(run) is None:
-            continue
-        key = (
-            *(run.sizes.get(name) for name in _DEPTH_PARTNERS),
-            *(
-                run.facets.get(name)
-                for name in ("family", "language", "profile", "variant", "layout")
-            ),
-        )
-        groups.setdefault(key, {}).setdefault(run.sizes["num_hidden_layers"], []).append(run)
-    pairs: list[tuple[list[Run], list[Run]]] = []
-    for depths in groups.values():
-        ordered = [depths[depth] for depth in sorted(depths)]
-        pairs += list(itertools.pairwise(ordered))
-    return pairs
-
-
-def _loss(run: Run) -> float | None:
-    return run.final.get("loss", run.final.get("loss_reference"))
-
-
-def _mean(runs: list[Run]) -> float:
-    return float(np.mean([loss for run in runs if (loss := _loss(run)) is not None]))
-
-
-def _seed_spread(runs: tuple[Run, ...]) -> float | None:
-    """Return the largest range of final losses among seeds of one shape; None without repeated seeds."""
-    groups: dict[tuple[object, ...], list[float]] = {}
-    for run in runs:
-        loss = _loss(run)
-        if loss is not None and "shape" in run.facets:
-            key = tuple(
-                run.facets.get(f)
-                for f in ("shape", "family", "language", "profile", "variant", "layout")
-            )
-            groups.setdefault(key, []).append(loss)
-    ranges = [max(losses) - min(losses) for losses in groups.values() if len(losses) > 1]
-    return max(ranges) if ranges else None
-
-
 def answer_parameters(evidence: Evidence) -> Answer:
     """Answer whether size alone predicts the loss."""
     question = "Does the number of parameters alone predict the loss?"
@@ -208,7 +166,7 @@ def answer_parameters(evidence: Evidence) -> Answer:
     pairs = [
         (run.final["num_parameters"], loss)
         for run in evidence.runs
-        if "num_parameters" in run.final and (loss := _loss(run)) is not None
+        if "num_parameters" in run.final and (loss := final_loss(run)) is not None
     ]
     if len(pairs) < _FEW_RUNS or len({size for size, _ in pairs}) < 3:
         return Answer(
@@ -220,14 +178,8 @@ def answer_parameters(evidence: Evidence) -> Answer:
         )
     sizes, losses = np.array(pairs).T
 
-    def statistic(rows: NDArray[np.intp]) -> float:
-        if np.unique(sizes[rows]).size < 2 or np.unique(losses[rows]).size < 2:
-            return math.nan
-        ranks = stats.rankdata([sizes[rows], losses[rows]], axis=1)
-        return float(np.corrcoef(ranks)[0, 1])
-
-    rank = Quantity.from_interval(bootstrap_interval(statistic, np.arange(len(pairs)), unit="runs"))
-    swaps = _swaps(sizes, losses)
+    rank = rank_of_size_and_loss(sizes, losses)
+    swaps = share_of_larger_with_higher_loss(sizes, losses)
     verdict: Verdict = "unclear"
     if rank.excludes(0.0):
         verdict = "no" if swaps > 0 and not _is_perfect(rank) else "yes"
@@ -263,13 +215,6 @@ def _by_size(rank: Quantity, swaps: float, others: str) -> str:
 
 def _is_perfect(rank: Quantity) -> bool:
     return rank.value is not None and rank.value <= -1.0
-
-
-def _swaps(sizes: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
-    """Return the share of pairs of different size in which the larger model has the higher loss."""
-    larger = sizes[:, None] > sizes[None, :]
-    higher = losses[:, None] > losses[None, :]
-    return float((larger & higher).sum() / max(1, larger.sum()))
 
 
 def answer_factors(costs: Costs, unlearned: frozenset[str]) -> Answer:

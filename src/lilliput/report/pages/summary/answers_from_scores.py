@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
 
-import numpy as np
-from numpy.typing import NDArray
-
+from lilliput.analysis.findings.comparisons import difference_of_means
 from lilliput.analysis.findings.correlations import TaskCorrelation, beyond_chance
 from lilliput.analysis.findings.laws import GroupLaw
 from lilliput.analysis.findings.quantities import (
-    Quantity,
     format_count,
 )
-from lilliput.core.intervals import bootstrap_interval
 from lilliput.report.evidence import Evidence
 from lilliput.report.learning import unlearned_sentences
 from lilliput.report.pages import shared
@@ -103,7 +100,7 @@ def answer_optimality(evidence: Evidence, laws: tuple[GroupLaw, ...]) -> Answer:
             f"and {len(off)} are not."
         )
         return Answer(question, "absent", f"{counts} {_WHICH_FRONTIER}", paper, "downstream")
-    difference = _difference(on, off)
+    difference = difference_of_means(on, off)
     sentence = (
         f"The mean score of {len(on)} models on the frontier of compute and loss minus that of {len(off)} "
         f"others is {difference.text}. Models on it differ in size too, so this is no proof of a cause."
@@ -128,21 +125,7 @@ def _mean_scores(evidence: Evidence) -> dict[str, float]:
     for score in whole:
         if score.start == "trained" and score.value.value is not None:
             values.setdefault(score.run, []).append(score.value.value)
-    return {run: float(np.mean(v)) for run, v in values.items() if len(v) == tasks}
-
-
-def _difference(on: list[float], off: list[float]) -> Quantity:
-    values = np.array([*on, *off])
-    is_on = np.arange(values.size) < len(on)
-
-    def statistic(rows: NDArray[np.intp]) -> float:
-        chosen = is_on[rows]
-        if chosen.all() or not chosen.any():
-            return math.nan
-        return float(values[rows][chosen].mean() - values[rows][~chosen].mean())
-
-    clusters = np.arange(values.size)
-    return Quantity.from_interval(bootstrap_interval(statistic, clusters, unit="models"))
+    return {run: fmean(v) for run, v in values.items() if len(v) == tasks}
 
 
 def answer_language(evidence: Evidence) -> Answer:

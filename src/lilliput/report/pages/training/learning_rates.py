@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-
-import numpy as np
+from statistics import fmean
 
 from lilliput.analysis.findings.quantities import Quantity
 from lilliput.analysis.table.tidy import Cell
@@ -81,13 +80,13 @@ def _line(drift: Drift, rates: Sequence[BestRate]) -> list[dict[str, Cell]]:
     members = [rate for rate in rates if rate.family == drift.family]
     if drift.slope is None or not members:
         return []
-    x = np.log([rate.width for rate in members])
-    level = float(np.mean(np.log([rate.learning_rate for rate in members])))
+    x = [math.log(rate.width) for rate in members]
+    level = fmean(math.log(rate.learning_rate) for rate in members)
     return [
         {
             "family": drift.family,
             "width": math.exp(end),
-            "learning_rate": math.exp(level + drift.slope * (end - float(x.mean()))),
+            "learning_rate": math.exp(level + drift.slope * (end - fmean(x))),
         }
-        for end in (float(x.min()), float(x.max()))
+        for end in (min(x), max(x))
     ]

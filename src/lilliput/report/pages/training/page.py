@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-
-import numpy as np
+from collections.abc import Mapping
+from statistics import fmean
 
 from lilliput.analysis import paper_table
+from lilliput.analysis.findings.comparisons import final_loss, mean_over_seeds
 from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.plateau import ESCAPE_NATS, escape_index
-from lilliput.analysis.findings.quantities import Quantity, format_number
+from lilliput.analysis.findings.quantities import format_number
 from lilliput.analysis.findings.runs import Run
 from lilliput.analysis.table.tidy import Cell
-from lilliput.core.intervals import mean_interval
 from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, DataTable, Figure, Layer
@@ -116,7 +114,7 @@ def _curves_figure(evidence: Evidence, escaped: int) -> Figure:
 
 
 def _curves_text(evidence: Evidence, escaped: int) -> str:
-    losses = [loss for run in evidence.runs if (loss := _loss_of(run)) is not None]
+    losses = [loss for run in evidence.runs if (loss := final_loss(run)) is not None]
     ends = (
         f"end between {format_number(min(losses))} and {format_number(max(losses))} nat"
         if losses
@@ -149,20 +147,16 @@ def _size_figure(evidence: Evidence) -> Figure:
 
 
 def _size_sentence(evidence: Evidence) -> str:
-    runs = [r for r in evidence.runs if "num_parameters" in r.final and _loss_of(r) is not None]
+    runs = [r for r in evidence.runs if "num_parameters" in r.final and final_loss(r) is not None]
     if not runs:
         return "Final losses of all runs."
     smallest, largest = runs[0], runs[-1]
-    best = min(runs, key=lambda run: _loss_of(run) or math.inf)
+    best = min(runs, key=lambda run: final_loss(run) or math.inf)
     return (
         f"From {format_number(smallest.final['num_parameters'])} to "
         f"{format_number(largest.final['num_parameters'])} parameters. The lowest final loss is "
-        f"{format_number(_loss_of(best))} nat ({best.label}, a single run)."
+        f"{format_number(final_loss(best))} nat ({best.label}, a single run)."
     )
-
-
-def _loss_of(run: Run) -> float | None:
-    return run.final.get("loss", run.final.get("loss_reference"))
 
 
 def _paper_data() -> DataTable:
@@ -182,7 +176,7 @@ def _unigram_rules(evidence: Evidence) -> DataTable:
             entropies.setdefault(run.facets.get("language", ""), []).append(run.unigram_entropy)
     rows: list[dict[str, Cell]] = []
     for language, values in entropies.items():
-        mean = float(np.mean(values))
+        mean = fmean(values)
         name = f"unigram entropy, {language}" if len(entropies) > 1 else "unigram entropy"
         rows.append(
             {"name": name, "language": language, "loss": mean, "perplexity": math.exp(mean)}
@@ -206,14 +200,6 @@ def _escapes_data(evidence: Evidence, table: DataTable) -> DataTable:
     return DataTable.from_rows(found)
 
 
-def _mean_of_seeds(losses: Sequence[float]) -> Quantity:
-    """Return the mean over seeds with Student's interval, which is named where only two seeds carry it."""
-    mean = Quantity.from_interval(mean_interval(losses, unit="seeds"))
-    if len(losses) != 2:
-        return mean
-    return replace(mean, note="n = 2 seeds, Student's interval of two")
-
-
 def _seeds_table(evidence: Evidence) -> TableView | None:
     """Return the mean final loss over the seeds of each shape, language and profile, with its interval."""
     column = next(iter(shared.present(evidence, ["loss", "loss_reference"])), None)
@@ -229,7 +215,7 @@ def _seeds_table(evidence: Evidence) -> TableView | None:
     for key, members in groups.items():
         losses = [run.final[column] for run in members if column in run.final]
         if losses:
-            mean = _mean_of_seeds(losses)
+            mean = mean_over_seeds(losses)
             size = members[0].final.get("num_parameters")
             rows.append(TableRow((*map(text_cell, key), number_cell(size), quantity_cell(mean))))
     return TableView(
