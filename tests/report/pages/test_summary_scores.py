@@ -11,7 +11,9 @@ from lilliput.report.pages.summary.answers_from_scores import answer_correlation
 
 def correlation(task: str, rho: float, low: float | None, high: float | None, n: int):
     one = Correlation(rho, low, high, n)
-    return TaskCorrelation("constrained", task, CorrelationResult(one, one, one, "loss", "score"))
+    facts = {"n_resampled": n}
+    result = CorrelationResult(one, one, one, "loss", "score", facts=facts)
+    return TaskCorrelation("constrained", task, result)
 
 
 STRONG = correlation("strong", -0.98, -1.0, -0.8, 12)
