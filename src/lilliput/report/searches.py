@@ -69,7 +69,7 @@ def read_search(folder: Path) -> RateSearch | None:
 def _best_rate(record: Mapping[str, Any]) -> BestRate:
     names = (record["language"], record["profile"], record["variant"])
     return BestRate(
-        family=", ".join(filter(None, names)),
+        family=" ".join(filter(None, names)),
         shape=record["shape"],
         width=float(record["shape"].split("/")[1]),
         learning_rate=record["learning_rate"],
