@@ -69,5 +69,5 @@ def test_schedules_that_depend_on_the_length_are_refused(make_config, change):
 
 
 def test_a_budget_shorter_than_its_warm_up_and_decay_is_refused(make_config):
-    with pytest.raises(ConfigurationError, match=r"longer than 2 updates.*got 2"):
+    with pytest.raises(ConfigurationError, match=r"longer than 2 steps.*got 2"):
         branch_configs(make_config(**RECIPE), [2, 100])
