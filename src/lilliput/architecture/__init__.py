@@ -21,7 +21,7 @@ from lilliput.architecture.parameters import (
     activation_floats,
     count_parameters,
 )
-from lilliput.architecture.shapes import SIZES, format_shape, shape_name
+from lilliput.architecture.shapes import SIZES, format_shape, shape_name, sizes_of_shape
 
 __all__ = [
     "FLOPS_CONVENTIONS",
@@ -40,5 +40,6 @@ __all__ = [
     "format_shape",
     "layout_defaults",
     "shape_name",
+    "sizes_of_shape",
     "training_flops",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lilliput.architecture import sizes_of_shape
 from lilliput.core.files import read_json
 
 SEARCH_FILE = "search/found.json"
@@ -71,7 +72,7 @@ def _best_rate(record: Mapping[str, Any]) -> BestRate:
     return BestRate(
         family=" ".join(filter(None, names)),
         shape=record["shape"],
-        width=float(record["shape"].split("/")[1]),
+        width=float(sizes_of_shape(record["shape"])["hidden_size"]),
         learning_rate=record["learning_rate"],
         low=record["low"],
         high=record["high"],

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lilliput.architecture import sizes_of_shape
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.files import read_json
 from lilliput.core.seeding import generator
@@ -166,7 +167,7 @@ def drift_with_width(found: Sequence[FoundRate]) -> list[dict[str, Any]]:
 
 
 def _drift(family: tuple[str, ...], members: Sequence[FoundRate]) -> dict[str, Any]:
-    width = np.log([float(one.key[3].split("/")[1]) for one in members])
+    width = np.log([sizes_of_shape(one.key[3])["hidden_size"] for one in members])
     rate = np.log([one.learning_rate for one in members])
     record: dict[str, Any] = {"family": " ".join(filter(None, family)), "n": len(members)}
     record |= {"slope": None, "low": None, "high": None}
