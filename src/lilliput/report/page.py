@@ -12,7 +12,7 @@ To add a page, write one module and one template beside it:
 
 The document, the navigation and the script of the page read the registry; nothing else has to change.
 A module in `lilliput/report/pages` is found by itself; one outside the package registers its page when
-it is imported.
+it is imported, which the entry-point group `lilliput.plugins` does for installed packages.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from lilliput.analysis.findings.findings import Findings
 from lilliput.core.errors import ConfigurationError
+from lilliput.core.registry import PLUGIN_GROUP
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Control, DataTable, Figure
 
@@ -161,13 +163,15 @@ def register_page(page: Page) -> None:
 
 def registered_pages() -> tuple[Page, ...]:
     """Return every page in the order of the navigation, those of the package included."""
-    _import_pages_of_the_package()
+    _import_pages()
     return tuple(sorted(_registered.values(), key=lambda page: (page.order, page.name)))
 
 
 @cache
-def _import_pages_of_the_package() -> None:
-    """Import each module of `lilliput.report.pages`, which registers its page."""
+def _import_pages() -> None:
+    """Import each module of `lilliput.report.pages`, which registers its page, and the plugins."""
     package = importlib.import_module(_PAGES)
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{_PAGES}.{module.name}")
+    for point in entry_points(group=PLUGIN_GROUP):
+        point.load()

@@ -19,7 +19,7 @@ from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.files import read_json, write_text
 from lilliput.core.progress import SILENT, Reporter
 
-FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 5
+FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 6
 _FOLDER, _TABLES = "analysis", "tables"
 
 
