@@ -7,13 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lilliput.analysis.inference.options import FitOptions, Rows, pick_points
-from lilliput.analysis.inference.resampling import cluster_draws
+from lilliput.analysis.inference.options import (
+    FitOptions,
+    Rows,
+    drawn_rows,
+    drawn_unit,
+    pick_points,
+)
 from lilliput.analysis.inference.results import Estimate, LawFit, estimates_of
 from lilliput.analysis.laws.base import SizedLaw
 from lilliput.analysis.laws.power import fit_power
 from lilliput.analysis.laws.registry import curve_law
 from lilliput.analysis.table.measurements import Measurements
+from lilliput.analysis.table.sized import is_ladder
 from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
 
@@ -48,7 +54,7 @@ def _by_law(
 ) -> tuple[Estimate, Estimate]:
     """Parameters and tokens of the best split of the budget under a law of both."""
     draws = np.array([law.best_split(draw, budget) for draw in fit.draws]).reshape(-1, 2)
-    n_runs = int(np.unique(data.run).size)
+    n_runs = int(np.unique(drawn_unit(data, options)[1]).size)
     size, tokens = estimates_of(
         law.best_split(fit.curve.values, budget), draws, n_runs, options.level
     )
@@ -67,8 +73,17 @@ def _by_frontier(
     if token_column is None:
         return size, None, ("The table has no tokens_seen: no tokens can be planned.",)
     tokens = _along_frontier(data, table.number(token_column)[rows], budget, options)
-    padded = token_column == "positions_seen"
-    return size, tokens, ("Tokens are input positions, padding included.",) if padded else ()
+    padded = ("Tokens are input positions, padding included.",)
+    said = padded if token_column == "positions_seen" else ()
+    sizes, read = (table.number(name)[rows] for name in ("num_parameters", token_column))
+    ends = data.is_final & (sizes > 0) & (read > 0)
+    if size is None or tokens is None or not is_ladder(sizes[ends], read[ends]):
+        return size, tokens, said
+    ladder = (
+        "Sizes and tokens of these runs move together: the plan goes on along their ladder, whether that is "
+        "the best split or not, and has no interval; runs of several sizes at one cost would say.",
+    )
+    return Estimate(size.value), Estimate(tokens.value), (*said, *ladder)
 
 
 def _along_frontier(
@@ -86,8 +101,8 @@ def _along_frontier(
     value = at_budget(np.arange(len(data)))
     if not math.isfinite(value):
         return None
-    n_runs = int(np.unique(data.run).size)
-    drawn = cluster_draws(data.run, resamples=options.resamples, seed=options.seed)
+    n_runs = int(np.unique(drawn_unit(data, options)[1]).size)
+    drawn = drawn_rows(data, options)
     draws = np.array([[at_budget(rows)] for rows in drawn]).reshape(-1, 1)
     return estimates_of([value], draws, n_runs, options.level)[0]
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from lilliput.analysis.inference.diagnostics import residual_diagnostics
-from lilliput.analysis.inference.options import FitOptions, drawn_rows
+from lilliput.analysis.inference.options import FitOptions, drawn_rows, drawn_unit, resampled_facts
 from lilliput.analysis.inference.results import Estimate, estimates_of
 from lilliput.analysis.laws.base import BestSizeLaw
 from lilliput.analysis.laws.curve import CurveFit, covariance_of, plain_number
 from lilliput.analysis.laws.forms import check_breaks
-from lilliput.analysis.laws.isoflop import Allocation
+from lilliput.analysis.laws.isoflop import Allocation, IsoFlop, isoflop_budgets
 from lilliput.analysis.laws.power import fit_power
 from lilliput.analysis.laws.registry import law_named
 from lilliput.analysis.table.measurements import Measurements, measurements_of
@@ -25,6 +26,7 @@ from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
 Rows = NDArray[np.intp]
+_SHOWN_BUDGETS = 5
 
 
 @dataclass(frozen=True)
@@ -102,18 +104,25 @@ def analyse_size(
     law = law_named(options.law)
     if not isinstance(law, BestSizeLaw):
         raise InputError("a law of the best size is needed here", got=options.law)
-    data = measurements_of(table, flops=flops, loss=loss, after_step=options.after_step)
+    data = measurements_of(
+        table, flops=flops, loss=loss, after_step=options.after_step, cluster=options.cluster
+    )
     require_column(table, "num_parameters", f"the law {options.law}")
     sizes = table.number("num_parameters")[np.searchsorted(table.lines, data.lines)]
     rows = np.flatnonzero(sizes > 0)
     if law.takes_finished_runs and options.points != "all":
         rows = rows[data.is_final[rows]]
+    refused: dict[str, int] = {}
+    said: list[str] = []
+    if law.is_judged_by_budget:
+        rows, refused, said = _with_a_minimum(data, sizes, rows)
     found = _allocation(law, data, sizes, rows)
     line = fit_power(found.budgets, found.num_parameters)
-    drawn = _drawn(data.select(rows), options)
-    draws = np.array([_draw(law, data, sizes, rows[d]) for d in drawn]).reshape(-1, 2)
-    n_runs = int(np.unique(data.run[rows]).size)
-    estimates = estimates_of((found.coefficient, found.exponent), draws, n_runs, options.level)
+    if law.is_judged_by_budget:
+        estimates, more = _students(found, line, options.level)
+        said += more
+    else:
+        estimates = _from_draws(law, found, data, sizes, rows, options)
     return SizeLaw(
         law=options.law,
         allocation=found,
@@ -122,13 +131,73 @@ def analyse_size(
         bic=line.bic,
         aicc=line.aicc,
         n=line.n,
-        warnings=(*data.warnings, *found.warnings),
+        warnings=(*data.warnings, *said, *found.warnings),
         covariance=_covariance(line),
         diagnostics=residual_diagnostics(
             line, np.log(found.budgets), np.log(found.num_parameters), np.arange(line.n)
         ),
-        facts=_facts(data, sizes, rows, options),
+        facts=_facts(law, data, sizes, rows, options, refused),
     )
+
+
+def _with_a_minimum(
+    data: Measurements, sizes: FloatArray, rows: Rows
+) -> tuple[Rows, dict[str, int], list[str]]:
+    """The rows of budgets whose parabola has a minimum; the others counted by reason, and named."""
+    judged = isoflop_budgets(data.flops[rows], sizes[rows], data.loss[rows])
+    kept = [rows[group] for group, profile in judged if isinstance(profile, IsoFlop)]
+    refused: dict[str, int] = {}
+    said: list[str] = []
+    for group, reason in judged:
+        if isinstance(reason, IsoFlop):
+            continue
+        refused[reason] = refused.get(reason, 0) + group.size
+        budget = math.exp(float(np.log(data.flops[rows[group]]).mean()))
+        said.append(
+            f"The budget of {budget:.3g} FLOPs was left out: {reason.removesuffix(' at the budget')}."
+        )
+    if len(said) > _SHOWN_BUDGETS:
+        more = len(said) - _SHOWN_BUDGETS
+        said = [*said[:_SHOWN_BUDGETS], f"{more} more budgets were left out, see refused."]
+    return (np.sort(np.concatenate(kept)) if kept else rows), refused, said
+
+
+def _students(found: Allocation, line: CurveFit, level: float) -> tuple[list[Estimate], list[str]]:
+    """Coefficient and exponent with Student's t intervals of the line through the best sizes.
+
+    Drawing single runs leaves budgets with too few sizes for a parabola. The scatter of the minima about
+    their line already holds the noise of the losses.
+    """
+    covariance = _covariance(line)
+    values = found.coefficient, found.exponent
+    if covariance is None:
+        few = "Two budgets lie on any line: there is no interval; add a third."
+        return [Estimate(value) for value in values], [few]
+    se = np.sqrt(np.diag(covariance))
+    half = float(stats.t.ppf((1 + level) / 2, line.n - 2)) * se
+    with np.errstate(over="ignore"):
+        low, high = (found.coefficient * float(np.exp(sign * half[0])) for sign in (-1, 1))
+    coefficient = Estimate(values[0], low, high, found.coefficient * float(se[0]))
+    exponent = Estimate(
+        values[1], values[1] - float(half[1]), values[1] + float(half[1]), float(se[1])
+    )
+    return [coefficient, exponent], []
+
+
+def _from_draws(
+    law: BestSizeLaw,
+    found: Allocation,
+    data: Measurements,
+    sizes: FloatArray,
+    rows: Rows,
+    options: FitOptions,
+) -> list[Estimate]:
+    """Coefficient and exponent with intervals from resampled units."""
+    chosen = data.select(rows)
+    drawn = _drawn(chosen, options)
+    draws = np.array([_draw(law, data, sizes, rows[d]) for d in drawn]).reshape(-1, 2)
+    n_units = int(np.unique(drawn_unit(chosen, options)[1]).size)
+    return estimates_of((found.coefficient, found.exponent), draws, n_units, options.level)
 
 
 def _covariance(line: CurveFit) -> FloatArray | None:
@@ -138,18 +207,34 @@ def _covariance(line: CurveFit) -> FloatArray | None:
 
 
 def _facts(
-    data: Measurements, sizes: FloatArray, rows: Rows, options: FitOptions
+    law: BestSizeLaw,
+    data: Measurements,
+    sizes: FloatArray,
+    rows: Rows,
+    options: FitOptions,
+    without_minimum: dict[str, int],
 ) -> dict[str, Any]:
     names = [data.run_names[code] for code in data.run[rows].tolist()]
     used = zip(names, data.flops[rows].tolist(), sizes[rows].tolist(), strict=True)
-    missing = len(data) - rows.size
+    missing = len(data) - rows.size - sum(without_minimum.values())
+    is_isoflop = law.is_judged_by_budget
     return {
         "flops_column": data.flops_column,
         "loss_column": data.loss_column,
         "n_runs": int(np.unique(data.run[rows]).size),
         "n_measurements": len(data),
         "points": [{"run": r, "flops": c, "num_parameters": n} for r, c, n in used],
-        "refused": {**data.refused, **({"no size or unfinished": missing} if missing else {})},
+        "refused": {
+            **data.refused,
+            **without_minimum,
+            **({"no size or unfinished": missing} if missing else {}),
+        },
+        "interval": "Student's t on the line" if is_isoflop else "bootstrap",
+        **(
+            {"resampled": None, "n_resampled": None}
+            if is_isoflop
+            else resampled_facts(data, options)
+        ),
         "after_step": options.after_step,
         "resamples": options.resamples,
         "resample": options.resample,

@@ -21,6 +21,7 @@ from lilliput.analysis.laws.forms import Form, check_breaks, fit_form, forms_for
 from lilliput.analysis.laws.registry import AUTO, law_named
 from lilliput.analysis.sized_fit import fit_sized_law
 from lilliput.analysis.table.measurements import Measurements, measurements_of
+from lilliput.analysis.table.sized import with_flops
 from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
@@ -56,6 +57,8 @@ def analyse_fit(
             got=f"{options.law}, a law of the best size",
             remedy=f"Take --law auto, or lilliput analyse fit --law {options.law}.",
         )
+    if isinstance(law, SizedLaw):
+        table = with_flops(table, flops)
     data = measurements_of(
         table, flops=flops, loss=loss, after_step=options.after_step, cluster=options.cluster
     )

@@ -10,11 +10,15 @@ import numpy as np
 
 from lilliput.analysis.allocation import split_budget
 from lilliput.analysis.fit import analyse_fit
-from lilliput.analysis.inference.options import FitOptions
+from lilliput.analysis.inference.draws import draw_with_and_without_floor
+from lilliput.analysis.inference.options import FitOptions, drawn_unit
 from lilliput.analysis.inference.results import Estimate, LawFit, estimates_of
+from lilliput.analysis.laws.base import SizedLaw
 from lilliput.analysis.laws.curve import predict
+from lilliput.analysis.laws.registry import AUTO, law_named
 from lilliput.analysis.more_runs import runs_to_halve
-from lilliput.analysis.table.measurements import measurements_of
+from lilliput.analysis.table.measurements import Measurements, measurements_of
+from lilliput.analysis.table.sized import COLLINEAR, with_flops
 from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
@@ -96,26 +100,60 @@ def analyse_plan(
     """
     _check_question(budget, target_loss)
     options = options or FitOptions()
-    data = measurements_of(table, flops=flops, loss=loss, after_step=options.after_step)
+    if options.law != AUTO and isinstance(law_named(options.law), SizedLaw):
+        table = with_flops(table, flops)
+    data = measurements_of(
+        table, flops=flops, loss=loss, after_step=options.after_step, cluster=options.cluster
+    )
     fit = analyse_fit(table, flops=flops, loss=loss, options=options, reporter=reporter)
-    n_runs = int(np.unique(data.run).size)
+    _refuse_ladder(fit)
+    n_units = int(np.unique(drawn_unit(data, options)[1]).size)
     required = None
     if target_loss is not None:
-        required = _required_flops(fit, target_loss, n_runs, options.level)
+        required = _required_flops(fit, target_loss, n_units, options.level)
         budget = required.value
     assert budget is not None
     split = split_budget(table, data, fit, budget, options)
     return Plan(
         fit=fit,
         budget=budget,
-        predicted_loss=_predicted_loss(fit, budget, n_runs, options.level),
+        predicted_loss=_predicted_loss(data, fit, budget, n_units, options),
         required_flops=required,
         num_parameters=split.num_parameters,
         tokens=split.tokens,
         shape=split.shape,
         more_runs_to_halve=runs_to_halve(data, fit, options),
-        warnings=(*fit.warnings, *_distance_warning(fit, budget), *split.warnings),
+        warnings=(
+            *fit.warnings,
+            *_distance_warning(fit, budget),
+            *_floor_warning(fit, options),
+            *split.warnings,
+        ),
     )
+
+
+def _refuse_ladder(fit: LawFit) -> None:
+    """Raise where L(N, D) cannot split a budget.
+
+    Raises:
+        InputError: Sizes and tokens move together, or an exponent is not above zero.
+    """
+    if not isinstance(law_named(fit.law), SizedLaw):
+        return
+    together = float(fit.facts["collinearity"])
+    if abs(together) > COLLINEAR:
+        raise InputError(
+            "a plan by L(N, D) needs sizes and tokens that vary apart; here they are collinear",
+            got=f"correlation of ln N and ln D {together:.3f}",
+            remedy="Add runs of several sizes at one cost, or take --law auto.",
+        )
+    least = min(fit.parameters[name].value for name in ("alpha", "beta"))
+    if least <= 0:
+        raise InputError(
+            "a plan by L(N, D) needs exponents above zero",
+            got=f"{least:.3g}",
+            remedy="Add runs of several sizes at one cost, or take --law auto.",
+        )
 
 
 def _check_question(budget: float | None, target_loss: float | None) -> None:
@@ -130,10 +168,32 @@ def _check_question(budget: float | None, target_loss: float | None) -> None:
         raise InputError("budget and target loss must be above zero", got=asked)
 
 
-def _predicted_loss(fit: LawFit, budget: float, n_runs: int, level: float) -> Estimate:
+def _predicted_loss(
+    data: Measurements, fit: LawFit, budget: float, n_units: int, options: FitOptions
+) -> Estimate:
+    """The loss at the budget; where a floor is in question, over both laws that the data allow."""
+    level = options.level
+    if _weighs_a_floor(fit, options):
+        curves = draw_with_and_without_floor(data, options)
+        values = np.array([[float(curve.predict(budget))] for curve in curves]).reshape(-1, 1)
+        return estimates_of([float(fit.curve.predict(budget))], values, n_units, level)[0]
+    n_runs = n_units
     names = fit.curve.names
     draws = np.array([[_at(fit, names, draw, budget)] for draw in fit.draws]).reshape(-1, 1)
     return estimates_of([float(fit.curve.predict(budget))], draws, n_runs, level)[0]
+
+
+def _weighs_a_floor(fit: LawFit, options: FitOptions) -> bool:
+    """Whether the law was chosen among those with and without a floor."""
+    return options.law == "auto" and fit.law in ("power", "power_offset") and options.resamples > 0
+
+
+def _floor_warning(fit: LawFit, options: FitOptions) -> tuple[str, ...]:
+    if not _weighs_a_floor(fit, options):
+        return ()
+    return (
+        "The interval of the loss weighs the laws with and without a floor in each draw, by BIC.",
+    )
 
 
 def _at(fit: LawFit, names: tuple[str, ...], draw: FloatArray, budget: float) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 
 from lilliput.analysis.inference.diagnostics import residual_diagnostics
 from lilliput.analysis.inference.draws import draw_counts
-from lilliput.analysis.inference.options import FitOptions
+from lilliput.analysis.inference.options import FitOptions, drawn_unit, resampled_facts
 from lilliput.analysis.inference.results import Candidate, Estimate, LawFit, estimates_of
 from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints
 from lilliput.analysis.laws.curve import covariance_of
@@ -14,6 +14,8 @@ from lilliput.analysis.table.measurements import Measurements
 from lilliput.analysis.table.sized import (
     MANY_RUNS,
     SizedMeasurements,
+    collinearity,
+    is_ladder,
     require_column,
     sized_measurements,
 )
@@ -52,11 +54,22 @@ def fit_sized_law(
     found = estimates_of(
         [*fit.curve.values.tolist(), *(float(value) for value in values.values())],
         np.concatenate([draws, *(column[:, None] for column in drawn.values())], axis=1),
-        np.unique(sized.data.run).size,
+        np.unique(drawn_unit(sized.data, options)[1]).size,
         options.level,
     )
     parameters = dict(zip((*fit.curve.names, *values), found, strict=True))
     return _result(sized, fit, parameters, draws, options)
+
+
+def _ladder(sized: SizedMeasurements) -> list[str]:
+    """A sentence where sizes and tokens move together, so that their exponents cannot be told apart."""
+    if not is_ladder(sized.parameters, sized.tokens):
+        return []
+    together = collinearity(sized.parameters, sized.tokens)
+    return [
+        f"Sizes and tokens move together (correlation of ln N and ln D {together:.3f}): alpha and beta "
+        "cannot be told apart; add runs of several sizes at one cost."
+    ]
 
 
 def _points(
@@ -93,7 +106,7 @@ def _result(
         aicc=curve.aicc,
         n=curve.n,
         candidates=(Candidate.of(curve),),
-        warnings=(*data.warnings, *sized.warnings, *fit.warnings, *few),
+        warnings=(*data.warnings, *sized.warnings, *fit.warnings, *_ladder(sized), *few),
         curve=curve,
         flops=data.flops,
         loss=data.loss,
@@ -110,6 +123,8 @@ def _result(
             "after_step": options.after_step,
             "resamples": options.resamples,
             "resample": options.resample,
+            **resampled_facts(data, options),
+            "collinearity": collinearity(sized.parameters, sized.tokens),
             "level": options.level,
             "seed": options.seed,
             **fit.facts,

@@ -128,7 +128,13 @@ def best_law(fits: list[CurveFit], sample: Sample) -> CurveFit:
         return best
     units = sample.units
     share = intraclass_correlation(np.log(sample.loss) - best.fitted, units)
-    return min(fits, key=lambda fit: unit_bic(fit, units, share))
+    ranked = sorted(fits, key=lambda fit: unit_bic(fit, units, share))
+    floors = [fit for fit in ranked if fit.law == "power_offset"]
+    if floors and ranked[0].law == "log_quadratic" and ranked[0].parameters["curvature"] < 0:
+        # A law that grows flatter has a plainer reading, a floor, unless that fits far worse.
+        gap = unit_bic(floors[0], units, share) - unit_bic(ranked[0], units, share)
+        return floors[0] if gap < _FAR_BIC else ranked[0]
+    return ranked[0]
 
 
 def unit_bic(fit: CurveFit, units: NDArray[np.intp], share: float) -> float:

@@ -48,6 +48,36 @@ def draw_parameters(
     return draws
 
 
+def draw_with_and_without_floor(data: Measurements, options: FitOptions) -> list[CurveFit]:
+    """Return a power law of each draw of units, above a floor or not.
+
+    Which of the two is drawn with the weights that their BIC gives them in that draw: far beyond the data
+    they part, and where the data allow both an interval must hold both.
+
+    Source: weights exp(-BIC / 2), Raftery, "Bayesian Model Selection in Social Research", Sociological
+        Methodology 25, 1995.
+    """
+    rng = generator(options.seed, "floor-weights")
+    curves: list[CurveFit] = []
+    if np.unique(data.group).size < 2:
+        return curves
+    for rows in drawn_rows(data, options):
+        usable = rows[data.is_final[rows]] if options.points == "final" else rows
+        if usable.size == 0:
+            continue
+        chosen = pick_points(data, usable, options)
+        flops, loss = data.flops[chosen], data.loss[chosen]
+        if np.unique(flops).size < Form("power_offset").n_free:
+            continue
+        without = fit_form(Form("power"), flops, loss)
+        above = fit_form(Form("power_offset"), flops, loss)
+        assert without is not None
+        assert above is not None
+        odds = np.exp(np.clip((without.bic - above.bic) / 2, -50, 50))
+        curves.append(above if rng.random() < odds / (1 + odds) else without)
+    return curves
+
+
 def _refit(
     data: Measurements, rows: Rows, form: Form, parent: CurveFit, options: FitOptions
 ) -> FloatArray:

@@ -230,9 +230,12 @@ class BestSizeLaw(Law):
 
     Attributes:
         takes_finished_runs: Whether points of unfinished training are left out unless they are asked for.
+        is_judged_by_budget: Whether each budget has a parabola of its own, so that the line through their
+            minima has an interval by Student's t.
     """
 
     takes_finished_runs: ClassVar[bool] = False
+    is_judged_by_budget: ClassVar[bool] = False
 
     @abstractmethod
     def allocation(

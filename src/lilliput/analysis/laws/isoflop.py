@@ -21,6 +21,7 @@ from lilliput.core.errors import InputError
 
 _SAME_BUDGET = 0.05
 _LEAST_SIZES = 4
+FEW_SIZES, NO_MINIMUM = "fewer than four sizes at the budget", "no minimum at the budget"
 _CURVE_VALUES = 1500
 
 
@@ -92,21 +93,34 @@ def isoflop_profiles(flops: FloatArray, parameters: FloatArray, loss: FloatArray
     Returns:
         Ascending budgets; those with fewer than four sizes or without a minimum are left out.
     """
+    judged = isoflop_budgets(flops, parameters, loss)
+    return [profile for _, profile in judged if isinstance(profile, IsoFlop)]
+
+
+def isoflop_budgets(
+    flops: FloatArray, parameters: FloatArray, loss: FloatArray
+) -> list[tuple[NDArray[np.intp], IsoFlop | str]]:
+    """Return the rows of each budget with its parabola, or with the reason why it has none.
+
+    Args:
+        flops: Shape (points,).
+        parameters: Shape (points,).
+        loss: Shape (points,).
+    """
     order = np.argsort(flops, kind="stable")
     gaps = np.diff(np.log(flops[order])) > _SAME_BUDGET
     groups = np.split(order, np.flatnonzero(gaps) + 1)
-    found = [_parabola(flops[g], parameters[g], loss[g]) for g in groups]
-    return [profile for profile in found if profile is not None]
+    return [(g, _parabola(flops[g], parameters[g], loss[g])) for g in groups]
 
 
-def _parabola(flops: FloatArray, parameters: FloatArray, loss: FloatArray) -> IsoFlop | None:
+def _parabola(flops: FloatArray, parameters: FloatArray, loss: FloatArray) -> IsoFlop | str:
     if np.unique(parameters).size < _LEAST_SIZES:
-        return None
+        return FEW_SIZES
     centre = float(np.log(parameters).mean())
     x = np.log(parameters) - centre
     curvature, slope, level = np.polyfit(x, loss, 2).tolist()
     if curvature <= 0:
-        return None
+        return NO_MINIMUM
     place = -slope / (2 * curvature)
     return IsoFlop(
         flops=math.exp(float(np.log(flops).mean())),
@@ -203,6 +217,7 @@ class IsoFlopLaw(BestSizeLaw):
     label = "best size by iso-FLOP parabolas"
     help = "By a parabola at each budget"
     takes_finished_runs = True
+    is_judged_by_budget = True
 
     def allocation(
         self, run: NDArray[np.intp], flops: FloatArray, parameters: FloatArray, loss: FloatArray

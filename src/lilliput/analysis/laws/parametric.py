@@ -344,6 +344,8 @@ class ParametricLaw(SizedLaw):
         """Return the log loss of the best split of a cost between parameters and tokens."""
         del log_breaks
         p, (alpha, beta) = parameters, (parameters["alpha"], parameters["beta"])
+        if min(alpha, beta, p["A"], p["B"]) <= 0:
+            return np.full_like(log_flops, math.nan)  # No best split of a budget exists.
         log_work = log_flops - math.log(p["flops_per_parameter_token"])
         log_ratio = math.log(alpha * p["A"] / (beta * p["B"])) / (alpha + beta)
         log_n = log_ratio + beta / (alpha + beta) * log_work

@@ -12,6 +12,7 @@ from lilliput.core.errors import InputError
 
 # Losses are nats and FLOPs are counted in billions and more, whatever the study.
 _LOSS_CEILING, _FLOPS_FLOOR = 1e3, 1e3
+_LEAST_LOGARITHM, _LARGEST_LOGARITHM = 5.0, 100.0
 
 
 def choose_flops(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
@@ -72,6 +73,21 @@ def _asked_for(table: Table, asked: str, prefix: str, what: str, present: Sequen
         got=asked,
         remedy=f"It has: {', '.join(present) or 'none'}.",
     )
+
+
+def refuse_logarithms(x: FloatArray, flops: str) -> None:
+    """Raise where a column of FLOPs can only hold their logarithms.
+
+    Raises:
+        InputError: All of it lies between 5 and 100; the smallest training costs far more.
+    """
+    low, high = float(x.min()), float(x.max())
+    if flops.startswith("flops") and low > _LEAST_LOGARITHM and high < _LARGEST_LOGARITHM:
+        raise InputError(
+            f"{flops} must hold FLOPs; they look like logarithms",
+            got=f"{low:.4g} to {high:.4g}",
+            remedy="Write ten (or e) to their power, such as 6.3e17 for 17.8.",
+        )
 
 
 def refuse_swapped(x: FloatArray, y: FloatArray, flops: str, loss: str) -> None:

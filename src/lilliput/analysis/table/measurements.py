@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from lilliput.analysis.table.columns import choose_flops, choose_loss, refuse_swapped
+from lilliput.analysis.table.columns import (
+    choose_flops,
+    choose_loss,
+    refuse_logarithms,
+    refuse_swapped,
+)
 from lilliput.analysis.table.finals import furthest
 from lilliput.analysis.table.tidy import Table
 from lilliput.analysis.table.units import independent_units
@@ -104,6 +109,7 @@ def measurements_of(
         )
     x, y = x[usable], y[usable]
     refuse_swapped(x, y, flops_column, loss_column)
+    refuse_logarithms(x, flops_column)
     kept = table.select(usable)
     run_names, run, run_warnings = _runs(kept)
     group, unit = independent_units(kept, run, cluster=cluster)

@@ -15,6 +15,7 @@ from lilliput.core.errors import InputError
 
 _FLOPS_PER_PARAMETER_TOKEN = 6.0
 MANY_RUNS = 10
+COLLINEAR = 0.995
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,28 @@ def sized_measurements(table: Table, data: Measurements, points: str) -> SizedMe
         return sized.select(finals, "unfinished")
     said = "Finished runs do not vary in both size and tokens: all points were used."
     return replace(sized, warnings=(*warnings, said))
+
+
+def collinearity(parameters: FloatArray, tokens: FloatArray) -> float:
+    """Return the correlation of ln N and ln D; 1 on a ladder with tokens proportional to parameters."""
+    if np.unique(parameters).size < 2 or np.unique(tokens).size < 2:
+        return 0.0
+    return float(np.corrcoef(np.log(parameters), np.log(tokens))[0, 1])
+
+
+def is_ladder(parameters: FloatArray, tokens: FloatArray) -> bool:
+    """Whether sizes and tokens move together, so that their parts in the loss cannot be separated."""
+    return abs(collinearity(parameters, tokens)) > COLLINEAR
+
+
+def with_flops(table: Table, flops: str | None) -> Table:
+    """Return the table with 6 N D as its FLOPs where a law of size and tokens finds none, and a warning."""
+    lacks = flops is None and "flops" not in table and not table.starting_with("flops_")
+    if not lacks or "num_parameters" not in table or "tokens_seen" not in table:
+        return table
+    work = _FLOPS_PER_PARAMETER_TOKEN * table.number("num_parameters") * table.number("tokens_seen")
+    said = "The table has no FLOPs: 6 x parameters x tokens stands for them."
+    return replace(table.with_columns({"flops_6nd": work}), warnings=(*table.warnings, said))
 
 
 def require_column(table: Table, name: str, what: str) -> None:
