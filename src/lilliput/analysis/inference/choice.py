@@ -21,7 +21,7 @@ from lilliput.analysis.inference.break_test import (
 )
 from lilliput.analysis.inference.diagnostics import intraclass_correlation
 from lilliput.analysis.inference.sample import Sample, worst_fitting_units
-from lilliput.analysis.laws.curve import CurveFit
+from lilliput.analysis.laws.curve import CurveFit, plain
 from lilliput.analysis.laws.forms import Form, fit_form, unbroken_forms
 from lilliput.analysis.laws.registry import cost_law
 from lilliput.core.arrays import FloatArray
@@ -52,7 +52,7 @@ class LeftOut:
 
     def as_record(self) -> dict[str, object]:
         """Return plain data for JSON."""
-        return {**vars(self), "units": list(self.units)}
+        return {**plain(vars(self)), "units": list(self.units)}
 
 
 @dataclass
@@ -186,7 +186,7 @@ def _leave_out(breaks: int, count: int, fits: list[CurveFit], sample: Sample) ->
     ]
     again = [fit for fit in refitted if fit is not None]
     statistic = -np.inf
-    if again and rest.n_units >= FEWEST_RUNS:
+    if again:
         x, y = np.log(rest.flops), np.log(rest.loss)
         statistic = min(gain_of_breaks(x, y, null) for null in _nulls(breaks, again))
     return LeftOut(
