@@ -26,8 +26,8 @@ from pathlib import Path
 
 from _study_recipe import write_recipe
 
-from lilliput.core.artefacts import verify
 from lilliput.core.hashing import file_hash
+from lilliput.core.verification import verify
 from lilliput.study import load_recipe
 from lilliput.study.planning.probe import probe_key, probe_shapes
 from lilliput.study.recipe.expansion import expand_recipe

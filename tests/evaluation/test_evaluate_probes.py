@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file, save_file
 
-from lilliput.core.artefacts import read_manifest, verify
+from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import ArtefactError, ConfigurationError
 from lilliput.core.hashing import file_hash
+from lilliput.core.verification import verify
 from lilliput.evaluation import (
     FineTuningSettings,
     ProbeSettings,

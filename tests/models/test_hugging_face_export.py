@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from tests.models.conftest import small_config
 
 from lilliput.architecture import LAYOUTS, ModelConfig
-from lilliput.core.artefacts import verify
 from lilliput.core.errors import InputError, OccupiedFolderError
+from lilliput.core.verification import verify
 from lilliput.models import (
     ClassificationHead,
     Classifier,

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lilliput.core.artefacts import building, read_manifest, verify
+from lilliput.core.artefacts import building, read_manifest
 from lilliput.core.errors import ArtefactError, ConfigurationError, InputError, OccupiedFolderError
+from lilliput.core.verification import verify
 from lilliput.tokenization import (
     KINDS,
     encode_corpus,

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from tests.killing import kill_at_every_change
 
 from lilliput.core import files
-from lilliput.core.artefacts import is_artefact, read_manifest, verify
+from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.errors import (
     ArtefactError,
     ConfigurationError,
@@ -30,6 +30,7 @@ from lilliput.core.errors import (
     OccupiedFolderError,
 )
 from lilliput.core.files import read_json, read_json_lines
+from lilliput.core.verification import verify
 from lilliput.training import RunConfig, load_model, run_identity, train
 from lilliput.training.execution.engine import Engine
 from lilliput.training.loop import TrainingLoop

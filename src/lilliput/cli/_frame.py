@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import signal
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
-from lilliput.core.errors import LilliputError
+from lilliput.core.errors import LilliputError, OutOfMemoryError
+from lilliput.core.files import refused_by_system
 
 # Modules of this package that define `register(app)`, in the order of --help.
 _VERBS = (
@@ -123,19 +125,31 @@ def build_app() -> typer.Typer:
 def main() -> NoReturn:
     """Run the command line and leave with the exit code of the contract."""
     signal.signal(signal.SIGTERM, _interrupt)
-    as_json = "--json" in sys.argv[1:]
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Run one command line in this process and return its exit code; what is our own fault is raised."""
+    as_json = "--json" in arguments
     with _standard_output_for_json_alone(as_json):
-        _run(as_json)
+        try:
+            code = _run(arguments, as_json)
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:
+            # Whoever read the output has gone (`| head`): nothing is left to say, and nobody to say it to.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_INTERRUPTED
 
 
-def _run(as_json: bool) -> NoReturn:
+def _run(arguments: Sequence[str], as_json: bool) -> int:
     try:
-        code = build_app()(standalone_mode=False)
+        code = build_app()(args=list(arguments), standalone_mode=False)
         if code == EXIT_INTERRUPTED:  # Typer swallows Ctrl-C and SIGTERM and returns this code.
             raise KeyboardInterrupt
-        sys.exit(code if isinstance(code, int) else 0)
+        return code if isinstance(code, int) else 0
     except LilliputError as error:
-        _fail(error.as_record(), str(error), as_json, error.exit_code)
+        return _fail(error.as_record(), str(error), as_json, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         record = {
             "code": "interrupted",
@@ -143,11 +157,23 @@ def _run(as_json: bool) -> NoReturn:
             "got": "",
             "try": _AGAIN,
         }
-        _fail(record, f"Interrupted. {_AGAIN}", as_json, EXIT_INTERRUPTED)
+        return _fail(record, f"Interrupted. {_AGAIN}", as_json, EXIT_INTERRUPTED)
     except typer.TyperException as error:
         message = error.format_message()
         record = {"code": "usage", "rule": message, "got": "", "try": "lilliput --help"}
-        _fail(record, message, as_json, EXIT_USER)
+        return _fail(record, message, as_json, EXIT_USER)
+    except OSError as error:
+        refusal = refused_by_system(error)
+        if refusal is None:
+            raise
+        return _fail(refusal.as_record(), str(refusal), as_json, EXIT_USER)
+    except MemoryError as error:
+        full = OutOfMemoryError(
+            "the command must fit into memory",
+            got=str(error) or "no more memory from the system",
+            remedy="Use fewer workers or a smaller input, or a machine with more memory.",
+        )
+        return _fail(full.as_record(), str(full), as_json, EXIT_USER)
 
 
 _AGAIN = "Run the same command again: it goes on where it stopped."
@@ -159,8 +185,9 @@ def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _fail(record: Mapping[str, str], text: str, as_json: bool, code: int) -> NoReturn:
+def _fail(record: Mapping[str, str], text: str, as_json: bool, code: int) -> int:
     if as_json:
-        _results().write(json.dumps({"error": dict(record)}, ensure_ascii=False) + "\n")
-    sys.stderr.write(f"lilliput: {text}\n")
-    sys.exit(code)
+        _results().write(json.dumps({"error": dict(record)}, ensure_ascii=True) + "\n")
+    # A file's name may hold bytes that are no text.
+    sys.stderr.write(f"lilliput: {text}\n".encode(errors="backslashreplace").decode())
+    return code

@@ -35,9 +35,12 @@ def register(app: typer.Typer) -> None:
 
         Example: lilliput report lilliput-quickstart --out report.html
         """
+        from lilliput.core.artefacts import require_parts
         from lilliput.core.progress import reporter_for_terminal
         from lilliput.report import write_report
 
+        if source.is_dir():
+            require_parts(source)
         result = write_report(
             source,
             out,

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 
         Example: lilliput verify lilliput-quickstart
         """
-        from lilliput.core.artefacts import verify as verify_artefacts
+        from lilliput.core.verification import verify as verify_artefacts
 
         found = verify_artefacts(path)
 

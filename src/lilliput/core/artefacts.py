@@ -8,15 +8,20 @@ and a folder that holds something else is left alone. A kill at any moment leave
 
 from __future__ import annotations
 
+import json
 import platform
+import shlex
 import sys
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from lilliput.core.errors import ArtefactError, InputError, OccupiedFolderError
 from lilliput.core.files import (
@@ -31,7 +36,10 @@ from lilliput.core.hashing import content_id, file_hash
 
 MANIFEST = "manifest.json"
 BUILDING = "building.json"
+STUDY_RECIPE = "study.json"
 _UNHASHED = {MANIFEST, BUILDING}
+# Read and hashed in a few milliseconds: such files are compared by content at each use, larger ones by size.
+_CHEAP_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class Manifest:
         files: Relative path to `{"hash": XXH3-128, "bytes": size}`.
         facts: Counts and measurements; not part of the id.
         environment: Versions, machine, wall time in seconds; not part of the id.
+        parts: Relative folder of each artefact that lies inside this one, to its id.
     """
 
     kind: str
@@ -57,6 +66,7 @@ class Manifest:
     files: Mapping[str, Mapping[str, Any]]
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     environment: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    parts: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def content(self) -> str:
@@ -104,12 +114,248 @@ def read_manifest(folder: Path, kind: str | None = None, schema: int | None = No
     return manifest
 
 
+class _FileEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    hash: str
+    bytes: NonNegativeInt
+
+
+class _ManifestShape(BaseModel):
+    """What a manifest must look like, before anything in it is used."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    kind: str
+    schema_: int
+    id: str
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    files: dict[str, _FileEntry]
+    facts: dict[str, Any]
+    environment: dict[str, Any]
+    parts: dict[str, str] = {}
+
+
 def _parse_manifest(path: Path) -> Manifest:
-    record = read_json(path)
+    """The manifest in `path`, read once as long as the file stays the same."""
+    return _parse_once(path, *_stamp(path))
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """What changes when a file does: its time, size and place on the disk."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+@lru_cache(maxsize=256)
+def _parse_once(path: Path, *stamp: int) -> Manifest:
+    del stamp
     try:
-        return Manifest(**record)
-    except TypeError as error:
-        raise ArtefactError(f"{path} must be a manifest", got=error) from None
+        record = read_json(path)
+    except ArtefactError as error:
+        raise damaged(path, error.got) from None
+    if not isinstance(record, dict):
+        raise damaged(path, f"a {type(record).__name__}, not a table of keys")
+    seal = record.pop("seal", None)
+    try:
+        _ManifestShape.model_validate(
+            {("schema_" if k == "schema" else k): v for k, v in record.items()}
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join("schema" if part == "schema_" else str(part) for part in first["loc"])
+        raise damaged(path, f"a manifest whose {key} is wrong: {first['msg']}") from None
+    manifest = Manifest(**record)
+    names = (manifest.kind, manifest.schema, manifest.settings, manifest.inputs)
+    if artefact_id(*names) != manifest.id:
+        raise damaged(path, "an id that does not follow from the settings")
+    # A manifest without one is older than seals are.
+    if seal is not None and seal != _seal(record):
+        raise damaged(path, "a manifest that was changed after it was written")
+    return manifest
+
+
+def _seal(record: Mapping[str, Any]) -> str:
+    """A hash of all that a manifest says, kept in it: a changed digit is found like a changed file."""
+    return content_id(json.loads(json.dumps(record)))
+
+
+def _sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {key: value for key, value in record.items() if key != "seal"}
+    return plain | {"seal": _seal(plain)}
+
+
+def rewrite_manifest(folder: Path, files: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Give the artefact in `folder` other files and facts; its id, which rests on neither, stays."""
+    read_manifest(folder)
+    record = read_json(folder / MANIFEST)
+    write_json(folder / MANIFEST, _sealed(record | {"files": dict(files), "facts": dict(facts)}))
+
+
+def whole(path: Path, *, every_byte: bool = False) -> Path:
+    """Return `path`, if the file there is what the manifest of its artefact says.
+
+    The size is always compared, and the content of files up to 16 MiB. A file that no manifest lists (of
+    an artefact under construction, or one that a user made) is returned as it is.
+
+    Args:
+        path: A file that is about to be read.
+        every_byte: Compare the content whatever the size, as before hours of training.
+
+    Raises:
+        ArtefactError: The file is gone, cut short or changed; the message says how to make it again.
+    """
+    owner = _owner_of(path)
+    if owner is None:
+        return path
+    folder, manifest = owner
+    entry = manifest.files.get(path.absolute().relative_to(folder).as_posix())
+    # The page and the recipe of a study are written before its manifest is; who reads them checks them.
+    if entry is None or manifest.kind == "study":
+        return path
+    if not path.is_file():
+        raise damaged(path, "no file")
+    size = path.stat().st_size
+    if size != entry["bytes"]:
+        raise damaged(path, f"{size:,} bytes where its manifest says {entry['bytes']:,}")
+    if (every_byte or size <= _CHEAP_BYTES) and _hash_once(path, *_stamp(path)) != entry["hash"]:
+        raise damaged(path, "content that differs from the hash in its manifest")
+    return path
+
+
+def whole_files(folder: Path, pattern: str) -> list[Path]:
+    """Return the files of an artefact that match `pattern`, in order, each of them whole.
+
+    Of a finished artefact these are the files that its manifest lists, so that one that is gone is missed;
+    of any other folder those that lie there.
+
+    Raises:
+        ArtefactError: One is gone, cut short or changed.
+    """
+    if not is_artefact(folder):
+        return sorted(folder.glob(pattern))
+    listed = sorted(n for n in read_manifest(folder).files if PurePosixPath(n).match(pattern))
+    return [
+        whole(folder / path_within(folder, name).relative_to(folder.resolve())) for name in listed
+    ]
+
+
+def require_parts(folder: Path) -> None:
+    """Raise where an artefact that a finished one in `folder` lists inside it is not there.
+
+    Raises:
+        ArtefactError: It is gone, or another one lies in its place.
+    """
+    if not is_artefact(folder) or (folder / BUILDING).is_file():
+        return
+    for name, identity in read_manifest(folder).parts.items():
+        part = path_within(folder, name)
+        if not is_artefact(part):
+            raise damaged(part / MANIFEST, "no file")
+        if (found := read_manifest(part).id) != identity:
+            raise damaged(part / MANIFEST, f"{found} where {identity} belongs")
+
+
+def read_recorded_settings(study: Path) -> dict[str, Any]:
+    """Return the resolved recipe that lies in the folder of a study; empty where there is none.
+
+    Raises:
+        ArtefactError: It is damaged, or says something else than the manifest of the finished study.
+    """
+    path = study / STUDY_RECIPE
+    if not path.is_file():
+        return {}
+    try:
+        recipe = read_json(path)
+    except ArtefactError as error:
+        raise damaged(path, error.got) from None
+    if not isinstance(recipe, dict):
+        raise damaged(path, f"a {type(recipe).__name__}, not a recipe")
+    if is_artefact(study) and not (study / BUILDING).is_file():
+        for key, value in read_manifest(study).settings.items():
+            if recipe.get(key) != value:
+                raise damaged(path, f"another {key} than the study was made with")
+    return recipe
+
+
+@lru_cache(maxsize=4096)
+def _hash_once(path: Path, *stamp: int) -> str:
+    del stamp
+    return file_hash(path)
+
+
+def _owner_of(path: Path) -> tuple[Path, Manifest] | None:
+    """The nearest finished artefact that `path` lies in, and its manifest."""
+    for folder in path.absolute().parents:
+        if (folder / BUILDING).is_file():
+            return None
+        if (folder / MANIFEST).is_file():
+            return folder, _parse_manifest(folder / MANIFEST)
+    return None
+
+
+def damaged(path: Path, got: object) -> ArtefactError:
+    """The error for a file of ours that is not as it was written: what is wrong, and what makes it again."""
+    return ArtefactError(f"{path} must be as it was written", got=got, remedy=_remedy(path))
+
+
+# The command that makes each kind of artefact where it stands alone.
+_MAKERS = {
+    "vocabulary": "lilliput vocabulary build",
+    "corpus": "lilliput corpus build",
+    "tokenizer": "lilliput tokenizer train",
+    "comparison": "lilliput tokenizer compare",
+    "tokens": "lilliput tokenizer encode",
+    "run": "lilliput train",
+    "evaluation": "lilliput evaluate",
+    "export": "lilliput export",
+}
+
+
+def _remedy(path: Path) -> str:
+    """What to delete, and the command that then makes it again."""
+    home = path.absolute()
+    study = next((f for f in home.parents if (f / STUDY_RECIPE).is_file()), None)
+    if study is None:
+        folder = _artefact_around(path)
+        return f"Delete {_quoted(folder)} and run again the command that made it{_maker(folder)}."
+    doomed = path if path.parent.absolute() == study else _artefact_around(path)
+    recipe = (
+        "RECIPE" if path.name == STUDY_RECIPE else _quoted(_as_given(study, path) / STUDY_RECIPE)
+    )
+    return (
+        f"Delete {_quoted(doomed)}, then make it again with: "
+        f"lilliput study run {recipe} --out {_quoted(_as_given(study, path))}"
+    )
+
+
+def _as_given(folder: Path, path: Path) -> Path:
+    """`folder`, which is above `path`, in the words of `path`: relative where that is."""
+    up = len(path.absolute().relative_to(folder).parts)
+    return path.parents[up - 1] if up <= len(path.parents) else folder
+
+
+def _artefact_around(path: Path) -> Path:
+    """The nearest folder around `path` that is an artefact, done or half done; else its own folder."""
+    for folder in path.parents:
+        if any((folder / name).is_file() for name in _UNHASHED):
+            return folder
+    return path.parent
+
+
+def _maker(folder: Path) -> str:
+    for name in _UNHASHED:
+        try:
+            command = _MAKERS[read_json(folder / name)["kind"]]
+        except (ArtefactError, InputError, KeyError, TypeError):
+            continue
+        return f" ({command})"
+    return ""
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 class Build:
@@ -138,9 +384,10 @@ class Build:
         """Give `manifest` the list of files, and put it in the place of the mark."""
         remove_partial(self.folder)
         entries = _file_entries(self.folder, self._scratch)
+        parts = _parts(self.folder, self._scratch)
         mark = self.folder / BUILDING
         # Over the mark first: with two files, a kill between the new one and the old one's end would leave both.
-        write_json(mark, manifest | {"files": entries})
+        write_json(mark, _sealed(manifest | {"files": entries, "parts": parts}))
         for scratch in self._scratch:
             remove_folder(scratch)
         mark.replace(self.folder / MANIFEST)
@@ -224,13 +471,36 @@ def folder_holds(folder: Path) -> str | None:
     """Return the id of what lies or is being built in `folder`; None when it is empty or absent."""
     for name in (MANIFEST, BUILDING):
         if (folder / name).is_file():
-            return str(read_json(folder / name)["id"])
+            return _id_in(folder / name)
     # A process killed while it wrote its mark leaves a temporary file, and nothing else.
     if folder.is_dir() and not all(map(is_temporary, folder.iterdir())):
         return "files that lilliput did not make"
     if folder.exists() and not folder.is_dir():
         return "a file, not a folder"
     return None
+
+
+def _id_in(path: Path) -> str:
+    """The id in a manifest or a mark."""
+    if path.name == MANIFEST:
+        return _parse_manifest(path).id
+    try:
+        record = read_json(path)
+    except ArtefactError as error:
+        raise damaged(path, error.got) from None
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+        raise damaged(path, "a mark without an id")
+    return record["id"]
+
+
+def _parts(folder: Path, scratch: set[Path]) -> dict[str, str]:
+    """The artefacts further down, but for those in `scratch`, with their ids."""
+    inner = sorted({path.parent for path in folder.rglob(MANIFEST)} - {folder})
+    return {
+        path.relative_to(folder).as_posix(): read_manifest(path).id
+        for path in inner
+        if scratch.isdisjoint((path, *path.parents))
+    }
 
 
 def _file_entries(folder: Path, scratch: set[Path]) -> dict[str, dict[str, Any]]:
@@ -258,44 +528,3 @@ def environment() -> dict[str, str]:
         "machine": platform.machine(),
         "executable": Path(sys.executable).name,
     }
-
-
-@dataclass(frozen=True)
-class Verification:
-    """The number of files that were checked, and one sentence for each that does not match."""
-
-    checked: int
-    mismatches: tuple[str, ...]
-
-
-def verify(folder: Path) -> Verification:
-    """Recompute the hash of every file of every artefact at or below `folder`.
-
-    Raises:
-        InputError: No artefact is there.
-    """
-    manifests = sorted(folder.rglob(MANIFEST)) if folder.is_dir() else []
-    if not manifests:
-        raise InputError("the folder must hold at least one artefact", got=folder)
-    checked = 0
-    mismatches: list[str] = []
-    for path in manifests:
-        manifest = _parse_manifest(path)
-        for name, entry in manifest.files.items():
-            checked += 1
-            fault = _fault(path_within(path.parent, name), str(entry["hash"]))
-            if fault:
-                mismatches.append(f"{(path.parent / name).relative_to(folder)}: {fault}")
-        expected = artefact_id(manifest.kind, manifest.schema, manifest.settings, manifest.inputs)
-        if expected != manifest.id:
-            mismatches.append(
-                f"{path.relative_to(folder)}: the id does not follow from the settings"
-            )
-    return Verification(checked, tuple(mismatches))
-
-
-def _fault(path: Path, expected: str) -> str | None:
-    if not path.is_file():
-        return "the file is missing"
-    found = file_hash(path)
-    return None if found == expected else f"hash {found}, manifest says {expected}"

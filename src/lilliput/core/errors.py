@@ -84,6 +84,18 @@ class DiskFullError(LilliputError):
     code = "disk"
 
 
+class SystemRefusalError(LilliputError):
+    """The operating system refused to read, to write or to connect."""
+
+    code = "system"
+
+
+class OutOfMemoryError(LilliputError):
+    """The memory of this machine does not suffice."""
+
+    code = "memory"
+
+
 class NonFiniteLossError(LilliputError):
     """Training diverged; names the step, the learning rate and the last good checkpoint."""
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from lilliput.core.errors import ArtefactError, DiskFullError, InputError
+from lilliput.core.errors import ArtefactError, DiskFullError, InputError, SystemRefusalError
 
 _TEMPORARY_MARK = ".partial-"
 
@@ -80,6 +80,41 @@ _REFUSALS = {
 }
 
 
+# What the system answers where the fault lies in the machine, the folder or a name, and not in this program.
+_SYSTEM_FAULTS = {
+    *_REFUSALS,
+    errno.EIO,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ESTALE,
+    errno.ENOLCK,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.ENXIO,
+    errno.ENODEV,
+    errno.EFBIG,
+    errno.ENOMEM,
+    errno.EAGAIN,
+    errno.ETXTBSY,
+}
+
+
+def refused_by_system(error: OSError) -> SystemRefusalError | None:
+    """One sentence about what the system refused; None where the fault may be our own."""
+    if error.errno not in _SYSTEM_FAULTS:
+        return None
+    path = "" if error.filename is None else f" for {error.filename}"
+    return SystemRefusalError(
+        f"the system must allow what the command needs{path}",
+        got=error.strerror,
+        remedy="Check the path, its permissions and the disk, then run the same command again.",
+    )
+
+
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
@@ -101,16 +136,43 @@ def read_json(path: Path) -> Any:
 
     Raises:
         InputError: The file is not there.
-        ArtefactError: It is not JSON.
+        ArtefactError: It is not JSON, is nested too deep, or holds something that JSON has no word for.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError("the file must exist", got=path, remedy="Check the path.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except IsADirectoryError:
+        raise InputError("the file must be a file", got=f"the folder {path}") from None
+    except ValueError as error:
         raise ArtefactError(
             f"{path} must hold JSON", got=error, remedy="Delete it and run the command again."
         ) from None
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the value that JSON text stands for.
+
+    Python's own reader ends in a RecursionError where lists are nested a few thousand deep, accepts NaN, and
+    makes half characters of escapes for lone surrogates, which no file can be written with afterwards.
+
+    Raises:
+        ValueError: The text is not JSON, in one sentence.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+        # Only an escape can spell half a character: whole ones come as they are.
+        if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # pyright: ignore[reportOperatorIssue]
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except UnicodeEncodeError:
+        raise ValueError("it spells half a character (a lone surrogate)") from None
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}, which is no number of JSON")
 
 
 def write_json_lines(path: Path, records: Iterable[Any]) -> None:
@@ -124,8 +186,17 @@ def read_json_lines(path: Path) -> list[Any]:
     """Return all whole lines of a JSON Lines file; a last line cut short by a crash is left out."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
+    values: list[Any] = []
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        for line in lines[:-1]:
+            if line:
+                values.append(parse_json(line))
+    except ValueError as error:
+        raise ArtefactError(
+            f"{path} must hold JSON Lines", got=f"{error} (line {len(values) + 1})"
+        ) from None
+    return values
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -10,8 +10,8 @@ from typing import Any
 from lilliput.analysis import BUILTIN_TABLES, Table, load_table
 from lilliput.analysis.findings.runs import Run, read_failures, runs_of
 from lilliput.analysis.findings.scores import TaskScore, read_scores, scores_of
+from lilliput.core.artefacts import read_recorded_settings, whole
 from lilliput.core.errors import InputError
-from lilliput.core.files import read_json
 from lilliput.report.provenance import Artefact, read_artefacts
 from lilliput.report.searches import RateSearch, read_search
 from lilliput.report.texts import Language, Vocabulary, read_languages, read_vocabulary
@@ -100,11 +100,9 @@ def _read_study(folder: Path) -> Evidence:
             got=f"{folder} with neither {RECIPE_FILE} nor {MEASUREMENTS_FILE} nor any artefact",
             remedy="Give the folder that a study was written to, or a table of runs.",
         )
-    table = load_table(path) if path.is_file() else None
+    table = load_table(whole(path)) if path.is_file() else None
     runs = runs_of(table, folder / "runs")
-    recipe: Mapping[str, Any] = (
-        read_json(folder / RECIPE_FILE) if (folder / RECIPE_FILE).is_file() else {}
-    )
+    recipe: Mapping[str, Any] = read_recorded_settings(folder)
     return Evidence(
         name=str(recipe.get("name", folder.resolve().name)),
         is_study=True,

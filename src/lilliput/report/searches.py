@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.architecture import sizes_of_shape
-from lilliput.core.files import read_json
+from lilliput.core.reader import read_record
 
 SEARCH_FILE = "search/found.json"
 
@@ -62,7 +62,7 @@ def read_search(folder: Path) -> RateSearch | None:
     path = folder / SEARCH_FILE
     if not path.is_file():
         return None
-    record = read_json(path)
+    record = read_record(path)
     drifts = tuple(Drift(**drift) for drift in record["drift_with_width"])
     return RateSearch(tuple(map(_best_rate, record["rates"])), drifts)
 

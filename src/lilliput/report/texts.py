@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from lilliput.analysis.findings.quantities import finite
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.errors import ArtefactError
-from lilliput.core.files import read_json
+from lilliput.core.reader import read_record, read_table
 
 _SAMPLES = 6
 _SAMPLE_CHARACTERS = 400
@@ -119,7 +117,7 @@ def _read_language(folder: Path) -> Language:
         settings=manifest.settings,
         facts=manifest.facts,
         dropped=dict(sorted(dropped.items(), key=lambda pair: -pair[1])),
-        statistics=read_json(statistics) if statistics.is_file() else {},
+        statistics=read_record(statistics, absent={}),
         kept_samples=_kept_samples(folder),
         dropped_samples=_dropped_samples(folder / "dropped.parquet"),
     )
@@ -130,7 +128,7 @@ def _kept_samples(folder: Path) -> tuple[Sample, ...]:
     shards = sorted((folder / "shards").glob("*.parquet"))
     if not shards:
         return ()
-    table = pq.read_table(shards[0], columns=["text", "source", "split"])
+    table = read_table(shards[0], columns=["text", "source", "split"])
     rows = [row for row in table.to_pylist() if row["split"] == "train"]
     return tuple(
         Sample(_cut(row["text"]), str(row["source"] or "")) for row in _spread(rows, _SAMPLES)
@@ -142,7 +140,7 @@ def _dropped_samples(path: Path) -> tuple[Sample, ...]:
     if not path.is_file():
         return ()
     by_reason: dict[str, list[Sample]] = {}
-    for row in pq.read_table(path, columns=["text", "reason"]).to_pylist():
+    for row in read_table(path, columns=["text", "reason"]).to_pylist():
         reason = str(row["reason"])
         by_reason.setdefault(reason, []).append(Sample(_cut(row["text"]), reason.replace("_", " ")))
     return tuple(s for samples in by_reason.values() for s in samples[:2])[: 2 * _SAMPLES]

@@ -9,7 +9,7 @@ from typing import Any
 
 from lilliput.analysis.findings.quantities import Quantity, finite
 from lilliput.core.artefacts import is_artefact
-from lilliput.core.files import read_json
+from lilliput.core.reader import read_record
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def read_comparisons(folder: Path, recipe: Mapping[str, Any]) -> tuple[Compariso
 
 
 def _read_comparison(folder: Path, trained_with: str) -> Comparison:
-    record = read_json(folder / "comparison.json")
+    record = read_record(folder / "comparison.json")
     picked = record.get("picked") or {}
     candidates = tuple(
         Candidate(str(row.get("name", "")), str(row.get("kind", "")), row)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.errors import InputError
-from lilliput.core.files import read_json
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.reader import read_record
 from lilliput.tokenization.comparison.compare import COMPARISON, COMPARISON_FILE
 from lilliput.tokenization.folder import TOKENIZER_FILE
 from lilliput.tokenization.settings import TokenizerSettings
@@ -24,7 +24,7 @@ def find_tokenizer(folder: Path) -> Path:
         return folder
     held = sorted(path.parent for path in folder.glob(f"*/{TOKENIZER_FILE}"))
     if is_artefact(folder / COMPARISON):
-        name = str(read_json(folder / COMPARISON / COMPARISON_FILE)["picked"]["name"])
+        name = str(read_record(folder / COMPARISON / COMPARISON_FILE)["picked"]["name"])
         if folder / name in held:
             return folder / name
     if len(held) == 1:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.core.artefacts import is_artefact, read_manifest, whole
 from lilliput.core.errors import ArtefactError, InputError
 from lilliput.core.files import read_json, write_json, write_text
 from lilliput.core.hashing import file_hash
@@ -109,6 +109,8 @@ def load_tokenizer(
             got=folder,
             remedy="Train one with: lilliput tokenizer train, or save one with save_pretrained.",
         )
+    for name in (TOKENIZER_FILE, "tokenizer_config.json", "special_tokens_map.json"):
+        whole(folder / name)
     record = _read_record(path)
     before = record.get("normalizer")
     after = before if corpus is None else with_text_form(before, corpus)
@@ -116,7 +118,14 @@ def load_tokenizer(
     if is_corpus_text and text_form == corpus:
         after = joined_steps(own_steps)
     text = json.dumps({**record, "normalizer": after}, ensure_ascii=False)
-    backend = Tokenizer.from_str(text) if after != before else Tokenizer.from_file(str(path))
+    try:
+        backend = Tokenizer.from_str(text) if after != before else Tokenizer.from_file(str(path))
+    except Exception as error:  # The library raises no kind of its own.
+        raise ArtefactError(
+            f"{path} must describe a tokenizer",
+            got=str(error).splitlines()[0],
+            remedy="Save it again with a current version of tokenizers.",
+        ) from None
     backend.no_padding()
     backend.no_truncation()
     backend.encode_special_tokens = True

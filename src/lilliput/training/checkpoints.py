@@ -17,15 +17,17 @@ from typing import Any
 
 from torch import Tensor
 
-from lilliput.core.errors import ArtefactError, InputError, LilliputError
+from lilliput.core.artefacts import damaged
+from lilliput.core.errors import InputError, LilliputError
 from lilliput.core.files import (
-    read_json,
+    path_within,
     remove_partial,
     temporary_beside,
     write_json,
     writing,
 )
 from lilliput.core.hashing import file_hash
+from lilliput.core.reader import CheckpointState, damage_of, read_record
 
 WEIGHTS = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
@@ -96,20 +98,23 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         InputError: There is none.
         ArtefactError: A file is missing, cut short or changed.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not (folder / STATE).is_file():
         raise InputError("the checkpoint must exist", got=folder, remedy=_existing(folder.parent))
-    record = read_json(folder / STATE)
+    record = read_record(folder / STATE, CheckpointState)
     for name, expected in record["hashes"].items():
-        path = folder / name
+        path = path_within(folder, name)
         if not path.is_file() or file_hash(path) != expected:
-            raise ArtefactError(
-                f"{path} must be whole",
-                got="a file that does not match its checksum" if path.is_file() else "no file",
-                remedy="Run the same training command again: it goes on from the one before.",
-            )
-    tensors = {name: load_file(folder / name) for name in record["hashes"]}
+            found = "a file that does not match its checksum" if path.is_file() else "no file"
+            raise damaged(path, found)
+    if WEIGHTS not in record["hashes"]:
+        raise damaged(folder / STATE, f"no {WEIGHTS} among its files")
+    tensors: dict[str, dict[str, Tensor]] = {}
+    for name in record["hashes"]:
+        with damage_of(folder / name, SafetensorError, ValueError, KeyError):
+            tensors[name] = load_file(folder / name)
     return Checkpoint(
         int(record["step"]), tensors[WEIGHTS], tensors.get(OPTIMIZER, {}), record["state"]
     )
@@ -133,7 +138,7 @@ def newest_resume_point(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     for path in _resume_points(folder):
         try:
             return read_checkpoint(path), faults
-        except (LilliputError, KeyError) as error:
+        except LilliputError as error:
             faults.append(str(error))
             shutil.rmtree(path, ignore_errors=True)
     return None, faults

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from lilliput.architecture import ModelConfig
 from lilliput.core.errors import ConfigurationError, InputError
-from lilliput.core.files import read_json, require_file
+from lilliput.core.files import require_file
 from lilliput.core.hashing import file_hash
 from lilliput.models import AttentionKernel, LanguageModel, load_hugging_face
-from lilliput.models.hugging_face.layouts import layout_of_type
+from lilliput.models.hugging_face.layouts import read_foreign_config
 from lilliput.tokenization import TokenStore, load_tokenizer
 from lilliput.tokenization.symbols import token_bytes, word_start
 from lilliput.training.checkpoints import read_checkpoint
@@ -48,8 +48,7 @@ def read_start(folder: Path, store: TokenStore) -> ImportedStart:
     """
     config = require_file(folder / "config.json", "the configuration of the model to go on from")
     weights = require_file(folder / _WEIGHTS, "the weights of the model to go on from")
-    record = read_json(config)
-    model = layout_of_type(record.get("model_type")).read(record)
+    _, model = read_foreign_config(config)
     _require_same_ids(folder, model, store)
     return ImportedStart(model, file_hash(weights))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import InputError
-from lilliput.core.files import read_json
+from lilliput.core.reader import RunFile, read_record
 from lilliput.core.settings import parse_settings
 from lilliput.models import LanguageModel
 from lilliput.training.checkpoints import read_checkpoint
@@ -72,7 +72,7 @@ class RunResult:
             InputError: No finished run is there.
         """
         read_manifest(folder, RUN_KIND, RUN_SCHEMA)
-        record = read_json(folder / RESULT)
+        record = read_record(folder / RESULT)
         flops = {key: record.pop(key) for key in list(record) if key.startswith("flops_")}
         return cls(folder=folder, flops=flops, **record)
 
@@ -85,7 +85,7 @@ def read_run_config(run: Path) -> RunConfig:
     """
     if not (run / CONFIG).is_file():
         raise InputError(f"{run} must be the folder of a run", got=f"no {CONFIG}")
-    record = read_json(run / CONFIG)
+    record = read_record(run / CONFIG, RunFile)
     return parse_settings(RunConfig, record["config"], where=str(run / CONFIG))
 
 

@@ -14,9 +14,10 @@ from pyarrow import parquet
 from tests.killing import kill_at_every_change
 from tests.language.conftest import WORDS, make_documents
 
-from lilliput.core.artefacts import read_manifest, verify
+from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import EmptyCorpusError, InputError, OccupiedFolderError
 from lilliput.core.executors import InlineExecutor, ProcessExecutor
+from lilliput.core.verification import verify
 from lilliput.language import (
     CorpusSettings,
     Document,

@@ -15,7 +15,8 @@ import pytest
 from tests.study.conftest import DEADLINE_S, StudyCommand
 from tests.study.pipeline.test_run import contents
 
-from lilliput.core.artefacts import MANIFEST, verify
+from lilliput.core.artefacts import MANIFEST
+from lilliput.core.verification import verify
 
 GRACE_S = 10.0
 

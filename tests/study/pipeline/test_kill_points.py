@@ -8,7 +8,7 @@ import pytest
 from tests.killing import kill_at_every_change
 from tests.study.pipeline.test_run import contents, ids
 
-from lilliput.core.artefacts import verify
+from lilliput.core.verification import verify
 from lilliput.study import load_recipe, run_study
 
 _FOUR_RUNS = 'seeds = [0, 1]\nshapes = ["8/8/16/1/1", "8/16/32/2/1"]'

@@ -13,9 +13,10 @@ import pytest
 from tests.study.conftest import StudyCommand
 from tests.training.conftest import tiny_model, write_store
 
-from lilliput.core.artefacts import is_artefact, read_manifest, verify
+from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.files import read_json, read_json_lines
 from lilliput.core.hashing import file_hash
+from lilliput.core.verification import verify
 from lilliput.study import load_recipe, plan_study
 from lilliput.study.pipeline.stages.groups import RunTask, TaskGroup, group_flops, task_groups
 from lilliput.study.pipeline.stages.training import train_group

@@ -14,10 +14,11 @@ from tests.study.conftest import StudyCommand
 from tests.study.pipeline.test_faults import wait_for, wait_for_end
 from tests.study.pipeline.test_run import contents
 
-from lilliput.core.artefacts import folder_holds, verify
+from lilliput.core.artefacts import folder_holds
 from lilliput.core.errors import ConfigurationError, OccupiedFolderError
 from lilliput.core.files import read_json
 from lilliput.core.settings import parse_settings
+from lilliput.core.verification import verify
 from lilliput.recipes import shipped_recipes
 from lilliput.study import Recipe, load_recipe
 from lilliput.study.planning.growth import Growth, growth_of

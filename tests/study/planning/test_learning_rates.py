@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from tests.study.conftest import StudyCommand
 
-from lilliput.core.artefacts import verify
 from lilliput.core.errors import ConfigurationError
+from lilliput.core.verification import verify
 from lilliput.study import load_recipe, plan_study, read_runs
 from lilliput.study.planning.learning_rates import (
     FoundRate,

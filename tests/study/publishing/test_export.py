@@ -17,8 +17,9 @@ from tests.training.conftest import tiny_model, write_store
 from typer.testing import CliRunner
 
 from lilliput.cli._frame import build_app
-from lilliput.core.artefacts import building, read_manifest, verify
+from lilliput.core.artefacts import building, read_manifest
 from lilliput.core.errors import InputError, OccupiedFolderError
+from lilliput.core.verification import verify
 from lilliput.models import load_hugging_face
 from lilliput.study.publishing.export import export_artefact, push
 from lilliput.training import RunConfig, TrainingConfig, load_model, train

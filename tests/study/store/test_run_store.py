@@ -16,8 +16,9 @@ import pytest
 from tests.study.conftest import StudyCommand
 
 from lilliput.cli._frame import build_app
-from lilliput.core.artefacts import read_manifest, verify
+from lilliput.core.artefacts import building, read_manifest
 from lilliput.core.errors import ConfigurationError, InputError, MissingExtraError
+from lilliput.core.verification import verify
 from lilliput.study import (
     diff_runs,
     find_run,
@@ -77,11 +78,10 @@ def many(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     )
     for number in range(MANY):
         folder = out / "runs" / f"{number:016x}"
-        folder.mkdir(parents=True)
         info = record["info"] | {"name": f"run {number:05d}"}
-        (folder / "run.json").write_text(json.dumps(record | {"info": info}))
-        (folder / "result.json").write_text(json.dumps(result | {"loss": float(number)}))
-        (folder / "manifest.json").write_text("{}")
+        with building(folder, "run", 1, {"number": number}) as build:
+            build.path("run.json").write_text(json.dumps(record | {"info": info}))
+            build.path("result.json").write_text(json.dumps(result | {"loss": float(number)}))
     settle(out)
     return out
 

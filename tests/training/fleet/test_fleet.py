@@ -13,9 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lilliput.core.artefacts import is_artefact, read_manifest, verify
+from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.errors import ConfigurationError, NonFiniteLossError
 from lilliput.core.files import read_json, read_json_lines
+from lilliput.core.verification import verify
 from lilliput.training import RunConfig, RunResult, train
 from lilliput.training.checkpoints import newest_resume_point
 from lilliput.training.data.token_data import load_data

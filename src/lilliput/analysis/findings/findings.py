@@ -16,8 +16,9 @@ from lilliput.analysis.findings.scores import TaskScore
 from lilliput.analysis.findings.stored import from_stored, to_stored
 from lilliput.analysis.table.tidy import Table
 from lilliput.core.artefacts import is_artefact, read_manifest
-from lilliput.core.files import read_json, write_text
+from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.reader import read_record
 
 FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 6
 _FOLDER, _TABLES = "analysis", "tables"
@@ -118,6 +119,6 @@ def _read(folder: Path) -> Findings | None:
     if manifest.inputs.get("tables") != read_manifest(tables).content:
         return None
     stored: dict[str, Any] = {
-        name: read_json(analysis / f"{name}.json") for name in Findings.__dataclass_fields__
+        name: read_record(analysis / f"{name}.json", Any) for name in Findings.__dataclass_fields__
     }
     return from_stored(Findings, stored)

@@ -15,7 +15,7 @@ from lilliput.analysis.findings.quantities import finite
 from lilliput.analysis.table.tidy import Cell
 from lilliput.architecture import SIZES
 from lilliput.core.artefacts import is_artefact, read_manifest
-from lilliput.core.files import read_json
+from lilliput.core.reader import RunFile, read_record
 
 FACETS = ("family", "language", "profile", "variant", "layout", "shape", "seed")
 
@@ -119,8 +119,8 @@ def _facet(value: Any) -> str:
 
 def _with_folder(run: Run, folder: Path) -> Run:
     manifest = read_manifest(folder)
-    record = read_json(folder / "run.json")
-    result = read_json(folder / "result.json") if (folder / "result.json").is_file() else {}
+    record = read_record(folder / "run.json", RunFile)
+    result = read_record(folder / "result.json", absent={})
     return Run(
         name=run.name,
         facets=run.facets,
@@ -139,7 +139,7 @@ def read_failures(folder: Path) -> dict[str, str]:
     failures: dict[str, str] = {}
     for path in sorted(folder.glob("*/failure.json")):
         if not is_artefact(path.parent):
-            record = read_json(path)
+            record = read_record(path)
             got = f": got {record['got']}" if record.get("got") else ""
             failures[path.parent.name] = f"{record.get('rule', 'failed')}{got}"
     return failures

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from lilliput.core.devices import is_shared_by_mps, list_gpus, show_gpu
-from lilliput.core.errors import LilliputError
+from lilliput.core.errors import LilliputError, SystemRefusalError
 from lilliput.core.executors.base import (
     LOSSES_WITHOUT_PROGRESS,
     ClosingExecutor,
@@ -128,16 +128,23 @@ class ProcessExecutor(ClosingExecutor):
     def _new_pool(self) -> ProcessPoolExecutor:
         threads = threads_for(self.workers)
         context = multiprocessing.get_context("spawn")
-        gpus = context.SimpleQueue() if self._gpus else None
-        if gpus:
-            for place in range(self.workers):
-                gpus.put(self._gpus[place % len(self._gpus)])
-        return ProcessPoolExecutor(
-            self.workers,
-            mp_context=context,
-            initializer=_start_worker,
-            initargs=(threads, gpus),
-        )
+        try:
+            gpus = context.SimpleQueue() if self._gpus else None
+            if gpus:
+                for place in range(self.workers):
+                    gpus.put(self._gpus[place % len(self._gpus)])
+            return ProcessPoolExecutor(
+                self.workers,
+                mp_context=context,
+                initializer=_start_worker,
+                initargs=(threads, gpus),
+            )
+        except OSError as error:  # Semaphores are files in /dev/shm.
+            raise SystemRefusalError(
+                "worker processes need semaphores, which Linux keeps in /dev/shm",
+                got=error.strerror,
+                remedy="Give the machine or container a writable /dev/shm, or use: --executor inline",
+            ) from None
 
 
 def _given_up(waiting: int) -> WorkerLostError:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import InputError
-from lilliput.core.files import read_json
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.reader import read_record
 from lilliput.core.settings import parse_settings
 from lilliput.evaluation.probes.build import PROBES_KIND, PROBES_SCHEMA
 from lilliput.evaluation.scores.score import Score
@@ -36,7 +36,7 @@ def read_probes(probes: Path, names: Sequence[str] = ()) -> list[TaskData]:
     data: list[TaskData] = []
     for name in names or made:
         folder = probes / name
-        record = read_json(folder / "task.json")
+        record = read_record(folder / "task.json")
         task = parse_settings(TaskDefinition, record, where=str(folder / "task.json"))
         scored = {split: read_examples(task, folder, split) for split in task.dev}
         data.append(TaskData(task, read_examples(task, folder, task.train), scored))

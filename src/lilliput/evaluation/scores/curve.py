@@ -11,7 +11,7 @@ import numpy as np
 
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import InputError
-from lilliput.core.files import read_json, read_json_lines
+from lilliput.core.reader import CheckpointState, MetricsLine, read_record, read_records
 from lilliput.evaluation.scores.score import read_scores
 from lilliput.evaluation.weights import INITIAL, TRAINED
 
@@ -92,7 +92,7 @@ def tokens_seen_at(run: Path, checkpoint: str) -> int:
     state = run / "checkpoints" / checkpoint / "state.json"
     if not state.is_file():
         raise InputError("the checkpoint must exist", got=state.parent)
-    points = read_json_lines(run / "metrics.jsonl")
+    points = read_records(run / "metrics.jsonl", MetricsLine)
     steps = [point["step"] for point in points]
     tokens = [point["tokens_seen"] for point in points]
-    return round(float(np.interp(read_json(state)["step"], steps, tokens)))
+    return round(float(np.interp(read_record(state, CheckpointState)["step"], steps, tokens)))

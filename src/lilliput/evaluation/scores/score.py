@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lilliput.core.arrays import FloatArray
 from lilliput.core.artefacts import artefact_id, is_artefact, read_manifest
-from lilliput.core.files import read_json
 from lilliput.core.intervals import (
     Interval,
     two_way_bootstrap_draws,
     two_way_bootstrap_interval,
 )
+from lilliput.core.reader import read_record, read_table
 from lilliput.evaluation.scores.metrics import METRICS, majority_predictions
 from lilliput.evaluation.settings import MIN_ITEMS_TO_CONCLUDE
 
@@ -95,12 +94,15 @@ def is_finished(folder: Path, made_from: Mapping[str, Any], inputs: Mapping[str,
 
 def read_scores(folder: Path) -> list[Score]:
     """Return all scores of an evaluation folder."""
-    return [score_from_record(record) for record in read_json(folder / SCORES_FILE)]
+    return [
+        score_from_record(record)
+        for record in read_record(folder / SCORES_FILE, list[dict[str, Any]])
+    ]
 
 
 def read_predictions(folder: Path, start: str) -> dict[str, NDArray[Any]]:
     """Return the kept predictions of one start by column, each of shape (rows,), in the order kept."""
-    table = pq.read_table(folder / PREDICTIONS_FILE)
+    table = read_table(folder / PREDICTIONS_FILE)
     columns = {name: np.array(table[name].to_pylist()) for name in table.column_names}
     rows = columns["start"] == start
     return {name: column[rows] for name, column in columns.items()}

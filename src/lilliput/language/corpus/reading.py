@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from lilliput.core.artefacts import Manifest, read_manifest
+from lilliput.core.artefacts import Manifest, read_manifest, whole_files
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.settings import parse_settings
 from lilliput.language.corpus.settings import SPLITS
@@ -66,4 +66,4 @@ def _of_split(path: Path, split: str, columns: Sequence[str]) -> Iterator[pa.Rec
 
 def shard_paths(corpus: Path) -> list[Path]:
     """Return the Parquet files of a corpus in order."""
-    return sorted((corpus / "shards").glob("*.parquet"))
+    return whole_files(corpus, "shards/*.parquet")

@@ -12,6 +12,7 @@ from typing import IO, Any, cast
 from lilliput.core.errors import InputError
 from lilliput.core.extras import require
 from lilliput.core.files import is_hidden
+from lilliput.core.network import answering
 
 _LOCAL_SCHEMES = ("file", "memory", "local")
 _HUB_PREFIX = "hub:"
@@ -45,9 +46,10 @@ def find_remote(path: str, *, hub: bool) -> list[tuple[str, str, int]]:
         raise InputError(
             "the network is used only when it is allowed", got=path, remedy="Pass --hub."
         )
-    fs, root = _file_system(url)
-    pattern = f"{root.rstrip('/')}/**" if fs.isdir(root) else root
-    found = fs.glob(pattern, detail=True) if _is_glob(pattern) else {root: fs.info(root)}
+    with answering(path):
+        fs, root = _file_system(url)
+        pattern = f"{root.rstrip('/')}/**" if fs.isdir(root) else root
+        found = fs.glob(pattern, detail=True) if _is_glob(pattern) else {root: fs.info(root)}
     files = [
         (fs.unstrip_protocol(name), name.rsplit("/", 1)[-1], int(info["size"] or 0))
         for name, info in sorted(found.items())
@@ -96,5 +98,6 @@ def _file_system(url: str) -> tuple[Any, str]:
 
 def open_remote(url: str) -> IO[bytes]:
     """Return the bytes behind a URL as a stream."""
-    fs, path = _file_system(url)
-    return cast("IO[bytes]", fs.open(path, "rb"))
+    with answering(url):
+        fs, path = _file_system(url)
+        return cast("IO[bytes]", fs.open(path, "rb"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from lilliput.core.errors import InputError
-from lilliput.core.files import read_json, require_file
+from lilliput.core.files import require_file
 from lilliput.models.build import LanguageModel
-from lilliput.models.hugging_face.layouts import layout_of_type
+from lilliput.models.hugging_face.layouts import read_foreign_config
 from lilliput.models.hugging_face.names import from_foreign
 from lilliput.models.transformer import AttentionKernel
 
@@ -32,15 +33,17 @@ def load_hugging_face(
         InputError: A file is missing, the layout is foreign, a weight is missing, left over or of
             another shape.
     """
-    record = read_json(folder / "config.json")
-    layout = layout_of_type(record.get("model_type"))
-    config = layout.read(record)
+    layout, config = read_foreign_config(folder / "config.json")
     file = require_file(folder / "model.safetensors", "the model's weights")
-    found = {
-        name: tensor
-        for name, tensor in safetensors.torch.load_file(file).items()
-        if not name.endswith(_NOT_WEIGHTS)
-    }
+    try:
+        tensors = safetensors.torch.load_file(file)
+    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        raise InputError(
+            f"{file} must be whole safetensors",
+            got=str(error).splitlines()[0],
+            remedy="Download or save it again.",
+        ) from None
+    found = {name: tensor for name, tensor in tensors.items() if not name.endswith(_NOT_WEIGHTS)}
     model = LanguageModel(config, attention_kernel)
     wanted = model.state_dict()
     state, missing, unused = from_foreign(wanted, found, layout)

@@ -9,8 +9,9 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from lilliput.architecture import ModelConfig
+from lilliput.core.artefacts import whole
 from lilliput.core.errors import InputError
-from lilliput.core.files import read_json
+from lilliput.core.reader import read_record
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 # Which of a tokenizer's special tokens `config.json` names by id.
@@ -45,7 +46,7 @@ def tokenizer_records(
     if not (tokenizer / _FILES[0]).is_file():
         raise InputError(f"the tokenizer's folder must hold {_FILES[0]}", got=tokenizer)
     present = [name for name in _FILES if (tokenizer / name).is_file()]
-    records: dict[str, dict[str, Any]] = {name: read_json(tokenizer / name) for name in present}
+    records: dict[str, dict[str, Any]] = {name: read_record(tokenizer / name) for name in present}
     whole = records[_FILES[0]]
     if normalizer is not None:
         whole["normalizer"] = dict(normalizer)
@@ -103,6 +104,7 @@ def check_vocabulary(tokenizer: Path | None, config: ModelConfig) -> None:
     """
     if tokenizer is None:
         return
+    whole(tokenizer / _FILES[0])
     size = Tokenizer.from_file(str(tokenizer / _FILES[0])).get_vocab_size()
     if size > config.vocab_size:
         raise InputError(
@@ -116,8 +118,8 @@ def special_ids(tokenizer: Path | None) -> dict[str, int | None]:
     """Return ids of the special tokens; None, said aloud, keeps a library's default from standing there."""
     if tokenizer is None:
         return dict.fromkeys(_SPECIAL_IDS)
-    tokens = read_json(tokenizer / "special_tokens_map.json")
-    added = read_json(tokenizer / "tokenizer.json").get("added_tokens", [])
+    tokens = read_record(tokenizer / "special_tokens_map.json")
+    added = read_record(tokenizer / "tokenizer.json").get("added_tokens", [])
     ids = {entry["content"]: entry["id"] for entry in added}
     return {key: ids.get(_text(tokens.get(name))) for key, name in _SPECIAL_IDS.items()}
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from lilliput.core.artefacts import is_artefact
-from lilliput.core.files import read_json_lines
 from lilliput.core.progress import Reporter, Task
+from lilliput.core.reader import MetricsLine, read_records
 from lilliput.core.wording import plural
 from lilliput.study.store.failures import FAILURE
 from lilliput.study.store.runs import RUN_FILE
@@ -223,7 +223,7 @@ class _Curve:
         except FileNotFoundError:
             return False
         if changed != self._changed:
-            self._changed, self.points = changed, read_json_lines(path)
+            self._changed, self.points = changed, read_records(path, MetricsLine)
         # Points lie further and further apart, and a long run would seem to stand still between them.
         self._saved = max(self._saved, _saved_step(self._run))
         return len(self.points) > before[0] or self._saved > before[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from lilliput.core.artefacts import (
 )
 from lilliput.core.errors import OccupiedFolderError, RunsFailedError
 from lilliput.core.executors import make_executor
-from lilliput.core.files import write_json
+from lilliput.core.files import write_json, writing
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.wording import plural, spoken_duration
 from lilliput.study.pipeline.context import StudyContext
@@ -33,6 +34,7 @@ from lilliput.study.planning.growth import (
     STUDY_SCHEMA,
     Growth,
     growth_in,
+    restore_mark,
     study_identity,
     study_settings,
 )
@@ -45,6 +47,7 @@ from lilliput.study.store.layout import StudyLayout
 from lilliput.study.store.pruning import prune_runs
 
 _LOOK_S = 0.2
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def _building_study(grid: StudyGrid, layout: StudyLayout, reporter: Reporter) ->
     identity = study_identity(recipe)
     was_there = out.is_dir()
     growth = _admit(grid, layout, identity)
-    with _only_driver(layout), _leaving_no_empty_study(layout, was_there):
+    with _only_driver(layout, reporter), _leaving_no_empty_study(layout, was_there):
         # The recipe first: a kill after it finds a study that has nothing more to gain.
         write_json(layout.recipe, recipe.model_dump(mode="json"))
         if growth is not None:
@@ -154,6 +157,7 @@ def _building_study(grid: StudyGrid, layout: StudyLayout, reporter: Reporter) ->
 
 def _admit(grid: StudyGrid, layout: StudyLayout, identity: str) -> Growth | None:
     """Return what the recipe adds to the study in the folder; None where it is this very study, or a new one."""
+    restore_mark(layout)
     growth = growth_in(layout, grid)
     if growth is None:
         claim_folder(layout.root, identity, STUDY_KIND)
@@ -190,14 +194,17 @@ def _leaving_no_empty_study(layout: StudyLayout, keep_folder: bool) -> Generator
 
 
 @contextmanager
-def _only_driver(layout: StudyLayout) -> Generator[None]:
+def _only_driver(layout: StudyLayout, reporter: Reporter) -> Generator[None]:
     """Hold the study folder, so that two drivers cannot write into it at once.
 
-    The system lets go of the lock when the process ends, however it ends.
+    The system lets go of the lock when the process ends, however it ends. Some shared file systems have no
+    locks (NFS without lockd, Lustre without `-o flock`): there the study goes on, with a word about it.
     """
     import fcntl
 
-    with layout.driver.open("w") as file:
+    with writing(layout.driver):
+        lock = layout.driver.open("w")
+    with lock as file:
         for is_last in (False, True):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -210,4 +217,12 @@ def _only_driver(layout: StudyLayout) -> Generator[None]:
                         remedy="Wait for it, or watch it with: lilliput study status RECIPE",
                     ) from None
                 time.sleep(_LOOK_S)  # `study status` looks whether it is held, for a moment.
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+                reporter.say(
+                    f"the file system of {layout.root} has no locks ({error.strerror}): going on without; "
+                    "see to it that no second process runs this study"
+                )
+                break
         yield

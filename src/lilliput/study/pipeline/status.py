@@ -9,7 +9,7 @@ from typing import Any
 
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.errors import OccupiedFolderError
-from lilliput.core.files import read_json
+from lilliput.core.reader import read_record
 from lilliput.study.planning.growth import growth_in, recorded_recipe
 from lilliput.study.planning.learning_rates import is_found, trial_grid
 from lilliput.study.planning.plan import StudyPlan, plan_grid
@@ -143,7 +143,7 @@ def _failed(scores: _Scores) -> Iterator[Mapping[str, Any]]:
     for name, folder in scores:
         mark = scores_failure(folder)
         if mark.is_file() and not is_artefact(folder):
-            yield {"name": name, "suite": folder.name, "error": read_json(mark)}
+            yield {"name": name, "suite": folder.name, "error": read_record(mark, dict[str, str])}
 
 
 def _is_held(lock: Path) -> bool:

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lilliput.core.artefacts import artefact_id, folder_holds
-from lilliput.core.errors import OccupiedFolderError
-from lilliput.core.files import read_json
+from lilliput.core.artefacts import (
+    BUILDING,
+    MANIFEST,
+    artefact_id,
+    damaged,
+    folder_holds,
+    read_recorded_settings,
+)
+from lilliput.core.errors import ConfigurationError, OccupiedFolderError
+from lilliput.core.files import write_json
 from lilliput.core.settings import parse_settings
 from lilliput.core.wording import plural
 from lilliput.study.recipe.expansion import StudyGrid, expand_recipe
@@ -70,7 +77,26 @@ def recorded_recipe(layout: StudyLayout) -> Recipe | None:
     """Return the recipe of the study that lies in the folder; None where there is no study."""
     if folder_holds(layout.root) is None or not layout.recipe.is_file():
         return None
-    return parse_settings(Recipe, read_json(layout.recipe), where=str(layout.recipe))
+    return _read_recipe(layout)
+
+
+def restore_mark(layout: StudyLayout) -> None:
+    """Mark a folder that holds nothing of a study's identity but its recipe as that study, half done.
+
+    So the study goes on after somebody deleted its damaged manifest, as an error told them to.
+    """
+    marks = [layout.root / MANIFEST, layout.root / BUILDING]
+    if layout.recipe.is_file() and not any(mark.is_file() for mark in marks):
+        recipe = _read_recipe(layout)
+        write_json(layout.root / BUILDING, {"kind": STUDY_KIND, "id": study_identity(recipe)})
+
+
+def _read_recipe(layout: StudyLayout) -> Recipe:
+    values = read_recorded_settings(layout.root)
+    try:
+        return parse_settings(Recipe, values, where=str(layout.recipe))
+    except ConfigurationError as error:
+        raise damaged(layout.recipe, f"{error.rule}: {error.got}") from None
 
 
 def growth_in(layout: StudyLayout, grid: StudyGrid) -> Growth | None:

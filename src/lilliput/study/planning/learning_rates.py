@@ -16,7 +16,7 @@ import numpy as np
 
 from lilliput.architecture import sizes_of_shape
 from lilliput.core.artefacts import is_artefact
-from lilliput.core.files import read_json
+from lilliput.core.reader import read_record
 from lilliput.core.seeding import generator
 from lilliput.study.recipe.expansion import PlannedRun, StudyGrid, changed_training
 from lilliput.study.store.layout import StudyLayout
@@ -187,7 +187,9 @@ def read_rates(layout: StudyLayout) -> dict[tuple[str, ...], float]:
     """Return the rate found for each language, profile, variant and shape; none before the search is done."""
     if not is_artefact(layout.search):
         return {}
-    records: list[Mapping[str, Any]] = read_json(layout.search / FOUND)["rates"]
+    records: list[Mapping[str, Any]] = read_record(
+        layout.search / FOUND, dict[str, list[dict[str, Any]]]
+    )["rates"]
     return {
         (r["language"], r["profile"], r["variant"], r["shape"]): r["learning_rate"] for r in records
     }

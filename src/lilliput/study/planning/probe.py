@@ -29,9 +29,10 @@ from lilliput.core.executors.process import (
     limit_threads,
     threads_for,
 )
-from lilliput.core.files import read_json, write_json
+from lilliput.core.files import write_json
 from lilliput.core.hashing import content_id
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.reader import read_cached
 from lilliput.core.seeding import generator
 from lilliput.core.settings import parse_settings
 from lilliput.training.config import RunConfig
@@ -85,7 +86,7 @@ def probe_key(config: RunConfig, workers: int) -> str:
 def cached_probe(config: RunConfig, workers: int) -> Measured | None:
     """Return the measurement made of this shape before, if there is one."""
     path = cache_folder("probes") / f"{probe_key(config, workers)}.json"
-    return Measured(**read_json(path)) if path.is_file() else None
+    return read_cached(path, Measured)
 
 
 def probe_shapes(

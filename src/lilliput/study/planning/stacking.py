@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.core.errors import LilliputError
-from lilliput.core.files import read_json, write_json
+from lilliput.core.files import write_json
 from lilliput.core.hashing import content_id
 from lilliput.core.progress import Reporter
+from lilliput.core.reader import read_cached
 from lilliput.core.settings import parse_settings
 from lilliput.study.planning.probe import (
     Measured,
@@ -98,7 +99,7 @@ def _candidates(count: int, workers: int) -> tuple[int, ...]:
 def cached_stack(config: RunConfig, size: int, workers: int) -> Stack | None:
     """Return the trial made of this shape and size before, if there is one."""
     path = _path(config, size, workers)
-    return Stack(**read_json(path)) if path.is_file() else None
+    return read_cached(path, Stack)
 
 
 def make_trials(

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.core.artefacts import is_artefact, read_manifest, whole_files
 from lilliput.core.errors import InputError
 from lilliput.core.extras import require
 from lilliput.core.files import read_json
+from lilliput.core.network import answering
+from lilliput.core.reader import read_record
 from lilliput.evaluation.folders import run_origins
 from lilliput.language.corpus.card import case_note
 from lilliput.language.words.text_form import TextForm
@@ -101,7 +103,11 @@ def _normalizer(tokenizer: Path | None, text_form: TextForm | None) -> Mapping[s
 
 def _scores(folder: Path) -> Iterator[Mapping[str, Any]]:
     for path in sorted(folder.rglob("scores.json")):
-        yield from (score for score in read_json(path) if score["start"] == "trained")
+        yield from (
+            score
+            for score in read_record(path, list[dict[str, Any]])
+            if score["start"] == "trained"
+        )
 
 
 def _card(
@@ -226,11 +232,13 @@ def push(folder: Path, name: str, *, private: bool = False, hub: Hub | None = No
         raise InputError("the Hub's repository must be USER/NAME", got=repr(name))
     connection: Hub = hub or require("huggingface_hub", "hf").HfApi()
     kind = str(manifest.facts["repo_type"])
-    connection.create_repo(name, repo_type=kind, private=private, exist_ok=True)
-    connection.upload_folder(
-        repo_id=name,
-        folder_path=str(folder),
-        repo_type=kind,
-        commit_message=f"Upload {manifest.id}",
-    )
+    whole_files(folder, "*")
+    with answering(f"the repository {name} on the Hub"):
+        connection.create_repo(name, repo_type=kind, private=private, exist_ok=True)
+        connection.upload_folder(
+            repo_id=name,
+            folder_path=str(folder),
+            repo_type=kind,
+            commit_message=f"Upload {manifest.id}",
+        )
     return Pushed(folder, str(manifest.facts["layout"]), name)

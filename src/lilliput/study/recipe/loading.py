@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
+from lilliput.core.artefacts import STUDY_RECIPE, read_recorded_settings
 from lilliput.core.errors import ConfigurationError, OccupiedFolderError
 from lilliput.core.files import write_text
 from lilliput.core.settings import parse_settings
@@ -27,7 +28,7 @@ def load_recipe(name_or_path: str, assignments: Sequence[str] = ()) -> Recipe:
     """Return the checked recipe, with its scale and then the overrides laid over.
 
     Args:
-        name_or_path: A TOML file, or the name of a shipped recipe.
+        name_or_path: A TOML file, the name of a shipped recipe, or the `study.json` that a study keeps.
         assignments: Overrides, each KEY=VALUE with a dotted key; they win over the scale.
 
     Raises:
@@ -35,6 +36,11 @@ def load_recipe(name_or_path: str, assignments: Sequence[str] = ()) -> Recipe:
             recipe or scale.
         InputError: The file is not there or not TOML.
     """
+    if (
+        Path(name_or_path).name == STUDY_RECIPE
+    ):  # Resolved: scale, switches and variants are laid over.
+        recorded = with_overrides(read_recorded_settings(Path(name_or_path).parent), assignments)
+        return parse_settings(Recipe, recorded, name_or_path).read_from(name_or_path)
     tables = _read_tables(name_or_path)
     recipe = _parsed(tables, assignments, name_or_path)
     _refuse_unused_paths(tables, recipe, assignments)

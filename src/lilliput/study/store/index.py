@@ -140,7 +140,7 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
 def _stored(path: Path) -> Any:
     """Return the index as it lies there; without rows when it is absent, damaged or of another version."""
     try:
-        table = pq.ParquetFile(path).read()
+        table = pq.ParquetFile(path, page_checksum_verification=True).read()
     except (OSError, pa.ArrowException):
         return _table([])
     return table if set(_table([]).column_names) <= set(table.column_names) else _table([])
@@ -181,6 +181,6 @@ def _store(table: Any, path: Path) -> None:
     """Write the index; where that is not allowed the listing is slower, and still right."""
     try:
         with atomic_path(path) as temporary:
-            pq.write_table(table, temporary)
+            pq.write_table(table, temporary, write_page_checksum=True)
     except DiskFullError:
         return

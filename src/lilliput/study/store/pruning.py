@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lilliput.core.artefacts import MANIFEST, is_artefact
+from lilliput.core.artefacts import is_artefact, read_manifest, rewrite_manifest
 from lilliput.core.errors import ConfigurationError
-from lilliput.core.files import read_json, write_json
 from lilliput.study.store.index import run_index
 from lilliput.study.store.runs import runs_folder
 from lilliput.study.store.selection import select_runs
@@ -142,9 +141,8 @@ def _delete(doomed: Sequence[StoredCheckpoint]) -> None:
 
 def _forget(run: Path, names: Sequence[str]) -> None:
     """Take the files out of the manifest; the id, which does not rest on files, stays."""
-    manifest = read_json(run / MANIFEST)
+    manifest = read_manifest(run)
     prefixes = tuple(f"{_FOLDER}/{name}/" for name in names)
-    files = {n: entry for n, entry in manifest["files"].items() if not n.startswith(prefixes)}
-    pruned = sorted({*manifest["facts"].get("pruned", []), *names})
-    facts = manifest["facts"] | {"pruned": pruned}
-    write_json(run / MANIFEST, manifest | {"files": files, "facts": facts})
+    files = {n: entry for n, entry in manifest.files.items() if not n.startswith(prefixes)}
+    pruned = sorted({*manifest.facts.get("pruned", []), *names})
+    rewrite_manifest(run, files, dict(manifest.facts) | {"pruned": pruned})

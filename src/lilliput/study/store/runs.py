@@ -9,7 +9,7 @@ from typing import Any
 
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.errors import InputError
-from lilliput.core.files import read_json, read_json_lines
+from lilliput.core.reader import MetricsLine, RunFile, read_record, read_records
 from lilliput.core.settings import parse_settings
 from lilliput.study.store.failures import FAILURE
 from lilliput.study.store.layout import StudyLayout
@@ -57,7 +57,7 @@ class RunRecord:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Its evaluation points so far, in order."""
-        return read_json_lines(self.folder / "metrics.jsonl")
+        return read_records(self.folder / "metrics.jsonl", MetricsLine)
 
     def as_record(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -98,7 +98,7 @@ def read_run(folder: Path) -> RunRecord:
     Raises:
         InputError: No run is there.
     """
-    record = read_json(folder / RUN_FILE)
+    record = read_record(folder / RUN_FILE, RunFile)
     done = is_artefact(folder)
     failed = not done and (folder / FAILURE).exists()
     return RunRecord(
@@ -106,8 +106,8 @@ def read_run(folder: Path) -> RunRecord:
         state="done" if done else "failed" if failed else "started",
         info=record.get("info", {}),
         config=record["config"],
-        result=read_json(folder / "result.json") if done else {},
-        failure=read_json(folder / FAILURE) if failed else {},
+        result=read_record(folder / "result.json") if done else {},
+        failure=read_record(folder / FAILURE, dict[str, str]) if failed else {},
         folder=folder,
     )
 

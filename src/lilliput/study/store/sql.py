@@ -9,6 +9,7 @@ from typing import Any
 
 from lilliput.core.errors import InputError
 from lilliput.core.extras import require
+from lilliput.core.reader import MetricsLine, read_records
 from lilliput.study.store.index import run_index
 from lilliput.study.store.runs import runs_folder
 
@@ -50,6 +51,10 @@ def query_runs(study: Path, question: str) -> list[dict[str, Any]]:
 def _register_metrics(connection: Any, folder: Path) -> None:
     """Make a table of all curves; it opens every run, so it is made only for questions that name it."""
     curves = sorted(str(path) for path in folder.glob("*/metrics.jsonl"))
+    for curve in curves:
+        read_records(
+            Path(curve), MetricsLine
+        )  # DuckDB would leave out, or guess at, what is damaged.
     if curves:
         points = connection.read_json(curves, filename=True, union_by_name=True)
         points.project("parse_path(filename)[-2] AS run_id, * EXCLUDE (filename)").create("metrics")

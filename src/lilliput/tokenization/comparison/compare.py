@@ -13,10 +13,11 @@ import numpy as np
 
 from lilliput.core.artefacts import artefact_id, building, is_artefact, read_manifest
 from lilliput.core.errors import InputError
-from lilliput.core.files import read_json, require_file, write_json
+from lilliput.core.files import require_file, write_json
 from lilliput.core.hashing import content_id, file_hash
 from lilliput.core.intervals import Interval
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.reader import read_record
 from lilliput.language.corpus.reading import recorded_text_form
 from lilliput.language.words.text_form import TextForm
 from lilliput.tokenization.comparison.choice import TokenizerChoice, choose_tokenizer
@@ -212,7 +213,7 @@ def _identity(
 
 
 def _read(out: Path, loaded: Sequence[LoadedTokenizer]) -> Comparison:
-    record = read_json(out / COMPARISON_FILE)
+    record = read_record(out / COMPARISON_FILE)
     rows = tuple(
         TokenizerRow(**row | {"intervals": {k: tuple(v) for k, v in row["intervals"].items()}})
         for row in record["tokenizers"]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lilliput.core.artefacts import is_artefact
+from lilliput.core.artefacts import is_artefact, whole_files
 from lilliput.core.errors import InputError
 from lilliput.tokenization.counting.table import Texts
 
@@ -30,7 +30,7 @@ def shard_paths(corpus: Path) -> list[Path]:
     Raises:
         InputError: There are none.
     """
-    paths = sorted((corpus / "shards").glob("*.parquet"))
+    paths = whole_files(corpus, "shards/*.parquet")
     if not paths:
         raise InputError(
             "a corpus must hold shards/*.parquet",

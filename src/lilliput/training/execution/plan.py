@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from lilliput.core.errors import ArtefactError, ConfigurationError
-from lilliput.core.files import read_json, write_json
+from lilliput.core.files import write_json
+from lilliput.core.reader import read_record
 from lilliput.core.settings import parse_settings
 from lilliput.models import AttentionKernel
 from lilliput.training.config import MOST_REPLICAS, TrainingConfig
@@ -163,13 +165,17 @@ def read_plan(path: Path) -> ExecutionPlan:
     Raises:
         ArtefactError: The file is not a plan of this version.
     """
-    record = read_json(path)
+    record = read_record(path)
     try:
-        return ExecutionPlan(**record | {"fleet": tuple(record.get("fleet", ()))})
-    except TypeError as error:
-        raise ArtefactError(f"{path} must be an execution plan", got=error, remedy=_ANEW) from None
+        plan = _PLAN.validate_python(record)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        got = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ArtefactError(f"{path} must be an execution plan", got=got, remedy=_ANEW) from None
+    return plan
 
 
+_PLAN = TypeAdapter(ExecutionPlan)
 _ANEW = "Delete the file to plan anew: the run then agrees to rounding, not bitwise."
 
 

@@ -4,7 +4,14 @@ from lilliput.models.hugging_face.layouts.base import (
     ForeignLayout,
     foreign_layout,
     layout_of_type,
+    read_foreign_config,
     register_layout,
 )
 
-__all__ = ["ForeignLayout", "foreign_layout", "layout_of_type", "register_layout"]
+__all__ = [
+    "ForeignLayout",
+    "foreign_layout",
+    "layout_of_type",
+    "read_foreign_config",
+    "register_layout",
+]

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lilliput.architecture import ModelConfig, layout_defaults
 from lilliput.core.errors import InputError
+from lilliput.core.files import read_json
 from lilliput.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -172,6 +174,37 @@ def layout_of_type(model_type: object) -> ForeignLayout:
             remedy="Only these layouts can be imported.",
         )
     return found
+
+
+_LARGEST_SIZE = 1 << 31
+
+
+def read_foreign_config(path: Path) -> tuple[ForeignLayout, ModelConfig]:
+    """Return the layout and the configuration that a `config.json` describes.
+
+    Raises:
+        InputError: It is none of our layouts, asks for what the transformer does not have, or is no
+            configuration at all.
+    """
+    record: Any = read_json(path)
+    if not isinstance(record, dict):
+        raise InputError(f"{path} must be a table of keys", got=f"a {type(record).__name__}")
+    layout = layout_of_type(record.get("model_type"))
+    for name in (*_SIZES, "embedding_size"):
+        size = record.get(name, 1)
+        if type(size) is not int or not 0 < size < _LARGEST_SIZE:
+            raise InputError(
+                f"{name} in {path} must be a positive whole number", got=repr(size)[:80]
+            )
+    try:
+        return layout, layout.read(record)
+    except (TypeError, AttributeError, KeyError, ArithmeticError, ValueError) as error:
+        # Keys of types that this layout cannot have; what our own rules refuse has its sentence already.
+        raise InputError(
+            f"{path} must describe a {layout.model_type} model",
+            got=f"{type(error).__name__}: {error}",
+            remedy="Save it again with the library that the model is from.",
+        ) from None
 
 
 # ---- For modules of layouts: sizes that all of them say ------------------------------------------------

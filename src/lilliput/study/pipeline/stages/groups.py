@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.core.artefacts import is_artefact
-from lilliput.core.files import read_json, write_json
+from lilliput.core.files import write_json
+from lilliput.core.reader import read_record
 from lilliput.core.settings import parse_settings
 from lilliput.study.planning.worker_groups import (
     StackKey,
@@ -23,6 +24,7 @@ from lilliput.study.planning.worker_groups import (
 )
 from lilliput.training import RunConfig
 from lilliput.training.config import PLAN
+from lilliput.training.execution.plan import read_plan
 from lilliput.training.trunks import decay_share
 
 
@@ -126,7 +128,7 @@ def _begun_fleets(tasks: Sequence[RunTask]) -> Iterator[tuple[str, ...]]:
 def _fleet_in_plan(task: RunTask) -> tuple[str, ...] | None:
     """Return the fleet in the plan beside the run, empty for one begun alone; None where it has no plan."""
     path = task.out / PLAN
-    return tuple(read_json(path).get("fleet", ())) if path.is_file() else None
+    return read_plan(path).fleet if path.is_file() else None
 
 
 def _whole(
@@ -157,7 +159,7 @@ def _take_lone(waiting: dict[str, RunTask], recorded: Sequence[Sequence[str]]) -
 
 def read_groups(path: Path) -> list[list[str]]:
     """Return the run ids of each group that an earlier start wrote to `path`; none before the first."""
-    return read_json(path)["groups"] if path.is_file() else []
+    return read_record(path, dict[str, list[list[str]]], absent={"groups": []})["groups"]
 
 
 def write_groups(path: Path, groups: Sequence[TaskGroup]) -> None:
