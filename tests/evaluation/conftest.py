@@ -63,7 +63,7 @@ def write_corpus(
     rng = np.random.default_rng(seed)
     rows: list[tuple[object, ...]] = []
     for number in range(documents):
-        source = f"recorder{number % sources}"
+        source = f"book{number % sources}"
         own = [f"{word}{number % sources}" for word in ("king", "ship", "tree")]
         split = "train" if number >= held_out else ("validation", "test")[number % 2]
         for position in range(3):

@@ -68,7 +68,7 @@ ONE_EPOCH = FineTuningSettings(seeds=(0,), num_train_epochs=(1,), learning_rates
 def _documents(rng):
     for number in range(30):
         sentences = [" ".join(rng.choice(WORDS, 9)).capitalize() + "." for _ in range(12)]
-        yield Document(" ".join(sentences), doc_id=str(number), source="recorders")
+        yield Document(" ".join(sentences), doc_id=str(number), source="books")
 
 
 @pytest.fixture(scope="module")

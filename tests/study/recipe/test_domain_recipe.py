@@ -31,11 +31,11 @@ SMALL = (
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four files of plain text, a chapter a line."""
     folder = tmp_path_factory.mktemp("texts")
-    recorders: dict[str, list[str]] = {}
+    books: dict[str, list[str]] = {}
     for document in package_documents("pythonbible_bwe"):
-        recorders.setdefault(document.doc_id.split("/")[0], []).append(document.text)
-    for recorder, chapters in list(recorders.items())[:4]:
-        (folder / f"{recorder}.txt").write_text("\n\n".join(chapters), encoding="utf-8")
+        books.setdefault(document.doc_id.split("/")[0], []).append(document.text)
+    for book, chapters in list(books.items())[:4]:
+        (folder / f"{book}.txt").write_text("\n\n".join(chapters), encoding="utf-8")
     return folder
 
 
@@ -77,7 +77,7 @@ def test_its_models_load_with_transformers_alone(study: Path, tmp_path: Path) ->
 
 
 def test_sections_are_whole_lines_and_lose_nothing(texts: Path) -> None:
-    path = texts / "recorder-40.txt"
+    path = texts / "book-40.txt"
     batches = iter_documents([Source(path=str(path), text_unit="section")])
     sections = [row for batch in batches for row in batch.to_pylist()]
     assert "".join(section["text"] for section in sections) == path.read_text(encoding="utf-8")
