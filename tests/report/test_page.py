@@ -22,8 +22,7 @@ from lilliput.report.page import Page, register_page, registered_pages
 
 @pytest.fixture
 def toy_page(monkeypatch: pytest.MonkeyPatch) -> Page:
-    registered_pages()
-    monkeypatch.setattr(page, "_registered", dict(page._registered))
+    monkeypatch.setattr(page.REGISTRY, "_items", page.REGISTRY.items())
     register_page(toy.PAGE)
     return toy.PAGE
 

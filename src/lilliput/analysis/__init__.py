@@ -55,7 +55,6 @@ from lilliput.analysis.laws.registry import (
     law_named,
     law_names,
     laws_of,
-    load_plugins,
     register_law,
     unregister_law,
 )
@@ -140,7 +139,6 @@ __all__ = [
     "law_names",
     "laws_of",
     "likelihood_ratio_p",
-    "load_plugins",
     "load_table",
     "log_likelihood_at",
     "measurements_of",

@@ -215,9 +215,8 @@ def fit_options(
         ConfigurationError: An option is not one of its choices.
     """
     from lilliput.analysis import FRONTIER_METHODS, POINTS, RESAMPLE_WAYS, FitOptions
-    from lilliput.analysis.laws.registry import law_names, load_plugins
+    from lilliput.analysis.laws.registry import law_names
 
-    load_plugins()
     return FitOptions(
         law=one_of("--law", law, law_names()),
         breaks=breaks,

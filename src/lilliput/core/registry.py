@@ -40,7 +40,7 @@ class Registry(Generic[Item]):
         Raises:
             ConfigurationError: Another thing has that name.
         """
-        if self._items.setdefault(name, item) is not item:
+        if self._items.setdefault(name, item) != item:
             raise ConfigurationError(
                 f"every {self._kind} must have a name of its own",
                 got=f"a second {name!r}",

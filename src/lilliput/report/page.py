@@ -17,25 +17,20 @@ it is imported, which the entry-point group `lilliput.plugins` does for installe
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from lilliput.analysis.findings.findings import Findings
 from lilliput.core.errors import ConfigurationError
-from lilliput.core.registry import PLUGIN_GROUP
+from lilliput.core.registry import Registry
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Control, DataTable, Figure
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
-_PAGES = "lilliput.report.pages"
 
 
 @dataclass(frozen=True)
@@ -135,7 +130,7 @@ class BuiltPage:
         return next((figure for figure in self.figures if figure.id == name), None)
 
 
-_registered: dict[str, Page] = {}
+REGISTRY: Registry[Page] = Registry("page of the report", "lilliput.report.pages")
 
 
 def register_page(page: Page) -> None:
@@ -154,24 +149,9 @@ def register_page(page: Page) -> None:
             "the template of a page must be the name of a file beside the module that builds it",
             got=f"{page.template!r} in {page.template_path.parent}",
         )
-    if _registered.get(page.name, page) != page:
-        raise ConfigurationError(
-            "each page must have a name of its own", got=f"a second page named {page.name}"
-        )
-    _registered[page.name] = page
+    REGISTRY.add(page.name, page)
 
 
 def registered_pages() -> tuple[Page, ...]:
-    """Return every page in the order of the navigation, those of the package included."""
-    _import_pages()
-    return tuple(sorted(_registered.values(), key=lambda page: (page.order, page.name)))
-
-
-@cache
-def _import_pages() -> None:
-    """Import each module of `lilliput.report.pages`, which registers its page, and the plugins."""
-    package = importlib.import_module(_PAGES)
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{_PAGES}.{module.name}")
-    for point in entry_points(group=PLUGIN_GROUP):
-        point.load()
+    """Return every page in the order of the navigation, those of other installed packages included."""
+    return tuple(sorted(REGISTRY.items().values(), key=lambda page: (page.order, page.name)))

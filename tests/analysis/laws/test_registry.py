@@ -14,9 +14,9 @@ from lilliput.analysis import FitOptions, analyse_plan, law_label, read_table
 from lilliput.analysis.laws.base import CostLaw
 from lilliput.analysis.laws.curve import CurveFit, line_coefficients, total_sum_of_squares
 from lilliput.analysis.laws.power import PowerLaw
-from lilliput.analysis.laws.registry import law_named, register_law, unregister_law
+from lilliput.analysis.laws.registry import law_named, law_names, register_law, unregister_law
 from lilliput.cli._frame import build_app
-from lilliput.core.errors import ConfigurationError, InputError
+from lilliput.core.errors import ConfigurationError
 
 A, B = 12.0, 0.2
 
@@ -127,7 +127,7 @@ def test_without_its_plugin_the_law_is_refused_by_name(table):
     result = CliRunner().invoke(build_app(), ["analyse", "fit", table, "--law", "toy"])
     assert isinstance(result.exception, ConfigurationError)
     assert "toy" in str(result.exception)
-    with pytest.raises(InputError, match="toy"):
+    with pytest.raises(ConfigurationError, match="toy"):
         law_named("toy")
 
 
@@ -135,7 +135,7 @@ def test_two_laws_cannot_share_a_name():
     class Other(PowerLaw):
         pass
 
-    with pytest.raises(InputError, match="power"):
+    with pytest.raises(ConfigurationError, match="power"):
         register_law(Other())
     register_law(PowerLaw())
 
@@ -143,3 +143,19 @@ def test_two_laws_cannot_share_a_name():
 def test_labels_say_the_number_of_breaks():
     assert law_label("segmented", 2) == "broken power law, joined (2 breaks)"
     assert law_label("power") == "power law"
+
+
+def test_every_module_of_the_room_that_registers_a_law_is_found():
+    """A module is found by its lying in the room: no list names it."""
+    assert law_names() == (
+        "auto", "power", "log_quadratic", "power_offset", "segmented", "segmented_jumps", "bnsl",
+        "parametric", "repeated", "isoflop", "minimum",
+    )  # fmt: skip
+
+
+def test_the_word_auto_is_no_name_of_a_law():
+    class Auto(PowerLaw):
+        name = "auto"
+
+    with pytest.raises(ConfigurationError, match="auto"):
+        register_law(Auto())

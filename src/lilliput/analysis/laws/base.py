@@ -32,6 +32,18 @@ class Law(ABC):
     help: ClassVar[str]
     most_breaks: ClassVar[int] = 0
 
+    @abstractmethod
+    def place_in_lists(self) -> tuple[int, ...]:
+        """Return what sorts laws in lists and help texts: the kind, then the number of parameters."""
+
+    def __eq__(self, other: object) -> bool:
+        """Say that two instances of one class are the same law: a law holds no data."""
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        """Return the hash that goes with this equality."""
+        return hash(type(self))
+
 
 class BreakProfile(NamedTuple):
     """How well the law fits with one break held elsewhere and everything else fitted anew.
@@ -80,6 +92,11 @@ class CostLaw(CurveLaw):
     fewest_costs: ClassVar[int] = 0
     breaks_lie_in_gaps: ClassVar[bool] = False
     is_curved: ClassVar[bool] = False
+
+    def place_in_lists(self) -> tuple[int, ...]:
+        """Return 0 for the kind, then whether it breaks, then the parameters of its simplest form."""
+        breaks = min(1, self.most_breaks)
+        return 0, breaks, self.n_free(breaks)
 
     @abstractmethod
     def n_free(self, breaks: int) -> int:
@@ -182,6 +199,10 @@ class SizedLaw(CurveLaw):
 
     needs_unique_tokens: ClassVar[bool] = False
 
+    def place_in_lists(self) -> tuple[int, ...]:
+        """Return 1: these laws stand after those of cost alone."""
+        return (1,)
+
     @abstractmethod
     def fit(self, points: SizedPoints) -> SizedFit:
         """Return the law fitted to points.
@@ -236,6 +257,10 @@ class BestSizeLaw(Law):
 
     takes_finished_runs: ClassVar[bool] = False
     is_judged_by_budget: ClassVar[bool] = False
+
+    def place_in_lists(self) -> tuple[int, ...]:
+        """Return 2: these laws stand last."""
+        return (2,)
 
     @abstractmethod
     def allocation(

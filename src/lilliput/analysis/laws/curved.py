@@ -14,6 +14,7 @@ import numpy as np
 
 from lilliput.analysis.laws.base import CostLaw
 from lilliput.analysis.laws.curve import CurveFit, line_coefficients, total_sum_of_squares
+from lilliput.analysis.laws.registry import register_law
 from lilliput.core.arrays import FloatArray
 
 
@@ -85,3 +86,6 @@ class CurvedPowerLaw(CostLaw):
         """Say which way it bends, and that this is no break."""
         way = "steeper" if fit.parameters["curvature"] > 0 else "flatter"
         return [f"The law is curved: it grows {way} everywhere, and no place of a break is shown."]
+
+
+register_law(CurvedPowerLaw())

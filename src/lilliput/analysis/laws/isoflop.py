@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lilliput.analysis.laws.base import BestSizeLaw
 from lilliput.analysis.laws.curve import plain_number
 from lilliput.analysis.laws.power import fit_power
+from lilliput.analysis.laws.registry import register_law
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
@@ -239,3 +240,7 @@ class MinimumLaw(BestSizeLaw):
     ) -> Allocation:
         """Return the best sizes and the power law through them."""
         return minimum_over_curves(run, flops, parameters, loss)
+
+
+register_law(IsoFlopLaw())
+register_law(MinimumLaw())

@@ -22,6 +22,7 @@ from scipy.optimize import minimize
 from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints, drawn_medians
 from lilliput.analysis.laws.curve import CurveFit, total_sum_of_squares
 from lilliput.analysis.laws.levenberg import Residuals, levenberg
+from lilliput.analysis.laws.registry import register_law
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
@@ -360,3 +361,6 @@ def _warnings(fit: ParametricFit) -> tuple[str, ...]:
     if fit.E < _LEAST_FLOOR:
         sentences.append("The irreducible loss is not told from zero by these points.")
     return tuple(sentences)
+
+
+register_law(ParametricLaw())

@@ -10,6 +10,7 @@ import numpy as np
 from lilliput.analysis.laws.base import CostLaw
 from lilliput.analysis.laws.curve import CurveFit, line_coefficients, total_sum_of_squares
 from lilliput.analysis.laws.levenberg import levenberg
+from lilliput.analysis.laws.registry import register_law
 from lilliput.core.arrays import FloatArray
 
 _OFFSET_SHARES = np.array([0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98])
@@ -180,3 +181,7 @@ class PowerLawAboveFloor(CostLaw):
         if fit.parameters["offset"] == 0:
             return ["The best offset is zero: the law is the plain power law."]
         return []
+
+
+register_law(PowerLaw())
+register_law(PowerLawAboveFloor())

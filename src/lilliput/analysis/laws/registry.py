@@ -1,20 +1,18 @@
-"""The laws that are known: the built-in ones, and those that a plugin or a test registers.
+"""The laws that are known: every module of this room that registers one, and those of other packages.
 
 Every choice of a law goes through this list: the comparison of `--law auto`, curves, intervals, warnings,
-help texts and the report. To add a law from outside the package, subclass `CostLaw`, `SizedLaw` or
-`BestSizeLaw` of `lilliput.analysis.laws.base` and call `register_law` with an instance when your module is
-imported. Modules named by an installed package's entry points of the group `lilliput.plugins` are imported
-by the command line. Data never names code: a table or a study can only name laws that are registered.
+help texts and the report. To add a law, write one module that subclasses `CostLaw`, `SizedLaw` or
+`BestSizeLaw` of `lilliput.analysis.laws.base` and ends with `register_law(MyLaw())`. A module in this folder
+is found by itself; one of another package is named in the entry-point group `lilliput.plugins`. Data never
+names code: a table or a study can only name laws that are registered.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, TypeVar
 
-from lilliput.core.errors import InputError
-from lilliput.core.registry import PLUGIN_GROUP
+from lilliput.core.errors import ConfigurationError, InputError
+from lilliput.core.registry import Registry
 from lilliput.core.wording import plural
 
 if TYPE_CHECKING:
@@ -22,63 +20,59 @@ if TYPE_CHECKING:
 
 Kind = TypeVar("Kind", bound="Law")
 AUTO = "auto"
-_LAWS: dict[str, Law] = {}
+REGISTRY: Registry[Law] = Registry("law", "lilliput.analysis.laws")
 
 
 def register_law(law: Law) -> None:
-    """Make a law known under its name; registering the same class again replaces it.
+    """List a law under its name; a second instance of the same class changes nothing.
 
     Raises:
-        InputError: Another law has that name, or the name is "auto".
+        ConfigurationError: Another law has that name, or the name is "auto".
     """
-    known = _LAWS.get(law.name)
-    if law.name == AUTO or (known is not None and type(known) is not type(law)):
-        raise InputError("a law must have a name of its own", got=law.name)
-    _LAWS[law.name] = law
+    if law.name == AUTO:
+        raise ConfigurationError(
+            "a law must have a name of its own",
+            got=repr(AUTO),
+            remedy="The word asks for a comparison of laws: take another name.",
+        )
+    REGISTRY.add(law.name, law)
 
 
 def unregister_law(name: str) -> None:
-    """Forget a law; a test that registers one calls this when it ends."""
-    _LAWS.pop(name, None)
-
-
-@cache
-def load_plugins() -> None:
-    """Import the modules that installed packages name as `lilliput.plugins`, once; each registers its laws."""
-    for point in entry_points(group=PLUGIN_GROUP):
-        point.load()
+    """Take a law off the list; a test that registers one calls this when it ends."""
+    REGISTRY.remove(name)
 
 
 def laws_of(kind: type[Kind]) -> list[Kind]:
-    """Return the registered laws of one kind, in the order in which they were registered."""
-    return [law for law in _LAWS.values() if isinstance(law, kind)]
+    """Return the laws of one kind, the simplest first."""
+    return [law for law in _in_order() if isinstance(law, kind)]
 
 
 def law_names() -> tuple[str, ...]:
-    """Return what `--law` may be: "auto" and the name of every registered law."""
-    return (AUTO, *_LAWS)
+    """Return what `--law` may be: "auto" and the name of every law."""
+    return (AUTO, *(law.name for law in _in_order()))
+
+
+def _in_order() -> list[Law]:
+    """Return all laws: those of cost, then of size and tokens, then of the best size."""
+    return sorted(REGISTRY.items().values(), key=lambda law: (law.place_in_lists(), law.name))
 
 
 def law_named(name: str) -> Law:
     """Return the law of that name.
 
     Raises:
-        InputError: No such law is registered.
+        ConfigurationError: No such law is registered.
     """
-    if name not in _LAWS:
-        raise InputError(
-            "the law must be a registered one",
-            got=name,
-            remedy=f"There are {', '.join(_LAWS)}. A law of another package must be imported first.",
-        )
-    return _LAWS[name]
+    return REGISTRY.get(name, where="--law")
 
 
 def curve_law(name: str) -> CurveLaw:
     """Return the law of loss of that name.
 
     Raises:
-        InputError: No such law is registered, or it is a law of the best size.
+        ConfigurationError: No such law is registered.
+        InputError: It is a law of the best size.
     """
     from lilliput.analysis.laws.base import CurveLaw
 
@@ -92,7 +86,8 @@ def cost_law(name: str) -> CostLaw:
     """Return the law of loss against cost of that name.
 
     Raises:
-        InputError: No such law is registered, or it is another kind of law.
+        ConfigurationError: No such law is registered.
+        InputError: It is another kind of law.
     """
     from lilliput.analysis.laws.base import CostLaw
 
@@ -104,7 +99,8 @@ def cost_law(name: str) -> CostLaw:
 
 def law_label(name: str, n_breaks: int = 0) -> str:
     """Return a law in words, with its number of breaks: "broken power law, joined (2 breaks)"."""
-    label = law_named(name).label if name in _LAWS else name
+    law = REGISTRY.items().get(name)
+    label = name if law is None else law.label
     return f"{label} ({plural(n_breaks, 'break')})" if n_breaks else label
 
 
@@ -117,8 +113,8 @@ def laws_in_words() -> str:
         ("Loss against size and tokens", SizedLaw),
         ("The best size for a cost", BestSizeLaw),
     )
-    said = (
+    listed = (
         (kind, "; ".join(f"{law.name} ({law.help})" for law in laws_of(base)))
         for kind, base in kinds
     )
-    return " ".join(f"{kind}: {laws}." for kind, laws in said if laws)
+    return " ".join(f"{kind}: {laws}." for kind, laws in listed if laws)

@@ -13,6 +13,7 @@ from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints, drawn_m
 from lilliput.analysis.laws.curve import CurveFit, total_sum_of_squares
 from lilliput.analysis.laws.levenberg import levenberg
 from lilliput.analysis.laws.parametric import HUBER_DELTA, Problem, fit_parametric, natural
+from lilliput.analysis.laws.registry import register_law
 from lilliput.analysis.laws.repeated import CONSTANTS, RepeatedDataLaw, best_split, repeated_loss
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
@@ -298,3 +299,6 @@ def _warnings(law: RepeatedDataLaw, points: SizedPoints, unique: FloatArray) -> 
     if not excess.any():
         return ("No run has more parameters than its data call for: repeat_parameters is a guess.",)
     return ()
+
+
+register_law(RepeatedLaw())

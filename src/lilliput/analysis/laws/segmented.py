@@ -22,6 +22,7 @@ from lilliput.analysis.laws.piecewise import (
     rss_of_splits,
     search_knots,
 )
+from lilliput.analysis.laws.registry import register_law
 from lilliput.core.arrays import FloatArray
 
 MAX_BREAKS = 4
@@ -290,3 +291,7 @@ def _profiled_rss(data: Aggregated, knots: FloatArray, index: int, grid: FloatAr
 
 def _rss(data: Aggregated, knots: FloatArray) -> FloatArray:
     return rss_at(data, np.sort(knots, axis=1), MIN_POINTS) + data.within
+
+
+register_law(SegmentedPowerLaw())
+register_law(JumpingPowerLaw())

@@ -20,6 +20,7 @@ from lilliput.analysis.laws.base import BreakProfile, CostLaw
 from lilliput.analysis.laws.curve import CurveFit, total_sum_of_squares
 from lilliput.analysis.laws.levenberg import levenberg
 from lilliput.analysis.laws.power import fit_power_offset
+from lilliput.analysis.laws.registry import register_law
 from lilliput.core.arrays import FloatArray
 
 _OFFSET_SHARES = (0.0, 0.5, 0.9)
@@ -319,3 +320,6 @@ class SmoothlyBrokenPowerLaw(CostLaw):
         """Return the fit's quality with one break at other places."""
         grid, rss = bnsl_rss_at(log_flops, log_loss, fit, index)
         return BreakProfile(grid, grid, rss)
+
+
+register_law(SmoothlyBrokenPowerLaw())

@@ -41,9 +41,8 @@ class CommandWithLaws(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help, with every law and its formula at the option `--law`."""
-        from lilliput.analysis.laws.registry import laws_in_words, load_plugins
+        from lilliput.analysis.laws.registry import laws_in_words
 
-        load_plugins()
         for parameter in self.params:
             if isinstance(parameter, TyperOption) and "--law" in parameter.opts:
                 parameter.help = f"auto compares the laws of loss against cost. {laws_in_words()}"
