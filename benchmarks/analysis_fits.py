@@ -32,7 +32,7 @@ from lilliput.analysis import (
     measurements_of,
     paper_table,
 )
-from lilliput.analysis.laws.parametric import Problem, starts_grid
+from lilliput.analysis.laws.parametric import ParametricProblem, starts_grid
 
 DRAWS = 500
 POINTS = Path(__file__).parents[1] / "tests" / "golden" / "chinchilla_points.csv"
@@ -72,7 +72,7 @@ def chinchilla() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def parametric_peer(every: int) -> float:
-    problem = Problem(*chinchilla())
+    problem = ParametricProblem(*chinchilla())
     starts = problem.centred(starts_grid()[::every])
     results = [
         minimize(problem.objective, start, args=(1e-3,), jac=True, method="L-BFGS-B").fun

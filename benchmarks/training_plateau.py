@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lilliput.analysis.findings.plateau import escape_index
+from lilliput.analysis.findings.plateau import plateau_exit_index
 from lilliput.architecture import ModelConfig
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.files import read_json_lines
@@ -71,7 +71,7 @@ def show(runs: dict[str, Path], entropy: float) -> None:
     for name, run in runs.items():
         points = points_of(run)
         last = points[-1]
-        at = escape_index([point["loss"] for point in points], entropy)
+        at = plateau_exit_index([point["loss"] for point in points], entropy)
         escaped = "not" if at is None else f"{points[at]['tokens_seen']:,}"
         print(f"| {name} | {last['tokens_seen']:,} | {last['loss']:.3f} | {entropy - last['loss']:.3f} | {escaped} |")  # fmt: skip
 

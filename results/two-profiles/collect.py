@@ -24,7 +24,7 @@ from scipy.stats import t as student
 from lilliput.analysis import FitOptions, Table, analyse_correlation, analyse_fit, read_table
 from lilliput.analysis.findings.groups import groups_of
 from lilliput.analysis.findings.laws import last_exponent
-from lilliput.analysis.findings.plateau import escape_index
+from lilliput.analysis.findings.plateau import plateau_exit_index
 from lilliput.core.errors import InputError
 
 HERE = Path(__file__).parent
@@ -91,7 +91,7 @@ def runs_of(measurements: list[Row]) -> list[Row]:
     for name, points in curves.items():
         points.sort(key=lambda point: point["step"])
         last, entropy = points[-1], points[-1]["unigram_entropy"]
-        index = escape_index([point["loss"] for point in points], entropy)
+        index = plateau_exit_index([point["loss"] for point in points], entropy)
         at = {} if index is None else points[index]
         runs.append(
             {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lilliput.analysis.rank_significance import holm, rank_chance
+from lilliput.analysis.rank_significance import holm, rank_p_value
 
 
 @pytest.mark.parametrize("n", [4, 6, 8])
@@ -20,14 +20,14 @@ def test_chance_of_an_order_is_that_of_a_permutation_test(n: int):
     exact = stats.permutation_test(
         (y,), statistic, permutation_type="pairings", n_resamples=100_000, vectorized=False
     )
-    assert rank_chance(rho, n) == pytest.approx(exact.pvalue, rel=1e-6)
+    assert rank_p_value(rho, n) == pytest.approx(exact.pvalue, rel=1e-6)
 
 
 def test_chance_goes_on_smoothly_from_counting_to_student():
-    counted, student = rank_chance(0.6, 8), rank_chance(0.6, 9)
+    counted, student = rank_p_value(0.6, 8), rank_p_value(0.6, 9)
     assert student < counted < 1.5 * student
-    assert rank_chance(1.0, 5) == pytest.approx(2 / 120)
-    assert rank_chance(1.0, 10) == pytest.approx(2 / 3628800)
+    assert rank_p_value(1.0, 5) == pytest.approx(2 / 120)
+    assert rank_p_value(1.0, 10) == pytest.approx(2 / 3628800)
 
 
 def test_holm_steps_down():

@@ -30,7 +30,7 @@ from lilliput.analysis.inference.break_test import BreakTest, bootstrap_break_te
 from lilliput.analysis.inference.options import POINTS, FitOptions
 from lilliput.analysis.inference.profile_likelihood import profile_interval
 from lilliput.analysis.inference.resampling import RESAMPLE_WAYS, cluster_draws
-from lilliput.analysis.inference.results import BreakEstimate, Candidate, Estimate, LawFit
+from lilliput.analysis.inference.results import BreakEstimate, Estimate, LawCandidate, LawFit
 from lilliput.analysis.inference.slope_change import davies_p, exponent_against_cut
 from lilliput.analysis.inference.warnings import FRONTIER_CAVEAT
 from lilliput.analysis.laws.base import BestSizeLaw, CostLaw, Law, SizedLaw
@@ -61,10 +61,10 @@ from lilliput.analysis.laws.registry import (
 from lilliput.analysis.laws.repeated import MUENNIGHOFF, RepeatedDataLaw
 from lilliput.analysis.laws.repeated_fit import fit_repeated, fit_repetition
 from lilliput.analysis.planning import Plan, analyse_plan
-from lilliput.analysis.table.cells import Problem
+from lilliput.analysis.table.cells import CellProblem
 from lilliput.analysis.table.measurements import Measurements, measurements_of
 from lilliput.analysis.table.paper import BUILTIN_TABLES, load_table, paper_table
-from lilliput.analysis.table.schema import SCHEMA, Column
+from lilliput.analysis.table.schema import SCHEMA, SchemaColumn
 from lilliput.analysis.table.tidy import Table, check_table, header_of, read_table, write_table
 
 __all__ = [
@@ -82,8 +82,7 @@ __all__ = [
     "BestSizeLaw",
     "BreakEstimate",
     "BreakTest",
-    "Candidate",
-    "Column",
+    "CellProblem",
     "Correlation",
     "CorrelationResult",
     "CostLaw",
@@ -97,13 +96,14 @@ __all__ = [
     "IcerResult",
     "IsoFlop",
     "Law",
+    "LawCandidate",
     "LawFit",
     "LikelihoodFit",
     "Measurements",
     "ParametricFit",
     "Plan",
-    "Problem",
     "RepeatedDataLaw",
+    "SchemaColumn",
     "SizeLaw",
     "SizedLaw",
     "Strategy",

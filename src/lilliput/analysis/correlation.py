@@ -18,7 +18,7 @@ from lilliput.analysis.coefficients import (
 )
 from lilliput.analysis.inference.resampling import cluster_draws, expanded_bounds
 from lilliput.analysis.laws.curve import plain_number
-from lilliput.analysis.rank_significance import rank_chance
+from lilliput.analysis.rank_significance import rank_p_value
 from lilliput.analysis.table.finals import final_rows
 from lilliput.analysis.table.tidy import Table
 from lilliput.analysis.table.units import independent_units
@@ -171,7 +171,7 @@ def _with_intervals(
     draws = np.clip(draws.reshape(-1, found.size), -1, 1)
     n_units = int(np.unique(units).size)
     low, high = expanded_bounds(draws, n_units, level)
-    if _any_order_is_chance(n_units, level):
+    if _too_few_to_rank(n_units, level):
         low, high = np.full_like(low, math.nan), np.full_like(high, math.nan)
     return [
         Correlation(value, *_bounds(low[i], high[i]), values.shape[0])
@@ -196,9 +196,9 @@ def _between_and_within(values: FloatArray, units: NDArray[np.intp]) -> dict[str
     }
 
 
-def _any_order_is_chance(n_runs: int, level: float) -> bool:
+def _too_few_to_rank(n_runs: int, level: float) -> bool:
     """Whether even the strictest order of so few runs comes about by chance too often: 2 of n! do."""
-    return rank_chance(1.0, n_runs) > 1 - level
+    return rank_p_value(1.0, n_runs) > 1 - level
 
 
 def _statistics(values: FloatArray, noise_sd: float | None) -> FloatArray:
@@ -308,8 +308,8 @@ def _warnings(
         sentences.append(
             f"Seeds of one shape are not independent: {plural(n_units, word)} were resampled, and not runs."
         )
-    if _any_order_is_chance(n_units, level):
-        share = rank_chance(1.0, n_units)
+    if _too_few_to_rank(n_units, level):
+        share = rank_p_value(1.0, n_units)
         sentences.append(
             f"Of {plural(n_units, word)} even a perfect order is chance in {share:.3f} of the cases: no "
             "interval is given."

@@ -14,7 +14,7 @@ from lilliput.analysis.inference.choice import (
 from lilliput.analysis.inference.draws import draw_parameters
 from lilliput.analysis.inference.options import FitOptions
 from lilliput.analysis.inference.results import LawFit
-from lilliput.analysis.inference.sample import Sample
+from lilliput.analysis.inference.sample import FitSample
 from lilliput.analysis.laws.base import BestSizeLaw, SizedLaw
 from lilliput.analysis.laws.curve import CurveFit
 from lilliput.analysis.laws.forms import Form, check_breaks, fit_form, forms_for
@@ -75,7 +75,7 @@ def fit_measurements(
     Raises:
         InputError: Too few points or costs for the law.
     """
-    sample = Sample.of(data, options)
+    sample = FitSample.of(data, options)
     flops = sample.flops
     _refuse_thin_data(flops, data.flops_column)
     forms = forms_for(options.law, options.breaks, np.unique(flops).size)
@@ -102,7 +102,7 @@ def fit_measurements(
     return assemble(sample, choice, fits, draws)
 
 
-def _fitted(forms: list[Form], sample: Sample) -> list[CurveFit]:
+def _fitted(forms: list[Form], sample: FitSample) -> list[CurveFit]:
     fits = (fit_form(form, sample.flops, sample.loss) for form in forms)
     return [fit for fit in fits if fit is not None]
 

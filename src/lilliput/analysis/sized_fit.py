@@ -7,7 +7,7 @@ import numpy as np
 from lilliput.analysis.inference.diagnostics import residual_diagnostics
 from lilliput.analysis.inference.draws import draw_counts
 from lilliput.analysis.inference.options import FitOptions, drawn_unit, resampled_facts
-from lilliput.analysis.inference.results import Candidate, Estimate, LawFit, estimates_of
+from lilliput.analysis.inference.results import Estimate, LawCandidate, LawFit, estimates_of
 from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints
 from lilliput.analysis.laws.curve import covariance_of
 from lilliput.analysis.table.measurements import Measurements
@@ -105,7 +105,7 @@ def _result(
         bic=curve.bic,
         aicc=curve.aicc,
         n=curve.n,
-        candidates=(Candidate.of(curve),),
+        candidates=(LawCandidate.of(curve),),
         warnings=(*data.warnings, *sized.warnings, *fit.warnings, *_ladder(sized), *few),
         curve=curve,
         flops=data.flops,

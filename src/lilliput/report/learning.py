@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lilliput.analysis.findings.groups import said_of
+from lilliput.analysis.findings.groups import named_for_group
 from lilliput.analysis.findings.learning import (
     LAST_MEASUREMENTS,
     LEARNED_NATS,
@@ -13,7 +13,7 @@ from lilliput.analysis.findings.learning import (
     last_losses,
     learning_of,
 )
-from lilliput.analysis.findings.plateau import ESCAPE_NATS
+from lilliput.analysis.findings.plateau import PLATEAU_EXIT_NATS
 from lilliput.analysis.findings.quantities import format_number
 from lilliput.analysis.findings.runs import Run
 from lilliput.core.wording import listed, plural
@@ -32,7 +32,7 @@ def unlearned_sentences(
         "None of these models learned more than how frequent each token is (see the first answer of the "
         f"Summary), {consequence}."
     )
-    return [sentence if len(bare) == len(names) else said_of("; ".join(bare), sentence)]
+    return [sentence if len(bare) == len(names) else named_for_group("; ".join(bare), sentence)]
 
 
 def learning_sentences(evidence: Evidence) -> list[str]:
@@ -120,8 +120,8 @@ def _next_step(evidence: Evidence, found: Learning) -> str:
     )
 
 
-ESCAPE_RULE = (
+PLATEAU_EXIT_RULE = (
     f"A mark shows where a run left the plateau: the first of two measurements in a row at least "
-    f"{ESCAPE_NATS} nat below. That asks for more than the {LEARNED_NATS} nat by which an end is judged, "
+    f"{PLATEAU_EXIT_NATS} nat below. That asks for more than the {LEARNED_NATS} nat by which an end is judged, "
     "since one lucky measurement on a wavering curve must not date it."
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lilliput.analysis.findings.plateau import ESCAPE_NATS, escape_index
+from lilliput.analysis.findings.plateau import PLATEAU_EXIT_NATS, plateau_exit_index
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from lilliput.analysis.findings.plateau import ESCAPE_NATS, escape_index
     ],
 )
 def test_escape_is_the_first_of_two_points_half_a_nat_below(losses, index):
-    assert escape_index(losses, 6.0) == index
+    assert plateau_exit_index(losses, 6.0) == index
 
 
 losses = st.lists(st.floats(0, 10), max_size=30)
@@ -29,8 +29,8 @@ losses = st.lists(st.floats(0, 10), max_size=30)
 
 @given(losses, st.floats(0, 10))
 def test_nothing_before_the_escape_qualifies(values, entropy):
-    found = escape_index(values, entropy)
-    limit = entropy - ESCAPE_NATS
+    found = plateau_exit_index(values, entropy)
+    limit = entropy - PLATEAU_EXIT_NATS
     end = len(values) - 1 if found is None else found
     assert not any(values[i] <= limit and values[i + 1] <= limit for i in range(max(0, end)))
     if found is not None:

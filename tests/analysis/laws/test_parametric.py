@@ -19,7 +19,7 @@ from lilliput.analysis import (
     minimum_over_curves,
     read_table,
 )
-from lilliput.analysis.laws.parametric import Problem, starts_grid
+from lilliput.analysis.laws.parametric import ParametricProblem, starts_grid
 from lilliput.core.errors import InputError
 
 # Hoffmann et al., arXiv 2203.15556: rounded as printed, and less rounded.
@@ -65,7 +65,7 @@ def test_the_refit_of_besiroglu(refit):
 
 
 def test_the_objective_at_the_published_constants(without_outliers):
-    problem = Problem(*without_outliers)
+    problem = ParametricProblem(*without_outliers)
     for values, expected in ((ROUNDED, 0.0041210), (UNROUNDED, 0.0012312)):
         theta = np.array([*np.log(values[[1, 2, 0]]), *values[3:]])
         objective = problem.objective(problem.centred(theta), 1e-3)[0]
@@ -98,7 +98,7 @@ def test_the_likelihood_form(without_outliers, refit):
 
 
 def test_the_gradient_is_the_derivative(without_outliers):
-    problem = Problem(*without_outliers)
+    problem = ParametricProblem(*without_outliers)
     theta = problem.centred(np.array([5.0, 6.5, 0.4, 0.3, 0.33]))
     gradient = problem.objective(theta, 1e-3)[1]
     for i in range(5):

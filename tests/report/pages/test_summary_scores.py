@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lilliput.analysis import Correlation, CorrelationResult
-from lilliput.analysis.findings.correlations import TaskCorrelation, beyond_chance
+from lilliput.analysis.findings.correlations import TaskCorrelation, significant_among_all
 from lilliput.report.pages.summary.answers_from_scores import answer_correlation
 
 
@@ -26,7 +26,7 @@ WEAK = [
 
 def test_one_of_six_by_chance_is_no_yes_in_part():
     said = answer_correlation(tuple(WEAK), frozenset())
-    assert beyond_chance(WEAK) == [False] * 6
+    assert significant_among_all(WEAK) == [False] * 6
     assert (said.verdict, said.label) == ("unclear", "Cannot tell")
     text = " ".join(said.paragraphs)
     assert "Of 6 comparisons 1 has an interval beyond zero" in text

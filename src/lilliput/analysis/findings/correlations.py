@@ -12,7 +12,7 @@ from lilliput.analysis.findings.groups import group_names
 from lilliput.analysis.findings.quantities import Quantity
 from lilliput.analysis.findings.runs import Run
 from lilliput.analysis.findings.scores import TaskScore
-from lilliput.analysis.rank_significance import holm, rank_chance
+from lilliput.analysis.rank_significance import holm, rank_p_value
 from lilliput.core.errors import InputError
 
 _RESAMPLES = 1000
@@ -116,9 +116,9 @@ def _table(task: str, loss: str, pairs: list[tuple[Run, float]]) -> Table:
     return Table(f"the scores on {task}", columns, np.arange(1, len(pairs) + 1))
 
 
-def beyond_chance(found: Sequence[TaskCorrelation]) -> list[bool]:
+def significant_among_all(found: Sequence[TaskCorrelation]) -> list[bool]:
     """Which correlations have an interval beyond zero and are left by `holm` over all that were found."""
     told = [item for item in found if item.rank.value is not None]
-    left = holm([rank_chance(item.rank.value or 0.0, _units_behind(item)) for item in told])
+    left = holm([rank_p_value(item.rank.value or 0.0, _units_behind(item)) for item in told])
     kept = {id(item) for item, is_left in zip(told, left, strict=True) if is_left}
     return [id(item) in kept and item.rank.excludes(0.0) for item in found]

@@ -24,7 +24,7 @@ FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 6
 _FOLDER, _TABLES = "analysis", "tables"
 
 
-class Measured(Protocol):
+class FindingsSource(Protocol):
     """What findings are computed from; the report's evidence is such a thing.
 
     Attributes:
@@ -62,7 +62,7 @@ class Findings:
     correlations: tuple[TaskCorrelation, ...] = ()
 
 
-def flops_columns(measured: Measured) -> list[str]:
+def flops_columns(measured: FindingsSource) -> list[str]:
     """Return the FLOPs columns of the table, the one the study was analysed by first."""
     if measured.table is None:
         return []
@@ -72,7 +72,7 @@ def flops_columns(measured: Measured) -> list[str]:
     return sorted(columns, key=lambda name: name != first)
 
 
-def compute_findings(measured: Measured, reporter: Reporter = SILENT) -> Findings:
+def compute_findings(measured: FindingsSource, reporter: Reporter = SILENT) -> Findings:
     """Return the findings from the measurements; a law that cannot be fitted says why in its place."""
     table = measured.table
     resamples = (measured.recipe.get("analysis") or {}).get("resamples")
@@ -103,7 +103,7 @@ def write_findings(findings: Findings, place: Callable[[str], Path]) -> None:
         write_text(place(f"{name}.json"), text + "\n")
 
 
-def findings_of(measured: Measured) -> Findings:
+def findings_of(measured: FindingsSource) -> Findings:
     """Return the findings that the study keeps if they follow from its present tables; else compute them."""
     kept = None if measured.folder is None else _read(measured.folder)
     return compute_findings(measured) if kept is None else kept

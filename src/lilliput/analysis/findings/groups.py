@@ -57,18 +57,18 @@ def group_names(runs: Sequence[Run]) -> dict[str, str]:
 
 def _labels(facets: Mapping[str, Sequence[str]], count: int) -> list[str]:
     """The group of each row: its values of the facets that differ between rows."""
-    telling = [values for name, values in facets.items() if _tells(name, set(values))]
+    telling = [values for name, values in facets.items() if _separates_groups(name, set(values))]
     if not telling:
         return [ALL_RUNS] * count
     return [", ".join(filter(None, row)) or UNCHANGED for row in zip(*telling, strict=True)]
 
 
-def _tells(facet: str, values: set[str]) -> bool:
+def _separates_groups(facet: str, values: set[str]) -> bool:
     """Whether a facet tells groups apart; no variant is one too, a language not named is none."""
     return len(values if facet == "variant" else values - {""}) > 1
 
 
-def said_of(group: str, sentence: str) -> str:
+def named_for_group(group: str, sentence: str) -> str:
     """A sentence about a group, which is named first where there are several."""
     if group == ALL_RUNS:
         return sentence[:1].upper() + sentence[1:]

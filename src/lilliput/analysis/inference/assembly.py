@@ -12,8 +12,8 @@ from lilliput.analysis.inference.choice import Choice
 from lilliput.analysis.inference.diagnostics import residual_diagnostics
 from lilliput.analysis.inference.options import FitOptions, Rows, drawn_unit, resampled_facts
 from lilliput.analysis.inference.profile_likelihood import profile_interval
-from lilliput.analysis.inference.results import BreakEstimate, Candidate, LawFit, estimates_of
-from lilliput.analysis.inference.sample import Sample
+from lilliput.analysis.inference.results import BreakEstimate, LawCandidate, LawFit, estimates_of
+from lilliput.analysis.inference.sample import FitSample
 from lilliput.analysis.inference.slope_change import davies_p, exponent_against_cut
 from lilliput.analysis.inference.warnings import fit_warnings
 from lilliput.analysis.laws.curve import CurveFit, covariance_of
@@ -22,7 +22,7 @@ from lilliput.analysis.table.measurements import Measurements
 from lilliput.core.arrays import FloatArray
 
 
-def assemble(sample: Sample, choice: Choice, fits: list[CurveFit], draws: FloatArray) -> LawFit:
+def assemble(sample: FitSample, choice: Choice, fits: list[CurveFit], draws: FloatArray) -> LawFit:
     """Everything that is known about the chosen law, as one result.
 
     Args:
@@ -56,7 +56,7 @@ def assemble(sample: Sample, choice: Choice, fits: list[CurveFit], draws: FloatA
         bic=chosen.bic,
         aicc=chosen.aicc,
         n=chosen.n,
-        candidates=tuple(Candidate.of(fit) for fit in ranked),
+        candidates=tuple(LawCandidate.of(fit) for fit in ranked),
         warnings=(*data.warnings, *doubts),
         curve=chosen,
         flops=flops,

@@ -20,7 +20,7 @@ from lilliput.analysis.inference.break_test import (
     gain_of_breaks,
 )
 from lilliput.analysis.inference.diagnostics import intraclass_correlation
-from lilliput.analysis.inference.sample import Sample, worst_fitting_units
+from lilliput.analysis.inference.sample import FitSample, worst_fitting_units
 from lilliput.analysis.laws.curve import CurveFit, plain
 from lilliput.analysis.laws.forms import Form, fit_form, unbroken_forms
 from lilliput.analysis.laws.registry import cost_law
@@ -72,7 +72,7 @@ class Choice:
 
 
 def choose_law(
-    fits: list[CurveFit], sample: Sample, seed: int, *, excluded: Choice | None = None
+    fits: list[CurveFit], sample: FitSample, seed: int, *, excluded: Choice | None = None
 ) -> Choice:
     """Return the fit of lowest BIC among those with no more breaks than the data can show.
 
@@ -107,7 +107,7 @@ def choose_law(
     return choice
 
 
-def judge_unbroken(fits: list[CurveFit], sample: Sample, seed: int) -> tuple[Choice, bool]:
+def judge_unbroken(fits: list[CurveFit], sample: FitSample, seed: int) -> tuple[Choice, bool]:
     """Return the choice among laws without breaks, and whether they are all excluded.
 
     It needs no law with breaks, so that the costly ones are fitted only where they can be claimed.
@@ -117,7 +117,7 @@ def judge_unbroken(fits: list[CurveFit], sample: Sample, seed: int) -> tuple[Cho
     return choice, enough and _is_shown(1, fits, sample, seed, choice)
 
 
-def best_law(fits: list[CurveFit], sample: Sample) -> CurveFit:
+def best_law(fits: list[CurveFit], sample: FitSample) -> CurveFit:
     """Return the fit of lowest BIC; among laws without breaks, of lowest BIC for independent units.
 
     Points of one unit that deviate together are worth fewer than they are: counted as independent they
@@ -152,7 +152,9 @@ def unit_bic(fit: CurveFit, units: NDArray[np.intp], share: float) -> float:
     return n * np.log(max(fit.rss / fit.n, 1e-16)) + fit.n_free * np.log(n)
 
 
-def _is_shown(breaks: int, fits: list[CurveFit], sample: Sample, seed: int, choice: Choice) -> bool:
+def _is_shown(
+    breaks: int, fits: list[CurveFit], sample: FitSample, seed: int, choice: Choice
+) -> bool:
     """Whether the last of so many breaks is told from fewer, by test and without the worst units."""
     nulls = _nulls(breaks, fits)
     for null in nulls:
@@ -174,7 +176,7 @@ def _nulls(breaks: int, fits: list[CurveFit]) -> list[CurveFit]:
     return [fit for fit in fewer if fit.bic < fewer[0].bic + _FAR_BIC]
 
 
-def _leave_out(breaks: int, count: int, fits: list[CurveFit], sample: Sample) -> LeftOut:
+def _leave_out(breaks: int, count: int, fits: list[CurveFit], sample: FitSample) -> LeftOut:
     fewer = sorted((f for f in fits if f.breaks.size < breaks), key=lambda fit: fit.bic)
     nulls = fewer if breaks == 1 else fewer[:1]
     units = worst_fitting_units(sample, nulls, count)
@@ -194,14 +196,14 @@ def _leave_out(breaks: int, count: int, fits: list[CurveFit], sample: Sample) ->
     )
 
 
-def stands_on_units(fit: CurveFit, sample: Sample) -> bool:
+def stands_on_units(fit: CurveFit, sample: FitSample) -> bool:
     """Whether each break has points of two units or more on either side: one run may just be odd."""
     flops, units = sample.flops, sample.units
     sides = [side for place in fit.breaks for side in (flops <= place, flops > place)]
     return all(np.unique(units[side]).size >= _RUNS_ON_A_SIDE for side in sides)
 
 
-def check_asked_breaks(chosen: CurveFit, sample: Sample, seed: int) -> list[BreakTest]:
+def check_asked_breaks(chosen: CurveFit, sample: FitSample, seed: int) -> list[BreakTest]:
     """Return tests of the laws without breaks, for a broken law that the user asked for."""
     if chosen.breaks.size == 0 or sample.n_units < FEWEST_RUNS:
         return []
@@ -211,7 +213,7 @@ def check_asked_breaks(chosen: CurveFit, sample: Sample, seed: int) -> list[Brea
     return [break_test_against(null, sample, seed) for null in nulls]
 
 
-def break_test_against(null: CurveFit, sample: Sample, seed: int) -> BreakTest:
+def break_test_against(null: CurveFit, sample: FitSample, seed: int) -> BreakTest:
     """Return the break test at the number of simulations that choices rest on."""
     x: FloatArray = np.log(sample.flops)
     return bootstrap_break_test(

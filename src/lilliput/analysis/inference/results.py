@@ -61,7 +61,7 @@ class BreakEstimate(Estimate):
 
 
 @dataclass(frozen=True)
-class Candidate:
+class LawCandidate:
     """One law of the comparison; `n_free` counts the variance."""
 
     law: str
@@ -74,7 +74,7 @@ class Candidate:
     breaks: tuple[float, ...]
 
     @classmethod
-    def of(cls, fit: CurveFit) -> Candidate:
+    def of(cls, fit: CurveFit) -> LawCandidate:
         """The entry of a fitted curve."""
         return cls(
             law=fit.law,
@@ -125,7 +125,7 @@ class LawFit:
     bic: float
     aicc: float
     n: int
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[LawCandidate, ...]
     warnings: tuple[str, ...]
     curve: CurveFit
     flops: FloatArray

@@ -19,7 +19,7 @@ _SHOWN_RUNS = 3
 
 
 @dataclass(frozen=True)
-class Sample:
+class FitSample:
     """The points that a law is fitted to.
 
     Attributes:
@@ -33,7 +33,7 @@ class Sample:
     rows: Rows
 
     @classmethod
-    def of(cls, data: Measurements, options: FitOptions) -> Sample:
+    def of(cls, data: Measurements, options: FitOptions) -> FitSample:
         """Return the points that the options pick.
 
         Raises:
@@ -61,10 +61,10 @@ class Sample:
         """Number of independent units behind the points."""
         return int(np.unique(self.units).size)
 
-    def without(self, left_out: Sequence[int]) -> Sample:
+    def without(self, left_out: Sequence[int]) -> FitSample:
         """Return the sample without the runs of some units; a frontier is found anew without them."""
         kept = np.flatnonzero(~np.isin(self.data.group, left_out))
-        return Sample(self.data, self.options, pick_points(self.data, kept, self.options))
+        return FitSample(self.data, self.options, pick_points(self.data, kept, self.options))
 
     def name_of(self, unit: int) -> str:
         """Return the names of the runs of a unit, such as "run r19" or "runs s3-0, s3-1"."""
@@ -74,7 +74,7 @@ class Sample:
         return f"run{'s' if len(codes) > 1 else ''} {', '.join(names)}{more}"
 
 
-def worst_fitting_units(sample: Sample, laws: Sequence[CurveFit], count: int) -> tuple[int, ...]:
+def worst_fitting_units(sample: FitSample, laws: Sequence[CurveFit], count: int) -> tuple[int, ...]:
     """Return the units whose removal lets one of the laws fit the rest best.
 
     Each law is refitted on its tangent space, for every combination of `count` units among the thirty

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from lilliput.analysis.inference.break_test import FEWEST_RUNS, SIGNIFICANCE
 from lilliput.analysis.inference.choice import Choice, LeftOut
-from lilliput.analysis.inference.sample import Sample
+from lilliput.analysis.inference.sample import FitSample
 from lilliput.analysis.laws.curve import CurveFit
 from lilliput.analysis.laws.registry import cost_law, law_label
 from lilliput.core.arrays import FloatArray
 from lilliput.core.wording import plural
 
 # Differences of BIC below 2 are "not worth more than a bare mention" (Kass and Raftery 1995).
-_TELLING_BIC = 2.0
+_CLEAR_BIC = 2.0
 _FEW_RUNS = 10
 _FEW_POINTS = 3
 _LOST_DRAWS = 0.05
@@ -27,7 +27,7 @@ FRONTIER_CAVEAT = (
 
 
 def fit_warnings(
-    choice: Choice, ranked: list[CurveFit], sample: Sample, draws: FloatArray
+    choice: Choice, ranked: list[CurveFit], sample: FitSample, draws: FloatArray
 ) -> tuple[str, ...]:
     """Warnings about the choice of law, its breaks and its intervals."""
     chosen, flops = choice.law, sample.flops
@@ -35,11 +35,11 @@ def fit_warnings(
     found = [
         *_clustered(sample),
         *_close_rivals(chosen, ranked),
-        *_breaks_not_told(choice, ranked, sample),
+        *_breaks_not_shown(choice, ranked, sample),
         *_what_carries(choice),
         *_thin_pieces(chosen, flops),
         *_breaks_outside(chosen, flops),
-        *_breaks_of_starts(chosen, flops, is_early),
+        *_breaks_in_warm_up(chosen, flops, is_early),
         *cost_law(chosen.law).warnings(chosen),
         *_few_units(sample, draws),
         *(_short_on_frontiers(draws) if sample.options.points == "frontier" else []),
@@ -59,9 +59,7 @@ def _close_rivals(chosen: CurveFit, ranked: list[CurveFit]) -> list[str]:
     rivals = [
         fit
         for fit in ranked
-        if fit is not chosen
-        and abs(fit.bic - chosen.bic) < _TELLING_BIC
-        and _says_else(fit, chosen)
+        if fit is not chosen and abs(fit.bic - chosen.bic) < _CLEAR_BIC and _says_else(fit, chosen)
     ]
     if not rivals:
         return []
@@ -75,7 +73,7 @@ def _says_else(rival: CurveFit, chosen: CurveFit) -> bool:
     return all(cost_law(one.law).reduces_to(one) != other.law for one, other in pairs)
 
 
-def _breaks_not_told(choice: Choice, ranked: list[CurveFit], sample: Sample) -> list[str]:
+def _breaks_not_shown(choice: Choice, ranked: list[CurveFit], sample: FitSample) -> list[str]:
     """Breaks that BIC would claim and the tests do not, or that were asked for and are not told."""
     chosen, best = choice.law, ranked[0]
     is_more = best.breaks.size > chosen.breaks.size
@@ -132,7 +130,7 @@ def _breaks_outside(chosen: CurveFit, flops: FloatArray) -> list[str]:
     ]
 
 
-def _breaks_of_starts(
+def _breaks_in_warm_up(
     chosen: CurveFit, flops: FloatArray, is_early: NDArray[np.bool_]
 ) -> list[str]:
     """Breaks at the end of a piece most of whose points are from the start of a run."""
@@ -148,7 +146,7 @@ def _breaks_of_starts(
     return sentences
 
 
-def _clustered(sample: Sample) -> list[str]:
+def _clustered(sample: FitSample) -> list[str]:
     """A sentence where seeds of a shape were taken together."""
     data = sample.data
     if data.unit != "shape" or sample.options.cluster is not None:
@@ -175,7 +173,7 @@ def _what_carries(choice: Choice) -> list[str]:
     return [f"The breaks rest most on {weakest.units[0]}; they are still claimed without it."]
 
 
-def _few_units(sample: Sample, draws: FloatArray) -> list[str]:
+def _few_units(sample: FitSample, draws: FloatArray) -> list[str]:
     word, count = sample.data.unit, sample.n_units
     sentences: list[str] = []
     if count < 2:

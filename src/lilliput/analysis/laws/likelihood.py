@@ -16,7 +16,12 @@ from scipy import stats
 from scipy.optimize import minimize_scalar
 
 from lilliput.analysis.laws.levenberg import levenberg
-from lilliput.analysis.laws.parametric import HUBER_DELTA, ParametricFit, Problem, fit_parametric
+from lilliput.analysis.laws.parametric import (
+    HUBER_DELTA,
+    ParametricFit,
+    ParametricProblem,
+    fit_parametric,
+)
 from lilliput.core.arrays import FloatArray
 
 # The threshold in ln L is delta times the scale, far below any residual: it is approached in steps.
@@ -60,7 +65,7 @@ def fit_likelihood(
         InputError: As for `fit_parametric`.
     """
     start = start or fit_parametric(parameters, tokens, loss)
-    problem = Problem(parameters, tokens, loss)
+    problem = ParametricProblem(parameters, tokens, loss)
     theta = problem.centred(start.theta[None, :])
     for threshold in _THRESHOLDS:
         theta, _ = levenberg(problem.residuals, theta, iterations=_STEPS, huber=threshold)

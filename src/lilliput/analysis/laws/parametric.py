@@ -135,7 +135,7 @@ def fit_parametric(
         InputError: There are fewer than six points, or N or D does not vary.
     """
     _check(parameters, tokens, loss)
-    problem = Problem(parameters, tokens, loss)
+    problem = ParametricProblem(parameters, tokens, loss)
     theta = problem.centred(starts_grid() if starts is None else starts)
     for steps, kept, most_points in _SCREENING:
         part = problem.thinned(most_points)
@@ -168,7 +168,7 @@ def draw_parametric(
     Returns:
         Shape (draws, 5).
     """
-    problem = Problem(parameters, tokens, loss)
+    problem = ParametricProblem(parameters, tokens, loss)
     near = problem.with_an_offset(problem.centred(start[None, :]))
     found: list[FloatArray] = []
     for i in range(0, counts.shape[0], _DRAWS_AT_ONCE):
@@ -202,7 +202,7 @@ def _check(parameters: FloatArray, tokens: FloatArray, loss: FloatArray) -> None
             )
 
 
-class Problem:
+class ParametricProblem:
     """Residuals of ln L over theta = (a, b, e, alpha, beta), with ln N and ln D centred.
 
     Centring makes a and b the terms at the middle of the data, which the exponents leave in place.
@@ -230,7 +230,7 @@ class Problem:
         raised[:, 2] = np.maximum(theta[:, 2], math.log(_LEAST_OFFSET) + self.log_loss.min())
         return raised
 
-    def thinned(self, most: int) -> Problem:
+    def thinned(self, most: int) -> ParametricProblem:
         """The problem on at most so many of its points, evenly spread over the losses."""
         if self.log_loss.size <= most:
             return self

@@ -12,7 +12,12 @@ from scipy.optimize import minimize
 from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints, drawn_medians
 from lilliput.analysis.laws.curve import CurveFit, total_sum_of_squares
 from lilliput.analysis.laws.levenberg import levenberg
-from lilliput.analysis.laws.parametric import HUBER_DELTA, Problem, fit_parametric, natural
+from lilliput.analysis.laws.parametric import (
+    HUBER_DELTA,
+    ParametricProblem,
+    fit_parametric,
+    natural,
+)
 from lilliput.analysis.laws.registry import register_law
 from lilliput.analysis.laws.repeated import CONSTANTS, RepeatedDataLaw, best_split, repeated_loss
 from lilliput.core.arrays import FloatArray
@@ -153,7 +158,7 @@ def draw_repeated(
 class RepeatedProblem:
     """Residuals of ln L over theta = (ln A, ln B, ln E, alpha, beta, ln R*_D, ln R*_N).
 
-    The first five are centred as in `parametric.Problem`; derivatives are differences, since N' depends
+    The first five are centred as in `parametric.ParametricProblem`; derivatives are differences, since N' depends
     on five of the constants at once.
     """
 
@@ -164,7 +169,7 @@ class RepeatedProblem:
         unique_tokens: FloatArray,
         loss: FloatArray,
     ) -> None:
-        self._plain = Problem(parameters, tokens, loss)
+        self._plain = ParametricProblem(parameters, tokens, loss)
         self._points = parameters, tokens, unique_tokens
         unbounded = np.full(5, np.inf)
         self._lower = np.append(-unbounded, [_LOWEST_RATE] * 2)

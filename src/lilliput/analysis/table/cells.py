@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.analysis.table.schema import Column, describe
+from lilliput.analysis.table.schema import SchemaColumn, describe
 from lilliput.core.errors import InputError
 from lilliput.core.files import require_file
 
@@ -23,7 +23,7 @@ _DELIMITERS = {".csv": ",;\t", ".tsv": "\t,;"}
 
 
 @dataclass(frozen=True)
-class Problem:
+class CellProblem:
     """One cell that breaks the schema: where it stands, the rule, and what stood there."""
 
     line: int
@@ -123,9 +123,9 @@ def _read_parquet(path: Path) -> RawTable:
     return RawTable(path.name, columns, np.arange(1, content.num_rows + 1))
 
 
-def problems_of(raw: RawTable) -> list[Problem]:
+def problems_of(raw: RawTable) -> list[CellProblem]:
     """Every cell of a known column that breaks its rule, by line."""
-    found: list[Problem] = []
+    found: list[CellProblem] = []
     for name, cells in raw.columns.items():
         column = describe(name)
         if column is None:
@@ -133,11 +133,11 @@ def problems_of(raw: RawTable) -> list[Problem]:
         for line, cell in zip(raw.lines.tolist(), cells, strict=True):
             rule = _broken_rule(column, cell)
             if rule:
-                found.append(Problem(line, name, rule, cell))
+                found.append(CellProblem(line, name, rule, cell))
     return sorted(found, key=lambda problem: problem.line)
 
 
-def _broken_rule(column: Column, cell: str) -> str:
+def _broken_rule(column: SchemaColumn, cell: str) -> str:
     """The rule that `cell` breaks, in words; empty when it is fine."""
     if column.kind == "text":
         return "" if cell or column.name != "run" else "must name the run"
@@ -148,7 +148,7 @@ def _broken_rule(column: Column, cell: str) -> str:
     return _broken_number_rule(column, cell)
 
 
-def _broken_number_rule(column: Column, cell: str) -> str:
+def _broken_number_rule(column: SchemaColumn, cell: str) -> str:
     value = _as_number(cell)
     if value is None and _as_number(cell.replace(",", "")) is not None:
         return "must be a number with a decimal point and no commas"

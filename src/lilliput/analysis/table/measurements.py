@@ -19,7 +19,7 @@ from lilliput.analysis.table.columns import (
 from lilliput.analysis.table.finals import furthest
 from lilliput.analysis.table.tidy import Table
 from lilliput.analysis.table.units import independent_units
-from lilliput.analysis.table.warm_up import up_to_step, usual_start, warm_up_of
+from lilliput.analysis.table.warm_up import first_twentieth, up_to_step, warm_up_of
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
@@ -125,7 +125,7 @@ def measurements_of(
         unit=unit,
         step=kept.number("step") if "step" in kept else np.full(usable.size, np.nan),
         is_final=is_final,
-        is_early=usual_start(run, x) if warm_up is None else warm_up,
+        is_early=first_twentieth(run, x) if warm_up is None else warm_up,
         lines=kept.lines,
         run_names=run_names,
         flops_column=flops_column,

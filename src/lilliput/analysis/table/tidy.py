@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.analysis.table.cells import Problem, RawTable, checked_column, problems_of, read_raw
+from lilliput.analysis.table.cells import (
+    CellProblem,
+    RawTable,
+    checked_column,
+    problems_of,
+    read_raw,
+)
 from lilliput.analysis.table.schema import SCHEMA, describe
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
@@ -144,7 +150,7 @@ def _misspelt(name: str) -> str:
     return f"No analysis looks for a column {name}: the schema has {near[0]}."
 
 
-def check_table(path: Path, *, columns: Mapping[str, str] | None = None) -> list[Problem]:
+def check_table(path: Path, *, columns: Mapping[str, str] | None = None) -> list[CellProblem]:
     """Every cell that breaks the schema, in the order of lines; an empty list is a valid table.
 
     Raises:

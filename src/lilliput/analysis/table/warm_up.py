@@ -39,7 +39,7 @@ def warm_up_of(table: Table, run: NDArray[np.intp], flops: FloatArray) -> Flags 
     return flops < at_peak
 
 
-def usual_start(run: NDArray[np.intp], flops: FloatArray) -> Flags:
+def first_twentieth(run: NDArray[np.intp], flops: FloatArray) -> Flags:
     """Rows in the first twentieth of their run's cost, where a warm-up usually lies."""
     longest = np.zeros(int(run.max()) + 1)
     np.maximum.at(longest, run, flops)

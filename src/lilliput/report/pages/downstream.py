@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from lilliput.analysis.findings.correlations import TaskCorrelation, as_quantity, beyond_chance
+from lilliput.analysis.findings.correlations import (
+    TaskCorrelation,
+    as_quantity,
+    significant_among_all,
+)
 from lilliput.analysis.findings.findings import Findings
-from lilliput.analysis.findings.groups import ALL_RUNS, said_of
+from lilliput.analysis.findings.groups import ALL_RUNS, named_for_group
 from lilliput.analysis.findings.quantities import Quantity
 from lilliput.analysis.findings.scores import TaskScore
 from lilliput.analysis.rank_significance import LEVEL
@@ -261,7 +265,7 @@ def several_sentence(found: tuple[TaskCorrelation, ...]) -> str:
     known = [item for item in found if item.rank.is_known]
     if len(known) < 2:
         return ""
-    beyond, left = sum(item.rank.excludes(0.0) for item in known), sum(beyond_chance(found))
+    beyond, left = sum(item.rank.excludes(0.0) for item in known), sum(significant_among_all(found))
     return (
         f"Of {len(known)} comparisons {beyond} {'has' if beyond == 1 else 'have'} an interval beyond "
         f"zero. Among so many some may by chance alone: with Holm's correction, by which the chance of "
@@ -282,7 +286,7 @@ def correlation_sentences(
     any_learned = any(item.group not in unlearned for item in found)
     clear: list[str] = []
     open_tasks: dict[str, list[str]] = {}
-    for item, is_left in zip(found, beyond_chance(found), strict=True):
+    for item, is_left in zip(found, significant_among_all(found), strict=True):
         if any_learned and item.group in unlearned:
             continue
         if item.result is None or item.rank.excludes(0.0):
@@ -290,7 +294,7 @@ def correlation_sentences(
         else:
             open_tasks.setdefault(item.group, []).append(task_label(item.task))
     undecided = [
-        said_of(
+        named_for_group(
             group, f"For {listed(tasks)} the data cannot tell whether loss and score go together."
         )
         for group, tasks in open_tasks.items()

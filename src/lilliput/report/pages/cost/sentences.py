@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lilliput.analysis import IcerResult
 from lilliput.analysis.findings.costs import Costs, GroupCost
-from lilliput.analysis.findings.groups import said_of
+from lilliput.analysis.findings.groups import named_for_group
 from lilliput.analysis.findings.quantities import format_number, format_share
 from lilliput.core.wording import listed
 from lilliput.report.learning import unlearned_sentences
@@ -104,7 +104,7 @@ def _efficient(found: GroupCost) -> str:
     strategies, efficient = found.result.strategies, found.result.frontier
     what = bought_with(found.effect, found.cost)
     verb = "is" if len(efficient) == 1 else "are"
-    sentence = said_of(
+    sentence = named_for_group(
         found.group,
         f"{len(efficient)} of {len(strategies)} shapes {verb} efficient ({what[:1].lower()}{what[1:]}): "
         f"{listed([s.name for s in efficient])}.",
@@ -153,7 +153,7 @@ def order_of_factors(costs: Costs, unlearned: frozenset[str]) -> str:
                 f"one factor at a time, the cheapest first step up is in {ordered[0]}{others}; in "
                 f"brackets the price: {price_words(costs.factors[0].result)}."
             )
-            sentences.append(said_of(group, sentence))
+            sentences.append(named_for_group(group, sentence))
     if not sentences:
         return ""
     return as_sentences(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from lilliput.analysis import FrontierPoint, LawFit
 from lilliput.analysis.findings.findings import Findings
-from lilliput.analysis.findings.groups import groups_of_one_size, said_of
+from lilliput.analysis.findings.groups import groups_of_one_size, named_for_group
 from lilliput.analysis.findings.laws import GroupLaw, last_exponent, law_name, rival_name
 from lilliput.analysis.findings.learning import unlearned_groups
 from lilliput.analysis.findings.quantities import Quantity, format_number
@@ -106,14 +106,14 @@ def _missing(laws: tuple[GroupLaw, ...]) -> Missing:
 def law_sentence(law: GroupLaw) -> str:
     """Return which law a group follows, with its exponent, breaks and doubts, in words."""
     if law.fit is None:
-        return said_of(law.group, f"no law could be fitted. {law.problem}")
+        return named_for_group(law.group, f"no law could be fitted. {law.problem}")
     fit = law.fit
     sentence = (
         f"of the laws compared on {fit.n} points of the frontier of compute and loss, from "
         f"{fit.facts.get('n_runs', '?')} runs, the {law_name(fit)} describes it best; at its upper end loss falls with "
         f"the exponent {last_exponent(fit).text}."
     )
-    return as_sentences([said_of(law.group, sentence), break_sentence(fit)])
+    return as_sentences([named_for_group(law.group, sentence), break_sentence(fit)])
 
 
 def break_sentence(fit: LawFit) -> str:
@@ -188,7 +188,7 @@ def _frontier_figure(laws: tuple[GroupLaw, ...]) -> Figure:
 def _frontier_text(laws: tuple[GroupLaw, ...]) -> str:
     return as_sentences(
         [
-            said_of(law.group, frontier_sentence(law.frontier.points))
+            named_for_group(law.group, frontier_sentence(law.frontier.points))
             for law in main_laws(laws)
             if law.frontier and law.frontier.points
         ]

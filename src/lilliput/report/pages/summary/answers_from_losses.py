@@ -16,7 +16,7 @@ from lilliput.analysis.findings.comparisons import (
     share_of_larger_with_higher_loss,
 )
 from lilliput.analysis.findings.costs import Costs
-from lilliput.analysis.findings.groups import said_of
+from lilliput.analysis.findings.groups import named_for_group
 from lilliput.analysis.findings.laws import GroupLaw, last_exponent
 from lilliput.analysis.findings.learning import learning_of
 from lilliput.analysis.findings.quantities import Quantity, format_number, format_share
@@ -50,7 +50,7 @@ def answer_break(laws: tuple[GroupLaw, ...]) -> Answer:
     fitted = [law for law in main_laws(laws) if law.fit]
     if not fitted:
         return Answer(question, "absent", "No law could be fitted.", paper, "scaling")
-    sentences = [said_of(law.group, break_sentence(law.fit)) for law in fitted if law.fit]
+    sentences = [named_for_group(law.group, break_sentence(law.fit)) for law in fitted if law.fit]
     broken = [law for law in fitted if law.fit and any(b.low is not None for b in law.fit.breaks)]
     unsure = [law for law in fitted if law.fit and law.fit.breaks and law not in broken]
     doubtful = [law for law in fitted if law.fit and any("break" in w for w in law.fit.warnings)]
@@ -89,7 +89,7 @@ def answer_exponent(laws: tuple[GroupLaw, ...], unlearned: frozenset[str]) -> An
         exponent = last_exponent(fit)
         flops = shared.flops_label(law.flops)
         sentence = f"the exponent of L ∝ C^(−α) at the upper end of the frontier ({flops}) is α = {exponent.text}"
-        sentences.append(said_of(law.group, f"{sentence}{_in_plain_words(exponent)}."))
+        sentences.append(named_for_group(law.group, f"{sentence}{_in_plain_words(exponent)}."))
         if law.group not in unlearned and _is_measured(exponent):
             measured.append(exponent)
     remarks = unlearned_sentences((law.group for law, _ in fitted), unlearned, _NO_SCALE)

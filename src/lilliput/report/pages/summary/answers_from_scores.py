@@ -6,7 +6,7 @@ import math
 from statistics import fmean
 
 from lilliput.analysis.findings.comparisons import difference_of_means
-from lilliput.analysis.findings.correlations import TaskCorrelation, beyond_chance
+from lilliput.analysis.findings.correlations import TaskCorrelation, significant_among_all
 from lilliput.analysis.findings.laws import GroupLaw
 from lilliput.analysis.findings.quantities import (
     format_count,
@@ -74,7 +74,7 @@ def answer_correlation(found: tuple[TaskCorrelation, ...], unlearned: frozenset[
         return Answer(question, "absent", sentences, paper, "downstream")
     clear = [
         item
-        for item, is_left in zip(found, beyond_chance(found), strict=True)
+        for item, is_left in zip(found, significant_among_all(found), strict=True)
         if is_left and (item.rank.value or 0.0) < 0 and item.group not in unlearned
     ]
     text = yes_in_part(clear, found)

@@ -9,14 +9,14 @@ from statistics import fmean
 from lilliput.analysis import paper_table
 from lilliput.analysis.findings.comparisons import final_loss, mean_over_seeds
 from lilliput.analysis.findings.findings import Findings
-from lilliput.analysis.findings.plateau import ESCAPE_NATS, escape_index
+from lilliput.analysis.findings.plateau import PLATEAU_EXIT_NATS, plateau_exit_index
 from lilliput.analysis.findings.quantities import format_number
 from lilliput.analysis.findings.runs import Run
 from lilliput.analysis.table.tidy import Cell
 from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.figures import Axis, DataTable, Figure, Layer
-from lilliput.report.learning import ESCAPE_RULE, learning_sentences
+from lilliput.report.learning import PLATEAU_EXIT_RULE, learning_sentences
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.pages.training.learning_rates import rate_figures, rate_tables
@@ -32,23 +32,25 @@ from lilliput.report.parts import (
 )
 
 _PAPER_LAYER = "the paper's 42 runs"
-_ESCAPE_LAYER = f"escape: {ESCAPE_NATS} nat below the unigram entropy, twice in a row"
+_EXIT_LAYER = (
+    f"leaves the plateau: {PLATEAU_EXIT_NATS} nat below the unigram entropy, twice in a row"
+)
 
 
 def build_training(evidence: Evidence, findings: Findings) -> PageContent:
-    """Curves along tokens, FLOPs and seconds; plateau and escape; final loss by size."""
+    """Curves along tokens, FLOPs and seconds; where runs leave the plateau; final loss by size."""
     del findings
     if not evidence.runs:
         content = {"missing": _missing(evidence), "failures": evidence.failures}
         return PageContent(content)
     curves = shared.curves_table(evidence)
-    escapes = _escapes_data(evidence, curves)
+    exits = _plateau_exits(evidence, curves)
     tables = {
         "runs": shared.runs_table(evidence),
         "curves": curves,
         "paper": _paper_data(),
         "unigrams": _unigram_rules(evidence),
-        "escapes": escapes,
+        "plateau-exits": exits,
         **rate_tables(evidence.search),
     }
     controls = shared.known(
@@ -61,7 +63,7 @@ def build_training(evidence: Evidence, findings: Findings) -> PageContent:
     names = {control.name for control in controls}
     figures: list[Figure] = []
     if shared.has_curves(evidence) and {"progress", "loss"} <= names:
-        figures.append(_curves_figure(evidence, len(escapes)))
+        figures.append(_curves_figure(evidence, len(exits)))
     if {"parameters", "loss"} <= names:
         figures.append(_size_figure(evidence))
     figures += rate_figures(evidence.search)
@@ -88,7 +90,7 @@ def _no_curves(evidence: Evidence) -> Missing | None:
     return Missing("Each run was measured once, so there are no curves to draw.")
 
 
-def _curves_figure(evidence: Evidence, escaped: int) -> Figure:
+def _curves_figure(evidence: Evidence, n_left: int) -> Figure:
     hover = shared.hover_columns(evidence)
     layers = [
         Layer(
@@ -96,24 +98,24 @@ def _curves_figure(evidence: Evidence, escaped: int) -> Figure:
             faint=True, hidden=True,
         ),
         Layer("curves", "lines", x="$progress", y="$loss", series="run", colour="$colour", hover=hover),
-        Layer("escapes", "points", x="$progress", y="$loss", name=_ESCAPE_LAYER, tone=3),
+        Layer("plateau-exits", "points", x="$progress", y="$loss", name=_EXIT_LAYER, tone=3),
         Layer("unigrams", "rule", y="$loss"),
     ]  # fmt: skip
     return Figure(
         id="loss-curves",
         title="Loss while training",
-        text=_curves_text(evidence, escaped),
+        text=_curves_text(evidence, n_left),
         x=Axis("{progress}", log=True),
         y=Axis("{loss}", log=True),
         layers=tuple(layers),
         note="Each curve is a single run on held-out text. The dotted line is the entropy of the "
         "held-out tokens: a model that only knows how frequent each token is stands there, on the "
-        f"plateau. {ESCAPE_RULE} The paper's curves count padding as the authors did, so they can be "
+        f"plateau. {PLATEAU_EXIT_RULE} The paper's curves count padding as the authors did, so they can be "
         "shown under their loss only, along steps or the authors' FLOPs.",
     )
 
 
-def _curves_text(evidence: Evidence, escaped: int) -> str:
+def _curves_text(evidence: Evidence, n_left: int) -> str:
     losses = [loss for run in evidence.runs if (loss := final_loss(run)) is not None]
     ends = (
         f"end between {format_number(min(losses))} and {format_number(max(losses))} nat"
@@ -122,9 +124,7 @@ def _curves_text(evidence: Evidence, escaped: int) -> str:
     )
     known = sum(run.unigram_entropy is not None for run in evidence.runs)
     left = (
-        f"; {escaped} of {known} left the plateau of the unigram entropy on the way"
-        if known
-        else ""
+        f"; {n_left} of {known} left the plateau of the unigram entropy on the way" if known else ""
     )
     return f"{plural(len(evidence.runs), 'curve')}, one a run; they {ends}{left}."
 
@@ -184,8 +184,8 @@ def _unigram_rules(evidence: Evidence) -> DataTable:
     return DataTable.from_rows(rows, ["name", "language", "loss", "perplexity"])
 
 
-def _escapes_data(evidence: Evidence, table: DataTable) -> DataTable:
-    """Return the measurement at which each run left the plateau of its unigram entropy (`escape_index`)."""
+def _plateau_exits(evidence: Evidence, table: DataTable) -> DataTable:
+    """Return the measurement at which each run left the plateau of its unigram entropy (`plateau_exit_index`)."""
     curves: dict[str, list[Mapping[str, Cell]]] = {}
     for row in table.rows():
         if isinstance(row.get("loss"), float):
@@ -195,7 +195,7 @@ def _escapes_data(evidence: Evidence, table: DataTable) -> DataTable:
         points = curves.get(run.name, [])
         if run.unigram_entropy is not None:
             losses = [float(str(point["loss"])) for point in points]
-            index = escape_index(losses, run.unigram_entropy)
+            index = plateau_exit_index(losses, run.unigram_entropy)
             found += [] if index is None else [points[index]]
     return DataTable.from_rows(found)
 
