@@ -22,7 +22,7 @@ class SparseSettings(ObjectiveSettings):
 class SparseMaskedLM(MaskedLM):
     """Masked LM that predicts only at every second position, or every third, and so on."""
 
-    name = "sparse-masked-lm"
+    name = "sparse-masked_lm"
     description = "Masked LM that predicts only at every so many-th position."
     settings_type = SparseSettings
 

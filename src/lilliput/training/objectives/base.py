@@ -46,8 +46,8 @@ class ObjectiveSettings(Settings):
 
     name: str = Field(
         AUTO,
-        description="masked-lm, causal-lm, or one that another package registers; auto takes causal-lm for a "
-        "model in which each token sees only the past, masked-lm for the others.",
+        description="masked_lm, causal_lm, or one that another package registers; auto takes causal_lm for a "
+        "model in which each token sees only the past, masked_lm for the others.",
     )
 
     def located(self, folder: Path) -> Self:

@@ -19,7 +19,7 @@ from lilliput.training.objectives.base import (
 class CausalLM(Objective):
     """Predict each next token, the one that ends a sequence included."""
 
-    name = "causal-lm"
+    name = "causal_lm"
     description = "Each token is predicted from those before it."
     needs_causal_model = True
 

@@ -65,7 +65,7 @@ class MaskingRule:
 class MaskedLM(Objective):
     """Predict a random share of the tokens from all the others."""
 
-    name = "masked-lm"
+    name = "masked_lm"
     description = "A random share of the tokens is hidden and predicted from all the others."
     needs_causal_model = False
 
