@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.analysis.test_verbs import run_json
 
 from lilliput.analysis import FitOptions, analyse_fit, analyse_plan, analyse_size, read_table
 from lilliput.core.errors import InputError
@@ -120,3 +121,23 @@ def test_a_plan_far_ahead_does_not_forget_the_floor(csv_file):
         found = analyse_plan(read_table(csv_file(rows)), budget=budget, options=options)
         held += found.predicted_loss.low <= law(budget) <= found.predicted_loss.high
     assert held >= 7
+
+
+def test_the_command_line_takes_sizes_without_flops_and_warns_of_a_ladder(csv_file):
+    rows = isoflop_table(csv_file, 3, 5, 0.001)
+    del rows["flops"]
+    record = run_json(
+        "fit", str(csv_file(rows)), "--law", "parametric", "--points", "all", "--resamples", "0"
+    )
+    assert record["flops_column"] == "flops_6nd"
+    assert record["points"][0].keys() == {"run", "flops", "loss", "num_parameters", "tokens_seen"}
+    assert record["points"][0]["num_parameters"] == pytest.approx(rows["num_parameters"][0])
+    sizes = np.geomspace(3e7, 3e9, 12)
+    steps = {
+        "run": [f"r{i}" for i in range(12)],
+        "num_parameters": sizes,
+        "tokens_seen": 20 * sizes,
+        "loss": chinchilla(sizes, 20 * sizes, 0.005),
+    }
+    said = run_json("fit", str(csv_file(steps)), "--law", "parametric", "--resamples", "0")
+    assert any("alpha and beta cannot be told apart" in line for line in said["warnings"])

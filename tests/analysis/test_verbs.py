@@ -35,6 +35,12 @@ def run_json(*arguments: str) -> dict:
     return json.loads(result.stdout)
 
 
+def run_text(*arguments: str) -> str:
+    result = CliRunner().invoke(build_app(), ["analyse", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
 @pytest.mark.parametrize("verb", ["fit", "frontier", "icer", "correlate", "plan"])
 def test_the_contract_keys_are_there(verb):
     quick = ["--law", "segmented", "--breaks", "1", "--resamples", "5"]

@@ -15,6 +15,7 @@ from lilliput.analysis.inference.options import FitOptions, drawn_unit
 from lilliput.analysis.inference.results import Estimate, LawFit, estimates_of
 from lilliput.analysis.laws.base import SizedLaw
 from lilliput.analysis.laws.curve import predict
+from lilliput.analysis.laws.forms import floor_pair
 from lilliput.analysis.laws.registry import AUTO, law_named
 from lilliput.analysis.more_runs import runs_to_halve
 from lilliput.analysis.table.measurements import Measurements, measurements_of
@@ -174,7 +175,7 @@ def _predicted_loss(
     """The loss at the budget; where a floor is in question, over both laws that the data allow."""
     level = options.level
     if _weighs_a_floor(fit, options):
-        curves = draw_with_and_without_floor(data, options)
+        curves = draw_with_and_without_floor(data, fit.law, options)
         values = np.array([[float(curve.predict(budget))] for curve in curves]).reshape(-1, 1)
         return estimates_of([float(fit.curve.predict(budget))], values, n_units, level)[0]
     n_runs = n_units
@@ -185,7 +186,7 @@ def _predicted_loss(
 
 def _weighs_a_floor(fit: LawFit, options: FitOptions) -> bool:
     """Whether the law was chosen among those with and without a floor."""
-    return options.law == "auto" and fit.law in ("power", "power_offset") and options.resamples > 0
+    return options.law == AUTO and floor_pair(fit.law) is not None and options.resamples > 0
 
 
 def _floor_warning(fit: LawFit, options: FitOptions) -> tuple[str, ...]:

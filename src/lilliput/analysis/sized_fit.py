@@ -9,7 +9,8 @@ from lilliput.analysis.inference.draws import draw_counts
 from lilliput.analysis.inference.options import FitOptions, drawn_unit, resampled_facts
 from lilliput.analysis.inference.results import Estimate, LawCandidate, LawFit, estimates_of
 from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints
-from lilliput.analysis.laws.curve import covariance_of
+from lilliput.analysis.laws.curve import CurveFit, covariance_of
+from lilliput.analysis.laws.registry import curve_law
 from lilliput.analysis.table.measurements import Measurements
 from lilliput.analysis.table.sized import (
     MANY_RUNS,
@@ -58,7 +59,7 @@ def fit_sized_law(
         options.level,
     )
     parameters = dict(zip((*fit.curve.names, *values), found, strict=True))
-    return _result(sized, fit, parameters, draws, options)
+    return _result(sized, points, fit, parameters, draws, options)
 
 
 def _ladder(sized: SizedMeasurements) -> list[str]:
@@ -89,6 +90,7 @@ def _points(
 
 def _result(
     sized: SizedMeasurements,
+    points: SizedPoints,
     fit: SizedFit,
     parameters: dict[str, Estimate],
     draws: FloatArray,
@@ -106,7 +108,14 @@ def _result(
         aicc=curve.aicc,
         n=curve.n,
         candidates=(LawCandidate.of(curve),),
-        warnings=(*data.warnings, *sized.warnings, *fit.warnings, *_ladder(sized), *few),
+        warnings=(
+            *data.warnings,
+            *sized.warnings,
+            *fit.warnings,
+            *_at_bounds(fit.curve, parameters),
+            *_ladder(sized),
+            *few,
+        ),
         curve=curve,
         flops=data.flops,
         loss=data.loss,
@@ -129,4 +138,26 @@ def _result(
             "seed": options.seed,
             **fit.facts,
         },
+        sizes=_sizes(points),
     )
+
+
+def _sizes(points: SizedPoints) -> dict[str, FloatArray]:
+    """Return the sizes and tokens of the points by the names of their columns."""
+    unique = {} if points.unique_tokens is None else {"unique_tokens": points.unique_tokens}
+    return {"num_parameters": points.parameters, "tokens_seen": points.tokens, **unique}
+
+
+def _at_bounds(curve: CurveFit, parameters: dict[str, Estimate]) -> list[str]:
+    """Return a sentence for each parameter that the points do not identify."""
+    sentences: list[str] = []
+    for name, end in curve_law(curve.law).at_bound(curve.values).items():
+        found = parameters[name]
+        other = found.low if end == "highest" else found.high
+        side = "above" if end == "highest" else "below"
+        beyond = "" if other is None else f" It may be any number {side} {other:.3g}."
+        sentences.append(
+            f"{name} is not identified: its fit ended at the {end} value of its search ({found.value:.3g})."
+            f"{beyond}"
+        )
+    return sentences

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from tests.analysis.test_verbs import run_json
+from tests.analysis.test_verbs import run_json, run_text
 
 from lilliput.analysis import (
     MUENNIGHOFF,
@@ -176,3 +176,37 @@ def test_a_law_without_an_irreducible_loss_is_fitted():
     found = fit_repeated(n, d, u, truth.predict(n, d, u))
     assert found.E < 0.02
     np.testing.assert_allclose(found.predict(n, d, u), truth.predict(n, d, u), rtol=1e-3)
+
+
+def test_a_rate_at_the_bound_of_its_search_is_marked_and_has_no_value(csv_file):
+    """Excess parameters that are worth as much as any: the rate is beyond every bound."""
+    n, d, u, _ = grid()
+    truth = RepeatedDataLaw(*TRUTH.values[:6].tolist(), repeat_parameters=1e9)
+    noise = np.exp(0.003 * np.random.default_rng(1).standard_normal(n.size))
+    columns = {
+        "run": range(n.size), "num_parameters": n.round(), "tokens_seen": d.round(),
+        "unique_tokens": u, "flops": 6 * n * d, "loss": truth.predict(n, d, u) * noise,
+    }  # fmt: skip
+    path = csv_file({name: list(values) for name, values in columns.items()})
+    record = run_json("fit", str(path), "--law", "repeated", "--resamples", "20")
+    rate = record["parameters"]["repeat_parameters"]
+    assert rate["at_bound"] == "highest"
+    assert (rate["value"], rate["high"], rate["se"]) == (None, None, None)
+    assert rate["low"] > 8
+    assert "at_bound" not in record["parameters"]["repeat_tokens"]
+    assert any("repeat_parameters is not identified" in said for said in record["warnings"])
+    text = run_text("fit", str(path), "--law", "repeated", "--resamples", "20")
+    assert "not identified" in text
+    assert "1.628e+05 (" not in text
+
+
+def test_the_points_of_a_fit_hold_what_it_was_fitted_to(csv_file):
+    record = run_json("fit", str(repeated_csv(csv_file)), "--law", "repeated", "--resamples", "0")
+    point = record["points"][0]
+    assert point.keys() == {
+        "run", "flops", "loss", "num_parameters", "tokens_seen", "unique_tokens",
+    }  # fmt: skip
+    columns = ("num_parameters", "tokens_seen", "unique_tokens", "loss")
+    arrays = (np.array([point[name] for point in record["points"]]) for name in columns)
+    again = fit_repeated(*arrays)
+    assert again.alpha == pytest.approx(record["parameters"]["alpha"]["value"])

@@ -20,7 +20,7 @@ from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.reader import read_record
 
-FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 6
+FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 7
 _FOLDER, _TABLES = "analysis", "tables"
 
 

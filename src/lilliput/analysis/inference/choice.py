@@ -129,8 +129,8 @@ def best_law(fits: list[CurveFit], sample: FitSample) -> CurveFit:
     units = sample.units
     share = intraclass_correlation(np.log(sample.loss) - best.fitted, units)
     ranked = sorted(fits, key=lambda fit: unit_bic(fit, units, share))
-    floors = [fit for fit in ranked if fit.law == "power_offset"]
-    if floors and ranked[0].law == "log_quadratic" and ranked[0].parameters["curvature"] < 0:
+    floors = [fit for fit in ranked if cost_law(fit.law).without_floor]
+    if floors and cost_law(ranked[0].law).grows_flatter(ranked[0]):
         # A law that grows flatter has a plainer reading, a floor, unless that fits far worse.
         gap = unit_bic(floors[0], units, share) - unit_bic(ranked[0], units, share)
         return floors[0] if gap < _FAR_BIC else ranked[0]

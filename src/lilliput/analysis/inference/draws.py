@@ -6,7 +6,7 @@ import numpy as np
 
 from lilliput.analysis.inference.options import FitOptions, Rows, drawn_rows, pick_points
 from lilliput.analysis.laws.curve import CurveFit
-from lilliput.analysis.laws.forms import Form, fit_form
+from lilliput.analysis.laws.forms import Form, fit_form, floor_pair
 from lilliput.analysis.laws.registry import cost_law
 from lilliput.analysis.table.measurements import Measurements
 from lilliput.core.arrays import FloatArray
@@ -48,8 +48,10 @@ def draw_parameters(
     return draws
 
 
-def draw_with_and_without_floor(data: Measurements, options: FitOptions) -> list[CurveFit]:
-    """Return a power law of each draw of units, above a floor or not.
+def draw_with_and_without_floor(
+    data: Measurements, law: str, options: FitOptions
+) -> list[CurveFit]:
+    """Return a law of each draw of units, above a floor or not; none where it has no such twin.
 
     Which of the two is drawn with the weights that their BIC gives them in that draw: far beyond the data
     they part, and where the data allow both an interval must hold both.
@@ -59,18 +61,19 @@ def draw_with_and_without_floor(data: Measurements, options: FitOptions) -> list
     """
     rng = generator(options.seed, "floor-weights")
     curves: list[CurveFit] = []
-    if np.unique(data.group).size < 2:
+    pair = floor_pair(law)
+    if pair is None or np.unique(data.group).size < 2:
         return curves
+    plain, floored = (Form(name) for name in pair)
     for rows in drawn_rows(data, options):
         usable = rows[data.is_final[rows]] if options.points == "final" else rows
         if usable.size == 0:
             continue
         chosen = pick_points(data, usable, options)
         flops, loss = data.flops[chosen], data.loss[chosen]
-        if np.unique(flops).size < Form("power_offset").n_free:
+        if np.unique(flops).size < floored.n_free:
             continue
-        without = fit_form(Form("power"), flops, loss)
-        above = fit_form(Form("power_offset"), flops, loss)
+        without, above = fit_form(plain, flops, loss), fit_form(floored, flops, loss)
         assert without is not None
         assert above is not None
         odds = np.exp(np.clip((without.bic - above.bic) / 2, -50, 50))

@@ -10,7 +10,9 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from lilliput.analysis.inference.resampling import expanded_bounds, spread
+from lilliput.analysis.laws.base import BoundEnd
 from lilliput.analysis.laws.curve import CurveFit, plain, plain_number
+from lilliput.analysis.laws.registry import curve_law
 from lilliput.core.arrays import FloatArray
 
 
@@ -116,6 +118,7 @@ class LawFit:
         break_tests: Tests of whether breaks are there, where breaks were in question.
         cut_sensitivity: Exponents below and above each possible cut.
         facts: Columns, points, frontier, clusters, refused rows.
+        sizes: What else a law of size and tokens was fitted to, by column, shape (n,) each.
     """
 
     law: str
@@ -137,14 +140,14 @@ class LawFit:
     break_tests: Mapping[str, Any] = field(default_factory=dict[str, Any])
     cut_sensitivity: tuple[Mapping[str, float | None], ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    sizes: Mapping[str, FloatArray] = field(default_factory=dict[str, FloatArray])
 
     def as_record(self) -> dict[str, Any]:
         """Plain data for JSON: the keys of the command line's contract and more beside them."""
         covariance = None if self.covariance is None else self.covariance.tolist()
-        points = zip(self.runs, self.flops.tolist(), self.loss.tolist(), strict=True)
         return {
             "law": self.law,
-            "parameters": {name: value.as_record() for name, value in self.parameters.items()},
+            "parameters": self._parameters_as_record(),
             "r2": plain_number(self.r2),
             "bic": plain_number(self.bic),
             "aicc": plain_number(self.aicc),
@@ -157,6 +160,27 @@ class LawFit:
             "covariance": covariance,
             "covariance_of": list(self.curve.free),
             "cut_sensitivity": [dict(row) for row in self.cut_sensitivity],
-            "points": [{"run": r, "flops": x, "loss": y} for r, x, y in points],
+            "points": self._points_as_record(),
             **self.facts,
         }
+
+    @property
+    def at_bound(self) -> Mapping[str, BoundEnd]:
+        """Parameters that ended at a bound of their search, which identifies no value, and at which end."""
+        return curve_law(self.law).at_bound(self.curve.values)
+
+    def _parameters_as_record(self) -> dict[str, dict[str, Any]]:
+        """Parameters as plain data; one at a bound keeps only the other bound of its interval."""
+        records: dict[str, dict[str, Any]] = {n: e.as_record() for n, e in self.parameters.items()}
+        for name, end in self.at_bound.items():
+            beyond = "high" if end == "highest" else "low"
+            records[name] |= {"value": None, "se": None, beyond: None, "at_bound": end}
+        return records
+
+    def _points_as_record(self) -> list[dict[str, Any]]:
+        """Points with everything that the law was fitted to, so that the fit can be repeated from them."""
+        columns: dict[str, list[Any]] = {
+            "run": list(self.runs), "flops": self.flops.tolist(), "loss": self.loss.tolist(),
+            **{name: values.tolist() for name, values in self.sizes.items()},
+        }  # fmt: skip
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from lilliput.core.arrays import FloatArray
 
 if TYPE_CHECKING:
     from lilliput.analysis.laws.isoflop import Allocation
+
+
+BoundEnd = Literal["lowest", "highest"]
 
 
 class Law(ABC):
@@ -74,6 +77,17 @@ class CurveLaw(Law):
             log_breaks: ln of the break locations, ascending.
         """
 
+    def at_bound(self, values: FloatArray) -> dict[str, BoundEnd]:
+        """Return the parameters that ended at a bound of their search, by name, and at which end.
+
+        Such a value is where the search stopped and no estimate.
+
+        Args:
+            values: Parameters in the order of the fit's names.
+        """
+        del values
+        return {}
+
 
 class CostLaw(CurveLaw):
     """A law of loss against cost alone, fitted by least squares in ln loss.
@@ -86,12 +100,14 @@ class CostLaw(CurveLaw):
         fewest_costs: Distinct costs from which `--law auto` compares it; it always needs `n_free`.
         breaks_lie_in_gaps: Whether the data say only between which two points a break lies.
         is_curved: Whether it bends everywhere and so has no place of a break.
+        without_floor: Name of the law that this one becomes without its floor; None where it has no floor.
     """
 
     is_candidate: ClassVar[bool] = True
     fewest_costs: ClassVar[int] = 0
     breaks_lie_in_gaps: ClassVar[bool] = False
     is_curved: ClassVar[bool] = False
+    without_floor: ClassVar[str | None] = None
 
     def place_in_lists(self) -> tuple[int, ...]:
         """Return 0 for the kind, then whether it breaks, then the parameters of its simplest form."""
@@ -139,6 +155,11 @@ class CostLaw(CurveLaw):
         """Return the parameter that is the slope -d ln L / d ln C at the largest cost; None where none is."""
         del breaks
         return None
+
+    def grows_flatter(self, fit: CurveFit) -> bool:
+        """Say whether it is curved and falls ever more slowly, as a law above a floor does."""
+        del fit
+        return False
 
     def reduces_to(self, fit: CurveFit) -> str | None:
         """Return the simpler law that this very fit is equal to, by name; None where it is a law of its own."""

@@ -82,6 +82,10 @@ class CurvedPowerLaw(CostLaw):
         p, z = parameters, log_flops - math.log(parameters["pivot"])
         return math.log(p["coefficient"]) - p["exponent"] * z - p["curvature"] * z**2 / 2
 
+    def grows_flatter(self, fit: CurveFit) -> bool:
+        """Say whether the exponent shrinks with the cost."""
+        return fit.parameters["curvature"] < 0
+
     def warnings(self, fit: CurveFit) -> list[str]:
         """Say which way it bends, and that this is no break."""
         way = "steeper" if fit.parameters["curvature"] > 0 else "flatter"

@@ -40,6 +40,14 @@ def candidate_laws() -> list[CostLaw]:
     return [law for law in laws_of(CostLaw) if law.is_candidate]
 
 
+def floor_pair(law: str) -> tuple[str, str] | None:
+    """Return the names of a law without its floor and above it, given either; None where it has no such twin."""
+    for one in laws_of(CostLaw):
+        if one.without_floor and law in (one.name, one.without_floor):
+            return one.without_floor, one.name
+    return None
+
+
 def forms_for(law: str, breaks: int | None, n_points: int) -> list[Form]:
     """Return the forms to compare.
 

@@ -151,6 +151,7 @@ class PowerLawAboveFloor(CostLaw):
     name = "power_offset"
     label = "power law above a floor"
     help = "E + A C^-alpha"
+    without_floor = "power"
 
     def n_free(self, breaks: int) -> int:
         """Return the number of free parameters, the noise included."""

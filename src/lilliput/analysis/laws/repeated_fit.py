@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints, drawn_medians
+from lilliput.analysis.laws.base import BoundEnd, SizedFit, SizedLaw, SizedPoints, drawn_medians
 from lilliput.analysis.laws.curve import CurveFit, total_sum_of_squares
 from lilliput.analysis.laws.levenberg import levenberg
 from lilliput.analysis.laws.parametric import (
@@ -26,6 +26,9 @@ from lilliput.core.errors import InputError
 _RATE_STARTS = np.array([1.0, 3.0, 10.0, 30.0, 100.0])
 # Rates are kept between e^-5 and e^12 repetitions: beyond, all or none of their worth is lost.
 _LOWEST_RATE, _HIGHEST_RATE = -5.0, 12.0
+_RATES = CONSTANTS[-2:]
+# A rate this near to a bound, in its logarithm, has been stopped by it.
+_AT_BOUND = 1e-6
 _FEWEST_FRESH = 6
 _STEPS, _DRAW_STEPS = 300, 60
 _DRAWS_AT_ONCE = 50
@@ -277,6 +280,17 @@ class RepeatedLaw(SizedLaw):
         cost, unique = values[count:].tolist()
         size, tokens = best_split(values[:count], flops, unique, cost)
         return float(size), float(tokens)
+
+    def at_bound(self, values: FloatArray) -> dict[str, BoundEnd]:
+        """Return the rates that ended at a bound of their search."""
+        rates = zip(_RATES, np.log(values[len(CONSTANTS) - 2 : len(CONSTANTS)]), strict=True)
+        ends: dict[str, BoundEnd] = {}
+        for name, log_rate in rates:
+            if log_rate >= _HIGHEST_RATE - _AT_BOUND:
+                ends[name] = "highest"
+            elif log_rate <= _LOWEST_RATE + _AT_BOUND:
+                ends[name] = "lowest"
+        return ends
 
     def log_curve(
         self, log_flops: FloatArray, parameters: Mapping[str, float], log_breaks: FloatArray

@@ -14,11 +14,21 @@ if TYPE_CHECKING:
 
 def interval(record: Mapping[str, Any]) -> str:
     """Return a value with its bounds, as far as there are any."""
+    if "at_bound" in record:
+        return _not_identified(record)
     if record["value"] is None:
         return "undefined"
     if record["low"] is None:
         return f"{record['value']:.4g} (no interval)"
     return f"{record['value']:.4g} ({record['low']:.4g} to {record['high']:.4g})"
+
+
+def _not_identified(record: Mapping[str, Any]) -> str:
+    """Return what is known of a parameter that ended at a bound of its search."""
+    low, high = record["low"], record["high"]
+    if low is not None:
+        return f"not identified ({low:.4g} or more)"
+    return "not identified" if high is None else f"not identified ({high:.4g} or less)"
 
 
 def _show_values(rows: list[tuple[str, Mapping[str, Any]]]) -> None:

@@ -58,7 +58,10 @@ def parameters_table(law: GroupLaw) -> TableView:
     runs = int(law.fit.facts.get("n_runs", 0)) or None
     named = [(name.replace("_", " "), e) for name, e in law.fit.parameters.items()]
     named += [(f"break {i} (FLOPs)", e) for i, e in enumerate(law.fit.breaks, start=1)]
+    unknown = {name.replace("_", " ") for name in law.fit.at_bound}
     rows = [
+        TableRow((text_cell(name), text_cell("not identified"), number_cell(None)))
+        if name in unknown else
         TableRow((text_cell(name), quantity_cell(Quantity(e.value, e.low, e.high, runs)), number_cell(e.se)))
         for name, e in named
     ]  # fmt: skip
