@@ -28,7 +28,7 @@ import torch
 
 from lilliput.architecture import ModelConfig
 from lilliput.evaluation import FineTuningSettings, load_task
-from lilliput.evaluation.encoding import TextEncoder, encode_examples
+from lilliput.evaluation.encoding import SequenceEncoder, encode_examples
 from lilliput.evaluation.fine_tuning.epochs import LabelledTexts
 from lilliput.evaluation.fine_tuning.seeds import fine_tune_seeds
 from lilliput.evaluation.tasks.examples import read_examples
@@ -173,7 +173,7 @@ def main() -> None:
         )  # fmt: skip
         model = build_model(config, 0)
         export_model(model, folder, tokenizer=tokenizer)
-        epochs, encoder = options.epochs, TextEncoder.load(tokenizer)
+        epochs, encoder = options.epochs, SequenceEncoder.load(tokenizer)
         ways = {
             "ours": our_way(model, encoder, epochs, dtype="float32"),
             "Trainer, padded to 128": peer_way(folder, epochs, pads_to_max=True, bf16=False),

@@ -23,7 +23,7 @@ from evaluation_fine_tuning import VOCAB_SIZE, train_tokenizer
 
 from lilliput.architecture import ModelConfig
 from lilliput.evaluation import PairSettings
-from lilliput.evaluation.encoding import TextEncoder
+from lilliput.evaluation.encoding import SequenceEncoder
 from lilliput.evaluation.pairs.likelihood import score_sentences
 from lilliput.evaluation.pairs.reading import find_paradigms, read_paradigm
 from lilliput.models import build_model, export_model
@@ -61,7 +61,7 @@ def main() -> None:
         tokenizer, folder = Path(scratch) / "tokenizer", Path(scratch) / "model"
         texts = [path.read_text() for path in find_paradigms(options.data)]
         train_tokenizer(texts, tokenizer)
-        encoder = TextEncoder.load(tokenizer)
+        encoder = SequenceEncoder.load(tokenizer)
         config = ModelConfig.for_layout(
             "electra", vocab_size=VOCAB_SIZE, embedding_size=64, hidden_size=128,
             intermediate_size=512, num_attention_heads=8, num_hidden_layers=4, max_seq_length=128,

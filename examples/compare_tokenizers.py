@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lilliput.language import CorpusSettings, Source, build_corpus, build_vocabulary
-from lilliput.tokenization import Comparison, compare_tokenizers, train_tokenizers
+from lilliput.tokenization import TokenizerComparison, compare_tokenizers, train_tokenizers
 
 
 def main(
     texts: str, out: str = "tokenizers-of-my-texts", sizes: Sequence[int] = (1000, 2000)
-) -> Comparison:
+) -> TokenizerComparison:
     """The table of candidates and the one that was picked."""
     source = Source(path=texts, text_unit="section")  # A few long files are cut into documents.
     settings = CorpusSettings(min_words=12, validation_share=0.1, test_share=0.0)

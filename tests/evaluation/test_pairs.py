@@ -14,7 +14,7 @@ from lilliput.architecture import ModelConfig
 from lilliput.architecture.initialisation import Initialisation
 from lilliput.core.errors import ConfigurationError, EmptyCorpusError, InputError
 from lilliput.evaluation import PairSettings, evaluate_pairs, read_scores, write_babylm_pairs
-from lilliput.evaluation.encoding import TextEncoder, Tokenised
+from lilliput.evaluation.encoding import SequenceEncoder, TokenizedText
 from lilliput.evaluation.pairs.likelihood import masked_copies, score_sentences
 from lilliput.evaluation.pairs.reading import Pair, find_paradigms, read_all_pairs, read_paradigm
 from lilliput.evaluation.pairs.scoring import mean_over_paradigms
@@ -111,7 +111,7 @@ def test_pseudo_log_likelihoods_equal_minicons_for_an_exported_model(
         peer = scorer.MaskedLMScorer(str(tmp_path / "model"), "cpu")
         # minicons calls a method that transformers 5 has dropped; calling the tokenizer is the same.
         peer.tokenizer.batch_encode_plus = peer.tokenizer.__call__
-        encoder = TextEncoder.load(line.tokenizer)
+        encoder = SequenceEncoder.load(line.tokenizer)
         tokenised = encoder.tokenised(sentences)
         assert len(sentences) == 200
         for method, name in (("plain", "original"), ("within_word_l2r", "within_word_l2r")):
@@ -128,7 +128,7 @@ def test_pseudo_log_likelihoods_equal_minicons_for_an_exported_model(
 
 def test_causal_scores_equal_the_plain_sum_of_log_softmax():
     model = _model("llama")
-    sentence = Tokenised((10, 20, 30, 40), (0, 1, 2, 3))
+    sentence = TokenizedText((10, 20, 30, 40), (0, 1, 2, 3))
     (score,) = score_sentences(model, [sentence], SPECIAL, PairSettings(method="causal"))
     with torch.no_grad():
         hidden = model.encode(torch.tensor([[0, 10, 20, 30, 40]]))[0]
@@ -142,7 +142,7 @@ def test_company_and_batch_size_change_nothing(method):
     model = _model("llama" if method == "causal" else "roberta")
     rng = np.random.default_rng(0)
     sentences = [
-        Tokenised(tuple(rng.integers(5, 300, n)), tuple(np.arange(n) // 2))
+        TokenizedText(tuple(rng.integers(5, 300, n)), tuple(np.arange(n) // 2))
         for n in (1, 2, 3, 9, 9, 17, 40)
     ]
     together = score_sentences(model, sentences, SPECIAL, PairSettings(method=method))
@@ -162,7 +162,7 @@ def test_company_and_batch_size_change_nothing(method):
 
 def test_masked_once_with_a_pass_a_token_is_plain():
     model = _model("roberta")
-    sentences = [Tokenised((9, 8, 7, 6, 5), (0, 0, 1, 2, 2))]
+    sentences = [TokenizedText((9, 8, 7, 6, 5), (0, 0, 1, 2, 2))]
     once = PairSettings(method="masked_once", masked_once_parts=64)
     np.testing.assert_allclose(
         score_sentences(model, sentences, SPECIAL, once),
@@ -219,7 +219,7 @@ def test_shared_copies_and_chosen_rows_change_nothing(layout, method):
     good = [tuple(rng.integers(5, 300, n).tolist()) for n in (1, 4, 9, 9, 13, 20)]
     # The second of each pair differs in its last token: one masked copy says the same.
     bad = [(*ids[:-1], 7) for ids in good]
-    sentences = [Tokenised(ids, tuple(np.arange(len(ids)) // 2)) for ids in (*good, *bad)]
+    sentences = [TokenizedText(ids, tuple(np.arange(len(ids)) // 2)) for ids in (*good, *bad)]
     settings = PairSettings(method=method)
     found = score_sentences(model, sentences, SPECIAL, settings)
     expected = [_token_by_token(model, sentence, settings) for sentence in sentences]
@@ -236,7 +236,7 @@ def _write_pairs(folder, name, pairs):
 def test_bfloat16_rounds_and_no_more(method):
     model = _model("llama" if method == "causal" else "electra")
     rng = np.random.default_rng(2)
-    sentences = [Tokenised(tuple(rng.integers(5, 300, 9).tolist()), tuple(range(9)))] * 2
+    sentences = [TokenizedText(tuple(rng.integers(5, 300, 9).tolist()), tuple(range(9)))] * 2
     exact, rounded = (
         score_sentences(model, sentences, SPECIAL, PairSettings(method=method, dtype=dtype))
         for dtype in ("float32", "bfloat16")
@@ -346,9 +346,9 @@ def test_a_method_for_the_other_kind_of_model_is_refused(line, tmp_path):
 def test_a_sentence_too_long_for_the_model_is_refused_with_its_length(line):
     model = load_model(line.run)
     with pytest.raises(InputError, match="62 tokens.*got 70"):
-        score_sentences(model, [Tokenised((9,) * 70, (0,) * 70)], SPECIAL, PairSettings())
+        score_sentences(model, [TokenizedText((9,) * 70, (0,) * 70)], SPECIAL, PairSettings())
     with pytest.raises(InputError, match="empty sentence"):
-        score_sentences(model, [Tokenised((), ())], SPECIAL, PairSettings())
+        score_sentences(model, [TokenizedText((), ())], SPECIAL, PairSettings())
 
 
 def test_a_tokenizer_of_another_size_is_refused(line, corpus, tmp_path):

@@ -12,7 +12,7 @@ from lilliput.core.errors import InputError
 from lilliput.core.seeding import generator
 from lilliput.evaluation import ProbeSettings, build_probes
 from lilliput.evaluation.probes.makers import make_coherence, make_source, make_word_order
-from lilliput.evaluation.probes.windows import Document, Window, read_documents
+from lilliput.evaluation.probes.windows import DocumentWindows, Window, read_documents
 
 words = st.lists(
     st.sampled_from(["we", "saw", "the", "old,", "dog.", "run", "And", "home"]),
@@ -24,7 +24,7 @@ words = st.lists(
 def _document(number, label, windows, joiner=" "):
     name = f"doc-{number}"
     spans = tuple(tuple(Window(tuple(w), joiner, name, label) for w in span) for span in windows)
-    return Document(name, label, spans)
+    return DocumentWindows(name, label, spans)
 
 
 @given(st.lists(words, min_size=1, max_size=30, unique_by=tuple), st.booleans())

@@ -24,7 +24,7 @@ from lilliput.core.errors import InputError, OccupiedFolderError
 from lilliput.core.verification import verify
 from lilliput.models import (
     ClassificationHead,
-    Classifier,
+    ExportedClassifier,
     ModelCard,
     build_model,
     export_model,
@@ -105,7 +105,7 @@ def test_every_layout_loads_where_only_transformers_is(tmp_path: Path):
     for style in ("tanh", "linear+bias"):
         head = ClassificationHead(24, 2, style).eval()
         labelled = export_model(
-            mini_bert, tmp_path / style, classifier=Classifier(head, "mean", ("no", "yes"))
+            mini_bert, tmp_path / style, classifier=ExportedClassifier(head, "mean", ("no", "yes"))
         )
         folders[f"mini-bert {style}"] = (CLASSIFIER, str(labelled.path))
         pooled = pool(expected["mini-bert hidden"], MASK, "mean")

@@ -13,7 +13,7 @@ from torch.nn import functional
 from lilliput.architecture import ModelConfig
 from lilliput.models import (
     ClassificationHead,
-    Classifier,
+    ExportedClassifier,
     LanguageModel,
     build_model,
     export_model,
@@ -117,7 +117,9 @@ def test_classifiers_are_the_twins(
     head = ClassificationHead(24, 3, style, norm_eps=model.config.layer_norm_eps).eval()
     pooling = "last" if name == "llama" else "first"
     exported = export_model(
-        model, tmp_path / "model", classifier=Classifier(head, pooling, ("no", "maybe", "yes"))
+        model,
+        tmp_path / "model",
+        classifier=ExportedClassifier(head, pooling, ("no", "maybe", "yes")),
     )
     twin, loading = transformers.AutoModelForSequenceClassification.from_pretrained(
         exported.path, output_loading_info=True
@@ -134,7 +136,7 @@ def test_modernbert_pools_by_mean_too(tmp_path: Path, batch: tuple[torch.Tensor,
     ids, mask = batch
     model = lively_model("modernbert")
     head = ClassificationHead(24, 2, "gelu+norm").eval()
-    export_model(model, tmp_path / "m", classifier=Classifier(head, "mean", ("no", "yes")))
+    export_model(model, tmp_path / "m", classifier=ExportedClassifier(head, "mean", ("no", "yes")))
     twin = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "m").eval()
     with torch.no_grad():
         ours = head(pool(model.encode(ids, mask), mask, "mean"))

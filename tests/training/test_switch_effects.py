@@ -29,7 +29,7 @@ from lilliput.training.data.sequences import SPECIAL_PER_SEQUENCE
 from lilliput.training.data.token_data import load_data
 from lilliput.training.loop import TrainingLoop
 from lilliput.training.objectives.base import DrawKey
-from lilliput.training.recorder import Branching
+from lilliput.training.recorder import BudgetBranching
 from lilliput.training.validation import Measurement
 from lilliput.training.weights import build_run_model
 
@@ -38,7 +38,7 @@ from .conftest import tiny_model
 
 def make_loop(config: RunConfig, tokens: Path, folder: Path) -> TrainingLoop:
     folder.mkdir(parents=True)
-    return TrainingLoop(config, load_data(config, tokens), folder, SILENT, Branching("test"))
+    return TrainingLoop(config, load_data(config, tokens), folder, SILENT, BudgetBranching("test"))
 
 
 def batch_of(loop: TrainingLoop, step: int = 1):

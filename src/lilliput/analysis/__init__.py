@@ -35,7 +35,7 @@ from lilliput.analysis.inference.slope_change import davies_p, exponent_against_
 from lilliput.analysis.inference.warnings import FRONTIER_CAVEAT
 from lilliput.analysis.laws.base import BestSizeLaw, CostLaw, Law, SizedLaw
 from lilliput.analysis.laws.curve import CurveFit, predict
-from lilliput.analysis.laws.forms import Form, fit_form
+from lilliput.analysis.laws.forms import LawForm, fit_form
 from lilliput.analysis.laws.isoflop import (
     Allocation,
     IsoFlop,
@@ -60,7 +60,7 @@ from lilliput.analysis.laws.registry import (
 )
 from lilliput.analysis.laws.repeated import MUENNIGHOFF, RepeatedDataLaw
 from lilliput.analysis.laws.repeated_fit import fit_repeated, fit_repetition
-from lilliput.analysis.planning import Plan, analyse_plan
+from lilliput.analysis.planning import TrainingPlan, analyse_plan
 from lilliput.analysis.table.cells import CellProblem
 from lilliput.analysis.table.measurements import Measurements, measurements_of
 from lilliput.analysis.table.paper import BUILTIN_TABLES, load_table, paper_table
@@ -90,7 +90,6 @@ __all__ = [
     "Direction",
     "Estimate",
     "FitOptions",
-    "Form",
     "Frontier",
     "FrontierPoint",
     "IcerResult",
@@ -98,16 +97,17 @@ __all__ = [
     "Law",
     "LawCandidate",
     "LawFit",
+    "LawForm",
     "LikelihoodFit",
     "Measurements",
     "ParametricFit",
-    "Plan",
     "RepeatedDataLaw",
     "SchemaColumn",
     "SizeLaw",
     "SizedLaw",
     "Strategy",
     "Table",
+    "TrainingPlan",
     "acceptability",
     "analyse_correlation",
     "analyse_factors",

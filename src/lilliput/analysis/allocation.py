@@ -27,7 +27,7 @@ _NEAR_SHAPE = 1.5
 
 
 @dataclass(frozen=True)
-class Split:
+class BudgetSplit:
     """Compute-optimal parameters and tokens at a budget; None where the table cannot tell."""
 
     num_parameters: Estimate | None
@@ -38,7 +38,7 @@ class Split:
 
 def split_budget(
     table: Table, data: Measurements, fit: LawFit, budget: float, options: FitOptions
-) -> Split:
+) -> BudgetSplit:
     """The best size and tokens for a budget, and the shape of the table that comes nearest."""
     law = curve_law(fit.law)
     if isinstance(law, SizedLaw):
@@ -46,7 +46,7 @@ def split_budget(
     else:
         size, tokens, warnings = _by_frontier(table, data, budget, options)
     shape, shape_warnings = _nearest_shape(table, size)
-    return Split(size, tokens, shape, (*warnings, *shape_warnings))
+    return BudgetSplit(size, tokens, shape, (*warnings, *shape_warnings))
 
 
 def _by_law(

@@ -6,7 +6,7 @@ import numpy as np
 
 from lilliput.analysis.inference.assembly import assemble
 from lilliput.analysis.inference.choice import (
-    Choice,
+    LawChoice,
     check_asked_breaks,
     choose_law,
     judge_unbroken,
@@ -17,7 +17,7 @@ from lilliput.analysis.inference.results import LawFit
 from lilliput.analysis.inference.sample import FitSample
 from lilliput.analysis.laws.base import BestSizeLaw, SizedLaw
 from lilliput.analysis.laws.curve import CurveFit
-from lilliput.analysis.laws.forms import Form, check_breaks, fit_form, forms_for
+from lilliput.analysis.laws.forms import LawForm, check_breaks, fit_form, forms_for
 from lilliput.analysis.laws.registry import AUTO, law_named
 from lilliput.analysis.sized_fit import fit_sized_law
 from lilliput.analysis.table.measurements import Measurements, measurements_of
@@ -91,7 +91,7 @@ def fit_measurements(
             f"law {options.law} needs more points in each piece", got=f"{flops.size} points"
         )
     if options.breaks is not None:
-        choice = Choice(min(fits, key=lambda fit: fit.bic))
+        choice = LawChoice(min(fits, key=lambda fit: fit.bic))
     elif first is not None and not is_excluded:
         choice = first
     else:
@@ -102,7 +102,7 @@ def fit_measurements(
     return assemble(sample, choice, fits, draws)
 
 
-def _fitted(forms: list[Form], sample: FitSample) -> list[CurveFit]:
+def _fitted(forms: list[LawForm], sample: FitSample) -> list[CurveFit]:
     fits = (fit_form(form, sample.flops, sample.loss) for form in forms)
     return [fit for fit in fits if fit is not None]
 

@@ -32,7 +32,7 @@ _FAR = 10.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What the fitted law says about runs that were not made.
 
     Attributes:
@@ -84,7 +84,7 @@ def analyse_plan(
     loss: str | None = None,
     options: FitOptions | None = None,
     reporter: Reporter = SILENT,
-) -> Plan:
+) -> TrainingPlan:
     """What to train with a budget, or what a target loss would cost.
 
     Args:
@@ -115,7 +115,7 @@ def analyse_plan(
         budget = required.value
     assert budget is not None
     split = split_budget(table, data, fit, budget, options)
-    return Plan(
+    return TrainingPlan(
         fit=fit,
         budget=budget,
         predicted_loss=_predicted_loss(data, fit, budget, n_units, options),

@@ -18,7 +18,7 @@ from lilliput.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from lilliput.tokenization import Comparison, EncodeResult, StoreEstimate
+    from lilliput.tokenization import EncodeResult, StoreEstimate, TokenizerComparison
 
 _COMPARED_SIZES = (1000, 2000, 5000, 10_000, 20_000, 40_000)
 
@@ -136,7 +136,7 @@ def compare(
     deliver(found.as_record(), as_json, lambda: _show_comparison(found, corpus))
 
 
-def _show_comparison(found: Comparison, corpus: Path) -> None:
+def _show_comparison(found: TokenizerComparison, corpus: Path) -> None:
     echo(f"{'tokenizer':<26}{'ids':>8}{'isolated':>10}{'context':>9}{'ESMS':>7}{'F1':>7}{'b/B':>7}")
     for row in found.rows:
         echo(

@@ -358,7 +358,7 @@ def _quoted(path: Path) -> str:
     return shlex.quote(str(path))
 
 
-class Build:
+class ArtefactBuild:
     """An artefact under construction; `path` names its files, `facts` collects its counts."""
 
     def __init__(self, folder: Path, artefact: str) -> None:
@@ -402,7 +402,7 @@ def building(
     inputs: Mapping[str, str] | None = None,
     *,
     started: float | None = None,
-) -> Generator[Build]:
+) -> Generator[ArtefactBuild]:
     """Build an artefact in `folder`; the manifest is written when the block ends well.
 
     After an error or a kill the finished files stay, and the same call goes on with them.
@@ -423,7 +423,7 @@ def building(
     identity = artefact_id(kind, schema, settings, inputs)
     claim_folder(folder, identity, kind)
     started = time.monotonic() if started is None else started
-    build = Build(folder, identity)
+    build = ArtefactBuild(folder, identity)
     yield build
     seconds = round(time.monotonic() - started, 3)
     build.finish(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from lilliput.evaluation.probes.build import build_probes
     from lilliput.evaluation.probes.evaluate import evaluate_probes
     from lilliput.evaluation.scores.averages import average_interval
-    from lilliput.evaluation.scores.comparison import Comparison, compare_evaluations
+    from lilliput.evaluation.scores.comparison import ScoreComparison, compare_evaluations
     from lilliput.evaluation.scores.curve import CurvePoint, score_curve
     from lilliput.evaluation.scores.score import Score, as_summary, read_scores
     from lilliput.evaluation.tasks.definition import (
@@ -55,7 +55,7 @@ _LATER = {
     "read_scores": "scores.score",
 }
 _WITH_TORCH = {
-    "Comparison": "scores.comparison",
+    "ScoreComparison": "scores.comparison",
     "CurvePoint": "scores.curve",
     "compare_evaluations": "scores.comparison",
     "default_pair_settings": "pairs.evaluate",
@@ -71,13 +71,13 @@ _WITH_TORCH = {
 }
 
 __all__ = [
-    "Comparison",
     "CurvePoint",
     "FineTuningSettings",
     "GlueAverage",
     "PairSettings",
     "ProbeSettings",
     "Score",
+    "ScoreComparison",
     "TaskDefinition",
     "as_summary",
     "average_interval",

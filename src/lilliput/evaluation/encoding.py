@@ -19,7 +19,7 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Tokenised:
+class TokenizedText:
     """One text as tokens.
 
     Attributes:
@@ -32,7 +32,7 @@ class Tokenised:
 
 
 @dataclass(frozen=True)
-class TextEncoder:
+class SequenceEncoder:
     """A tokenizer and its special tokens.
 
     Attributes:
@@ -44,7 +44,7 @@ class TextEncoder:
     special: SpecialIds
 
     @classmethod
-    def load(cls, folder: Path, text_form: TextForm | None = None) -> TextEncoder:
+    def load(cls, folder: Path, text_form: TextForm | None = None) -> SequenceEncoder:
         """Return the tokenizer in `folder`.
 
         Args:
@@ -69,10 +69,10 @@ class TextEncoder:
         encodings = self.loaded.backend.encode_batch(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
-    def tokenised(self, texts: Sequence[str]) -> list[Tokenised]:
+    def tokenised(self, texts: Sequence[str]) -> list[TokenizedText]:
         """Return the ids of each text with the words they belong to, without special tokens."""
         encodings = self.loaded.backend.encode_batch(list(texts), add_special_tokens=False)
-        return [Tokenised(tuple(e.ids), _word_numbers(e.word_ids)) for e in encodings]
+        return [TokenizedText(tuple(e.ids), _word_numbers(e.word_ids)) for e in encodings]
 
 
 def _word_numbers(numbers: Sequence[int | None]) -> tuple[int, ...]:
@@ -129,7 +129,9 @@ def lay_end_to_end(sequences: Sequence[Sequence[int]]) -> EncodedTexts:
     return EncodedTexts(np.fromiter(flat, dtype=np.int64, count=int(offsets[-1])), offsets)
 
 
-def encode_examples(encoder: TextEncoder, examples: Examples, max_seq_length: int) -> EncodedTexts:
+def encode_examples(
+    encoder: SequenceEncoder, examples: Examples, max_seq_length: int
+) -> EncodedTexts:
     """Return `<s> text </s>`, or `<s> first </s> second </s>`, at most `max_seq_length` tokens each.
 
     Of a pair that is too long, the longer text is cut first.

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lilliput.core.arrays import FloatArray
-from lilliput.core.artefacts import Build, building, read_manifest
+from lilliput.core.artefacts import ArtefactBuild, building, read_manifest
 from lilliput.core.errors import InputError
 from lilliput.core.files import atomic_path, read_json, write_json
 from lilliput.core.progress import SILENT, Reporter
-from lilliput.evaluation.encoding import TextEncoder, encode_examples
+from lilliput.evaluation.encoding import SequenceEncoder, encode_examples
 from lilliput.evaluation.fine_tuning.epochs import LabelledTexts
 from lilliput.evaluation.fine_tuning.seeds import FineTuned, fine_tune_seeds
 from lilliput.evaluation.fine_tuning.switch_defaults import follow_switches
@@ -164,10 +164,10 @@ def evaluate_tasks(
 
 
 def _score_once(
-    build: Build,
+    build: ArtefactBuild,
     data: TaskData,
     starts: Sequence[ScoredWeights],
-    encoder: TextEncoder,
+    encoder: SequenceEncoder,
     settings: FineTuningSettings,
     device: str,
 ) -> None:
@@ -186,7 +186,7 @@ def _score_once(
     write_json(record, [s.as_record() for s in _task_scores(data, starts, found, settings)])
 
 
-def _part(build: Build, task: str, kind: str) -> Path:
+def _part(build: ArtefactBuild, task: str, kind: str) -> Path:
     """Return what is kept of one task until all are done: its predictions, and then its scores."""
     return build.scratch("parts") / f"{task}.{kind}"
 
@@ -194,7 +194,7 @@ def _part(build: Build, task: str, kind: str) -> Path:
 def _fine_tune_starts(
     data: TaskData,
     starts: Sequence[ScoredWeights],
-    encoder: TextEncoder,
+    encoder: SequenceEncoder,
     settings: FineTuningSettings,
     device: str,
 ) -> list[FineTuned]:
@@ -328,7 +328,7 @@ def split_scores(
     return scores
 
 
-def _assemble(build: Build, names: Sequence[str]) -> None:
+def _assemble(build: ArtefactBuild, names: Sequence[str]) -> None:
     """Put all parts as one file of scores and one of predictions."""
     records = [r for name in names for r in read_json(_part(build, name, "json"))]
     tables = [pq.read_table(_part(build, name, "parquet")) for name in names]

@@ -12,7 +12,7 @@ import xxhash
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import ArtefactError, ConfigurationError
 from lilliput.core.progress import SILENT, Reporter
-from lilliput.evaluation.encoding import TextEncoder
+from lilliput.evaluation.encoding import SequenceEncoder
 from lilliput.evaluation.folders import run_origins
 from lilliput.language import TextForm, recorded_text_form
 from lilliput.models import LanguageModel
@@ -108,7 +108,7 @@ def text_form_record(run: Path) -> dict[str, Any] | None:
 
 def load_encoder(
     run: Path, tokenizer: Path, model: LanguageModel, reporter: Reporter = SILENT
-) -> TextEncoder:
+) -> SequenceEncoder:
     """Return what turns texts into the ids of a run's model, as the run's own corpus was turned into them.
 
     Args:
@@ -126,12 +126,12 @@ def load_encoder(
             "Neither the run nor its tokens say what was done to the corpus's text (lower-casing, for one): "
             "texts go to the tokenizer as they stand."
         )
-    encoder = TextEncoder.load(tokenizer, text_form)
+    encoder = SequenceEncoder.load(tokenizer, text_form)
     check_vocabulary(run, model, encoder)
     return encoder
 
 
-def check_vocabulary(run: Path, model: LanguageModel, encoder: TextEncoder) -> None:
+def check_vocabulary(run: Path, model: LanguageModel, encoder: SequenceEncoder) -> None:
     """Refuse a tokenizer other than the run's.
 
     Where the run's token store lies beside it, the content must be the same; elsewhere the model must

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lilliput.models.classification import ClassificationHead, HeadStyle, Pooling, pool
     from lilliput.models.hugging_face.card import ModelCard
     from lilliput.models.hugging_face.export import (
-        Classifier,
+        ExportedClassifier,
         export_model,
         native_head_style,
     )
@@ -34,7 +34,7 @@ _HOMES = {
     "Pooling": "classification",
     "pool": "classification",
     "ModelCard": "hugging_face.card",
-    "Classifier": "hugging_face.export",
+    "ExportedClassifier": "hugging_face.export",
     "Exported": "hugging_face.exported",
     "export_model": "hugging_face.export",
     "native_head_style": "hugging_face.export",
@@ -46,8 +46,8 @@ _HOMES = {
 __all__ = [
     "AttentionKernel",
     "ClassificationHead",
-    "Classifier",
     "Exported",
+    "ExportedClassifier",
     "HeadStyle",
     "LanguageModel",
     "ModelCard",

@@ -14,8 +14,8 @@ from lilliput.core.artefacts import read_recorded_settings, whole
 from lilliput.core.errors import InputError
 from lilliput.report.provenance import Artefact, read_artefacts
 from lilliput.report.searches import RateSearch, read_search
-from lilliput.report.texts import Language, Vocabulary, read_languages, read_vocabulary
-from lilliput.report.vocabularies import Comparison, read_comparisons
+from lilliput.report.texts import Language, VocabularyWords, read_languages, read_vocabulary
+from lilliput.report.vocabularies import LanguageTokenizers, read_comparisons
 
 RECIPE_FILE = "study.json"
 MEASUREMENTS_FILE = "tables/measurements.csv"
@@ -46,9 +46,9 @@ class Evidence:
     name: str
     is_study: bool
     recipe: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    vocabulary: Vocabulary | None = None
+    vocabulary: VocabularyWords | None = None
     languages: tuple[Language, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[LanguageTokenizers, ...] = ()
     table: Table | None = None
     runs: tuple[Run, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict[str, str])

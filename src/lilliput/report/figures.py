@@ -129,7 +129,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Layer:
+class FigureLayer:
     """One mark drawn from one table.
 
     Attributes:
@@ -210,7 +210,7 @@ class Figure:
     text: str
     x: Axis
     y: Axis
-    layers: tuple[Layer, ...]
+    layers: tuple[FigureLayer, ...]
     note: str = ""
 
     def as_record(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def yes_in_part(clear: Sized, found: Sized) -> str:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """One column of a table; `when` shows it under one value of each named choice only."""
 
     label: str
@@ -54,7 +54,7 @@ class TableView:
 
     id: str
     caption: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[TableRow, ...]
     is_sortable: bool = True
 

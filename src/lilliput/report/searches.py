@@ -39,7 +39,7 @@ class BestRate:
 
 
 @dataclass(frozen=True)
-class Drift:
+class BestRateTrend:
     """The power of width that the best rates of a family follow; None where widths are too few."""
 
     family: str
@@ -54,7 +54,7 @@ class RateSearch:
     """What the search found."""
 
     rates: tuple[BestRate, ...]
-    drifts: tuple[Drift, ...]
+    drifts: tuple[BestRateTrend, ...]
 
 
 def read_search(folder: Path) -> RateSearch | None:
@@ -63,7 +63,7 @@ def read_search(folder: Path) -> RateSearch | None:
     if not path.is_file():
         return None
     record = read_record(path)
-    drifts = tuple(Drift(**drift) for drift in record["drift_with_width"])
+    drifts = tuple(BestRateTrend(**drift) for drift in record["drift_with_width"])
     return RateSearch(tuple(map(_best_rate, record["rates"])), drifts)
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 from lilliput.analysis.table.tidy import Cell
 from lilliput.core.extras import require
 from lilliput.core.files import atomic_path
-from lilliput.report.figures import Control, DataTable, Figure, Layer
+from lilliput.report.figures import Control, DataTable, Figure, FigureLayer
 from lilliput.report.page import BuiltPage
 
 # Okabe and Ito's palette, in the order of the page.
@@ -93,7 +93,7 @@ class _Drawing:
         if 0 < len(entries) <= _MOST_ENTRIES:
             axes.legend(entries.values(), entries.keys(), fontsize=8)
 
-    def _draw(self, axes: Any, layer: Layer) -> None:
+    def _draw(self, axes: Any, layer: FigureLayer) -> None:
         rows = [row for row in self._rows(layer) if self._is_drawn(layer, row)]
         if layer.mark == "rule":
             for row in rows:
@@ -109,7 +109,7 @@ class _Drawing:
         else:
             self._draw_groups(axes, layer, rows)
 
-    def _draw_groups(self, axes: Any, layer: Layer, rows: list[dict[str, Cell]]) -> None:
+    def _draw_groups(self, axes: Any, layer: FigureLayer, rows: list[dict[str, Cell]]) -> None:
         colour = self._resolve(layer.colour) if layer.colour else None
         values = list(dict.fromkeys(row.get(colour) for row in rows)) if colour else []
         groups: dict[tuple[Cell, Cell], list[dict[str, Cell]]] = {}
@@ -125,7 +125,7 @@ class _Drawing:
             self._mark(axes, layer, members, place, name.replace("$", r"\$"))
 
     def _mark(
-        self, axes: Any, layer: Layer, rows: list[dict[str, Cell]], place: int, name: str
+        self, axes: Any, layer: FigureLayer, rows: list[dict[str, Cell]], place: int, name: str
     ) -> None:
         colour = _FAINT if layer.faint else _COLOURS[place % len(_COLOURS)]
         x = [row[self._resolve(layer.x)] for row in rows]
@@ -150,7 +150,7 @@ class _Drawing:
         )  # fmt: skip
 
     def _away(
-        self, layer: Layer, rows: list[dict[str, Cell]], values: list[Cell]
+        self, layer: FigureLayer, rows: list[dict[str, Cell]], values: list[Cell]
     ) -> list[list[float]]:
         """Distances from each value to its bounds, zero where there is none."""
         columns = [self._resolve(str(bound)) for bound in (layer.low, layer.high)]
@@ -159,7 +159,7 @@ class _Drawing:
             for column in columns
         ]
 
-    def _rows(self, layer: Layer) -> list[dict[str, Cell]]:
+    def _rows(self, layer: FigureLayer) -> list[dict[str, Cell]]:
         """Return rows of the layer's table that meet its conditions, with the facts of their runs."""
         where = {column: self._resolve(value) for column, value in layer.where.items()}
         joined = (
@@ -167,7 +167,7 @@ class _Drawing:
         )
         return [row for row in joined if all(str(row.get(c)) == v for c, v in where.items())]
 
-    def _is_drawn(self, layer: Layer, row: Mapping[str, Cell]) -> bool:
+    def _is_drawn(self, layer: FigureLayer, row: Mapping[str, Cell]) -> bool:
         needed = {"rule": [layer.y], "span": [layer.low], "band": [layer.x, layer.low, layer.high]}
         names = needed.get(layer.mark, [layer.x, layer.y])
         return all(row.get(self._resolve(str(name))) is not None for name in names)

@@ -18,7 +18,7 @@ _SAMPLE_CHARACTERS = 400
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class VocabularyWords:
     """The allowed words with their occurrences, most frequent first."""
 
     words: tuple[str, ...]
@@ -33,7 +33,7 @@ class Vocabulary:
 
 
 @dataclass(frozen=True)
-class Sample:
+class TextSample:
     """A piece of text, cut to a readable length, with where it came from or why it was dropped."""
 
     text: str
@@ -61,8 +61,8 @@ class Language:
     facts: Mapping[str, Any]
     dropped: Mapping[str, int]
     statistics: Mapping[str, Any]
-    kept_samples: tuple[Sample, ...]
-    dropped_samples: tuple[Sample, ...]
+    kept_samples: tuple[TextSample, ...]
+    dropped_samples: tuple[TextSample, ...]
 
     def count(self, key: str) -> float | None:
         """Return one count of the facts."""
@@ -84,7 +84,7 @@ class Language:
         return kept / spans if spans and kept is not None else None
 
 
-def read_vocabulary(folder: Path) -> Vocabulary | None:
+def read_vocabulary(folder: Path) -> VocabularyWords | None:
     """Return the vocabulary artefact; None when it is not there."""
     if not is_artefact(folder):
         return None
@@ -98,7 +98,7 @@ def read_vocabulary(folder: Path) -> Vocabulary | None:
             f"{folder / 'words.csv'} must hold whole numbers of occurrences", got=error
         ) from None
     words, frequencies = zip(*counted, strict=True) if counted else ((), ())
-    return Vocabulary(words, frequencies, manifest.id, manifest.facts)
+    return VocabularyWords(words, frequencies, manifest.id, manifest.facts)
 
 
 def read_languages(folder: Path) -> tuple[Language, ...]:
@@ -123,7 +123,7 @@ def _read_language(folder: Path) -> Language:
     )
 
 
-def _kept_samples(folder: Path) -> tuple[Sample, ...]:
+def _kept_samples(folder: Path) -> tuple[TextSample, ...]:
     """Spans spread evenly over the first shard's training split."""
     shards = sorted((folder / "shards").glob("*.parquet"))
     if not shards:
@@ -131,18 +131,20 @@ def _kept_samples(folder: Path) -> tuple[Sample, ...]:
     table = read_table(shards[0], columns=["text", "source", "split"])
     rows = [row for row in table.to_pylist() if row["split"] == "train"]
     return tuple(
-        Sample(_cut(row["text"]), str(row["source"] or "")) for row in _spread(rows, _SAMPLES)
+        TextSample(_cut(row["text"]), str(row["source"] or "")) for row in _spread(rows, _SAMPLES)
     )
 
 
-def _dropped_samples(path: Path) -> tuple[Sample, ...]:
+def _dropped_samples(path: Path) -> tuple[TextSample, ...]:
     """Return two spans of each of the first reasons."""
     if not path.is_file():
         return ()
-    by_reason: dict[str, list[Sample]] = {}
+    by_reason: dict[str, list[TextSample]] = {}
     for row in read_table(path, columns=["text", "reason"]).to_pylist():
         reason = str(row["reason"])
-        by_reason.setdefault(reason, []).append(Sample(_cut(row["text"]), reason.replace("_", " ")))
+        by_reason.setdefault(reason, []).append(
+            TextSample(_cut(row["text"]), reason.replace("_", " "))
+        )
     return tuple(s for samples in by_reason.values() for s in samples[:2])[: 2 * _SAMPLES]
 
 

@@ -13,7 +13,7 @@ from lilliput.core.reader import read_record
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ComparedTokenizer:
     """One compared tokenizer: name, kind, sizes and every measure with its interval."""
 
     name: str
@@ -32,7 +32,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LanguageTokenizers:
     """The candidates of one language and the one that was picked.
 
     Attributes:
@@ -45,28 +45,28 @@ class Comparison:
     """
 
     language: str
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[ComparedTokenizer, ...]
     picked: str
     rule: str
     lost: Mapping[str, str]
     trained_with: str
 
 
-def read_comparisons(folder: Path, recipe: Mapping[str, Any]) -> tuple[Comparison, ...]:
+def read_comparisons(folder: Path, recipe: Mapping[str, Any]) -> tuple[LanguageTokenizers, ...]:
     """Return the comparison of every language that has one."""
     trained_with = str((recipe.get("tokenizers") or {}).get("train_with", ""))
     paths = sorted(folder.glob("*/comparison"))
     return tuple(_read_comparison(path, trained_with) for path in paths if is_artefact(path))
 
 
-def _read_comparison(folder: Path, trained_with: str) -> Comparison:
+def _read_comparison(folder: Path, trained_with: str) -> LanguageTokenizers:
     record = read_record(folder / "comparison.json")
     picked = record.get("picked") or {}
     candidates = tuple(
-        Candidate(str(row.get("name", "")), str(row.get("kind", "")), row)
+        ComparedTokenizer(str(row.get("name", "")), str(row.get("kind", "")), row)
         for row in record.get("tokenizers", ())
     )
-    return Comparison(
+    return LanguageTokenizers(
         language=folder.parent.name,
         candidates=candidates,
         picked=str(picked.get("name", "")),

@@ -15,7 +15,7 @@ from lilliput.core.lazy import lazy_attributes
 if TYPE_CHECKING:
     from lilliput.tokenization.comparison.choice import TokenizerChoice, choose_tokenizer
     from lilliput.tokenization.comparison.compare import (
-        Comparison,
+        TokenizerComparison,
         TokenizerRow,
         compare_tokenizers,
     )
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _LATER = {
     "default_tokenizer": "find",
     "find_tokenizer": "find",
-    "Comparison": "comparison.compare",
+    "TokenizerComparison": "comparison.compare",
     "TokenizerRow": "comparison.compare",
     "compare_tokenizers": "comparison.compare",
     "EncodeResult": "encoding.encode",
@@ -83,7 +83,6 @@ __all__ = [
     "SPECIAL_IDS",
     "SPECIAL_TOKENS",
     "CompareSettings",
-    "Comparison",
     "EncodeResult",
     "KindName",
     "LoadedTokenizer",
@@ -91,6 +90,7 @@ __all__ = [
     "StoreEstimate",
     "TokenStore",
     "TokenizerChoice",
+    "TokenizerComparison",
     "TokenizerRow",
     "TokenizerSettings",
     "TrainingTextSettings",

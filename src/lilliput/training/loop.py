@@ -17,7 +17,7 @@ from lilliput.training.data.token_data import RunData
 from lilliput.training.execution.captured import captured_step
 from lilliput.training.execution.device_batches import expected_counts
 from lilliput.training.execution.engine import Engine
-from lilliput.training.execution.interrupts import Interrupts, Stopped
+from lilliput.training.execution.interrupts import InterruptedWork, Interrupts
 from lilliput.training.execution.plan import (
     ExecutionPlan,
     load_or_make_plan,
@@ -26,7 +26,7 @@ from lilliput.training.execution.plan import (
 )
 from lilliput.training.execution.replicas import Replicas
 from lilliput.training.initial_weights import build_start
-from lilliput.training.recorder import Branching, RunRecorder
+from lilliput.training.recorder import BudgetBranching, RunRecorder
 from lilliput.training.run_folder import load_model
 from lilliput.training.run_schedule import RunSchedule
 from lilliput.training.weights import build_run_model
@@ -50,7 +50,7 @@ class TrainingLoop:
         data: RunData,
         folder: Path,
         reporter: Reporter,
-        branching: Branching,
+        branching: BudgetBranching,
         weights_from: Path | None = None,
     ) -> None:
         self._reporter = reporter
@@ -99,7 +99,7 @@ class TrainingLoop:
                 while not recorder.is_finished:
                     self._interrupts.check()
                     self._advance(task)
-            except Stopped:
+            except InterruptedWork:
                 recorder.save()
                 raise KeyboardInterrupt from None
         recorder.close()

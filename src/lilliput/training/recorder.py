@@ -73,7 +73,7 @@ class Counters:
 
 
 @dataclass(frozen=True)
-class Branching:
+class BudgetBranching:
     """Say how a run takes part in a family of budgets (see `branches`).
 
     Attributes:
@@ -109,7 +109,7 @@ class RunRecorder:
         optimizer: FlatAdamW,
         plan: ExecutionPlan,
         reporter: Reporter,
-        branching: Branching,
+        branching: BudgetBranching,
         interrupts: Interrupts,
     ) -> None:
         training = schedule.config.training

@@ -9,7 +9,7 @@ from typing import Any
 
 from lilliput.architecture import count_parameters, shape_name
 from lilliput.core.artefacts import (
-    Build,
+    ArtefactBuild,
     Manifest,
     building,
     claim_folder,
@@ -25,7 +25,7 @@ from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, run_identi
 from lilliput.training.data.token_data import RunData, load_data
 from lilliput.training.execution.plan import threads_given_back
 from lilliput.training.loop import TrainingLoop
-from lilliput.training.recorder import Branching, RunRecorder
+from lilliput.training.recorder import BudgetBranching, RunRecorder
 from lilliput.training.run_folder import CONFIG, RESULT, RunResult
 
 
@@ -67,7 +67,9 @@ def train(
         return RunResult.read(out)
     with building_run(config, manifest, out, info) as build, threads_given_back():
         data = load_data(config, tokens)
-        branching = Branching(run_lineage(config, manifest), frozenset(keep_states_at), start_from)
+        branching = BudgetBranching(
+            run_lineage(config, manifest), frozenset(keep_states_at), start_from
+        )
         loop = TrainingLoop(config, data, build.folder, reporter, branching, weights_from)
         loop.run()
         finish_run(build, config, data, loop.recorder)
@@ -82,7 +84,7 @@ def building_run(
     info: Mapping[str, Any] | None = None,
     *,
     started: float | None = None,
-) -> Generator[Build]:
+) -> Generator[ArtefactBuild]:
     """The folder of a run while it is built: `run.json` is there, and the manifest comes at the end.
 
     `started` says when the run began, by `time.monotonic`, where that was before this block.
@@ -112,7 +114,9 @@ def claim_run(
     write_json(out / CONFIG, _run_record(config, identity, dict(info or {})))
 
 
-def finish_run(build: Build, config: RunConfig, data: RunData, recorder: RunRecorder) -> None:
+def finish_run(
+    build: ArtefactBuild, config: RunConfig, data: RunData, recorder: RunRecorder
+) -> None:
     """Write the figures of a run that has ended, and delete what only an unfinished one needs."""
     count = count_parameters(config.built_model())
     record = {

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lilliput.training.budget import Stream, evaluation_steps, plan_schedule, plan_stream
 from lilliput.training.config import RunConfig
-from lilliput.training.data.batches import Averaging, GlobalBatch, make_batch
+from lilliput.training.data.batches import GlobalBatch, MicroBatchAveraging, make_batch
 from lilliput.training.data.orders import DataOrder, OrderContext
 from lilliput.training.data.packing import Packing
 from lilliput.training.data.token_data import RunData
@@ -37,7 +37,7 @@ class RunSchedule:
     rates: LearningRateSchedule
     evaluation_steps: frozenset[int]
     order: DataOrder
-    averaging: Averaging | None
+    averaging: MicroBatchAveraging | None
 
     @classmethod
     def of(cls, config: RunConfig, data: RunData) -> RunSchedule:
@@ -62,7 +62,7 @@ class RunSchedule:
                     store=data.store,
                 )
             ),
-            Averaging(stream.later // parts, parts) if is_shifted else None,
+            MicroBatchAveraging(stream.later // parts, parts) if is_shifted else None,
         )
 
     def chosen(self, step: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lilliput.analysis import (
     FitOptions,
-    Form,
+    LawForm,
     bootstrap_break_test,
     davies_p,
     fit_form,
@@ -90,7 +90,7 @@ def test_a_break_is_seen_and_no_break_is_not_claimed():
         found = 0
         for seed in range(20):
             x, y, run = broken_points(seed, slope_change)
-            null = fit_form(Form("power"), np.exp(x), np.exp(y))
+            null = fit_form(LawForm("power"), np.exp(x), np.exp(y))
             test = bootstrap_break_test(x, y, run, null, simulations=100, seed=seed)
             found += test.p < 0.05
         assert found == 20 if expected else found <= 4
@@ -104,7 +104,7 @@ def test_noise_shared_by_a_run_is_not_taken_for_a_break():
         run = np.repeat(np.arange(12), 4)
         x = np.linspace(32, 40, 48)
         y = 3 - 0.1 * x + 0.03 * rng.standard_normal(12)[run] + 0.003 * rng.standard_normal(48)
-        null = fit_form(Form("power"), np.exp(x), np.exp(y))
+        null = fit_form(LawForm("power"), np.exp(x), np.exp(y))
         claims += bootstrap_break_test(x, y, run, null, simulations=100, seed=seed).p < 0.05
     assert claims <= 6
 
@@ -115,7 +115,7 @@ def test_the_profile_interval_holds_the_break():
         rng = np.random.default_rng(seed)
         x = np.sort(rng.uniform(32, 40, 60))
         y = 3 - 0.05 * x - 0.1 * np.maximum(x - 36, 0) + rng.normal(0, 0.02, 60)
-        fit = fit_form(Form("segmented", 1), np.exp(x), np.exp(y))
+        fit = fit_form(LawForm("segmented", 1), np.exp(x), np.exp(y))
         low, high = profile_interval(x, y, fit, 0)
         assert low <= fit.breaks[0] <= high
         held += low <= np.exp(36) <= high
@@ -161,7 +161,7 @@ def test_turning_runs_over_keeps_what_one_run_does():
         data = simulate_curves(index, runs=6, points=36)
         rows = frontier_rows(data.flops, data.loss)
         x, y, run = np.log(data.flops[rows]), np.log(data.loss[rows]), data.run[rows]
-        null = fit_form(Form("power"), data.flops[rows], data.loss[rows])
+        null = fit_form(LawForm("power"), data.flops[rows], data.loss[rows])
         test = bootstrap_break_test(x, y, run, null, simulations=100, seed=index)
         told["p_noise"] += test.p_noise < 0.05
         told["p"] += test.p < 0.05

@@ -17,7 +17,7 @@ from lilliput.analysis import (
     read_table,
 )
 from lilliput.analysis.inference.choice import unit_bic
-from lilliput.analysis.laws.forms import Form
+from lilliput.analysis.laws.forms import LawForm
 from lilliput.core.errors import InputError
 
 ALL = FitOptions(points="all", resamples=0)
@@ -142,7 +142,7 @@ def test_points_of_one_unit_count_as_fewer_than_they_are():
     rng = np.random.default_rng(0)
     x = np.repeat(np.linspace(32, 40, 10), 4)
     loss = np.exp(3 - 0.1 * x + 0.02 * np.repeat(rng.standard_normal(10), 4))
-    fit = fit_form(Form("power"), np.exp(x), loss)
+    fit = fit_form(LawForm("power"), np.exp(x), loss)
     units = np.repeat(np.arange(10), 4)
     alike = 10 * np.log(fit.rss / 40) + 3 * np.log(10)
     assert unit_bic(fit, units, 1.0) == pytest.approx(alike)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from lilliput.analysis import FitOptions, Form, analyse_fit, fit_form, predict, profile_interval
+from lilliput.analysis import FitOptions, LawForm, analyse_fit, fit_form, predict, profile_interval
 from lilliput.analysis.laws.piecewise import aggregate, line_costs, rss_of_splits
 from lilliput.analysis.laws.smoothly_broken import bnsl_rss_at
 
@@ -38,7 +38,7 @@ def smooth_points(seed: int, noise: float = 0.01, n: int = 40):
 
 def test_the_sum_of_a_held_smooth_break_is_that_of_scipy():
     x, y = smooth_points(0)
-    fit = fit_form(Form("bnsl", 1), np.exp(x), np.exp(y))
+    fit = fit_form(LawForm("bnsl", 1), np.exp(x), np.exp(y))
     grid, rss = bnsl_rss_at(x, y, fit, 0)
     p = fit.parameters
     start = np.array([p["a"], np.log(p["b"]), p["c0"], p["c1"], np.log(p["f1"])])
@@ -68,7 +68,7 @@ def jumping_points(seed: int):
 
 @pytest.mark.parametrize(
     ("form", "points", "studies"),
-    [(Form("segmented_jumps", 1), jumping_points, 40), (Form("bnsl", 1), smooth_points, 8)],
+    [(LawForm("segmented_jumps", 1), jumping_points, 40), (LawForm("bnsl", 1), smooth_points, 8)],
     ids=["jump", "smooth break"],
 )
 def test_the_profile_interval_holds_the_break(form, points, studies):

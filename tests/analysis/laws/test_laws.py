@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lilliput.analysis import FitOptions, Form, analyse_fit, fit_form, predict
+from lilliput.analysis import FitOptions, LawForm, analyse_fit, fit_form, predict
 from lilliput.analysis.laws.curve import covariance_of
 from lilliput.analysis.laws.segmented import fit_jumps, fit_segmented
 from lilliput.core.errors import InputError
@@ -28,7 +28,7 @@ def test_fits_on_either_side_of_a_cut(frontier_arrays, row):
         (flops < cut, expected[:4]),
         (flops >= cut, expected[4:]),
     ):
-        fit = fit_form(Form("power"), flops[rows], loss[rows])
+        fit = fit_form(LawForm("power"), flops[rows], loss[rows])
         assert fit.n == n
         assert fit.parameters["coefficient"] == pytest.approx(coefficient, rel=2e-3)
         assert fit.parameters["exponent"] == pytest.approx(exponent, abs=5.1e-5)
@@ -48,10 +48,10 @@ def test_the_upper_law_is_the_published_one_above_the_transition(paper):
 
 # Residual sums and BIC on the 34 points, y = ln L; k counts the variance.
 BREAK_TABLE = [
-    (Form("power"), 3, 0.09385, -189.8),
-    (Form("segmented", 1), 5, 0.07500, -190.3),
-    (Form("segmented_jumps", 1), 6, 0.02782, -220.5),
-    (Form("segmented_jumps", 2), 9, 0.01016, -244.2),
+    (LawForm("power"), 3, 0.09385, -189.8),
+    (LawForm("segmented", 1), 5, 0.07500, -190.3),
+    (LawForm("segmented_jumps", 1), 6, 0.02782, -220.5),
+    (LawForm("segmented_jumps", 2), 9, 0.01016, -244.2),
 ]
 
 
@@ -72,7 +72,7 @@ def test_the_break_table(frontier_arrays, form, k, rss, bic):
     ],
 )
 def test_refined_breaks_beat_the_grid(frontier_arrays, breaks, k, rss, bic, locations, slopes):
-    fit = fit_form(Form("segmented", breaks), *frontier_arrays)
+    fit = fit_form(LawForm("segmented", breaks), *frontier_arrays)
     assert fit.n_free == k
     assert 0.95 * rss < fit.rss <= rss
     assert bic - 2 < fit.bic <= bic
@@ -81,10 +81,10 @@ def test_refined_breaks_beat_the_grid(frontier_arrays, breaks, k, rss, bic, loca
 
 
 def test_locations_and_slopes_of_one_break(frontier_arrays):
-    fit = fit_form(Form("segmented", 1), *frontier_arrays)
+    fit = fit_form(LawForm("segmented", 1), *frontier_arrays)
     assert fit.breaks[0] == pytest.approx(1.47e15, rel=5e-3)
     np.testing.assert_allclose(-fit.values[1::2], (-0.104, -0.175), atol=6e-4)
-    jump = fit_form(Form("segmented_jumps", 1), *frontier_arrays)
+    jump = fit_form(LawForm("segmented_jumps", 1), *frontier_arrays)
     assert 2.6251e15 < jump.breaks[0] < 2.9344e15
 
 
@@ -101,7 +101,7 @@ def test_piecewise_regression_golden_1():
     assert -fit.parameters["exponent_2"] == pytest.approx(-2.0308, abs=2e-3)
     assert fit.rss == pytest.approx(193.264, abs=2e-3)
     # The published BIC leaves the variance out of k: 421.09 without a break, 14.342 with one.
-    line = fit_form(Form("power"), np.exp(x), np.exp(y))
+    line = fit_form(LawForm("power"), np.exp(x), np.exp(y))
     assert line.bic - np.log(200) == pytest.approx(421.09, abs=6e-3)
     assert fit.bic - np.log(200) == pytest.approx(14.342, abs=6e-3)
     # With two, their iteration stopped at 22.825; the search here finds at least as good a fit.
@@ -151,15 +151,15 @@ def test_jumps_are_the_exact_minimum_over_all_splits(seed):
 def test_an_offset_law_is_recovered_from_exact_points(exponent, offset, seed):
     x = np.geomspace(1e14, 1e18, 25) * np.random.default_rng(seed).uniform(0.9, 1.1, 25)
     loss = offset + 3 * (x / 1e14) ** -exponent
-    fit = fit_form(Form("power_offset"), x, loss)
+    fit = fit_form(LawForm("power_offset"), x, loss)
     np.testing.assert_allclose(fit.predict(x), loss, rtol=1e-5)
     assert fit.parameters["exponent"] == pytest.approx(exponent, rel=2e-2)
 
 
 def test_scaling_the_cost_moves_breaks_and_leaves_exponents(frontier_arrays):
     flops, loss = frontier_arrays
-    plain = fit_form(Form("segmented", 3), flops, loss)
-    scaled = fit_form(Form("segmented", 3), 1000 * flops, loss)
+    plain = fit_form(LawForm("segmented", 3), flops, loss)
+    scaled = fit_form(LawForm("segmented", 3), 1000 * flops, loss)
     np.testing.assert_allclose(scaled.breaks, 1000 * plain.breaks, rtol=1e-6)
     np.testing.assert_allclose(scaled.values[1::2], plain.values[1::2], rtol=1e-6)
     assert scaled.rss == pytest.approx(plain.rss, rel=1e-9)
@@ -168,11 +168,11 @@ def test_scaling_the_cost_moves_breaks_and_leaves_exponents(frontier_arrays):
 @pytest.mark.parametrize(
     "form",
     [
-        Form("power"),
-        Form("power_offset"),
-        Form("segmented", 2),
-        Form("segmented_jumps", 2),
-        Form("bnsl", 1),
+        LawForm("power"),
+        LawForm("power_offset"),
+        LawForm("segmented", 2),
+        LawForm("segmented_jumps", 2),
+        LawForm("bnsl", 1),
     ],
 )
 def test_prediction_agrees_with_the_fitted_values(frontier_arrays, form):
@@ -262,12 +262,12 @@ def natural_of(law: str, free: np.ndarray, breaks: int) -> np.ndarray:
 @pytest.mark.parametrize(
     "form",
     [
-        Form("power"),
-        Form("power_offset"),
-        Form("segmented", 2),
-        Form("segmented_jumps", 2),
-        Form("bnsl", 1),
-        Form("bnsl", 2),
+        LawForm("power"),
+        LawForm("power_offset"),
+        LawForm("segmented", 2),
+        LawForm("segmented_jumps", 2),
+        LawForm("bnsl", 1),
+        LawForm("bnsl", 2),
     ],
     ids=str,
 )
@@ -305,7 +305,7 @@ def test_the_covariance_of_a_line_is_the_textbook_one(frontier_arrays):
 
     x, y = (np.log(values) for values in frontier_arrays)
     line = stats.linregress(x, y)
-    fit = fit_form(Form("power"), *frontier_arrays)
+    fit = fit_form(LawForm("power"), *frontier_arrays)
     covariance = covariance_of(fit)
     assert np.sqrt(covariance[1, 1]) == pytest.approx(line.stderr, rel=1e-6)
     assert np.sqrt(covariance[0, 0]) == pytest.approx(line.intercept_stderr, rel=1e-6)

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from lilliput.analysis import FitOptions, Form, analyse_fit, fit_form, read_table
+from lilliput.analysis import FitOptions, LawForm, analyse_fit, fit_form, read_table
 from lilliput.analysis.laws.smoothly_broken import BnslProblem
 
 # arXiv 2210.14891, repository ethancaballero/broken_neural_scaling_laws: four-digit addition.
@@ -30,7 +30,7 @@ def rmsle(predicted: np.ndarray, observed: np.ndarray) -> float:
 
 def test_four_digit_addition_is_fitted_and_extrapolated(addition):
     x, y = addition
-    fit = fit_form(Form("bnsl", 1), x[:14], y[:14])
+    fit = fit_form(LawForm("bnsl", 1), x[:14], y[:14])
     # Published in-sample error 0.000598; the optimum here may only be lower.
     assert rmsle(fit.predict(x[:14]), y[:14]) <= rmsle(published_law(x[:14]), y[:14])
     assert rmsle(fit.predict(x[:14]), y[:14]) == pytest.approx(0.000598, abs=1e-6)
@@ -44,7 +44,7 @@ def test_four_digit_addition_is_fitted_and_extrapolated(addition):
 
 def test_noiseless_points_up_to_405_give_the_law_back(addition):
     x = np.arange(1.0, 406.0)
-    fit = fit_form(Form("bnsl", 1), x, published_law(x))
+    fit = fit_form(LawForm("bnsl", 1), x, published_law(x))
     assert fit.breaks[0] == pytest.approx(D1, rel=1e-4)
     beyond = addition[0][14:]
     np.testing.assert_allclose(fit.predict(beyond), published_law(beyond), rtol=1e-3)
@@ -78,4 +78,4 @@ def test_the_jacobian_is_the_derivative():
 
 def test_too_few_points_for_a_smooth_break_give_nothing():
     x = np.geomspace(1, 100, 6)
-    assert fit_form(Form("bnsl", 1), x, 3 * x**-0.2) is None
+    assert fit_form(LawForm("bnsl", 1), x, 3 * x**-0.2) is None

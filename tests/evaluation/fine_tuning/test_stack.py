@@ -19,7 +19,12 @@ from lilliput.evaluation.fine_tuning.classifier import Classifier
 from lilliput.evaluation.fine_tuning.epochs import LabelledTexts, Member, predict, train_epochs
 from lilliput.evaluation.fine_tuning.stack import ClassifierStack
 from lilliput.evaluation.fine_tuning.stack.attention import short_attention
-from lilliput.evaluation.fine_tuning.stack.dropout import Draws, drop, kept_elements, keyed_dropout
+from lilliput.evaluation.fine_tuning.stack.dropout import (
+    DropoutKeys,
+    drop,
+    kept_elements,
+    keyed_dropout,
+)
 from lilliput.models import build_model
 
 MEMBERS = [Member(3e-3, 0), Member(1e-3, 1), Member(3e-3, 2)]
@@ -155,7 +160,7 @@ def test_the_share_that_is_dropped_is_within_sampling_error():
 
 def test_what_is_dropped_gets_no_gradient_and_masks_differ_by_update_and_call():
     x = torch.ones(1, 1000, requires_grad=True)
-    draws = Draws((5,))
+    draws = DropoutKeys((5,))
     masks = []
     for update in (0, 1):
         draws.begin(update)

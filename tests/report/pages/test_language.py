@@ -6,12 +6,12 @@ from typing import Any, cast
 
 from lilliput.report.evidence import Evidence
 from lilliput.report.pages.language import build_language
-from lilliput.report.texts import Vocabulary
+from lilliput.report.texts import VocabularyWords
 
 
 def _page(*frequencies: int):
     words = tuple("abcdefghijklmnop"[: len(frequencies)])
-    vocabulary = Vocabulary(words, frequencies, "id", {})
+    vocabulary = VocabularyWords(words, frequencies, "id", {})
     evidence = Evidence("study", is_study=True, runs=(), vocabulary=vocabulary)
     return build_language(evidence, cast(Any, None))
 

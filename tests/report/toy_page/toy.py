@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lilliput.analysis.findings.findings import Findings
 from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, DataTable, Figure, Layer
+from lilliput.report.figures import Axis, DataTable, Figure, FigureLayer
 from lilliput.report.page import Page, PageContent
 
 NAME = "data-cards"
@@ -18,7 +18,7 @@ def build(evidence: Evidence, findings: Findings) -> PageContent:
         text="A point at one.",
         x=Axis("x"),
         y=Axis("y"),
-        layers=(Layer("toy", "points", x="x", y="y", name="the point"),),
+        layers=(FigureLayer("toy", "points", x="x", y="y", name="the point"),),
     )
     content = {
         "sentence": f"{len(evidence.runs)} runs under {len(findings.laws)} laws.",

@@ -21,13 +21,13 @@ from lilliput.core.settings import parse_settings
 from lilliput.core.verification import verify
 from lilliput.recipes import shipped_recipes
 from lilliput.study import Recipe, load_recipe
-from lilliput.study.planning.growth import Growth, growth_of
+from lilliput.study.planning.growth import StudyGrowth, growth_of
 from lilliput.study.recipe.expansion import expand_recipe
 
 ONE_MORE_SEED = "grid=[{languages=['invented'],seeds=[0,1,2],shapes=['8/8/16/1/1','8/16/32/2/1']}]"
 
 
-def grown(out: Path, before: Recipe, after: Recipe) -> Growth:
+def grown(out: Path, before: Recipe, after: Recipe) -> StudyGrowth:
     return growth_of(out, expand_recipe(before), expand_recipe(after))
 
 

@@ -18,8 +18,8 @@ from lilliput.core.settings import parse_settings
 from lilliput.study import Recipe, load_recipe, plan_study
 from lilliput.study.pipeline.live_progress import sparkline
 from lilliput.study.planning.estimates import run_flops, run_tokens
-from lilliput.study.planning.packing import Packing, pack_runs
-from lilliput.study.planning.probe import Measured, cached_probe, probe_key, probe_shapes
+from lilliput.study.planning.packing import DeviceSharing, pack_runs
+from lilliput.study.planning.probe import MeasuredSpeed, cached_probe, probe_key, probe_shapes
 from lilliput.study.planning.resources import estimate_disk, estimate_memory
 from lilliput.study.recipe.expansion import expand_recipe
 from lilliput.training import RunConfig, train
@@ -49,7 +49,7 @@ def test_a_probe_is_made_once_and_narrows_the_plan(
     assert before == {path: path.stat().st_mtime_ns for path in cache.glob("*.json")}
     assert not (tmp_path / "study").exists()
     for path in before:
-        measured = Measured(**read_json(path))
+        measured = MeasuredSpeed(**read_json(path))
         assert measured.tokens_per_s > 0
         assert measured.memory_bytes > 1e8  # An interpreter with torch.
 
@@ -121,8 +121,8 @@ def test_packing_follows_the_memory_of_the_device(
     assert small.device == "small"  # A run may land on any device.
     assert 1 <= small.runs_per_device < 8
     monkeypatch.setattr("lilliput.study.planning.packing._gpus", lambda: sizes[1:])
-    assert pack_runs(configs, 1) == Packing("large", 16)
-    assert Packing("large", 16).num_gpus == 1 / 16
+    assert pack_runs(configs, 1) == DeviceSharing("large", 16)
+    assert DeviceSharing("large", 16).num_gpus == 1 / 16
     monkeypatch.setattr("lilliput.study.planning.packing._gpus", lambda: [(1e8, "tiny")])
     assert pack_runs(configs, 1).num_gpus == 1.0
 

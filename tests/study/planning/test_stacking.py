@@ -19,8 +19,13 @@ from lilliput.study import load_recipe, plan_study
 from lilliput.study.pipeline.stages import training as stage
 from lilliput.study.pipeline.stages.groups import RunTask, TaskGroup
 from lilliput.study.planning import stacking
-from lilliput.study.planning.probe import Measured, probe_key
-from lilliput.study.planning.stacking import Stack, best_stack, measure_stack, missing_trials
+from lilliput.study.planning.probe import MeasuredSpeed, probe_key
+from lilliput.study.planning.stacking import (
+    MeasuredStack,
+    best_stack,
+    measure_stack,
+    missing_trials,
+)
 from lilliput.study.recipe.expansion import expand_recipe
 from lilliput.training import RunConfig
 
@@ -42,7 +47,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tried(config: RunConfig, count: int, workers: int, **speedups: float) -> None:
     """Put trials into the cache: `of_4=2.0` says that four together are twice as fast."""
     for dump, size in missing_trials(config, count, workers):
-        stack = Stack(size, speedups[f"of_{size}"] * 1000.0, speedups[f"of_{size}"], 5e8, 0.0)
+        stack = MeasuredStack(
+            size, speedups[f"of_{size}"] * 1000.0, speedups[f"of_{size}"], 5e8, 0.0
+        )
         run: RunConfig = RunConfig(**dump)
         write_json(stacking._path(run, size, workers), asdict(stack))
 
@@ -89,7 +96,7 @@ def test_what_a_first_start_decided_is_obeyed_whatever_later_trials_say(tokens, 
     ids = [[task.out.name for task in group.runs] for group in first]
     assert read_json(tmp_path / "tried" / "groups.json") == {"groups": ids}
     stack = stacking._path(tasks[0].run_config, 4, 1)
-    write_json(stack, asdict(replace(Stack(**read_json(stack)), speedup=0.5)))
+    write_json(stack, asdict(replace(MeasuredStack(**read_json(stack)), speedup=0.5)))
     again = planned(tmp_path / "tried", tasks)
     assert [[task.out.name for task in group.runs] for group in again] == ids
 
@@ -115,7 +122,7 @@ def test_long_work_is_tried_first_and_short_work_is_not(tokens, tmp_path, monkey
     long = [replace(task, flops=1e15) for task in tasks]
     planned(tmp_path / "long", long)
     (path,) = (cache / "lilliput" / "stacks").glob("*.json")
-    found = Stack(**read_json(path))
+    found = MeasuredStack(**read_json(path))
     assert found.size == 2
     assert found.tokens_per_s > 0
     assert found.speedup > 0
@@ -144,7 +151,7 @@ def test_a_stack_that_does_not_fit_does_not_pay(tokens, tmp_path, monkeypatch):
     monkeypatch.setattr(fleet.run, "train_fleet", full)
     monkeypatch.setattr(stacking, "_MOST_STEPS", 3)
     config = tasks_in(tmp_path, tokens, SEEDS, "auto")[0].run_config
-    assert Stack(**measure_stack((config.model_dump(mode="json"), 4))).speedup == 0.0
+    assert MeasuredStack(**measure_stack((config.model_dump(mode="json"), 4))).speedup == 0.0
 
 
 def test_updates_longer_than_a_trial_are_not_stacked(tokens, tmp_path, monkeypatch):
@@ -153,7 +160,7 @@ def test_updates_longer_than_a_trial_are_not_stacked(tokens, tmp_path, monkeypat
     monkeypatch.setattr(fleet.run, "train_fleet", None)
     monkeypatch.setattr(stacking, "_TRIAL_S", 1e-9)
     config = tasks_in(tmp_path, tokens, SEEDS, "auto")[0].run_config
-    assert Stack(**measure_stack((config.model_dump(mode="json"), 4))).speedup == 1.0
+    assert MeasuredStack(**measure_stack((config.model_dump(mode="json"), 4))).speedup == 1.0
 
 
 def test_a_plan_foretells_the_stacks_and_their_hours(recipe_file: Path, tmp_path: Path) -> None:
@@ -162,7 +169,7 @@ def test_a_plan_foretells_the_stacks_and_their_hours(recipe_file: Path, tmp_path
     )
     config = expand_recipe(recipe).runs[0].config(300)
     probe = tmp_path / "cache" / "lilliput" / "probes" / f"{probe_key(config, 1)}.json"
-    write_json(probe, asdict(Measured(1000.0, 4e8, 0.0)))
+    write_json(probe, asdict(MeasuredSpeed(1000.0, 4e8, 0.0)))
     alone = plan_study(recipe, tmp_path / "none")
     tried(config, 4, 1, of_4=2.0)
     stacked = plan_study(recipe, tmp_path / "none")

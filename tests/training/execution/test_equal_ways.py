@@ -21,7 +21,7 @@ from lilliput.training.execution.optimizer import FlatAdamW
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.loop import TrainingLoop
 from lilliput.training.objectives.base import DrawKey
-from lilliput.training.recorder import Branching
+from lilliput.training.recorder import BudgetBranching
 from lilliput.training.weights import build_run_model
 
 from ..conftest import VOCAB_SIZE, tiny_model
@@ -133,7 +133,9 @@ def test_passes_are_shared_out_evenly_among_replicas(make_config, tokens):
 
 def test_replicas_measure_what_one_model_measures(make_config, tokens, tmp_path):
     config = make_config(per_device_train_batch_size=8)
-    loop = TrainingLoop(config, load_data(config, tokens), tmp_path, SILENT, Branching("test"))
+    loop = TrainingLoop(
+        config, load_data(config, tokens), tmp_path, SILENT, BudgetBranching("test")
+    )
     validation, model = loop.recorder.validation, loop.engine.model
     measured = [validation.measure(model, replace(PLAN, threads=n, replicas=n), 0) for n in (1, 3)]
     assert measured[0] == measured[1]
@@ -204,7 +206,9 @@ def test_two_threads_agree_with_one_to_rounding(make_config, tokens, tmp_path):
         )
         folder = tmp_path / str(threads)
         folder.mkdir()
-        loop = TrainingLoop(config, load_data(config, tokens), folder, SILENT, Branching("test"))
+        loop = TrainingLoop(
+            config, load_data(config, tokens), folder, SILENT, BudgetBranching("test")
+        )
         loop.run()
         losses.append(loop.summary()["loss"])
         torch.set_num_threads(1)

@@ -10,7 +10,7 @@ import pytest
 
 from lilliput.training import train
 from lilliput.training.execution import gradients as passes
-from lilliput.training.execution.interrupts import Interrupts, Stopped
+from lilliput.training.execution.interrupts import InterruptedWork, Interrupts
 from lilliput.training.fleet import FleetMember, train_fleet
 from lilliput.training.fleet.stack import Stack
 
@@ -22,7 +22,7 @@ def test_the_first_is_noted_and_a_second_ctrl_c_raised():
         interrupts.check()
         signal.raise_signal(signal.SIGINT)
         assert interrupts.requested
-        with pytest.raises(Stopped):
+        with pytest.raises(InterruptedWork):
             interrupts.check()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)

@@ -27,7 +27,7 @@ from lilliput.training.execution.vocabulary_head import VocabularyHead
 from lilliput.training.fleet import FleetMember, train_fleet
 from lilliput.training.fleet.batches import stacked_batch
 from lilliput.training.fleet.captured import CapturedFleetStep
-from lilliput.training.fleet.loss import BatchedHeads, HeadsInTurn
+from lilliput.training.fleet.loss import BatchedHeads, SeparateHeads
 from lilliput.training.fleet.stack import Stack
 from lilliput.training.run_schedule import RunSchedule
 from lilliput.training.weights import build_run_model
@@ -356,7 +356,7 @@ def test_stacked_heads_give_each_heads_bits():
     counts = (9, 4, 0)
     for member, count in enumerate(counts):
         row_weights[member, count:] = 0.0
-    heads = HeadsInTurn(w, b, torch.float32)
+    heads = SeparateHeads(w, b, torch.float32)
     stacked = gradients_of(heads, z, w, b, targets, row_weights, counts)
     for k, count in enumerate(counts):
         head = VocabularyHead(w[k], b[k], torch.float32)

@@ -9,9 +9,9 @@ import numpy as np
 from lilliput.analysis import (
     CurveFit,
     FitOptions,
-    Form,
     Frontier,
     LawFit,
+    LawForm,
     Table,
     analyse_fit,
     fit_form,
@@ -95,7 +95,7 @@ def _rivals(chosen: LawFit) -> tuple[CurveFit, ...]:
     """The best member of every other kind of law, by BIC, on the same points."""
     best = {candidate.law: candidate for candidate in reversed(chosen.candidates)}
     forms = [
-        Form(law.name, best[law.name].n_breaks)
+        LawForm(law.name, best[law.name].n_breaks)
         for law in laws_of(CostLaw)
         if law.name in best and law.name != chosen.law
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.analysis.inference.choice import Choice
+from lilliput.analysis.inference.choice import LawChoice
 from lilliput.analysis.inference.diagnostics import residual_diagnostics
 from lilliput.analysis.inference.options import FitOptions, Rows, drawn_unit, resampled_facts
 from lilliput.analysis.inference.profile_likelihood import profile_interval
@@ -22,7 +22,9 @@ from lilliput.analysis.table.measurements import Measurements
 from lilliput.core.arrays import FloatArray
 
 
-def assemble(sample: FitSample, choice: Choice, fits: list[CurveFit], draws: FloatArray) -> LawFit:
+def assemble(
+    sample: FitSample, choice: LawChoice, fits: list[CurveFit], draws: FloatArray
+) -> LawFit:
     """Everything that is known about the chosen law, as one result.
 
     Args:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lilliput.analysis.inference.diagnostics import intraclass_correlation
 from lilliput.analysis.laws.curve import CurveFit, plain
-from lilliput.analysis.laws.piecewise import Aggregated, every_combination, knot_candidates
+from lilliput.analysis.laws.piecewise import AggregatedPoints, every_combination, knot_candidates
 from lilliput.analysis.laws.registry import law_label
 from lilliput.analysis.laws.segmented import MIN_POINTS
 from lilliput.core.arrays import FloatArray
@@ -149,7 +149,7 @@ def _best_bic(x: FloatArray, every: FloatArray, null: CurveFit) -> FloatArray:
     weight = np.bincount(codes).astype(np.float64)
     means = np.stack([np.bincount(codes, weights=y) for y in every]) / weight
     within = np.sum((every - means[:, codes]) ** 2, axis=1)
-    data = Aggregated(distinct, means[0], weight, 0.0)
+    data = AggregatedPoints(distinct, means[0], weight, 0.0)
     best = np.full(every.shape[0], np.inf)
     for more in range(1, _TESTED_BREAKS + 1):
         n_free = null.n_free + 2 * more

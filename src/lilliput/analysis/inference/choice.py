@@ -22,7 +22,7 @@ from lilliput.analysis.inference.break_test import (
 from lilliput.analysis.inference.diagnostics import intraclass_correlation
 from lilliput.analysis.inference.sample import FitSample, worst_fitting_units
 from lilliput.analysis.laws.curve import CurveFit, plain
-from lilliput.analysis.laws.forms import Form, fit_form, unbroken_forms
+from lilliput.analysis.laws.forms import LawForm, fit_form, unbroken_forms
 from lilliput.analysis.laws.registry import cost_law
 from lilliput.core.arrays import FloatArray
 
@@ -35,7 +35,7 @@ _FAR_BIC = 6.0
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class WithoutWorstUnits:
     """What becomes of a claimed break when the units that fit worst are left out.
 
     Attributes:
@@ -56,12 +56,12 @@ class LeftOut:
 
 
 @dataclass
-class Choice:
+class LawChoice:
     """The claimed law with everything that its breaks were tested by."""
 
     law: CurveFit
     tests: list[BreakTest] = field(default_factory=list[BreakTest])
-    left_out: list[LeftOut] = field(default_factory=list[LeftOut])
+    left_out: list[WithoutWorstUnits] = field(default_factory=list[WithoutWorstUnits])
 
     @property
     def verdict(self) -> str:
@@ -72,8 +72,8 @@ class Choice:
 
 
 def choose_law(
-    fits: list[CurveFit], sample: FitSample, seed: int, *, excluded: Choice | None = None
-) -> Choice:
+    fits: list[CurveFit], sample: FitSample, seed: int, *, excluded: LawChoice | None = None
+) -> LawChoice:
     """Return the fit of lowest BIC among those with no more breaks than the data can show.
 
     A number of breaks is no candidate where, in the best law with so many, one unit alone lies on a
@@ -94,7 +94,7 @@ def choose_law(
     sound = {k for k, fit in best_of.items() if stands_on_units(fit, sample)} | {fewest}
     fits = [fit for fit in fits if int(fit.breaks.size) in sound]
     most = int(min(fits, key=lambda fit: fit.bic).breaks.size)
-    choice = excluded or Choice(fits[0])
+    choice = excluded or LawChoice(fits[0])
     allowed = fewest
     if (
         most > fewest
@@ -107,12 +107,12 @@ def choose_law(
     return choice
 
 
-def judge_unbroken(fits: list[CurveFit], sample: FitSample, seed: int) -> tuple[Choice, bool]:
+def judge_unbroken(fits: list[CurveFit], sample: FitSample, seed: int) -> tuple[LawChoice, bool]:
     """Return the choice among laws without breaks, and whether they are all excluded.
 
     It needs no law with breaks, so that the costly ones are fitted only where they can be claimed.
     """
-    choice = Choice(best_law(fits, sample))
+    choice = LawChoice(best_law(fits, sample))
     enough = sample.n_units >= FEWEST_RUNS
     return choice, enough and _is_shown(1, fits, sample, seed, choice)
 
@@ -153,7 +153,7 @@ def unit_bic(fit: CurveFit, units: NDArray[np.intp], share: float) -> float:
 
 
 def _is_shown(
-    breaks: int, fits: list[CurveFit], sample: FitSample, seed: int, choice: Choice
+    breaks: int, fits: list[CurveFit], sample: FitSample, seed: int, choice: LawChoice
 ) -> bool:
     """Whether the last of so many breaks is told from fewer, by test and without the worst units."""
     nulls = _nulls(breaks, fits)
@@ -176,13 +176,15 @@ def _nulls(breaks: int, fits: list[CurveFit]) -> list[CurveFit]:
     return [fit for fit in fewer if fit.bic < fewer[0].bic + _FAR_BIC]
 
 
-def _leave_out(breaks: int, count: int, fits: list[CurveFit], sample: FitSample) -> LeftOut:
+def _leave_out(
+    breaks: int, count: int, fits: list[CurveFit], sample: FitSample
+) -> WithoutWorstUnits:
     fewer = sorted((f for f in fits if f.breaks.size < breaks), key=lambda fit: fit.bic)
     nulls = fewer if breaks == 1 else fewer[:1]
     units = worst_fitting_units(sample, nulls, count)
     rest = sample.without(units)
     refitted = [
-        fit_form(Form(null.law, int(null.breaks.size)), rest.flops, rest.loss, start=null)
+        fit_form(LawForm(null.law, int(null.breaks.size)), rest.flops, rest.loss, start=null)
         for null in nulls
         if np.unique(rest.flops).size > null.n_free
     ]
@@ -191,7 +193,7 @@ def _leave_out(breaks: int, count: int, fits: list[CurveFit], sample: FitSample)
     if again:
         x, y = np.log(rest.flops), np.log(rest.loss)
         statistic = min(gain_of_breaks(x, y, null) for null in _nulls(breaks, again))
-    return LeftOut(
+    return WithoutWorstUnits(
         breaks, tuple(sample.name_of(u) for u in units), float(statistic), bool(statistic > 0)
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from lilliput.analysis.inference.options import FitOptions, Rows, drawn_rows, pick_points
 from lilliput.analysis.laws.curve import CurveFit
-from lilliput.analysis.laws.forms import Form, fit_form, floor_pair
+from lilliput.analysis.laws.forms import LawForm, fit_form, floor_pair
 from lilliput.analysis.laws.registry import cost_law
 from lilliput.analysis.table.measurements import Measurements
 from lilliput.core.arrays import FloatArray
@@ -34,7 +34,7 @@ def draw_parameters(
     Returns:
         Shape (resamples, parameters + breaks), NaN where a draw cannot carry the law.
     """
-    form = Form(parent.law, int(parent.breaks.size))
+    form = LawForm(parent.law, int(parent.breaks.size))
     draws = np.full((options.resamples, parent.parameter_vector().size), np.nan)
     if np.unique(data.run).size < 2:
         return draws
@@ -64,7 +64,7 @@ def draw_with_and_without_floor(
     pair = floor_pair(law)
     if pair is None or np.unique(data.group).size < 2:
         return curves
-    plain, floored = (Form(name) for name in pair)
+    plain, floored = (LawForm(name) for name in pair)
     for rows in drawn_rows(data, options):
         usable = rows[data.is_final[rows]] if options.points == "final" else rows
         if usable.size == 0:
@@ -82,7 +82,7 @@ def draw_with_and_without_floor(
 
 
 def _refit(
-    data: Measurements, rows: Rows, form: Form, parent: CurveFit, options: FitOptions
+    data: Measurements, rows: Rows, form: LawForm, parent: CurveFit, options: FitOptions
 ) -> FloatArray:
     nothing = np.full(parent.parameter_vector().size, np.nan)
     if options.points == "final" or options.finished_only:

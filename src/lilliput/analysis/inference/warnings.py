@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.analysis.inference.break_test import FEWEST_RUNS, SIGNIFICANCE
-from lilliput.analysis.inference.choice import Choice, LeftOut
+from lilliput.analysis.inference.choice import LawChoice, WithoutWorstUnits
 from lilliput.analysis.inference.sample import FitSample
 from lilliput.analysis.laws.curve import CurveFit
 from lilliput.analysis.laws.registry import cost_law, law_label
@@ -27,7 +27,7 @@ FRONTIER_CAVEAT = (
 
 
 def fit_warnings(
-    choice: Choice, ranked: list[CurveFit], sample: FitSample, draws: FloatArray
+    choice: LawChoice, ranked: list[CurveFit], sample: FitSample, draws: FloatArray
 ) -> tuple[str, ...]:
     """Warnings about the choice of law, its breaks and its intervals."""
     chosen, flops = choice.law, sample.flops
@@ -73,7 +73,7 @@ def _says_else(rival: CurveFit, chosen: CurveFit) -> bool:
     return all(cost_law(one.law).reduces_to(one) != other.law for one, other in pairs)
 
 
-def _breaks_not_shown(choice: Choice, ranked: list[CurveFit], sample: FitSample) -> list[str]:
+def _breaks_not_shown(choice: LawChoice, ranked: list[CurveFit], sample: FitSample) -> list[str]:
     """Breaks that BIC would claim and the tests do not, or that were asked for and are not told."""
     chosen, best = choice.law, ranked[0]
     is_more = best.breaks.size > chosen.breaks.size
@@ -158,11 +158,11 @@ def _clustered(sample: FitSample) -> list[str]:
     ]
 
 
-def _both(left: LeftOut) -> str:
+def _both(left: WithoutWorstUnits) -> str:
     return " and ".join(left.units)
 
 
-def _what_carries(choice: Choice) -> list[str]:
+def _what_carries(choice: LawChoice) -> list[str]:
     """The unit that moves a claimed break most."""
     if not choice.law.breaks.size:
         return []

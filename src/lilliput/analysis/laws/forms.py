@@ -15,7 +15,7 @@ POINTS_PER_BREAK = 10
 
 
 @dataclass(frozen=True)
-class Form:
+class LawForm:
     """A law with its number of breaks."""
 
     law: str
@@ -48,7 +48,7 @@ def floor_pair(law: str) -> tuple[str, str] | None:
     return None
 
 
-def forms_for(law: str, breaks: int | None, n_points: int) -> list[Form]:
+def forms_for(law: str, breaks: int | None, n_points: int) -> list[LawForm]:
     """Return the forms to compare.
 
     Args:
@@ -77,14 +77,14 @@ def forms_for(law: str, breaks: int | None, n_points: int) -> list[Form]:
     return possible
 
 
-def _forms_of(law: CostLaw, breaks: int | None, n_points: int, fewest: int) -> list[Form]:
+def _forms_of(law: CostLaw, breaks: int | None, n_points: int, fewest: int) -> list[LawForm]:
     """Return the forms of one law; a broken law has as many as there may be breaks."""
     if not law.most_breaks:
-        return [] if breaks else [Form(law.name)]
+        return [] if breaks else [LawForm(law.name)]
     if breaks is not None:
-        return [Form(law.name, breaks)] if 0 < breaks <= law.most_breaks else []
+        return [LawForm(law.name, breaks)] if 0 < breaks <= law.most_breaks else []
     most = min(law.most_breaks, max(n_points // POINTS_PER_BREAK, fewest))
-    return [Form(law.name, k) for k in range(1, most + 1)]
+    return [LawForm(law.name, k) for k in range(1, most + 1)]
 
 
 def check_breaks(law: str, breaks: int | None) -> None:
@@ -109,7 +109,7 @@ def check_breaks(law: str, breaks: int | None) -> None:
 
 
 def fit_form(
-    form: Form, flops: FloatArray, loss: FloatArray, *, start: CurveFit | None = None
+    form: LawForm, flops: FloatArray, loss: FloatArray, *, start: CurveFit | None = None
 ) -> CurveFit | None:
     """Return the form fitted to points; None where it cannot be.
 
@@ -122,7 +122,7 @@ def fit_form(
     return cost_law(form.law).fit(flops, loss, form.n_breaks, start)
 
 
-def unbroken_forms(n_points: int) -> list[Form]:
+def unbroken_forms(n_points: int) -> list[LawForm]:
     """Return the candidates without breaks that leave some of `n_points` distinct costs free."""
-    forms = (Form(law.name) for law in candidate_laws() if not law.most_breaks)
+    forms = (LawForm(law.name) for law in candidate_laws() if not law.most_breaks)
     return [form for form in forms if n_points > form.n_free]

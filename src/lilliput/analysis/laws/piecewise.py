@@ -29,7 +29,7 @@ _CELLS_AT_ONCE = 400_000
 
 
 @dataclass(frozen=True)
-class Aggregated:
+class AggregatedPoints:
     """Distinct x in ascending order with counts and means of y; `within` is what no curve explains.
 
     Attributes:
@@ -45,15 +45,15 @@ class Aggregated:
     within: float
 
 
-def aggregate(x: FloatArray, y: FloatArray) -> Aggregated:
+def aggregate(x: FloatArray, y: FloatArray) -> AggregatedPoints:
     """Gather points that share an abscissa."""
     distinct, codes = np.unique(x, return_inverse=True)
     weight = np.bincount(codes).astype(np.float64)
     mean = np.bincount(codes, weights=y) / weight
-    return Aggregated(distinct, mean, weight, float(np.sum((y - mean[codes]) ** 2)))
+    return AggregatedPoints(distinct, mean, weight, float(np.sum((y - mean[codes]) ** 2)))
 
 
-def best_knot(data: Aggregated, min_points: int) -> tuple[float, float]:
+def best_knot(data: AggregatedPoints, min_points: int) -> tuple[float, float]:
     """The knot with the lowest residual sum of squares, and that sum; infinite where none is allowed.
 
     Args:
@@ -121,7 +121,7 @@ def knot_candidates(x: FloatArray, k: int, budget: int) -> FloatArray:
 
 
 def search_knots(
-    data: Aggregated, candidates: FloatArray, k: int, min_points: int, kept: int
+    data: AggregatedPoints, candidates: FloatArray, k: int, min_points: int, kept: int
 ) -> tuple[FloatArray, FloatArray]:
     """The best combinations of k candidate knots, best first.
 
@@ -145,7 +145,7 @@ def search_knots(
 
 
 def every_combination(
-    data: Aggregated,
+    data: AggregatedPoints,
     y: FloatArray,
     base: FloatArray,
     candidates: FloatArray,
@@ -178,7 +178,7 @@ def every_combination(
 
 
 def _allowed(
-    data: Aggregated, candidates: FloatArray, min_points: int
+    data: AggregatedPoints, candidates: FloatArray, min_points: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Which candidate may come first, follow another, and come last."""
     below = np.searchsorted(data.x, candidates, side="right")
@@ -212,7 +212,9 @@ def _eliminate(
     return np.maximum(rss, 0.0)
 
 
-def refine_knots(data: Aggregated, starts: FloatArray, min_points: int) -> tuple[FloatArray, float]:
+def refine_knots(
+    data: AggregatedPoints, starts: FloatArray, min_points: int
+) -> tuple[FloatArray, float]:
     """The best knots reachable from the starts, and their residual sum of squares.
 
     Muggeo's iteration: the knots move by the ratio of the coefficients of a jump and a hinge at each;
@@ -251,7 +253,7 @@ def hinge_design(x: FloatArray, knots: FloatArray) -> FloatArray:
     return np.concatenate([line, hinges], axis=-1)
 
 
-def _solve(data: Aggregated, design: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _solve(data: AggregatedPoints, design: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Weighted least squares for a batch of designs: coefficients and residual sums."""
     root = np.sqrt(data.weight)
     weighted, y = design * root[:, None], data.y * root
@@ -264,7 +266,7 @@ def _solve(data: Aggregated, design: FloatArray) -> tuple[FloatArray, FloatArray
     return coefficients, np.sum(residual**2, axis=1)
 
 
-def rss_at(data: Aggregated, knots: FloatArray, min_points: int) -> FloatArray:
+def rss_at(data: AggregatedPoints, knots: FloatArray, min_points: int) -> FloatArray:
     """Residual sums at each row of knots; infinite where a segment holds too few points."""
     below = np.searchsorted(data.x, knots, side="right")
     edges = np.zeros((knots.shape[0], 1), dtype=below.dtype)
@@ -278,7 +280,7 @@ def rss_at(data: Aggregated, knots: FloatArray, min_points: int) -> FloatArray:
     return rss
 
 
-def _muggeo_move(data: Aggregated, knots: FloatArray) -> FloatArray:
+def _muggeo_move(data: AggregatedPoints, knots: FloatArray) -> FloatArray:
     k = knots.shape[1]
     jumps = -(data.x[:, None] > knots[:, None, :]).astype(np.float64)
     design = np.concatenate([hinge_design(data.x, knots), jumps], axis=2)
@@ -289,7 +291,7 @@ def _muggeo_move(data: Aggregated, knots: FloatArray) -> FloatArray:
     return np.clip(jump / safe, -reach, reach)
 
 
-def best_splits(data: Aggregated, breaks: int, min_points: int) -> NDArray[np.intp] | None:
+def best_splits(data: AggregatedPoints, breaks: int, min_points: int) -> NDArray[np.intp] | None:
     """First index of each piece but the first, shape (breaks,); None where points are too few."""
     n = data.x.size
     if n < min_points * (breaks + 1):
@@ -308,7 +310,7 @@ def best_splits(data: Aggregated, breaks: int, min_points: int) -> NDArray[np.in
     return splits
 
 
-def rss_of_splits(data: Aggregated, breaks: int, index: int, min_points: int) -> FloatArray:
+def rss_of_splits(data: AggregatedPoints, breaks: int, index: int, min_points: int) -> FloatArray:
     """Residual sum with one break in each gap and the others where they are best.
 
     Args:
@@ -329,7 +331,7 @@ def rss_of_splits(data: Aggregated, breaks: int, index: int, min_points: int) ->
     return (below + above)[1:-1]
 
 
-def line_costs(data: Aggregated, min_points: int) -> FloatArray:
+def line_costs(data: AggregatedPoints, min_points: int) -> FloatArray:
     """Residual sum of squares of a line through points i to j-1, shape (n + 1, n + 1).
 
     Infinite where j - i is below `min_points`. Prefix sums of centred values keep cancellation small.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lilliput.analysis.laws.base import BreakProfile, CostLaw
 from lilliput.analysis.laws.curve import CurveFit, line_coefficients, total_sum_of_squares
 from lilliput.analysis.laws.piecewise import (
-    Aggregated,
+    AggregatedPoints,
     aggregate,
     best_knot,
     best_splits,
@@ -102,7 +102,7 @@ def _free_names(coefficients: int, exponents: int) -> tuple[str, ...]:
 
 
 def _best_knots(
-    data: Aggregated,
+    data: AggregatedPoints,
     breaks: int,
     min_points: int,
     search: int,
@@ -264,7 +264,9 @@ def _grid(x: FloatArray, estimate: float) -> FloatArray:
     return grid[(grid >= inside[0]) & (grid <= inside[-1])]
 
 
-def _profiled_rss(data: Aggregated, knots: FloatArray, index: int, grid: FloatArray) -> FloatArray:
+def _profiled_rss(
+    data: AggregatedPoints, knots: FloatArray, index: int, grid: FloatArray
+) -> FloatArray:
     """Residual sum with one knot at each value of the grid, shape (grid,).
 
     The other knots move one at a time, over ever finer steps.
@@ -289,7 +291,7 @@ def _profiled_rss(data: Aggregated, knots: FloatArray, index: int, grid: FloatAr
     return best
 
 
-def _rss(data: Aggregated, knots: FloatArray) -> FloatArray:
+def _rss(data: AggregatedPoints, knots: FloatArray) -> FloatArray:
     return rss_at(data, np.sort(knots, axis=1), MIN_POINTS) + data.within
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lilliput.core.artefacts import (
-    Build,
+    ArtefactBuild,
     Manifest,
     artefact_id,
     building,
@@ -95,7 +95,12 @@ def present_splits(task: TaskDefinition, folder: Path) -> dict[str, Path]:
 
 
 def _filter_split(
-    build: Build, task: TaskDefinition, split: str, path: Path, admits: Admits, rule: WordRule
+    build: ArtefactBuild,
+    task: TaskDefinition,
+    split: str,
+    path: Path,
+    admits: Admits,
+    rule: WordRule,
 ) -> dict[str, int]:
     table = read_table(path)
     fields = filter_fields(task, rule)

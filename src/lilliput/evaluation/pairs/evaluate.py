@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from lilliput.core.artefacts import Build, building, read_manifest
+from lilliput.core.artefacts import ArtefactBuild, building, read_manifest
 from lilliput.core.errors import EmptyCorpusError, InputError
 from lilliput.core.hashing import file_hash
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.evaluation.admission import Admits, admission
-from lilliput.evaluation.encoding import TextEncoder
+from lilliput.evaluation.encoding import SequenceEncoder
 from lilliput.evaluation.pairs.likelihood import FloatArray, longest_sentence, score_sentences
 from lilliput.evaluation.pairs.reading import Paradigm, find_paradigms, read_paradigm
 from lilliput.evaluation.pairs.record import ScoredParadigm, read_part, write_part, write_scored
@@ -99,10 +99,10 @@ def evaluate_pairs(
 
 
 def _score_all(
-    build: Build,
+    build: ArtefactBuild,
     paradigms: Sequence[Paradigm],
     starts: Sequence[ScoredWeights],
-    encoder: TextEncoder,
+    encoder: SequenceEncoder,
     settings: PairSettings,
     device: str,
     reporter: Reporter,
@@ -159,7 +159,7 @@ def _kept_paradigms(
 def _score(
     paradigm: Paradigm,
     starts: Sequence[ScoredWeights],
-    encoder: TextEncoder,
+    encoder: SequenceEncoder,
     settings: PairSettings,
     device: str,
 ) -> ScoredParadigm:

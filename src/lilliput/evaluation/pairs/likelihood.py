@@ -20,7 +20,7 @@ from torch import Tensor
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.evaluation.batching import prediction_batches
-from lilliput.evaluation.encoding import EncodedTexts, Tokenised, lay_end_to_end
+from lilliput.evaluation.encoding import EncodedTexts, TokenizedText, lay_end_to_end
 from lilliput.evaluation.settings import PairSettings
 from lilliput.models import LanguageModel
 from lilliput.tokenization import SpecialIds
@@ -30,7 +30,7 @@ IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Copies:
+class MaskedCopies:
     """Masked copies of sentences; C copies, position 0 is `<s>`.
 
     Attributes:
@@ -63,7 +63,7 @@ class Copies:
 
 def score_sentences(
     model: LanguageModel,
-    sentences: Sequence[Tokenised],
+    sentences: Sequence[TokenizedText],
     special: SpecialIds,
     settings: PairSettings,
 ) -> FloatArray:
@@ -122,7 +122,7 @@ def _check_lengths(model: LanguageModel, framed: EncodedTexts, frame: int) -> No
         raise InputError("sentences must have at least one token", got="an empty sentence")
 
 
-def masked_copies(words: Sequence[Sequence[int]], settings: PairSettings) -> Copies:
+def masked_copies(words: Sequence[Sequence[int]], settings: PairSettings) -> MaskedCopies:
     """Return the masked copies that a method needs of sentences, given the word of each of their tokens.
 
     "plain" masks the scored token alone; "within_word_l2r" also the later tokens of its word, so that
@@ -136,11 +136,11 @@ def masked_copies(words: Sequence[Sequence[int]], settings: PairSettings) -> Cop
     first = 1 + np.arange(len(sentence)) - np.repeat(np.cumsum(passes) - passes, passes)
     if is_once:
         # A sentence shorter than the parts has one token a pass, and no second one within any step.
-        return Copies(sentence, first, counts[sentence] + 1, settings.masked_once_parts, True)
+        return MaskedCopies(sentence, first, counts[sentence] + 1, settings.masked_once_parts, True)
     stop = first + 1
     if settings.method == "within_word_l2r":
         stop = 1 + np.concatenate([_word_ends(np.asarray(numbers)) for numbers in words])
-    return Copies(sentence, first, stop, 1, False)
+    return MaskedCopies(sentence, first, stop, 1, False)
 
 
 def _word_ends(words: IntArray) -> IntArray:
@@ -153,7 +153,7 @@ def _word_ends(words: IntArray) -> IntArray:
 def _masked(
     model: LanguageModel,
     framed: EncodedTexts,
-    copies: Copies,
+    copies: MaskedCopies,
     special: SpecialIds,
     settings: PairSettings,
 ) -> tuple[FloatArray, IntArray]:

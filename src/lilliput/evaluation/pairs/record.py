@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lilliput.core.artefacts import Build
+from lilliput.core.artefacts import ArtefactBuild
 from lilliput.core.files import atomic_path, write_json
 from lilliput.evaluation.pairs.likelihood import FloatArray
 from lilliput.evaluation.pairs.reading import Paradigm
@@ -43,18 +43,18 @@ class ScoredParadigm:
         return {start: pair_hits(good, bad) for start, (good, bad) in self.found.items()}
 
 
-def _part(build: Build, name: str) -> Path:
+def _part(build: ArtefactBuild, name: str) -> Path:
     """Return where one paradigm is kept until all are scored."""
     return build.scratch("parts") / f"{name}.parquet"
 
 
-def write_part(build: Build, scored: ScoredParadigm) -> None:
+def write_part(build: ArtefactBuild, scored: ScoredParadigm) -> None:
     """Keep one scored paradigm, so that an interrupted evaluation need not repeat it."""
     with atomic_path(_part(build, scored.paradigm.name)) as path:
         pq.write_table(_table([scored]), path, compression="zstd")
 
 
-def read_part(build: Build, paradigm: Paradigm) -> ScoredParadigm | None:
+def read_part(build: ArtefactBuild, paradigm: Paradigm) -> ScoredParadigm | None:
     """Return what an interrupted evaluation kept of a paradigm; None when it is yet to be scored."""
     path = _part(build, paradigm.name)
     if not path.is_file():
@@ -72,7 +72,7 @@ def read_part(build: Build, paradigm: Paradigm) -> ScoredParadigm | None:
 
 
 def write_scored(
-    build: Build,
+    build: ArtefactBuild,
     scored: Sequence[ScoredParadigm],
     settings: PairSettings,
     starts: Sequence[ScoredWeights],

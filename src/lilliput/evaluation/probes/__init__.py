@@ -2,12 +2,12 @@
 
 from lilliput.evaluation.probes.build import PROBES_KIND, PROBES_SCHEMA, build_probes
 from lilliput.evaluation.probes.makers import make_coherence, make_source, make_word_order
-from lilliput.evaluation.probes.windows import Document, Window
+from lilliput.evaluation.probes.windows import DocumentWindows, Window
 
 __all__ = [
     "PROBES_KIND",
     "PROBES_SCHEMA",
-    "Document",
+    "DocumentWindows",
     "Window",
     "build_probes",
     "make_coherence",

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lilliput.core.artefacts import (
-    Build,
+    ArtefactBuild,
     Manifest,
     artefact_id,
     building,
@@ -31,7 +31,7 @@ from lilliput.evaluation.probes.makers import (
     make_word_order,
     source_definition,
 )
-from lilliput.evaluation.probes.windows import Document, read_documents
+from lilliput.evaluation.probes.windows import DocumentWindows, read_documents
 from lilliput.evaluation.settings import ProbeSettings
 from lilliput.evaluation.tasks.definition import TaskDefinition
 
@@ -93,8 +93,8 @@ def build_probes(
 
 
 def _divide(
-    documents: list[Document], dev_share: float, corpus: Path
-) -> tuple[list[Document], list[Document]]:
+    documents: list[DocumentWindows], dev_share: float, corpus: Path
+) -> tuple[list[DocumentWindows], list[DocumentWindows]]:
     """Return the documents for training and for scoring, none in both."""
     usable = [document for document in documents if next(document.windows, None)]
     if len(usable) < 2:
@@ -108,10 +108,10 @@ def _divide(
 
 
 def _build_one(
-    build: Build,
+    build: ArtefactBuild,
     name: str,
-    train: Sequence[Document],
-    dev: Sequence[Document],
+    train: Sequence[DocumentWindows],
+    dev: Sequence[DocumentWindows],
     settings: ProbeSettings,
     seed: int,
 ) -> dict[str, object]:
@@ -141,7 +141,7 @@ def _build_one(
 def _make(
     name: str,
     split: str,
-    documents: Sequence[Document],
+    documents: Sequence[DocumentWindows],
     labels: Sequence[str],
     count: int,
     rng: np.random.Generator,

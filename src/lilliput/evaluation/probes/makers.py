@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lilliput.evaluation.probes.windows import Document, Window
+from lilliput.evaluation.probes.windows import DocumentWindows, Window
 from lilliput.evaluation.tasks.definition import TaskDefinition
 
 _SOURCE = "made from held-out text of this study's corpus"
@@ -62,7 +62,7 @@ def source_definition(labels: Sequence[str]) -> TaskDefinition:
 
 
 def make_word_order(
-    documents: Iterable[Document],
+    documents: Iterable[DocumentWindows],
     count: int,
     rng: np.random.Generator,
     *,
@@ -113,7 +113,7 @@ def _swap(window: Window, place: int) -> str:
 
 
 def make_coherence(
-    documents: Iterable[Document], count: int, rng: np.random.Generator
+    documents: Iterable[DocumentWindows], count: int, rng: np.random.Generator
 ) -> list[ProbeExample]:
     """Return up to `count` pairs, half of them a window and the next one, half a window and another's next.
 
@@ -157,7 +157,10 @@ def _document_of(pair: tuple[Window, Window]) -> str:
 
 
 def make_source(
-    documents: Iterable[Document], labels: Sequence[str], count: int, rng: np.random.Generator
+    documents: Iterable[DocumentWindows],
+    labels: Sequence[str],
+    count: int,
+    rng: np.random.Generator,
 ) -> list[ProbeExample]:
     """Return up to `count` windows, equally many of each source in `labels`."""
     windows = [w for w in _distinct(documents) if w.label in labels]
@@ -165,7 +168,9 @@ def make_source(
     return _balanced(examples, len(labels), count, rng)
 
 
-def largest_sources(train: Iterable[Document], dev: Iterable[Document], most: int) -> list[str]:
+def largest_sources(
+    train: Iterable[DocumentWindows], dev: Iterable[DocumentWindows], most: int
+) -> list[str]:
     """Return up to `most` source labels with the most windows in the scarcer of the two sets, by name."""
     in_train = Counter(window.label for document in train for window in document.windows)
     in_dev = Counter(window.label for document in dev for window in document.windows)
@@ -174,7 +179,7 @@ def largest_sources(train: Iterable[Document], dev: Iterable[Document], most: in
     return sorted(sorted(present, key=lambda label: (-scarcer[label], label))[:most])
 
 
-def _distinct(documents: Iterable[Document]) -> list[Window]:
+def _distinct(documents: Iterable[DocumentWindows]) -> list[Window]:
     windows: dict[str, Window] = {}
     for document in documents:
         for window in document.windows:

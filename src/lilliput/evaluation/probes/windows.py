@@ -28,7 +28,7 @@ class Window:
     Attributes:
         units: Words; characters where the script writes no spaces.
         joiner: What stands between units.
-        doc_id: Document.
+        doc_id: Id of the document.
         label: Source label.
     """
 
@@ -44,7 +44,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Document:
+class DocumentWindows:
     """The windows of one document: one list a span, in reading order."""
 
     doc_id: str
@@ -58,7 +58,7 @@ class Document:
             yield from span
 
 
-def read_documents(corpus: Path, settings: ProbeSettings, seed: int) -> list[Document]:
+def read_documents(corpus: Path, settings: ProbeSettings, seed: int) -> list[DocumentWindows]:
     """Return documents of the held-out splits in an order drawn by `seed`, cut into windows.
 
     Of a large corpus only as many spans are kept as the probes can use, whole documents first.
@@ -69,11 +69,11 @@ def read_documents(corpus: Path, settings: ProbeSettings, seed: int) -> list[Doc
     for key, doc_id, _, label, text in rows:
         spans[key, doc_id].append((label, text))
     joiner = _joiner([text for *_, text in rows])
-    documents: list[Document] = []
+    documents: list[DocumentWindows] = []
     for (_, doc_id), entries in spans.items():
         label = entries[0][0]
         cut = (tuple(_windows(text, joiner, doc_id, label, settings)) for _, text in entries)
-        documents.append(Document(doc_id, label, tuple(cut)))
+        documents.append(DocumentWindows(doc_id, label, tuple(cut)))
     return documents
 
 

@@ -27,7 +27,7 @@ _LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ScoreComparison:
     """One task, two models.
 
     Attributes:
@@ -61,7 +61,7 @@ class Comparison:
 
 def compare_evaluations(
     first: Path, second: Path, *, resamples: int = DEFAULT_RESAMPLES
-) -> list[Comparison]:
+) -> list[ScoreComparison]:
     """Return each task that both evaluations hold, compared on the items both were scored on.
 
     Args:
@@ -126,7 +126,7 @@ def _compare(
     second_SN: FloatArray,
     *,
     resamples: int,
-) -> Comparison:
+) -> ScoreComparison:
     metrics = metric.split("+")
     seeds = min(len(first_SN), len(second_SN))
     first_SN, second_SN = first_SN[:seeds], second_SN[:seeds]
@@ -136,7 +136,7 @@ def _compare(
     is_shown = p_value < _LEVEL and interval.excludes(0.0)
     winner = "first" if interval.value > 0 else "second"
     verdict = caution(labels.size) or (winner if is_shown else "no difference shown")
-    return Comparison(
+    return ScoreComparison(
         task=task,
         metric=metric,
         first=values[0],

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from lilliput.core.artefacts import (
-    Build,
+    ArtefactBuild,
     artefact_id,
     building,
     claim_folder,
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """The order for one build.
 
     Attributes:
@@ -125,11 +125,11 @@ def build_corpus(
     """
     settings = settings or CorpusSettings()
     given = resolve_input(documents, settings, hub=hub)
-    plan = Plan(given, vocabulary, settings)
+    plan = BuildPlan(given, vocabulary, settings)
     return run_plan(plan, out, reporter, executor or InlineExecutor())
 
 
-def run_plan(plan: Plan, out: Path, reporter: Reporter, executor: Executor) -> dict[str, Any]:
+def run_plan(plan: BuildPlan, out: Path, reporter: Reporter, executor: Executor) -> dict[str, Any]:
     """Carry out `plan` in `out`, unless it is done already."""
     identity = artefact_id(KIND, SCHEMA, plan.described, plan.inputs)
     if is_artefact(out) and read_manifest(out).id == identity:
@@ -143,7 +143,9 @@ def run_plan(plan: Plan, out: Path, reporter: Reporter, executor: Executor) -> d
         return dict(build.facts)
 
 
-def _run(plan: Plan, build: Build, reporter: Reporter, executor: Executor) -> dict[str, Any]:
+def _run(
+    plan: BuildPlan, build: ArtefactBuild, reporter: Reporter, executor: Executor
+) -> dict[str, Any]:
     work = build.scratch(_WORK) / "filtered"
     work.mkdir(exist_ok=True)
     damage = Damage(plan.settings.on_error)
@@ -186,7 +188,7 @@ def _map(
     return results
 
 
-def _select(plan: Plan, tables: Sequence[Path], pairs: Path) -> Selection:
+def _select(plan: BuildPlan, tables: Sequence[Path], pairs: Path) -> Selection:
     selection = drop_exact_duplicates(tables)
     if plan.settings.near_duplicates is not None:
         threshold = plan.settings.near_duplicates
@@ -201,7 +203,7 @@ def _select(plan: Plan, tables: Sequence[Path], pairs: Path) -> Selection:
 
 
 def _write_tasks(
-    plan: Plan, tables: Sequence[Path], selection: Selection, build: Build
+    plan: BuildPlan, tables: Sequence[Path], selection: Selection, build: ArtefactBuild
 ) -> list[WriteTask]:
     tasks: list[WriteTask] = []
     profile = plan.settings.profile
@@ -255,7 +257,7 @@ def build_matched_corpus(
     )
     facts = manifest.facts
     targets, rates = _targets(facts["sources"]) if by_source else (_totals(facts["splits"]), None)
-    plan = Plan(
+    plan = BuildPlan(
         given=resolve_input(documents, settings, hub=hub),
         vocabulary=None,
         settings=settings.model_copy(update={"quotas": {}}),

@@ -31,7 +31,7 @@ _NEVER_TEXT = {*_ID_NAMES, *_SOURCE_NAMES, *_GROUP_NAMES, "uuid", "guid", "key",
                "path", "date", "timestamp", "lang", "language", "split", "label", "title"}  # fmt: skip
 
 
-class Holds(Enum):
+class ColumnContent(Enum):
     """The kind of values that a column is seen to hold."""
 
     STRINGS = "strings"
@@ -63,7 +63,9 @@ class Columns:
         return list(dict.fromkeys(name for name in chosen if name is not None))
 
 
-def choose_columns(columns: Sequence[tuple[str, Holds]], given: Source, where: str) -> Columns:
+def choose_columns(
+    columns: Sequence[tuple[str, ColumnContent]], given: Source, where: str
+) -> Columns:
     """Return the columns to read.
 
     Args:
@@ -91,20 +93,20 @@ def choose_columns(columns: Sequence[tuple[str, Holds]], given: Source, where: s
     )
 
 
-def _find_text(available: Mapping[str, Holds], where: str) -> str:
+def _find_text(available: Mapping[str, ColumnContent], where: str) -> str:
     top = {name: holds for name, holds in available.items() if "." not in name}
     if named := _first_of(_TEXT_NAMES[:1], top):
         return named
-    for wanted in (Holds.STRINGS, Holds.NOTHING):
+    for wanted in (ColumnContent.STRINGS, ColumnContent.NOTHING):
         matching = [name for name, holds in top.items() if holds is wanted]
         if found := _first_of(_TEXT_NAMES, matching):
             return found
     others = [
         name
         for name, holds in top.items()
-        if holds is not Holds.OTHER and name.lower() not in _NEVER_TEXT
+        if holds is not ColumnContent.OTHER and name.lower() not in _NEVER_TEXT
     ]
-    if len(others) == 1 and top[others[0]] is Holds.STRINGS:
+    if len(others) == 1 and top[others[0]] is ColumnContent.STRINGS:
         return others[0]
     inner = [name for name in available if name.rsplit(".", 1)[-1].lower() in _TEXT_NAMES]
     likely = listed([*others, *(name for name in inner if "." in name)][:4], "or")
@@ -115,7 +117,9 @@ def _find_text(available: Mapping[str, Holds], where: str) -> str:
     )
 
 
-def _first_of(names: Sequence[str], available: Sequence[str] | Mapping[str, Holds]) -> str | None:
+def _first_of(
+    names: Sequence[str], available: Sequence[str] | Mapping[str, ColumnContent]
+) -> str | None:
     """Return the first of `names` that is there, in whatever case it is written there."""
     by_lower: dict[str, str] = {}
     for name in available:

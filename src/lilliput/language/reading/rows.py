@@ -24,7 +24,7 @@ from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
-from lilliput.language.reading.columns import Holds
+from lilliput.language.reading.columns import ColumnContent
 from lilliput.language.reading.documents import Damage
 from lilliput.language.reading.shard import Shard
 
@@ -306,17 +306,17 @@ def _skip_line(file: IO[bytes]) -> int:
     return skipped
 
 
-def columns_of_text_table(shard: Shard) -> list[tuple[str, Holds]]:
+def columns_of_text_table(shard: Shard) -> list[tuple[str, ColumnContent]]:
     """Return the columns of a text table by its first 1,000 records; none if it holds no record."""
     table = TextTable(shard, Damage("skip"))
-    found: dict[str, Holds] = {}
+    found: dict[str, ColumnContent] = {}
     for number, row in enumerate(table):
         for name, value in _fields(row.cells):
-            found[name] = _seen(found.get(name, Holds.NOTHING), value)
+            found[name] = _seen(found.get(name, ColumnContent.NOTHING), value)
         if number + 1 >= _SAMPLED_RECORDS:
             break
     if table.header:
-        return [(name, Holds.STRINGS) for name in table.names]
+        return [(name, ColumnContent.STRINGS) for name in table.names]
     return list(found.items())
 
 
@@ -327,7 +327,7 @@ def _fields(record: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, A
             yield from _fields(value, f"{outer}{name}.")
 
 
-def _seen(before: Holds, value: Any) -> Holds:
-    if value is None or before is Holds.OTHER:
+def _seen(before: ColumnContent, value: Any) -> ColumnContent:
+    if value is None or before is ColumnContent.OTHER:
         return before
-    return Holds.STRINGS if isinstance(value, str) else Holds.OTHER
+    return ColumnContent.STRINGS if isinstance(value, str) else ColumnContent.OTHER

@@ -13,7 +13,7 @@ import pyarrow as pa
 from lilliput.core.hashing import content_id, file_hash
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.language.reading import lines, tables, transcripts
-from lilliput.language.reading.columns import Columns, Holds, choose_columns
+from lilliput.language.reading.columns import ColumnContent, Columns, choose_columns
 from lilliput.language.reading.documents import Damage, Source
 from lilliput.language.reading.files import InputFile, is_remote
 from lilliput.language.reading.rows import columns_of_text_table
@@ -72,7 +72,7 @@ def _columns(file: InputFile, max_document_bytes: int) -> Columns | None:
     )
 
 
-def columns_of(file: InputFile, max_document_bytes: int) -> list[tuple[str, Holds]]:
+def columns_of(file: InputFile, max_document_bytes: int) -> list[tuple[str, ColumnContent]]:
     """Return the columns of a table with what they hold; none if it is empty or cannot be read.
 
     What is wrong with a file is reported when it is read.

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from lilliput.language.reading.columns import Columns, Holds
+from lilliput.language.reading.columns import ColumnContent, Columns
 from lilliput.language.reading.documents import BATCH_SCHEMA, Damage
 from lilliput.language.reading.files import InputFile
 from lilliput.language.reading.rows import Line, Row, TextTable, columns_of_text_table, decode
@@ -45,7 +45,7 @@ def row_group_ranges(file: InputFile, damage: Damage, shard_bytes: int) -> list[
     return [*ranges, (first, len(sizes))]
 
 
-def columns_of_arrow_table(file: InputFile) -> list[tuple[str, Holds]]:
+def columns_of_arrow_table(file: InputFile) -> list[tuple[str, ColumnContent]]:
     """Return the columns of a Parquet or Feather file by their types; fields of structs as `outer.inner`.
 
     Raises:
@@ -55,24 +55,24 @@ def columns_of_arrow_table(file: InputFile) -> list[tuple[str, Holds]]:
         return list(_fields(opened.schema))
 
 
-def _fields(fields: Any, outer: str = "") -> Iterator[tuple[str, Holds]]:
+def _fields(fields: Any, outer: str = "") -> Iterator[tuple[str, ColumnContent]]:
     for f in fields:
         yield f"{outer}{f.name}", _holds(f.type)
         if pa.types.is_struct(f.type):
             yield from _fields(list(f.type), f"{outer}{f.name}.")
 
 
-def _holds(kind: pa.DataType) -> Holds:
+def _holds(kind: pa.DataType) -> ColumnContent:
     """Return what a column of this type holds: every kind of string Arrow has counts as text."""
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return _holds(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
         return _holds(kind.storage_type)
     if pa.types.is_null(kind):
-        return Holds.NOTHING
+        return ColumnContent.NOTHING
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view,
              pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)  # fmt: skip
-    return Holds.STRINGS if any(is_text(kind) for is_text in texts) else Holds.OTHER
+    return ColumnContent.STRINGS if any(is_text(kind) for is_text in texts) else ColumnContent.OTHER
 
 
 class ArrowTable:
@@ -142,7 +142,7 @@ def read_arrow_table(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
     try:
         with open_arrow(shard.file) as table:
             known = dict(_fields(table.schema))
-            if known.get(columns.text, Holds.OTHER) is Holds.OTHER:
+            if known.get(columns.text, ColumnContent.OTHER) is ColumnContent.OTHER:
                 got = f"{columns.text} among {', '.join(f'{f.name} ({f.type})' for f in table.schema)}"
                 damage.report("no_text_column", shard.file.path, got)
                 return
@@ -162,7 +162,7 @@ def read_arrow_table(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
         damage.report("unreadable_file", shard.file.path, error)
 
 
-def _present(columns: Columns, known: dict[str, Holds]) -> Columns:
+def _present(columns: Columns, known: dict[str, ColumnContent]) -> Columns:
     """Return the columns without those that this file of the source lacks."""
 
     def if_there(name: str | None) -> str | None:

@@ -32,7 +32,7 @@ _ROLES_OF_CODES = {
 
 
 @dataclass(frozen=True)
-class Spoken:
+class SpokenUtterance:
     """One utterance, whatever file it comes from.
 
     Attributes:
@@ -74,7 +74,7 @@ def is_transcript(file: InputFile) -> bool:
     return bool(names & {_ROLE, _CODE}) and bool(names & set(_TEXTS))
 
 
-def read_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[Spoken]:
+def read_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[SpokenUtterance]:
     """Yield the utterances of a transcript, and count files, speakers and ages in `damage.transcripts`."""
     damage.transcripts.files += 1
     if file.format == "transcript":
@@ -83,7 +83,7 @@ def read_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[Spo
         yield from _table_utterances(file, limit, damage)
 
 
-def _chat_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[Spoken]:
+def _chat_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[SpokenUtterance]:
     counts = damage.transcripts
     try:
         with file.open() as stream:
@@ -105,10 +105,10 @@ def _chat_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[Sp
     counts.without_age += age is None
     for said in transcript.utterances:
         group = age_group(said.speaker.role, said.speaker.age_months)
-        yield Spoken(said.text, group, age, said.language is not None)
+        yield SpokenUtterance(said.text, group, age, said.language is not None)
 
 
-def _table_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[Spoken]:
+def _table_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[SpokenUtterance]:
     counts = damage.transcripts
     roles: set[str] = set()
     ages: set[float | None] = set()
@@ -120,7 +120,7 @@ def _table_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[S
         roles.add(role)
         ages.add(age)
         words = " ".join(w for w in str(said or "").split() if w.lower() not in UNINTELLIGIBLE)
-        yield Spoken(words, age_group(role), age)
+        yield SpokenUtterance(words, age_group(role), age)
     counts.speakers.update(role or "(no role)" for role in roles)
     counts.without_age += ages <= {None}
     for age in ages:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lilliput.language.spans.finder import buffers, prepared, present
 from lilliput.language.spans.kernels.codes import APOSTROPHE
-from lilliput.language.spans.rules import Rules, compile_rules
+from lilliput.language.spans.rules import ScannerRules, compile_rules
 from lilliput.language.words.profiles import WordProfile
 from lilliput.language.words.splitting import LINK, NUMBER
 
@@ -35,14 +35,16 @@ class RankTable:
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((FIRST_ROWS, 2), np.uint64))
     ranks: NDArray[np.int32] = field(default_factory=lambda: np.full(FIRST_ROWS, -1, np.int32))
 
-    def name(self, texts: pa.LargeStringArray, places: NDArray[np.int64], rules: Rules) -> None:
+    def name(
+        self, texts: pa.LargeStringArray, places: NDArray[np.int64], rules: ScannerRules
+    ) -> None:
         """Read the words that a batch brought, from where each stood first."""
         _, data = buffers(texts)
         for first, last, kind in places.tolist():
             self.words.append((_form(bytes(data[first:last]).decode(), rules), NUMBER, LINK)[kind])
 
 
-def _form(raw: str, rules: Rules) -> str:
+def _form(raw: str, rules: ScannerRules) -> str:
     """Return a word as it is looked up: apostrophes removed, in lower case."""
     if raw.isascii() and raw.isalpha():
         return raw.lower()

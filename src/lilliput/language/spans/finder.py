@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lilliput.language.spans.rules import Rules, compile_rules
+from lilliput.language.spans.rules import ScannerRules, compile_rules
 from lilliput.language.spans.settings import SpanSettings
 from lilliput.language.words.profiles import WordProfile
 from lilliput.language.words.text_form import composed
@@ -65,7 +65,7 @@ class SpanFinder:
     def __init__(self, settings: SpanSettings, vocabulary: Vocabulary | None) -> None:
         self.settings = settings
         forms = None if vocabulary is None else vocabulary.forms(settings.profile)
-        self.rules: Rules = compile_rules(settings.profile, forms)
+        self.rules: ScannerRules = compile_rules(settings.profile, forms)
 
     @property
     def limits(self) -> tuple[int, NDArray[np.int64], float]:

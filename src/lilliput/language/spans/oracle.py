@@ -26,7 +26,7 @@ class PlainSpan:
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _PlainPiece:
     words: int
     unknown: int
     ends_sentence: bool
@@ -46,14 +46,16 @@ def find_plain(text: str, settings: SpanSettings, words: frozenset[str] | None) 
     return _chunks(pieces, settings)
 
 
-def _pieces(text: str, settings: SpanSettings, admitted: frozenset[str] | None) -> list[_Piece]:
+def _pieces(
+    text: str, settings: SpanSettings, admitted: frozenset[str] | None
+) -> list[_PlainPiece]:
     profile = settings.profile
     if profile.characters == "composed":
         text = composed(text, folds_case=True)
     if profile.lower_case and profile.letters == "python_word":
         text = text.lower()
     pieces = split_pieces(text, profile)
-    result: list[_Piece] = []
+    result: list[_PlainPiece] = []
     for piece, ends in zip(pieces, _sentence_ends(text, pieces, settings), strict=True):
         words = split_words(piece, profile)
         unknown = [
@@ -61,7 +63,7 @@ def _pieces(text: str, settings: SpanSettings, admitted: frozenset[str] | None) 
             for word in words
             if admitted is not None and word not in admitted and not passes_unseen(word, profile)
         ]
-        result.append(_Piece(len(words), len(unknown), ends))
+        result.append(_PlainPiece(len(words), len(unknown), ends))
     return result
 
 
@@ -74,16 +76,16 @@ def _sentence_ends(text: str, pieces: list[str], settings: SpanSettings) -> list
     ]
 
 
-def _counts(pieces: Sequence[_Piece]) -> tuple[int, int]:
+def _counts(pieces: Sequence[_PlainPiece]) -> tuple[int, int]:
     return sum(p.words for p in pieces), sum(p.unknown for p in pieces)
 
 
-def _too_many_unknown(pieces: Sequence[_Piece], settings: SpanSettings) -> bool:
+def _too_many_unknown(pieces: Sequence[_PlainPiece], settings: SpanSettings) -> bool:
     words, unknown = _counts(pieces)
     return unknown > settings.unknown_share * max(words, settings.least_words)
 
 
-def _windows(pieces: list[_Piece], settings: SpanSettings) -> list[PlainSpan]:
+def _windows(pieces: list[_PlainPiece], settings: SpanSettings) -> list[PlainSpan]:
     spans: list[PlainSpan] = []
     free_from = 0
     for first in range(0, len(pieces), settings.stride_words):
@@ -100,7 +102,7 @@ def _windows(pieces: list[_Piece], settings: SpanSettings) -> list[PlainSpan]:
     return spans
 
 
-def _chunks(pieces: list[_Piece], settings: SpanSettings) -> list[PlainSpan]:
+def _chunks(pieces: list[_PlainPiece], settings: SpanSettings) -> list[PlainSpan]:
     spans: list[PlainSpan] = []
     first = 0
     while first < len(pieces):
@@ -112,7 +114,7 @@ def _chunks(pieces: list[_Piece], settings: SpanSettings) -> list[PlainSpan]:
     return spans
 
 
-def _chunk(pieces: list[_Piece], first: int, settings: SpanSettings) -> PlainSpan:
+def _chunk(pieces: list[_PlainPiece], first: int, settings: SpanSettings) -> PlainSpan:
     """Return the chunk that begins at `first`; a dropped one reaches to the word that broke it."""
     limit = min(len(pieces), first + settings.span_words)
     fitting = [

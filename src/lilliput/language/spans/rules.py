@@ -26,7 +26,7 @@ ByteArray = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Rules:
+class ScannerRules:
     """The arrays from which the scanner reads a profile and a vocabulary.
 
     Attributes:
@@ -44,7 +44,7 @@ class Rules:
     admits_all: bool
 
 
-def compile_rules(profile: WordProfile, words: Sequence[str] | None) -> Rules:
+def compile_rules(profile: WordProfile, words: Sequence[str] | None) -> ScannerRules:
     """Return the arrays for `profile` and the looked-up forms `words`, the most frequent first.
 
     None for `words`: every word is known.
@@ -63,7 +63,7 @@ def compile_rules(profile: WordProfile, words: Sequence[str] | None) -> Rules:
     switches[codes.BEYOND] = LETTER if profile.letters == "not_delimiter" else OTHER
     if profile.replaces_links:
         forms = [word for word in forms if "http" not in word]  # A link begins inside them.
-    return Rules(classes, lower, switches, key_table(forms), admits_all=words is None)
+    return ScannerRules(classes, lower, switches, key_table(forms), admits_all=words is None)
 
 
 @cache

@@ -13,7 +13,7 @@ import xxhash
 from torch import Tensor
 
 from lilliput.architecture import ModelConfig
-from lilliput.core.artefacts import Build, artefact_id, building, folder_holds, is_artefact
+from lilliput.core.artefacts import ArtefactBuild, artefact_id, building, folder_holds, is_artefact
 from lilliput.core.files import atomic_path, write_json, write_text
 from lilliput.core.hashing import content_id
 from lilliput.models.build import LanguageModel
@@ -37,7 +37,7 @@ KIND, SCHEMA = "export", 1
 
 
 @dataclass(frozen=True)
-class Classifier:
+class ExportedClassifier:
     """A classification head with what it needs to be used.
 
     Attributes:
@@ -61,7 +61,7 @@ def export_model(
     to: Path,
     *,
     tokenizer: Path | None = None,
-    classifier: Classifier | None = None,
+    classifier: ExportedClassifier | None = None,
     card: ModelCard | None = None,
     inputs: Mapping[str, str] | None = None,
     normalizer: Mapping[str, Any] | None = None,
@@ -114,7 +114,7 @@ def export_model(
     return Exported(to, layout.model_type)
 
 
-def _layout_for(config: ModelConfig, classifier: Classifier | None) -> ForeignLayout:
+def _layout_for(config: ModelConfig, classifier: ExportedClassifier | None) -> ForeignLayout:
     layout = foreign_layout(config)
     if classifier is None:
         return layout
@@ -126,7 +126,7 @@ def _layout_for(config: ModelConfig, classifier: Classifier | None) -> ForeignLa
 
 
 def _weights(
-    model: LanguageModel, classifier: Classifier | None, layout: ForeignLayout
+    model: LanguageModel, classifier: ExportedClassifier | None, layout: ForeignLayout
 ) -> dict[str, Tensor]:
     state: dict[str, Tensor] = dict(model.state_dict())
     if classifier is not None:
@@ -147,7 +147,7 @@ def _weights_hash(weights: Mapping[str, Tensor]) -> str:
 def _config_record(
     config: ModelConfig,
     layout: ForeignLayout,
-    classifier: Classifier | None,
+    classifier: ExportedClassifier | None,
     tokenizer: Path | None,
 ) -> dict[str, Any]:
     name = layout.architecture_name(
@@ -160,7 +160,9 @@ def _config_record(
     return record | _classifier_fields(classifier, layout)
 
 
-def _classifier_fields(classifier: Classifier | None, layout: ForeignLayout) -> dict[str, Any]:
+def _classifier_fields(
+    classifier: ExportedClassifier | None, layout: ForeignLayout
+) -> dict[str, Any]:
     if classifier is None:
         return {}
     labels = list(classifier.labels)
@@ -174,7 +176,7 @@ def _classifier_fields(classifier: Classifier | None, layout: ForeignLayout) -> 
     return record | layout.classifier_fields(classifier.head.style, classifier.pooling)
 
 
-def _copy_code(build: Build, layout: ForeignLayout) -> None:
+def _copy_code(build: ArtefactBuild, layout: ForeignLayout) -> None:
     package = importlib.resources.files("lilliput.models")
     for name in layout.code:
         write_text(build.path(name), package.joinpath(name).read_text(encoding="utf-8"))

@@ -18,12 +18,12 @@ from lilliput.analysis.rank_significance import LEVEL
 from lilliput.analysis.table.tidy import Cell
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
+from lilliput.report.figures import Axis, Control, DataTable, Figure, FigureLayer, Option
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.parts import (
-    Column,
     Missing,
+    TableColumn,
     TableRow,
     TableView,
     as_sentences,
@@ -205,8 +205,8 @@ def _score_figure() -> Figure:
         x=Axis("{parameters}", log=True),
         y=Axis("Score on {task}"),
         layers=(
-            Layer("chances", "rule", y="chance", where={"task": "$task"}),
-            Layer(
+            FigureLayer("chances", "rule", y="chance", where={"task": "$task"}),
+            FigureLayer(
                 "scores", "points", x="$parameters", y="value", low="low", high="high",
                 colour="start", where={"task": "$task"}, hover=("start", "metric", "examples", "seeds"),
             ),
@@ -227,8 +227,8 @@ def _gain_figure(evidence: Evidence) -> Figure:
         x=Axis("{parameters}", log=True),
         y=Axis("Gain on {task}"),
         layers=(
-            Layer("zero", "rule", y="zero"),
-            Layer(
+            FigureLayer("zero", "rule", y="zero"),
+            FigureLayer(
                 "scores", "points", x="$parameters", y="gain", low="gain_low", high="gain_high",
                 colour="$colour", where={"task": "$task", "start": "trained"},
                 hover=("examples", "seeds"),
@@ -246,8 +246,8 @@ def _loss_figure(found: tuple[TaskCorrelation, ...]) -> Figure:
         x=Axis("{loss}", log=True),
         y=Axis("Score on {task}"),
         layers=(
-            Layer("chances", "rule", y="chance", where={"task": "$task"}),
-            Layer(
+            FigureLayer("chances", "rule", y="chance", where={"task": "$task"}),
+            FigureLayer(
                 "scores", "points", x="$loss", y="value", low="low", high="high", colour="$colour",
                 where={"task": "$task", "start": "trained"}, hover=("examples", "seeds"),
             ),
@@ -344,12 +344,12 @@ def _correlation_table(found: tuple[TaskCorrelation, ...]) -> TableView | None:
         id="correlations",
         caption="Correlation of final loss with score; intervals from drawing runs with replacement.",
         columns=(
-            Column("Models"),
-            Column("Task"),
-            Column("Pearson", numeric=True),
-            Column("Spearman", numeric=True),
-            Column("Kendall", numeric=True),
-            Column("Spearman given size", numeric=True),
+            TableColumn("Models"),
+            TableColumn("Task"),
+            TableColumn("Pearson", numeric=True),
+            TableColumn("Spearman", numeric=True),
+            TableColumn("Kendall", numeric=True),
+            TableColumn("Spearman given size", numeric=True),
         ),
         rows=rows,
     )
@@ -391,14 +391,14 @@ def _scores_table(evidence: Evidence) -> TableView:
         id="scores",
         caption="Every score with its 95 % interval over seeds and examples.",
         columns=(
-            Column("Model"),
-            Column("Task"),
-            Column("Start"),
-            Column("Metric"),
-            Column("Score", numeric=True),
-            Column("Seeds", numeric=True),
-            Column("Most frequent label", numeric=True),
-            Column("Gain", numeric=True),
+            TableColumn("Model"),
+            TableColumn("Task"),
+            TableColumn("Start"),
+            TableColumn("Metric"),
+            TableColumn("Score", numeric=True),
+            TableColumn("Seeds", numeric=True),
+            TableColumn("Most frequent label", numeric=True),
+            TableColumn("Gain", numeric=True),
         ),
         rows=tuple(rows),
     )

@@ -8,19 +8,19 @@ from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.quantities import finite, format_count, format_share
 from lilliput.core.wording import listed
 from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, DataTable, Figure, Layer
+from lilliput.report.figures import Axis, DataTable, Figure, FigureLayer
 from lilliput.report.page import Page, PageContent, applies_to_studies, register_page
 from lilliput.report.parts import (
-    Column,
     Fact,
     Missing,
+    TableColumn,
     TableRow,
     TableView,
     as_sentences,
     number_cell,
     text_cell,
 )
-from lilliput.report.texts import Language, Vocabulary
+from lilliput.report.texts import Language, VocabularyWords
 
 _CURVE_POINTS = 240
 _COUNTS = {
@@ -93,7 +93,7 @@ def _missing_languages(evidence: Evidence) -> Missing | None:
     )
 
 
-def _facts(vocabulary: Vocabulary | None, languages: tuple[Language, ...]) -> list[Fact]:
+def _facts(vocabulary: VocabularyWords | None, languages: tuple[Language, ...]) -> list[Fact]:
     facts: list[Fact] = []
     if vocabulary is not None:
         facts.append(Fact("Allowed words", format_count(len(vocabulary.words))))
@@ -132,7 +132,7 @@ def _in_words(reason: str) -> str:
     return reason.replace("_", " ")
 
 
-def _coverage_table(vocabulary: Vocabulary) -> DataTable:
+def _coverage_table(vocabulary: VocabularyWords) -> DataTable:
     total = sum(vocabulary.frequencies) or 1
     covered = [count / total for count in accumulate(vocabulary.frequencies)]
     ranks = _log_spaced(len(covered), _CURVE_POINTS)
@@ -149,7 +149,7 @@ def _log_spaced(last: int, points: int) -> list[int]:
     return sorted({max(1, round(last ** (i / (points - 1)))) for i in range(points)} | {last})
 
 
-def _coverage_figure(vocabulary: Vocabulary) -> Figure:
+def _coverage_figure(vocabulary: VocabularyWords) -> Figure:
     total = sum(vocabulary.frequencies) or 1
     shares = [
         f"the {format_count(n)} most frequent cover {format_share(sum(vocabulary.frequencies[:n]) / total)}"
@@ -164,7 +164,7 @@ def _coverage_figure(vocabulary: Vocabulary) -> Figure:
         x=Axis("Most frequent words", log=True),
         y=Axis("Occurrences covered (%)"),
         layers=(
-            Layer(
+            FigureLayer(
                 "coverage", "lines", x="words", y="coverage", name="coverage",
                 hover=(),
             ),
@@ -195,7 +195,10 @@ def _comparison(languages: tuple[Language, ...]) -> TableView | None:
     return TableView(
         id="corpora",
         caption="The corpora beside each other; exact counts.",
-        columns=(Column(""), *(Column(language.name, numeric=True) for language in languages)),
+        columns=(
+            TableColumn(""),
+            *(TableColumn(language.name, numeric=True) for language in languages),
+        ),
         rows=tuple(rows),
         is_sortable=False,
     )
@@ -243,10 +246,10 @@ def _drops(language: Language) -> TableView:
         id=f"dropped-{language.id}",
         caption=f"Why spans of {language.name} were dropped; each span counts under its first reason.",
         columns=(
-            Column("Reason"),
-            Column("Spans", numeric=True),
-            Column("Of all", numeric=True),
-            Column("Meaning"),
+            TableColumn("Reason"),
+            TableColumn("Spans", numeric=True),
+            TableColumn("Of all", numeric=True),
+            TableColumn("Meaning"),
         ),
         rows=tuple(
             TableRow(
@@ -269,7 +272,10 @@ def _sources(language: Language) -> TableView:
     return TableView(
         id=f"sources-{language.id}",
         caption=f"Sources of {language.name}; exact counts.",
-        columns=(Column("Source"), *(Column(_COUNTS[key], numeric=True) for key in shown)),
+        columns=(
+            TableColumn("Source"),
+            *(TableColumn(_COUNTS[key], numeric=True) for key in shown),
+        ),
         rows=tuple(
             TableRow((text_cell(name), *(number_cell(finite(counts.get(key))) for key in shown)))
             for name, counts in language.sources.items()

@@ -10,7 +10,7 @@ from lilliput.analysis.findings.quantities import format_duration
 from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
 from lilliput.report.page import Page, PageContent, register_page
-from lilliput.report.parts import Column, Missing, TableRow, TableView, number_cell, text_cell
+from lilliput.report.parts import Missing, TableColumn, TableRow, TableView, number_cell, text_cell
 from lilliput.report.provenance import Artefact
 
 _CITATION = """@software{{lilliput,
@@ -89,11 +89,11 @@ def _artefacts(artefacts: tuple[Artefact, ...]) -> TableView | None:
         id="artefacts",
         caption="Every artefact: its id says what it was made from, its content hash what is in it.",
         columns=(
-            Column("Place"),
-            Column("Kind"),
-            Column("Id"),
-            Column("Content"),
-            Column("Time", numeric=True),
+            TableColumn("Place"),
+            TableColumn("Kind"),
+            TableColumn("Id"),
+            TableColumn("Content"),
+            TableColumn("Time", numeric=True),
         ),
         rows=tuple(
             TableRow(

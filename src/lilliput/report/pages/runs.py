@@ -11,7 +11,7 @@ from lilliput.analysis.findings.runs import FACETS, Run
 from lilliput.report.evidence import Evidence
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
-from lilliput.report.parts import Column, Missing, TableCell, number_cell, text_cell
+from lilliput.report.parts import Missing, TableCell, TableColumn, number_cell, text_cell
 
 _NUMBERS = {
     "num_parameters": "Parameters",
@@ -65,24 +65,24 @@ def build_runs(evidence: Evidence, findings: Findings) -> PageContent:
     return PageContent(content, (), tables, controls)
 
 
-def _columns(evidence: Evidence) -> list[tuple[str, Column]]:
+def _columns(evidence: Evidence) -> list[tuple[str, TableColumn]]:
     facets = shared.telling_facets(evidence)
     columns = [
-        (name, Column(shared.facet_label(name)))
+        (name, TableColumn(shared.facet_label(name)))
         for name in sorted(facets, key=lambda name: name != "shape")
     ]
     for name in shared.present(evidence, list(_NUMBERS)):
-        columns.append((name, Column(_NUMBERS[name], numeric=True)))
+        columns.append((name, TableColumn(_NUMBERS[name], numeric=True)))
     flops = shared.flops_columns(evidence)
     for name in flops:
         when = {"flops": name} if len(flops) > 1 else {}
-        columns.append((name, Column(f"FLOPs, {shared.flops_label(name)}", True, when)))
+        columns.append((name, TableColumn(f"FLOPs, {shared.flops_label(name)}", True, when)))
     if shared.present(evidence, ["wall_time_s"]):
-        columns.append(("wall_time_s", Column("Time", numeric=True)))
+        columns.append(("wall_time_s", TableColumn("Time", numeric=True)))
     return columns
 
 
-def _row(index: int, run: Run, columns: list[tuple[str, Column]]) -> RunRow:
+def _row(index: int, run: Run, columns: list[tuple[str, TableColumn]]) -> RunRow:
     config = json.dumps(run.config, indent=2, ensure_ascii=False) if run.config else ""
     return RunRow(f"run-{index}", run, tuple(_cell(run, name) for name, _ in columns), config)
 

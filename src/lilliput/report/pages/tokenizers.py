@@ -7,12 +7,12 @@ from dataclasses import replace
 from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.table.tidy import Cell
 from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
+from lilliput.report.figures import Axis, Control, DataTable, Figure, FigureLayer, Option
 from lilliput.report.page import Page, PageContent, applies_to_studies, register_page
 from lilliput.report.parts import (
-    Column,
     Missing,
     TableCell,
+    TableColumn,
     TableRow,
     TableView,
     as_sentences,
@@ -20,7 +20,7 @@ from lilliput.report.parts import (
     quantity_cell,
     text_cell,
 )
-from lilliput.report.vocabularies import Candidate, Comparison
+from lilliput.report.vocabularies import ComparedTokenizer, LanguageTokenizers
 
 _MEASURES = {
     "word_split_ratio_in_context": "Sub-tokens a word, in context",
@@ -68,7 +68,7 @@ def _control(measures: list[str]) -> Control:
     return Control("measure", "Measure", tuple(Option(m, _MEASURES[m]) for m in measures))
 
 
-def _data(comparisons: tuple[Comparison, ...]) -> DataTable:
+def _data(comparisons: tuple[LanguageTokenizers, ...]) -> DataTable:
     """Return one row for each candidate; `MEASURE_low` and `MEASURE_high` hold the bounds."""
     rows: list[dict[str, Cell]] = []
     for comparison in comparisons:
@@ -92,9 +92,9 @@ def _data(comparisons: tuple[Comparison, ...]) -> DataTable:
     return DataTable.from_rows(rows)
 
 
-def _figure(comparisons: tuple[Comparison, ...]) -> Figure:
+def _figure(comparisons: tuple[LanguageTokenizers, ...]) -> Figure:
     colour = "curve" if len(comparisons) > 1 else "kind"
-    line = Layer(
+    line = FigureLayer(
         "tokenizers", "lines", "vocab_size", "$measure", series="curve", colour=colour, hover=_HOVER
     )  # fmt: skip
     points = replace(line, mark="points", series=None, low="$measure_low", high="$measure_high")
@@ -110,13 +110,13 @@ def _figure(comparisons: tuple[Comparison, ...]) -> Figure:
     )
 
 
-def _picked_sentence(comparison: Comparison) -> str:
+def _picked_sentence(comparison: LanguageTokenizers) -> str:
     if not comparison.picked:
         return f"No tokenizer was picked for {comparison.language}."
     return f"For {comparison.language}, {comparison.picked} was picked."
 
 
-def _reason(comparison: Comparison) -> str:
+def _reason(comparison: LanguageTokenizers) -> str:
     """Return which one was picked, by which rule, and which one the models use."""
     rule = _in_words(comparison.rule.rstrip("."))
     used = comparison.trained_with
@@ -135,17 +135,17 @@ def _used_sentence(used: str, picked: str) -> str:
     return f"The recipe trains the models with {used} all the same."
 
 
-def _view(comparison: Comparison) -> TableView:
+def _view(comparison: LanguageTokenizers) -> TableView:
     measures = [m for m in _MEASURES if any(m in c.record for c in comparison.candidates)]
     return TableView(
         id=f"tokenizers-{comparison.language}",
         caption=f"Candidates for {comparison.language}; the picked one is marked. Each was trained once; "
         "intervals are over the words it was measured on.",
         columns=(
-            Column("Tokenizer"),
-            Column("Size", numeric=True),
-            Column("Verdict"),
-            *(Column(_MEASURES[m], numeric=True) for m in measures),
+            TableColumn("Tokenizer"),
+            TableColumn("Size", numeric=True),
+            TableColumn("Verdict"),
+            *(TableColumn(_MEASURES[m], numeric=True) for m in measures),
         ),
         rows=tuple(
             TableRow(
@@ -162,7 +162,7 @@ def _view(comparison: Comparison) -> TableView:
     )
 
 
-def _verdict(comparison: Comparison, candidate: Candidate) -> TableCell:
+def _verdict(comparison: LanguageTokenizers, candidate: ComparedTokenizer) -> TableCell:
     if candidate.name == comparison.picked:
         return text_cell("picked")
     return text_cell(_in_words(comparison.lost.get(candidate.name, "")))

@@ -115,13 +115,13 @@ def _watch(
     done_before: int,
     stop: threading.Event,
 ) -> None:
-    with _Lines(reporter) as lines:
+    with _RunLines(reporter) as lines:
         _watch_lines(task, lines, runs, done_before, stop)
 
 
 def _watch_lines(
     task: Task,
-    lines: _Lines,
+    lines: _RunLines,
     runs: Sequence[WatchedRun],
     done_before: int,
     stop: threading.Event,
@@ -157,7 +157,7 @@ def _watch_lines(
         shown = max(shown, share)
 
 
-class _Lines:
+class _RunLines:
     """A line of the display for each run under way."""
 
     def __init__(self, reporter: Reporter) -> None:

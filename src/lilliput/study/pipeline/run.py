@@ -12,7 +12,7 @@ from typing import Any
 
 from lilliput.core.artefacts import (
     BUILDING,
-    Build,
+    ArtefactBuild,
     building,
     claim_folder,
     reclaim_folder,
@@ -32,7 +32,7 @@ from lilliput.study.pipeline.stages.training import train_runs
 from lilliput.study.planning.growth import (
     STUDY_KIND,
     STUDY_SCHEMA,
-    Growth,
+    StudyGrowth,
     growth_in,
     restore_mark,
     study_identity,
@@ -139,7 +139,9 @@ def run_study(
 
 
 @contextmanager
-def _building_study(grid: StudyGrid, layout: StudyLayout, reporter: Reporter) -> Generator[Build]:
+def _building_study(
+    grid: StudyGrid, layout: StudyLayout, reporter: Reporter
+) -> Generator[ArtefactBuild]:
     """Hold the folder of a study for this process alone while it is built, anew or larger than before."""
     out, recipe = layout.root, grid.recipe
     identity = study_identity(recipe)
@@ -155,7 +157,7 @@ def _building_study(grid: StudyGrid, layout: StudyLayout, reporter: Reporter) ->
             yield build
 
 
-def _admit(grid: StudyGrid, layout: StudyLayout, identity: str) -> Growth | None:
+def _admit(grid: StudyGrid, layout: StudyLayout, identity: str) -> StudyGrowth | None:
     """Return what the recipe adds to the study in the folder; None where it is this very study, or a new one."""
     restore_mark(layout)
     growth = growth_in(layout, grid)

@@ -34,7 +34,7 @@ _SCORES = tuple(key for key in Recipe.model_fields if key not in (*_DATA, *_RUNS
 
 
 @dataclass(frozen=True)
-class Growth:
+class StudyGrowth:
     """Names what a recipe adds to a study.
 
     Attributes:
@@ -99,7 +99,7 @@ def _read_recipe(layout: StudyLayout) -> Recipe:
         raise damaged(layout.recipe, f"{error.rule}: {error.got}") from None
 
 
-def growth_in(layout: StudyLayout, grid: StudyGrid) -> Growth | None:
+def growth_in(layout: StudyLayout, grid: StudyGrid) -> StudyGrowth | None:
     """Return what the recipe of `grid` adds to the study in the folder; None where it is this very study, or there is none.
 
     Raises:
@@ -110,7 +110,7 @@ def growth_in(layout: StudyLayout, grid: StudyGrid) -> Growth | None:
     return None if before is None else growth_of(layout.root, expand_recipe(before), grid)
 
 
-def growth_of(out: Path, before: StudyGrid, after: StudyGrid) -> Growth:
+def growth_of(out: Path, before: StudyGrid, after: StudyGrid) -> StudyGrowth:
     """Return what `after` adds to the study that `before` made in `out`.
 
     Raises:
@@ -123,7 +123,7 @@ def growth_of(out: Path, before: StudyGrid, after: StudyGrid) -> Growth:
             remedy="Choose another folder with --out, or give the recipe back what it had.",
         )
     old, new = _settings_of_runs(before), _settings_of_runs(after)
-    return Growth(
+    return StudyGrowth(
         tuple(name for name in new if name not in old),
         tuple(s for s in _SCORES if _of(before, s) is None and _of(after, s) is not None),
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 from lilliput.core.progress import Reporter
 from lilliput.study.planning.estimates import RunEstimate
-from lilliput.study.planning.probe import Measured, cached_probe, probe_key, probe_shapes
-from lilliput.study.planning.resources import Estimate
+from lilliput.study.planning.probe import MeasuredSpeed, cached_probe, probe_key, probe_shapes
+from lilliput.study.planning.resources import ResourceEstimate
 from lilliput.study.planning.worker_groups import PlannedGroups
 
 _SECONDS_PER_HOUR = 3600.0
@@ -22,7 +22,7 @@ _MEASURED_SPREAD, _PROBED_SPREAD, _NEIGHBOUR_SPREAD = 1.3, 1.6, 3.0
 
 def measure_or_recall(
     waiting: Sequence[RunEstimate], workers: int, reporter: Reporter | None
-) -> dict[str, Measured]:
+) -> dict[str, MeasuredSpeed]:
     """Measurements by `probe_key`: those in the cache, and with a reporter those missing too, made now."""
     configs = {probe_key(run.run_config, workers): run.run_config for run in waiting}
     if reporter is not None:
@@ -32,7 +32,7 @@ def measure_or_recall(
 
 def estimate_hours(
     phases: Sequence[PlannedGroups], records: Sequence[Mapping[str, Any]], workers: int
-) -> tuple[Estimate | None, str]:
+) -> tuple[ResourceEstimate | None, str]:
     """Return wall-clock hours of training, and in words what they rest on.
 
     Args:
@@ -61,7 +61,7 @@ def estimate_hours(
             totals[place] += max(sum(seconds) / workers, *seconds)
     low, value, high = (total / _SECONDS_PER_HOUR for total in totals)
     known = {key for planned in phases for key in planned.measured}
-    return Estimate(value, low, high), _basis(len(rates), len(known))
+    return ResourceEstimate(value, low, high), _basis(len(rates), len(known))
 
 
 def _basis(shapes: int, probes: int) -> str:
@@ -71,7 +71,10 @@ def _basis(shapes: int, probes: int) -> str:
 
 
 def _seconds(
-    run: RunEstimate, rates: Mapping[str, float], probe: Measured | None, efforts: Sequence[float]
+    run: RunEstimate,
+    rates: Mapping[str, float],
+    probe: MeasuredSpeed | None,
+    efforts: Sequence[float],
 ) -> tuple[float, float, float]:
     tokens = run.trained_tokens or 0.0
     if run.shape in rates:

@@ -21,7 +21,7 @@ _MOST_RUNS = 16
 
 
 @dataclass(frozen=True)
-class Packing:
+class DeviceSharing:
     """Runs on one device at once.
 
     Attributes:
@@ -38,7 +38,7 @@ class Packing:
         return 0.0 if self.device == "cpu" else 1.0 / self.runs_per_device
 
 
-def pack_runs(configs: Sequence[RunConfig], workers: int) -> Packing:
+def pack_runs(configs: Sequence[RunConfig], workers: int) -> DeviceSharing:
     """Return how many of the largest of these runs fit the smallest device here at once."""
     gpus = [] if all(c.training.device == "cpu" for c in configs) else _gpus()
     if not gpus:
@@ -50,7 +50,7 @@ def pack_runs(configs: Sequence[RunConfig], workers: int) -> Packing:
         need = max(_device_bytes(config, workers) for config in configs)
         most = _MOST_RUNS
     fitting = int(_USABLE_SHARE * room / need) if room else most
-    return Packing(name, max(1, min(most, fitting)))
+    return DeviceSharing(name, max(1, min(most, fitting)))
 
 
 def gpu_share(grid: StudyGrid, workers: int | None) -> float:

@@ -15,9 +15,9 @@ from lilliput.study.planning.estimates import RunEstimate, estimate_runs
 from lilliput.study.planning.growth import growth_in
 from lilliput.study.planning.hours import estimate_hours, measure_or_recall
 from lilliput.study.planning.learning_rates import key_of, read_rates, trial_grid, with_found_rates
-from lilliput.study.planning.packing import Packing, pack_runs
+from lilliput.study.planning.packing import DeviceSharing, pack_runs
 from lilliput.study.planning.probe import cached_probe, probe_key
-from lilliput.study.planning.resources import Estimate, estimate_disk, estimate_memory
+from lilliput.study.planning.resources import ResourceEstimate, estimate_disk, estimate_memory
 from lilliput.study.planning.worker_groups import PlannedGroups, plan_groups
 from lilliput.study.recipe.expansion import StudyGrid, expand_recipe
 from lilliput.study.recipe.schema import Recipe
@@ -53,14 +53,14 @@ class StudyPlan:
     done: int
     failed: int
     tokens: float | None
-    hours: Estimate | None
-    disk: Estimate
-    memory: Estimate
+    hours: ResourceEstimate | None
+    disk: ResourceEstimate
+    memory: ResourceEstimate
     flops: Mapping[str, float]
     by_family: Mapping[str, int] = field(default_factory=dict[str, int])
     basis: str = ""
     search_runs: int = 0
-    packing: Packing | None = None
+    packing: DeviceSharing | None = None
     branches: int = 0
     stacks: Mapping[str, int] = field(default_factory=dict[str, int])
 
@@ -180,25 +180,25 @@ def _waiting(estimates: Iterable[RunEstimate], states: Mapping[str, str]) -> lis
 
 def _largest_memory(
     phases: Sequence[tuple[Sequence[RunEstimate], PlannedGroups]], workers: int
-) -> Estimate:
+) -> ResourceEstimate:
     """Return the memory of the largest run or stack, as measured where it was."""
-    found: list[Estimate] = []
+    found: list[ResourceEstimate] = []
     for estimates, planned in phases:
         for config in {one.run.shape: one.run_config for one in estimates}.values():
             probe = planned.measured.get(probe_key(config, workers)) or cached_probe(
                 config, workers
             )
             found.append(
-                Estimate.within(probe.memory_bytes, _PROBE_SPREAD)
+                ResourceEstimate.within(probe.memory_bytes, _PROBE_SPREAD)
                 if probe
                 else estimate_memory(config, threads_for(workers))
             )
     return max(found, key=lambda estimate: estimate.value)
 
 
-def _summed(estimates: Iterable[Estimate]) -> Estimate:
+def _summed(estimates: Iterable[ResourceEstimate]) -> ResourceEstimate:
     columns = zip(*((e.value, e.low, e.high) for e in estimates), strict=True)
-    return Estimate(*map(sum, columns))
+    return ResourceEstimate(*map(sum, columns))
 
 
 def _total(values: Sequence[float | None]) -> float | None:

@@ -50,7 +50,7 @@ _KIB = 1024
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredSpeed:
     """Holds what a short run of one shape showed.
 
     Attributes:
@@ -83,15 +83,15 @@ def probe_key(config: RunConfig, workers: int) -> str:
     )
 
 
-def cached_probe(config: RunConfig, workers: int) -> Measured | None:
+def cached_probe(config: RunConfig, workers: int) -> MeasuredSpeed | None:
     """Return the measurement made of this shape before, if there is one."""
     path = cache_folder("probes") / f"{probe_key(config, workers)}.json"
-    return read_cached(path, Measured)
+    return read_cached(path, MeasuredSpeed)
 
 
 def probe_shapes(
     configs: Sequence[RunConfig], workers: int, *, reporter: Reporter = SILENT
-) -> dict[str, Measured]:
+) -> dict[str, MeasuredSpeed]:
     """Measure the shapes that are not in the cache yet; all of them by `probe_key`.
 
     Args:
@@ -107,7 +107,7 @@ def probe_shapes(
         for position, record in map_in_fresh_processes(measure_run, dumps, workers):
             key = missing[position]
             write_json(cache_folder("probes") / f"{key}.json", record)
-            known[key] = Measured(**record)
+            known[key] = MeasuredSpeed(**record)
             task.advance(note=f"{known[key].tokens_per_s:,.0f} tokens a second")
     return known
 
@@ -148,7 +148,7 @@ def measure_run(dump: Mapping[str, Any]) -> dict[str, float]:
         per_step = first.tokens_seen / first.tokens_per_s / _WARM_UP_STEPS
         steps = min(_MOST_STEPS, max(_WARM_UP_STEPS + 1, round(_PROBE_S / per_step)))
         second = train(shortened(config, steps), store, Path(folder) / "second")
-    return asdict(Measured(second.tokens_per_s, peak_memory(), peak_on_device()))
+    return asdict(MeasuredSpeed(second.tokens_per_s, peak_memory(), peak_on_device()))
 
 
 def shortened(config: RunConfig, steps: int) -> RunConfig:

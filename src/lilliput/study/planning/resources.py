@@ -27,7 +27,7 @@ _DISK_SPREAD = 1.15
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ResourceEstimate:
     """An estimated number with the range that the true one may lie in."""
 
     value: float
@@ -35,12 +35,12 @@ class Estimate:
     high: float
 
     @classmethod
-    def within(cls, value: float, factor: float) -> Estimate:
+    def within(cls, value: float, factor: float) -> ResourceEstimate:
         """`value`, give or take a factor."""
         return cls(value, value / factor, value * factor)
 
 
-def estimate_memory(config: RunConfig, threads: int | None = None) -> Estimate:
+def estimate_memory(config: RunConfig, threads: int | None = None) -> ResourceEstimate:
     """Return bytes that a worker needs to train the run, the interpreter and torch included.
 
     Args:
@@ -58,8 +58,8 @@ def estimate_memory(config: RunConfig, threads: int | None = None) -> Estimate:
     activations = positions * activation_floats(model, training.max_seq_length)
     copies = _COPIES_IN_TRAINING + (replicas - 1) * _COPIES_A_REPLICA
     state = count_parameters(model).total * copies
-    work = Estimate.within((state + activations + logits) * _FLOAT_BYTES, _MEMORY_SPREAD)
-    return Estimate(*(_idle_bytes() + part for part in (work.value, work.low, work.high)))
+    work = ResourceEstimate.within((state + activations + logits) * _FLOAT_BYTES, _MEMORY_SPREAD)
+    return ResourceEstimate(*(_idle_bytes() + part for part in (work.value, work.low, work.high)))
 
 
 @cache
@@ -73,7 +73,7 @@ def _idle_bytes() -> float:
     return _IDLE_BYTES + (_CUDA_BUILD_BYTES if built_for_cuda else 0.0)
 
 
-def estimate_disk(config: RunConfig, kept_states: int = 0) -> Estimate:
+def estimate_disk(config: RunConfig, kept_states: int = 0) -> ResourceEstimate:
     """Return bytes that the finished run takes; the upper end counts the checkpoints of one still under way.
 
     Args:
@@ -85,4 +85,4 @@ def estimate_disk(config: RunConfig, kept_states: int = 0) -> Estimate:
     kept += weights * _RESUME_COPIES * kept_states
     resume = weights * _RESUME_COPIES * config.training.save_total_limit
     value = kept + _OTHER_BYTES_PER_RUN
-    return Estimate(value, kept / _DISK_SPREAD, value * _DISK_SPREAD + resume)
+    return ResourceEstimate(value, kept / _DISK_SPREAD, value * _DISK_SPREAD + resume)

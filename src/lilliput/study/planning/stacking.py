@@ -21,7 +21,7 @@ from lilliput.core.progress import Reporter
 from lilliput.core.reader import read_cached
 from lilliput.core.settings import parse_settings
 from lilliput.study.planning.probe import (
-    Measured,
+    MeasuredSpeed,
     cache_folder,
     invented_store,
     map_in_fresh_processes,
@@ -43,7 +43,7 @@ _PAYS = 1.15
 
 
 @dataclass(frozen=True)
-class Stack:
+class MeasuredStack:
     """Holds what a trial showed.
 
     Attributes:
@@ -60,16 +60,16 @@ class Stack:
     memory_bytes: float
     device_bytes: float
 
-    def as_measured(self) -> Measured:
+    def as_measured(self) -> MeasuredSpeed:
         """Return what it shows about one of its runs: its share of the time, and the memory of all."""
-        return Measured(self.tokens_per_s, self.memory_bytes, self.device_bytes)
+        return MeasuredSpeed(self.tokens_per_s, self.memory_bytes, self.device_bytes)
 
 
 # The dump of a run's configuration, and how many such runs to stack.
 StackTrial = tuple[Mapping[str, Any], int]
 
 
-def best_stack(config: RunConfig, count: int, workers: int) -> Stack | None:
+def best_stack(config: RunConfig, count: int, workers: int) -> MeasuredStack | None:
     """Return the fastest stack among the cached trials; None where none pays or none was made.
 
     Args:
@@ -96,10 +96,10 @@ def _candidates(count: int, workers: int) -> tuple[int, ...]:
     return tuple(sorted({min(size, most) for size in _SIZES} - {1}))
 
 
-def cached_stack(config: RunConfig, size: int, workers: int) -> Stack | None:
+def cached_stack(config: RunConfig, size: int, workers: int) -> MeasuredStack | None:
     """Return the trial made of this shape and size before, if there is one."""
     path = _path(config, size, workers)
-    return read_cached(path, Stack)
+    return read_cached(path, MeasuredStack)
 
 
 def make_trials(
@@ -150,12 +150,12 @@ def _path(config: RunConfig, size: int, workers: int) -> Path:
 
 
 def measure_stack(trial: StackTrial) -> dict[str, Any]:
-    """Train one run, and a stack of them, in turns in this process; the record of a `Stack`."""
+    """Train one run, and a stack of them, in turns in this process; the record of a `MeasuredStack`."""
     config, size = parse_settings(RunConfig, trial[0]), trial[1]
     with tempfile.TemporaryDirectory(prefix="lilliput-trial-") as folder:
         bench = _Bench(config, Path(folder))
         rate, speedup = _compare(bench, size)
-    return asdict(Stack(size, rate, speedup, peak_memory(), peak_on_device()))
+    return asdict(MeasuredStack(size, rate, speedup, peak_memory(), peak_on_device()))
 
 
 def _compare(bench: _Bench, size: int) -> tuple[float, float]:

@@ -14,8 +14,8 @@ from typing import Generic, Protocol, TypeVar
 
 from lilliput.core.progress import Reporter
 from lilliput.study.planning.estimates import RunEstimate
-from lilliput.study.planning.probe import Measured, probe_key
-from lilliput.study.planning.stacking import Stack, best_stack, make_missing_trials
+from lilliput.study.planning.probe import MeasuredSpeed, probe_key
+from lilliput.study.planning.stacking import MeasuredStack, best_stack, make_missing_trials
 from lilliput.training.config import RunConfig
 from lilliput.training.fleet import fleet_key
 from lilliput.training.trunks import group_trunks
@@ -135,13 +135,13 @@ class PlannedGroups:
     """
 
     groups: Sequence[WorkerGroup[RunEstimate]]
-    stacks: Mapping[str, Stack]
-    measured: Mapping[str, Measured]
+    stacks: Mapping[str, MeasuredStack]
+    measured: Mapping[str, MeasuredSpeed]
 
 
 def plan_groups(
     waiting: Sequence[RunEstimate],
-    measured: Mapping[str, Measured],
+    measured: Mapping[str, MeasuredSpeed],
     workers: int,
     reporter: Reporter | None = None,
 ) -> PlannedGroups:
@@ -162,8 +162,8 @@ def plan_groups(
         shapes = [(members[0].run_config, len(members)) for members in free.values()]
         make_missing_trials(shapes, workers, reporter)
     sizes: dict[StackKey, int] = {}
-    stacks: dict[str, Stack] = {}
-    shared: dict[str, Measured] = {}
+    stacks: dict[str, MeasuredStack] = {}
+    shared: dict[str, MeasuredSpeed] = {}
     for key, members in free.items():
         config = members[0].run_config
         if stack := best_stack(config, len(members), workers):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from lilliput.core.errors import InputError
 
 
-class Candidate(Protocol):
+class TokenizerMeasures(Protocol):
     """The measures of a tokenizer that the rule looks at."""
 
     @property
@@ -58,7 +58,7 @@ class TokenizerChoice:
         return asdict(self) | {"pareto": list(self.pareto)}
 
 
-def choose_tokenizer(candidates: Sequence[Candidate], tolerance: float) -> TokenizerChoice:
+def choose_tokenizer(candidates: Sequence[TokenizerMeasures], tolerance: float) -> TokenizerChoice:
     """Apply the rule.
 
     Args:
@@ -87,7 +87,7 @@ def choose_tokenizer(candidates: Sequence[Candidate], tolerance: float) -> Token
     )
 
 
-def _order(candidate: Candidate) -> tuple[float, ...]:
+def _order(candidate: TokenizerMeasures) -> tuple[float, ...]:
     return (
         candidate.vocab_size,
         -candidate.boundary_f1,
@@ -95,7 +95,9 @@ def _order(candidate: Candidate) -> tuple[float, ...]:
     )
 
 
-def _better_segmenter(candidate: Candidate, others: Sequence[Candidate]) -> Candidate | None:
+def _better_segmenter(
+    candidate: TokenizerMeasures, others: Sequence[TokenizerMeasures]
+) -> TokenizerMeasures | None:
     """Return the best of those that are no larger and whose boundary F1 is higher."""
     better = [
         o
@@ -105,7 +107,7 @@ def _better_segmenter(candidate: Candidate, others: Sequence[Candidate]) -> Cand
     return max(better, key=lambda o: o.boundary_f1, default=None)
 
 
-def _dominates(one: Candidate, other: Candidate) -> bool:
+def _dominates(one: TokenizerMeasures, other: TokenizerMeasures) -> bool:
     """Return whether `one` is nowhere worse and somewhere better."""
     pairs = [
         (one.vocab_size, other.vocab_size),
@@ -116,10 +118,10 @@ def _dominates(one: Candidate, other: Candidate) -> bool:
 
 
 def _why_lost(
-    candidate: Candidate,
-    winner: Candidate,
-    near: Sequence[Candidate],
-    best: Candidate,
+    candidate: TokenizerMeasures,
+    winner: TokenizerMeasures,
+    near: Sequence[TokenizerMeasures],
+    best: TokenizerMeasures,
     bound: float,
 ) -> str:
     ratio = candidate.word_split_ratio_in_context

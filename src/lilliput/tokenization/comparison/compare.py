@@ -106,7 +106,7 @@ class TokenizerRow:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TokenizerComparison:
     """The table and the choice.
 
     Attributes:
@@ -137,7 +137,7 @@ def compare_tokenizers(
     morphology: Path | None = None,
     task_data: Path | None = None,
     reporter: Reporter = SILENT,
-) -> Comparison:
+) -> TokenizerComparison:
     """Measure tokenizers on one corpus and pick one.
 
     Args:
@@ -174,7 +174,7 @@ def compare_tokenizers(
             task.advance(note=row.name)
     speeds = {tokenizer.name: _speed(tokenizer, sample.texts) for tokenizer in loaded}
     picked = choose_tokenizer(rows, settings.split_ratio_tolerance)
-    comparison = Comparison(tuple(rows), picked, _folder_of(picked, loaded), speeds)
+    comparison = TokenizerComparison(tuple(rows), picked, _folder_of(picked, loaded), speeds)
     if out is not None:
         with building(out, _KIND, _SCHEMA, plain, inputs) as build:
             record = {"tokenizers": [r.as_record() for r in rows], "picked": picked.as_record()}
@@ -212,7 +212,7 @@ def _identity(
     return settings.model_dump(mode="json"), inputs
 
 
-def _read(out: Path, loaded: Sequence[LoadedTokenizer]) -> Comparison:
+def _read(out: Path, loaded: Sequence[LoadedTokenizer]) -> TokenizerComparison:
     record = read_record(out / COMPARISON_FILE)
     rows = tuple(
         TokenizerRow(**row | {"intervals": {k: tuple(v) for k, v in row["intervals"].items()}})
@@ -220,7 +220,7 @@ def _read(out: Path, loaded: Sequence[LoadedTokenizer]) -> Comparison:
     )
     picked = TokenizerChoice(**record["picked"] | {"pareto": tuple(record["picked"]["pareto"])})
     speeds = read_manifest(out).facts["encode_mb_per_s"]
-    return Comparison(rows, picked, _folder_of(picked, loaded), speeds)
+    return TokenizerComparison(rows, picked, _folder_of(picked, loaded), speeds)
 
 
 def _folder_of(picked: TokenizerChoice, loaded: Sequence[LoadedTokenizer]) -> Path:

@@ -19,7 +19,7 @@ _FILL = 2  # Slots for each word at least: chains stay short.
 
 
 @dataclass(frozen=True)
-class Numbered:
+class NumberedWords:
     """Words of texts as numbers in a table.
 
     Attributes:
@@ -46,11 +46,11 @@ class WordTable:
         """Return the number of bytes of the words held."""
         return int(self._ends[self.size])
 
-    def number_pieces(self, texts: Texts) -> Numbered:
+    def number_pieces(self, texts: Texts) -> NumberedWords:
         """Number the pieces of texts, cut before spaces that stand alone; new ones are added."""
         return self._number(scan.number_pieces, texts)
 
-    def number_words(self, texts: Texts) -> Numbered:
+    def number_words(self, texts: Texts) -> NumberedWords:
         """Number the words of texts, cut at white space as by `str.split`; new ones are added."""
         return self._number(scan.number_words, texts)
 
@@ -67,7 +67,7 @@ class WordTable:
         self._slots[:] = 0
         scan.fill_slots(self._slots, self._keys, self.size)
 
-    def _number(self, scanner: Any, texts: Texts) -> Numbered:
+    def _number(self, scanner: Any, texts: Texts) -> NumberedWords:
         offsets, data = text_buffers(texts)
         most = _most_words(data[offsets[0] : offsets[-1]], len(texts))
         self._make_room(most, int(offsets[-1] - offsets[0]))
@@ -75,7 +75,7 @@ class WordTable:
         written, self.size = scanner(
             data, offsets, self._slots, self._keys, self._held, self._ends, self.size, numbers, counts
         )  # fmt: skip
-        return Numbered(numbers[:written], counts)
+        return NumberedWords(numbers[:written], counts)
 
     def _make_room(self, words: int, nbytes: int) -> None:
         """Grow so that this many more words fit, each of them new."""

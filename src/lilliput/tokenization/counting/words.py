@@ -17,7 +17,7 @@ import numpy as np
 from lilliput.core.errors import EmptyCorpusError
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.tokenization.counting.scan import IntArray
-from lilliput.tokenization.counting.table import Numbered, Texts, WordTable
+from lilliput.tokenization.counting.table import NumberedWords, Texts, WordTable
 from lilliput.tokenization.counting.texts import columns_of
 
 _LEAST_WORD_TYPES = 2
@@ -131,7 +131,7 @@ class _Counter:
         self._inside, self._initial = self._inside[kept], self._initial[kept]
 
 
-def _first_of_each(found: Numbered) -> IntArray:
+def _first_of_each(found: NumberedWords) -> IntArray:
     """Return the number of each text's first word; texts without words have none."""
     starts = np.cumsum(found.counts) - found.counts
     return found.numbers[starts[found.counts > 0]].astype(np.int64)

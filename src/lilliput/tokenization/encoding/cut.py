@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, pre_tokenizers
 
 from lilliput.tokenization.counting.scan import IntArray, NumberArray, spread_ids
-from lilliput.tokenization.counting.table import Numbered, WordTable
+from lilliput.tokenization.counting.table import NumberedWords, WordTable
 from lilliput.tokenization.encoding.encoder import JoinedPieces
 
 _BATCH = 50_000
@@ -39,7 +39,7 @@ class CutWords:
         """Cut words that hold no white space but a first space."""
         table = WordTable()
         cut = pre_tokenizer.pre_tokenize_str
-        parts: list[Numbered] = []
+        parts: list[NumberedWords] = []
         rest = iter(words)
         while batch := list(islice(rest, _BATCH)):
             texts = [" ".join([piece for piece, _ in cut(word)]) for word in batch]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from lilliput.core.artefacts import Build, artefact_id, building, is_artefact, read_manifest
+from lilliput.core.artefacts import ArtefactBuild, artefact_id, building, is_artefact, read_manifest
 from lilliput.core.errors import ArtefactError, ConfigurationError, DiskFullError
 from lilliput.core.executors import Executor, make_executor
 from lilliput.core.files import atomic_path, read_json, write_json
@@ -148,7 +148,7 @@ def encode_corpus(
     return _result(out, skipped=False)
 
 
-def _plan(build: Build, corpus: Path, encoder: _EncoderChoice) -> list[_Work]:
+def _plan(build: ArtefactBuild, corpus: Path, encoder: _EncoderChoice) -> list[_Work]:
     """Return the parts of a corpus, in order."""
     parts = build.scratch(_PARTS)
     return [
@@ -237,7 +237,7 @@ def _save(path: Path, array: NDArray[Any]) -> None:
         np.save(file, array, allow_pickle=False)
 
 
-def _assemble(build: Build, work: Sequence[_Work], dtype: np.dtype[Any]) -> dict[str, Any]:
+def _assemble(build: ArtefactBuild, work: Sequence[_Work], dtype: np.dtype[Any]) -> dict[str, Any]:
     """Join the parts into one file of tokens and one of offsets per split."""
     records = [read_json(item.part.with_suffix(".json")) for item in work]
     totals = {
@@ -274,7 +274,7 @@ def _write_array(
             file.write(chunk.astype(dtype, copy=False).tobytes())
 
 
-def _describe_ids(build: Build, loaded: LoadedTokenizer, rows: int) -> dict[str, Any]:
+def _describe_ids(build: ArtefactBuild, loaded: LoadedTokenizer, rows: int) -> dict[str, Any]:
     _save(build.path("token_bytes.npy"), token_bytes(loaded, rows))
     _save(build.path("word_start.npy"), word_start(loaded, rows))
     return {

@@ -18,7 +18,7 @@ _LONGEST_WORD = 100  # Characters; WordPiece tries every prefix of a longer one.
 
 
 @dataclass(frozen=True)
-class Kind:
+class TokenizerKind:
     """One kind of tokenizer.
 
     Attributes:
@@ -58,14 +58,14 @@ def _marked_inside() -> Any:
 
 
 _BERT = pre_tokenizers.BertPreTokenizer
-KIND: Mapping[str, Kind] = {
+KIND: Mapping[str, TokenizerKind] = {
     kind.name: kind
     for kind in (
-        Kind("byte-bpe", "bytes", "bpe", _byte_level, decoders.ByteLevel),
-        Kind("bpe", "words", "bpe", _BERT, _marked_inside, CONTINUING),
-        Kind("wordpiece", "words", "bpe", _BERT, _marked_inside, CONTINUING),
-        Kind("unigram", "spaces", "unigram", _metaspace, decoders.Metaspace),
-        Kind("sentencepiece-bpe", "spaces", "bpe", _metaspace, decoders.Metaspace),
+        TokenizerKind("byte-bpe", "bytes", "bpe", _byte_level, decoders.ByteLevel),
+        TokenizerKind("bpe", "words", "bpe", _BERT, _marked_inside, CONTINUING),
+        TokenizerKind("wordpiece", "words", "bpe", _BERT, _marked_inside, CONTINUING),
+        TokenizerKind("unigram", "spaces", "unigram", _metaspace, decoders.Metaspace),
+        TokenizerKind("sentencepiece-bpe", "spaces", "bpe", _metaspace, decoders.Metaspace),
     )
 }
 
@@ -86,7 +86,9 @@ def parse_kinds(names: Sequence[str]) -> list[KindName]:
     return [KIND[name].name for name in names]
 
 
-def assemble_bpe(kind: Kind, tokens: Sequence[str], merges: Sequence[tuple[str, str]]) -> Tokenizer:
+def assemble_bpe(
+    kind: TokenizerKind, tokens: Sequence[str], merges: Sequence[tuple[str, str]]
+) -> Tokenizer:
     """Return a tokenizer of a BPE-trained kind from its tokens (in order of their ids) and merges."""
     vocab = {token: position for position, token in enumerate(tokens)}
     if kind.name == "wordpiece":
@@ -104,12 +106,12 @@ def assemble_bpe(kind: Kind, tokens: Sequence[str], merges: Sequence[tuple[str, 
     return _finished(Tokenizer(model), kind)
 
 
-def assemble_unigram(kind: Kind, pieces: Sequence[tuple[str, float]]) -> Tokenizer:
+def assemble_unigram(kind: TokenizerKind, pieces: Sequence[tuple[str, float]]) -> Tokenizer:
     """Return a Unigram tokenizer from its pieces with their log-probabilities, in order of their ids."""
     return _finished(Tokenizer(models.Unigram(list(pieces), unk_id=SPECIAL_IDS.unk)), kind)
 
 
-def _finished(tokenizer: Tokenizer, kind: Kind) -> Tokenizer:
+def _finished(tokenizer: Tokenizer, kind: TokenizerKind) -> Tokenizer:
     tokenizer.pre_tokenizer = kind.pre_tokenizer()
     tokenizer.decoder = kind.decoder()
     add_special_tokens(tokenizer)

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from lilliput.core.errors import ConfigurationError
 from lilliput.tokenization.special import SPECIAL_TOKENS, UNK
-from lilliput.tokenization.training.kinds import Kind, assemble_bpe, assemble_unigram
+from lilliput.tokenization.training.kinds import TokenizerKind, assemble_bpe, assemble_unigram
 from lilliput.tokenization.training.pieces import Pieces
 
 _LONGEST_PIECE = 16  # Characters of a Unigram piece, as in SentencePiece.
@@ -51,7 +51,9 @@ class BpeVocabulary:
         return list(tokens), merges
 
 
-def learn_bpe(kind: Kind, pieces: Pieces, vocab_size: int, min_frequency: int) -> BpeVocabulary:
+def learn_bpe(
+    kind: TokenizerKind, pieces: Pieces, vocab_size: int, min_frequency: int
+) -> BpeVocabulary:
     """Learn a BPE vocabulary of at most `vocab_size` tokens; the same pieces give the same one.
 
     The trainer numbers the marked characters (`##a`) in the order of a hash table, which changes from
@@ -75,7 +77,7 @@ def learn_bpe(kind: Kind, pieces: Pieces, vocab_size: int, min_frequency: int) -
     return BpeVocabulary(base, merges, kind.continuing)
 
 
-def cut_bpe(vocabulary: BpeVocabulary, kind: Kind, vocab_size: int) -> Tokenizer:
+def cut_bpe(vocabulary: BpeVocabulary, kind: TokenizerKind, vocab_size: int) -> Tokenizer:
     """Return the tokenizer of `kind` with at most `vocab_size` tokens.
 
     Raises:
@@ -86,7 +88,7 @@ def cut_bpe(vocabulary: BpeVocabulary, kind: Kind, vocab_size: int) -> Tokenizer
     return assemble_bpe(kind, tokens, merges)
 
 
-def learn_unigram(kind: Kind, pieces: Pieces, vocab_size: int) -> Tokenizer:
+def learn_unigram(kind: TokenizerKind, pieces: Pieces, vocab_size: int) -> Tokenizer:
     """Learn a Unigram tokenizer; two trainings on the same pieces may differ in the last digits.
 
     Raises:
@@ -113,7 +115,7 @@ def _train(model: Any, trainer: Any, text: Iterator[str]) -> dict[str, Any]:
     return json.loads(learner.to_str())["model"]
 
 
-def _require_room(kind: Kind, vocab_size: int, needed: int) -> None:
+def _require_room(kind: TokenizerKind, vocab_size: int, needed: int) -> None:
     if vocab_size < needed:
         raise ConfigurationError(
             f"vocab_size of {kind.name} must hold the special tokens and the alphabet, {needed} in all",

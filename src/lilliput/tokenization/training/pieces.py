@@ -14,7 +14,7 @@ from lilliput.core.errors import EmptyCorpusError
 from lilliput.tokenization.counting.words import WordCounts
 from lilliput.tokenization.encoding.cut import CutWords
 from lilliput.tokenization.settings import TrainingTextSettings
-from lilliput.tokenization.training.kinds import Kind
+from lilliput.tokenization.training.kinds import TokenizerKind
 
 _FEED = 4096  # Pieces in one string given to the trainer.
 
@@ -51,7 +51,7 @@ class Pieces:
             yield "".join(parts)
 
 
-def make_pieces(words: WordCounts, kind: Kind, settings: TrainingTextSettings) -> Pieces:
+def make_pieces(words: WordCounts, kind: TokenizerKind, settings: TrainingTextSettings) -> Pieces:
     """Cut counted words into the pieces of `kind`.
 
     Raises:

@@ -20,14 +20,14 @@ from lilliput.tokenization.settings import (
     TokenizerSettings,
     TrainingTextSettings,
 )
-from lilliput.tokenization.training.kinds import KIND, Kind
+from lilliput.tokenization.training.kinds import KIND, TokenizerKind
 from lilliput.tokenization.training.learned import BpeVocabulary, cut_bpe, learn_bpe, learn_unigram
 from lilliput.tokenization.training.pieces import Pieces, make_pieces
 
 _KIND, _SCHEMA = "tokenizer", 1
 
 
-class _Workshop:
+class _SharedWork:
     """The work that several trainings on one corpus share: counted words, pieces, the largest vocabularies."""
 
     def __init__(
@@ -49,12 +49,12 @@ class _Workshop:
             self._words = count_corpus(self._corpus, "train", limit, reporter=self._reporter)
         return self._words
 
-    def pieces(self, kind: Kind) -> Pieces:
+    def pieces(self, kind: TokenizerKind) -> Pieces:
         if kind.scheme not in self._pieces:
             self._pieces[kind.scheme] = make_pieces(self.words, kind, self._text)
         return self._pieces[kind.scheme]
 
-    def tokenizer(self, kind: Kind, vocab_size: int) -> Tokenizer:
+    def tokenizer(self, kind: TokenizerKind, vocab_size: int) -> Tokenizer:
         if kind.algorithm == "unigram":
             return learn_unigram(kind, self.pieces(kind), vocab_size)
         if kind.training not in self._learned:
@@ -64,7 +64,7 @@ class _Workshop:
             )
         return cut_bpe(self._learned[kind.training], kind, vocab_size)
 
-    def facts(self, kind: Kind, tokenizer: Tokenizer) -> dict[str, Any]:
+    def facts(self, kind: TokenizerKind, tokenizer: Tokenizer) -> dict[str, Any]:
         pieces = self.pieces(kind)
         return {
             "vocab_size": tokenizer.get_vocab_size(),
@@ -95,7 +95,7 @@ def train_tokenizer(
         ConfigurationError: The size cannot hold the alphabet.
         EmptyCorpusError: The train split has fewer than two distinct words.
     """
-    workshop = _Workshop(corpus, settings.text, {}, reporter)
+    workshop = _SharedWork(corpus, settings.text, {}, reporter)
     _train_one(workshop, corpus, out, settings)
     return out
 
@@ -121,7 +121,7 @@ def train_tokenizers(
     text = text or TrainingTextSettings()
     sizes = sorted(set(vocab_sizes), reverse=True)
     largest = {KIND[kind].training: sizes[0] for kind in kinds}
-    workshop = _Workshop(corpus, text, largest, reporter)
+    workshop = _SharedWork(corpus, text, largest, reporter)
     wanted = {
         out / f"{kind}-{size}": parse_settings(
             TokenizerSettings, {"kind": kind, "vocab_size": size, "text": text}
@@ -136,7 +136,7 @@ def train_tokenizers(
     return list(wanted)
 
 
-def _train_one(workshop: _Workshop, corpus: Path, out: Path, settings: TokenizerSettings) -> None:
+def _train_one(workshop: _SharedWork, corpus: Path, out: Path, settings: TokenizerSettings) -> None:
     """Build the artefact; the tokenizer that lies there first is the one that counts.
 
     Some upstream trainings give another file each time. So a `tokenizer.json` found in a build that was

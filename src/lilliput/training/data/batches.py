@@ -69,7 +69,7 @@ class BatchRules:
 
 
 @dataclass(frozen=True)
-class OnDevice:
+class DeviceTensors:
     """Tensors that lie on one device, and other facts beside them."""
 
     def to(self, device: str) -> Self:
@@ -81,7 +81,7 @@ class OnDevice:
 
 
 @dataclass(frozen=True)
-class MicroBatch(OnDevice):
+class MicroBatch(DeviceTensors):
     """Hold what one forward pass reads.
 
     Attributes:
@@ -143,7 +143,7 @@ class GlobalBatch:
 
 
 @dataclass(frozen=True)
-class Averaging:
+class MicroBatchAveraging:
     """Micro-batches whose means are averaged, instead of all predicted positions (S:B5).
 
     Attributes:
@@ -163,7 +163,7 @@ def make_batch(
     max_rows: int,
     *,
     multiple_of: int = 1,
-    averaging: Averaging | None = None,
+    averaging: MicroBatchAveraging | None = None,
     packing: Packing | None = None,
 ) -> GlobalBatch:
     """Return the global batch of the sequences `chosen_G`.
@@ -207,7 +207,9 @@ def _pack_sequences(lengths_G: NDArray[np.int64], rules: BatchRules) -> Packing:
     return pack(lengths_G, row_width(int(lengths_G.max()), rules.max_seq_length))
 
 
-def _row_weights(counts_G: NDArray[Any], averaging: Averaging | None) -> NDArray[np.float32]:
+def _row_weights(
+    counts_G: NDArray[Any], averaging: MicroBatchAveraging | None
+) -> NDArray[np.float32]:
     """Return the weight of each predicted position of each row."""
     if averaging is None:
         return np.full(len(counts_G), 1.0 / max(1, int(counts_G.sum())), dtype=np.float32)

@@ -10,7 +10,7 @@ from typing import Any
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopped(Exception):  # noqa: N818 - a request answered, no error
+class InterruptedWork(Exception):  # noqa: N818 - a request answered, no error
     """The work at hand was cut short at the request of an interrupt."""
 
 
@@ -45,10 +45,10 @@ class Interrupts:
         """Cut the work at hand short if an interrupt was noted.
 
         Raises:
-            Stopped: One was.
+            InterruptedWork: One was.
         """
         if self.requested:
-            raise Stopped
+            raise InterruptedWork
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from lilliput.training.data.batches import GlobalBatch, MicroBatch, OnDevice
+from lilliput.training.data.batches import DeviceTensors, GlobalBatch, MicroBatch
 from lilliput.training.data.packing import Packing, pack, row_width
 from lilliput.training.data.sequences import SPECIAL_PER_SEQUENCE
 from lilliput.training.execution.gradients import HEAD_ROWS
@@ -23,7 +23,7 @@ from lilliput.training.run_schedule import RunSchedule
 
 
 @dataclass(frozen=True)
-class StackedMicroBatch(OnDevice):
+class StackedMicroBatch(DeviceTensors):
     """Hold what one forward pass of K members reads; the first axis is 1 where all read the same.
 
     Attributes:

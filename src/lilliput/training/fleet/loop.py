@@ -11,12 +11,12 @@ from torch import Tensor
 from lilliput.core.errors import LilliputError
 from lilliput.core.progress import Reporter, Task
 from lilliput.training.data.batches import GlobalBatch
-from lilliput.training.execution.interrupts import Interrupts, Stopped
+from lilliput.training.execution.interrupts import InterruptedWork, Interrupts
 from lilliput.training.execution.plan import ExecutionPlan, wait_for_device
 from lilliput.training.fleet.batches import stacked_batch
 from lilliput.training.fleet.captured import captured_fleet
 from lilliput.training.fleet.stack import Stack
-from lilliput.training.recorder import Branching, RunRecorder
+from lilliput.training.recorder import BudgetBranching, RunRecorder
 from lilliput.training.run_schedule import RunSchedule
 from lilliput.training.weights import build_run_model
 
@@ -62,7 +62,7 @@ class FleetLoop:
                 self._stack.optimizers[position],
                 plan,
                 reporter,
-                Branching(lineages[position]),
+                BudgetBranching(lineages[position]),
                 self._interrupts,
             )
             for position, folder in folders.items()
@@ -86,7 +86,7 @@ class FleetLoop:
                     self._advance(active, task)
                     if any(recorder.is_save_due for recorder in self._running().values()):
                         self._save()
-            except Stopped:
+            except InterruptedWork:
                 self._save()
                 raise KeyboardInterrupt from None
         for position, recorder in list(self.recorders.items()):

@@ -15,17 +15,17 @@ from lilliput.training.execution.vocabulary_head import CHUNK_BYTES_GPU, Vocabul
 
 def stacked_heads(
     weight_KVD: Tensor, bias_KV: Tensor | None, dtype: torch.dtype
-) -> HeadsInTurn | BatchedHeads:
+) -> SeparateHeads | BatchedHeads:
     """Return the heads of K members as all micro-batches of a step multiply with them.
 
     On a processor the heads take turns, each with the cache to itself, and each gives the bits it would
     give alone; on a GPU they are batched products, since there launches cost more than memory.
     """
-    kind = HeadsInTurn if weight_KVD.device.type == "cpu" else BatchedHeads
+    kind = SeparateHeads if weight_KVD.device.type == "cpu" else BatchedHeads
     return kind(weight_KVD, bias_KV, dtype)
 
 
-class HeadsInTurn:
+class SeparateHeads:
     """K heads, one after another.
 
     Args:
@@ -73,7 +73,7 @@ class HeadsInTurn:
 
 
 class BatchedHeads:
-    """As `HeadsInTurn`, by batched products, a chunk of rows at a time; no row is left out, whatever `counts` says."""
+    """As `SeparateHeads`, by batched products, a chunk of rows at a time; no row is left out, whatever `counts` says."""
 
     def __init__(self, weight_KVD: Tensor, bias_KV: Tensor | None, dtype: torch.dtype) -> None:
         self._weight_KVD = weight_KVD.detach().to(dtype)
@@ -92,7 +92,7 @@ class BatchedHeads:
         grad_weight_KVD: Tensor,
         grad_bias_KV: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """As `HeadsInTurn.add_gradients`."""
+        """As `SeparateHeads.add_gradients`."""
         weight_KVD = self._weight_KVD
         heads, rows, _ = z_KND.shape
         loss_K = z_KND.new_zeros(heads, dtype=torch.float32)

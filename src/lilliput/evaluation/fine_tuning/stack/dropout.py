@@ -20,7 +20,7 @@ from lilliput.core.seeding import stream_key
 Keys = NDArray[np.uint32]
 
 
-class Draws:
+class DropoutKeys:
     """The keys of the masks of one step after another, for each member of a stack.
 
     Args:
@@ -46,7 +46,7 @@ class Draws:
 class KeyedDropout(nn.Module):
     """Dropout of a stack's activations, member by member along the first axis."""
 
-    def __init__(self, p: float, draws: Draws) -> None:
+    def __init__(self, p: float, draws: DropoutKeys) -> None:
         super().__init__()
         self.p, self.draws = p, draws
 
@@ -55,7 +55,7 @@ class KeyedDropout(nn.Module):
         return keyed_dropout(x, self.p, self.draws) if self.training and self.p else x
 
 
-def keyed_dropout(x: Tensor, p: float, draws: Draws) -> Tensor:
+def keyed_dropout(x: Tensor, p: float, draws: DropoutKeys) -> Tensor:
     """Return the dropout of `x` (float32 or bfloat16) by the next mask of `draws`; torch's own on a GPU."""
     if not x.is_cpu:
         return functional.dropout(x, p)

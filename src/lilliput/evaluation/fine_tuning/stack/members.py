@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lilliput.evaluation.fine_tuning.classifier import Classifier
-from lilliput.evaluation.fine_tuning.stack.dropout import Draws
+from lilliput.evaluation.fine_tuning.stack.dropout import DropoutKeys
 from lilliput.evaluation.fine_tuning.stack.modules import stack_parts
 from lilliput.evaluation.settings import FineTuningSettings
 from lilliput.training.execution.optimizer import FlatAdamW, flat_size, member_views
@@ -42,7 +42,7 @@ class ClassifierStack:
     ) -> None:
         first, device = models[0], models[0].out.weight.device
         self._settings = settings
-        self._draws = Draws(tuple(seeds))
+        self._draws = DropoutKeys(tuple(seeds))
         self._model = copy.deepcopy(first)
         stack_parts(self._model, self._draws, settings.encoder_dropout)
         self._weights_KP = torch.zeros(len(models), flat_size(first), device=device)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from lilliput.evaluation.fine_tuning.classifier import Classifier
 from lilliput.evaluation.fine_tuning.stack.attention import short_attention
-from lilliput.evaluation.fine_tuning.stack.dropout import Draws, KeyedDropout
+from lilliput.evaluation.fine_tuning.stack.dropout import DropoutKeys, KeyedDropout
 from lilliput.models.transformer import (
     AttentionContext,
     Embeddings,
@@ -30,7 +30,7 @@ from lilliput.models.transformer import (
 )
 
 
-def stack_parts(model: Classifier, draws: Draws, encoder_dropout: float | None) -> None:
+def stack_parts(model: Classifier, draws: DropoutKeys, encoder_dropout: float | None) -> None:
     """Put the parts below in the place of the model's own; their weights are yet to be set.
 
     Args:
@@ -52,7 +52,7 @@ def stack_parts(model: Classifier, draws: Draws, encoder_dropout: float | None) 
     _stack_children(model, draws)
 
 
-def _stack_children(part: nn.Module, draws: Draws) -> None:
+def _stack_children(part: nn.Module, draws: DropoutKeys) -> None:
     for name, child in part.named_children():
         if isinstance(child, nn.Dropout):
             setattr(part, name, KeyedDropout(child.p, draws))
@@ -154,7 +154,7 @@ class StackedEmbeddings(nn.Module):
 class StackedLayer(Layer):
     """A layer whose attention weights are dropped by key."""
 
-    def __init__(self, plan: NetworkConfig, index: int, draws: Draws) -> None:
+    def __init__(self, plan: NetworkConfig, index: int, draws: DropoutKeys) -> None:
         super().__init__(plan, index)
         self.draws = draws
 

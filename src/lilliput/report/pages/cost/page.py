@@ -10,7 +10,7 @@ from lilliput.analysis.findings.learning import unlearned_groups
 from lilliput.analysis.findings.quantities import format_share
 from lilliput.analysis.table.tidy import Cell
 from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
+from lilliput.report.figures import Axis, Control, DataTable, Figure, FigureLayer, Option
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages.cost.sentences import (
     EFFICIENT,
@@ -31,9 +31,9 @@ from lilliput.report.pages.cost.sentences import (
     price_words,
 )
 from lilliput.report.parts import (
-    Column,
     Missing,
     TableCell,
+    TableColumn,
     TableRow,
     TableView,
     number_cell,
@@ -147,11 +147,11 @@ def _plane() -> Figure:
         x=Axis("{cost}", log=True),
         y=Axis("{effect}", log=True),
         layers=(
-            Layer(
+            FigureLayer(
                 "strategies", "lines", x="cost_value", y="effect_value",
                 where={**where, "status": STATUS["ND"]}, name="efficient shapes",
             ),
-            Layer(
+            FigureLayer(
                 "strategies", "points", x="cost_value", y="effect_value", where=where,
                 colour="status", hover=("status", "icer", "seeds", "share_efficient"),
             ),
@@ -174,7 +174,7 @@ def _acceptability_figure(costs: Costs) -> Figure:
         x=Axis("Price of one unit of effect (in units of {cost})", log=True),
         y=Axis("Share of draws"),
         layers=(
-            Layer(
+            FigureLayer(
                 "acceptability", "lines", x="price", y="share", series="strategy", colour="strategy",
                 where=where, hover=("strategy", "best_on_average", "value_of_information"),
             ),
@@ -208,15 +208,15 @@ def _view(place: int, found: GroupCost) -> TableView:
         id=f"icer-{place}",
         caption=f"{bought_with(found.effect, found.cost)}, {found.group}; efficient shapes are marked.",
         columns=(
-            Column("Shape"),
-            Column(f"Cost ({cost})", numeric=True),
-            Column(f"Effect ({effect}, {better(result)})", numeric=True),
-            Column(f"More cost ({cost})", numeric=True),
-            Column(f"Improvement ({effect})", numeric=True),
-            Column(f"ICER ({price_words(result)})", numeric=True),
-            Column("Status"),
-            Column("Seeds", numeric=True),
-            *([Column("Efficient in", numeric=True)] if with_shares else []),
+            TableColumn("Shape"),
+            TableColumn(f"Cost ({cost})", numeric=True),
+            TableColumn(f"Effect ({effect}, {better(result)})", numeric=True),
+            TableColumn(f"More cost ({cost})", numeric=True),
+            TableColumn(f"Improvement ({effect})", numeric=True),
+            TableColumn(f"ICER ({price_words(result)})", numeric=True),
+            TableColumn("Status"),
+            TableColumn("Seeds", numeric=True),
+            *([TableColumn("Efficient in", numeric=True)] if with_shares else []),
         ),
         rows=rows,
     )
@@ -251,14 +251,16 @@ def _factor_table(factors: tuple[FactorCost, ...]) -> TableView:
         caption=f"Each size alone, the others held at their most common value ({held}): "
         f"{bought_with(first.effect_column, first.cost_column)}.",
         columns=(
-            Column("Runs"),
-            Column("Size"),
-            Column("Value"),
-            Column(f"Cost ({cost_unit(first.cost_column)})", numeric=True),
-            Column(f"Effect ({effect_unit(first.effect_column)}, {better(first)})", numeric=True),
-            Column(f"ICER ({price_words(first)})", numeric=True),
-            Column("Status"),
-            Column("Seeds", numeric=True),
+            TableColumn("Runs"),
+            TableColumn("Size"),
+            TableColumn("Value"),
+            TableColumn(f"Cost ({cost_unit(first.cost_column)})", numeric=True),
+            TableColumn(
+                f"Effect ({effect_unit(first.effect_column)}, {better(first)})", numeric=True
+            ),
+            TableColumn(f"ICER ({price_words(first)})", numeric=True),
+            TableColumn("Status"),
+            TableColumn("Seeds", numeric=True),
         ),
         rows=rows,
     )

@@ -13,7 +13,7 @@ from lilliput.analysis.findings.learning import unlearned_groups
 from lilliput.analysis.findings.quantities import Quantity, format_number
 from lilliput.core.wording import listed, plural
 from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, Control, DataTable, Figure, Layer, Option
+from lilliput.report.figures import Axis, Control, DataTable, Figure, FigureLayer, Option
 from lilliput.report.learning import unlearned_sentences
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
@@ -146,27 +146,27 @@ def _frontier_figure(laws: tuple[GroupLaw, ...]) -> Figure:
     where = {"group": "$group", "convention": "$flops"}
     rivals = list(dict.fromkeys(rival_name(rival) for law in laws for rival in law.rivals))
     layers = [
-        Layer(
+        FigureLayer(
             "curves", "points", x="$flops", y=_loss_column(laws), where={"group": "$group"}, faint=True,
             name="all measurements",
         ),
-        Layer("breaks", "span", low="low", high="high", where=where, name="breaks, with intervals", tone=7),
-        Layer(
+        FigureLayer("breaks", "span", low="low", high="high", where=where, name="breaks, with intervals", tone=7),
+        FigureLayer(
             "laws", "band", x="flops", low="low", high="high",
             where={**where, "role": "chosen law"}, name="95 % band", tone=2,
         ),
-        Layer(
+        FigureLayer(
             "laws", "lines", x="flops", y="loss", series="role",
             where={**where, "role": "chosen law"}, name="chosen law", tone=2, hover=("law",),
         ),
         *(
-            Layer(
+            FigureLayer(
                 "laws", "lines", x="flops", y="loss", series="role", where={**where, "role": rival},
                 name=rival, tone=1 + (2 + place) % 8, hidden=True, dashed=True, hover=("law",),
             )
             for place, rival in enumerate(rivals)
         ),
-        Layer(
+        FigureLayer(
             "frontier", "points", x="flops", y="loss", where=where, name="lowest of its bin of FLOPs", tone=1,
             hover=("step",),
         ),
@@ -231,12 +231,12 @@ def _cut_figure() -> Figure:
         x=Axis("Cut (training FLOPs, {flops})", log=True),
         y=Axis("Exponent"),
         layers=(
-            Layer("published", "rule", y="exponent"),
-            Layer(
+            FigureLayer("published", "rule", y="exponent"),
+            FigureLayer(
                 "cuts", "band", x="cut", low="low", high="high", series="side", colour="side",
                 where=where,
             ),
-            Layer(
+            FigureLayer(
                 "cuts", "lines", x="cut", y="exponent", series="side", colour="side", where=where,
                 hover=("side", "points", "r2"),
             ),
@@ -256,7 +256,7 @@ def _convention_figure(laws: tuple[GroupLaw, ...]) -> Figure:
         x=Axis("Exponent at the upper end"),
         y=Axis(""),
         layers=(
-            Layer(
+            FigureLayer(
                 "exponents", "points", x="exponent", y="row", low="low", high="high",
                 horizontal=True, colour="group", hover=("law",),
             ),

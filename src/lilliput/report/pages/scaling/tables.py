@@ -8,7 +8,7 @@ from lilliput.analysis.findings.quantities import Quantity, format_number
 from lilliput.architecture import FLOPS_CONVENTIONS
 from lilliput.report.pages import shared
 from lilliput.report.parts import (
-    Column,
+    TableColumn,
     TableRow,
     TableView,
     number_cell,
@@ -41,12 +41,12 @@ def candidates_table(law: GroupLaw) -> TableView:
         f"n = {law.fit.n} points. A smaller BIC is better, differences below 2 mean nothing; the "
         "chosen one is marked. A break must also survive a test against simulated noise.",
         columns=(
-            Column("Law"),
-            Column("Free parameters", numeric=True),
-            Column("R²", numeric=True),
-            Column("BIC", numeric=True),
-            Column("Behind the best", numeric=True),
-            Column("Breaks (FLOPs)"),
+            TableColumn("Law"),
+            TableColumn("Free parameters", numeric=True),
+            TableColumn("R²", numeric=True),
+            TableColumn("BIC", numeric=True),
+            TableColumn("Behind the best", numeric=True),
+            TableColumn("Breaks (FLOPs)"),
         ),
         rows=tuple(rows),
     )
@@ -70,9 +70,9 @@ def parameters_table(law: GroupLaw) -> TableView:
         caption=f"Parameters of the chosen law for {law.group}: {law_name(law.fit)}, "
         f"R² = {format_number(law.fit.r2)}, n = {law.fit.n} points. Intervals from drawing runs.",
         columns=(
-            Column("Parameter"),
-            Column("Value", numeric=True),
-            Column("Standard error", numeric=True),
+            TableColumn("Parameter"),
+            TableColumn("Value", numeric=True),
+            TableColumn("Standard error", numeric=True),
         ),
         rows=tuple(rows),
         is_sortable=False,
@@ -99,13 +99,13 @@ def conventions_table(laws: tuple[GroupLaw, ...]) -> TableView:
         id="conventions",
         caption="The chosen law under every FLOPs convention.",
         columns=(
-            Column("Runs"),
-            Column("Convention"),
-            Column("Law"),
-            Column("Exponent at the upper end", numeric=True),
-            Column("Breaks (FLOPs)"),
-            Column("R²", numeric=True),
-            Column("Points", numeric=True),
+            TableColumn("Runs"),
+            TableColumn("Convention"),
+            TableColumn("Law"),
+            TableColumn("Exponent at the upper end", numeric=True),
+            TableColumn("Breaks (FLOPs)"),
+            TableColumn("R²", numeric=True),
+            TableColumn("Points", numeric=True),
         ),
         rows=tuple(rows),
     )

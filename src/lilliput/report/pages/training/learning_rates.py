@@ -10,8 +10,8 @@ from statistics import fmean
 from lilliput.analysis.findings.quantities import Quantity
 from lilliput.analysis.table.tidy import Cell
 from lilliput.core.wording import plural
-from lilliput.report.figures import Axis, DataTable, Figure, Layer
-from lilliput.report.searches import BestRate, Drift, RateSearch
+from lilliput.report.figures import Axis, DataTable, Figure, FigureLayer
+from lilliput.report.searches import BestRate, BestRateTrend, RateSearch
 
 
 def rate_tables(search: RateSearch | None) -> dict[str, DataTable]:
@@ -36,11 +36,11 @@ def rate_figures(search: RateSearch | None) -> tuple[Figure, ...]:
         x=Axis("Hidden size", log=True),
         y=Axis("Best peak learning rate", log=True),
         layers=(
-            Layer(
+            FigureLayer(
                 "rate_lines", "lines", x="width", y="learning_rate", series="family", colour="family",
                 dashed=True,
             ),
-            Layer(
+            FigureLayer(
                 "rates", "points", x="width", y="learning_rate", low="low", high="high",
                 colour="family", hover=("shape", "seeds"),
             ),
@@ -68,14 +68,14 @@ def _sentence(search: RateSearch) -> str:
     return " ".join(parts)
 
 
-def _drift_sentence(drift: Drift) -> str:
+def _drift_sentence(drift: BestRateTrend) -> str:
     if drift.slope is None:
         return f"{drift.family}: {plural(drift.n, 'shape')}, too few widths for a slope"
     slope = Quantity(drift.slope, drift.low, drift.high, drift.n, "shapes")
     return f"{drift.family}: the best rate goes with width to the power {slope.text}"
 
 
-def _line(drift: Drift, rates: Sequence[BestRate]) -> list[dict[str, Cell]]:
+def _line(drift: BestRateTrend, rates: Sequence[BestRate]) -> list[dict[str, Cell]]:
     """Return two ends of the least-squares line in logarithms whose slope the search recorded."""
     members = [rate for rate in rates if rate.family == drift.family]
     if drift.slope is None or not members:

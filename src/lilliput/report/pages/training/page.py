@@ -15,14 +15,14 @@ from lilliput.analysis.findings.runs import Run
 from lilliput.analysis.table.tidy import Cell
 from lilliput.core.wording import plural
 from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, DataTable, Figure, Layer
+from lilliput.report.figures import Axis, DataTable, Figure, FigureLayer
 from lilliput.report.learning import PLATEAU_EXIT_RULE, learning_sentences
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.pages.training.learning_rates import rate_figures, rate_tables
 from lilliput.report.parts import (
-    Column,
     Missing,
+    TableColumn,
     TableRow,
     TableView,
     as_sentences,
@@ -93,13 +93,13 @@ def _no_curves(evidence: Evidence) -> Missing | None:
 def _curves_figure(evidence: Evidence, n_left: int) -> Figure:
     hover = shared.hover_columns(evidence)
     layers = [
-        Layer(
+        FigureLayer(
             "paper", "lines", x="$progress", y="$loss", series="run", name=_PAPER_LAYER,
             faint=True, hidden=True,
         ),
-        Layer("curves", "lines", x="$progress", y="$loss", series="run", colour="$colour", hover=hover),
-        Layer("plateau-exits", "points", x="$progress", y="$loss", name=_EXIT_LAYER, tone=3),
-        Layer("unigrams", "rule", y="$loss"),
+        FigureLayer("curves", "lines", x="$progress", y="$loss", series="run", colour="$colour", hover=hover),
+        FigureLayer("plateau-exits", "points", x="$progress", y="$loss", name=_EXIT_LAYER, tone=3),
+        FigureLayer("unigrams", "rule", y="$loss"),
     ]  # fmt: skip
     return Figure(
         id="loss-curves",
@@ -137,7 +137,7 @@ def _size_figure(evidence: Evidence) -> Figure:
         x=Axis("{parameters}", log=True),
         y=Axis("{loss}", log=True),
         layers=(
-            Layer(
+            FigureLayer(
                 "runs", "points", x="$parameters", y="$loss", colour="$colour",
                 hover=shared.hover_columns(evidence),
             ),
@@ -223,10 +223,10 @@ def _seeds_table(evidence: Evidence) -> TableView | None:
         caption=f"{shared.LOSS_LABELS[column]} at the end of training: mean over seeds with "
         f"Student's interval, or marked as single. {shared.SHAPE_LETTERS}",
         columns=(
-            Column("Shape E/H/I/A/L"),
-            *(Column(shared.facet_label(facet)) for facet in facets),
-            Column("Parameters", numeric=True),
-            Column("Final loss", numeric=True),
+            TableColumn("Shape E/H/I/A/L"),
+            *(TableColumn(shared.facet_label(facet)) for facet in facets),
+            TableColumn("Parameters", numeric=True),
+            TableColumn("Final loss", numeric=True),
         ),
         rows=tuple(rows),
     )
