@@ -83,6 +83,26 @@ def test_corpus_estimate_encloses_what_the_build_keeps(tmp_path: Path, lilliput,
     assert built["duplicates"] == 0
 
 
+def test_corpus_estimate_counts_the_text_of_a_file_and_not_its_headers_and_other_columns(
+    tmp_path: Path, lilliput, words: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    heads = "@Participants:\tCHI Target_Child , MOT Mother\n@ID:\teng|H|CHI|2;|female|||Target_Child|||\n"
+    for number, document in enumerate(make_documents(20)):
+        said = f"*MOT:\t{document.text} .\n*CHI:\t{document.text} .\n"
+        (folder / f"{number}.cha").write_text(f"@UTF8\n@Begin\n{heads}{said}@End\n")
+    rows = [f"{'x' * 4000},{document.text}\n" for document in make_documents(20, seed=1)]
+    (folder / "rows.csv").write_text("note,text\n" + "".join(rows))
+    shared = [folder, "--vocabulary", words, "--set", "min_words=20"]
+    _, estimated = lilliput("corpus", "estimate", *shared)
+    _, built = lilliput("corpus", "build", *shared, "--no-unconstrained", "--out", tmp_path / "c")
+    assert built["duplicates"] == 0
+    # Everything was read, so that nothing is left to chance.
+    assert estimated["kept"]["value"] == pytest.approx(built["words"])
+    assert estimated["dropped"] == built["dropped"]
+
+
 def test_corpus_filter(tmp_path: Path, lilliput, words: Path) -> None:
     table = tmp_path / "t.jsonl"
     table.write_text(f'{{"s": "{WORDS[0]} {WORDS[1]}"}}\n{{"s": "odd {WORDS[0]}"}}\n')

@@ -132,6 +132,9 @@ def estimate(
         echo(f"words kept   {_interval('{:,.0f}'.format, words)}")
         echo(f"time         {_interval(_spoken_hours, hours)}")
         echo(f"disk         {_interval(spoken_size, disk)}")
+        for fate in ("dropped", "damaged"):
+            for reason, number in record[fate].items():
+                echo(f"  {fate} in the sample, {reason.replace('_', ' ')}: {number:,}")
         suggest(
             "corpus",
             "build",
