@@ -13,10 +13,12 @@ from lilliput.language import (
     Document,
     build_vocabulary,
     from_counts,
+    make_vocabulary,
     read_vocabulary,
     word_profile,
     write_vocabulary,
 )
+from lilliput.language.vocabularies.making import is_word_list
 
 COUNTS = st.dictionaries(
     st.text("abcé,\"'", min_size=1, max_size=6), st.integers(1, 50), min_size=1
@@ -106,3 +108,23 @@ def test_added_words_mend_holes_and_change_the_hash() -> None:
     for wrong in ("", "two words"):
         with pytest.raises(InputError, match="must be single words"):
             vocabulary.with_words([wrong])
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_word_list_may_be_separated_as_spreadsheets_do(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f"Word{mark}Frequency\nthe{mark}10\ndog{mark}5\n", encoding="utf-8-sig")
+    assert is_word_list(path)
+    vocabulary = read_vocabulary(path)
+    assert (vocabulary.words, vocabulary.frequencies) == (("the", "dog"), (10, 5))
+
+
+def test_a_word_list_without_frequencies_is_a_list_and_not_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("Word\ndon't\nthe\n")
+    assert is_word_list(path)
+    make_vocabulary([path], tmp_path / "out.csv")
+    assert read_vocabulary(tmp_path / "out.csv").words == ("don't", "the")
+    path.write_text("the;10\ndog;5\n")
+    with pytest.raises(InputError, match="must have a column 'word': got the columns the;10"):
+        read_vocabulary(path)

@@ -19,6 +19,7 @@ from lilliput.language.words.profiles import ProfileName
 from lilliput.language.words.vocabulary import (
     Vocabulary,
     from_counts,
+    header_of_list,
     read_vocabulary,
     write_vocabulary,
 )
@@ -67,7 +68,7 @@ def make_vocabulary(
 ) -> dict[str, Any]:
     """Write a vocabulary to `out`; the keys of `lilliput vocabulary build --json` come back.
 
-    A single `.csv` file with a column `word` and no text column is read as a list of frequencies;
+    A single `.csv` file with the columns `word` and `frequency`, or with `word` alone, is a word list;
     everything else is text whose words are counted.
     """
     settings = settings or VocabularySettings()
@@ -119,9 +120,9 @@ def _vocabulary(
 
 
 def is_word_list(path: Path) -> bool:
-    """Return whether a file is a CSV list of words with frequencies."""
+    """Return whether a file is a CSV list of words: with frequencies, or with no other column at all."""
     if path.suffix.lower() != ".csv" or not path.is_file():
         return False
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        header = [name.strip().lower() for name in file.readline().split(",")]
-    return "word" in header and "frequency" in header
+        _, header = header_of_list(file.readline())
+    return header == ["word"] or {"word", "frequency"} <= set(header)

@@ -22,6 +22,7 @@ SCHEMA = 1
 WORDS_FILE = "words.csv"
 _AGE_COLUMN = "age_of_first_use_months"
 _REPLACEMENT = "\ufffd"
+_DELIMITERS = ",;\t"
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ def read_vocabulary(path: Path) -> Vocabulary:
     """Return the vocabulary in an artefact folder, or in a CSV file with a column `word`.
 
     Every cell is text (`nan` and `TRUE` are words as they stand); damaged entries are kept
-    and reported. A file without a header and without commas is read as one word a line.
+    and reported. Cells are separated by commas, semicolons or tabs. A file without a header and without
+    any of these is read as one word a line.
 
     Raises:
         InputError: There is no such file, no column `word`, or a frequency is not a number.
@@ -182,10 +184,11 @@ def _parse_csv(path: Path, tokens: int | None) -> Vocabulary:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} must be UTF-8 text", got=error) from None
-    rows = csv.reader(io.StringIO(text, newline=""))
-    header = [name.strip().lower() for name in next(rows, [])]
+    delimiter, header = header_of_list(text.partition("\n")[0])
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    next(rows, None)
     if "word" not in header:
-        if len(header) == 1 and "," not in text:
+        if len(header) == 1 and not any(mark in text for mark in _DELIMITERS):
             bare = dict.fromkeys(word.strip() for word in text.splitlines())
             return _from_rows([(word, 1, None) for word in bare], tokens)
         raise InputError(
@@ -197,6 +200,20 @@ def _parse_csv(path: Path, tokens: int | None) -> Vocabulary:
     if "frequency" not in header:  # Listed twice is not counted twice.
         entries = list({entry[0]: entry for entry in reversed(entries)}.values())
     return _from_rows(entries, tokens)
+
+
+def header_of_list(line: str) -> tuple[str, list[str]]:
+    """Return what separates the cells of a word list, and the names in its first line in lower case.
+
+    Spreadsheets write `word;frequency` where the comma is the decimal sign. Without a column `word` it is
+    the comma.
+    """
+    for delimiter in _DELIMITERS:
+        cells = next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [])
+        names = [name.strip().lower() for name in cells]
+        if "word" in names:
+            return delimiter, names
+    return ",", [name.strip().lower() for name in next(csv.reader([line.rstrip("\r\n")]), [])]
 
 
 def _entry(row: Mapping[str, str], path: Path) -> tuple[str, int, float | None]:
