@@ -170,6 +170,10 @@ def test_the_build_says_what_it_kept_and_why_not_the_rest(tmp_path: Path) -> Non
     assert said["dropped"] == {
         "no_words": 1, "other_language": 1, "other_speakers": 8, "speaker_without_role": 1,
     }  # fmt: skip
+    (folder / "c.cha").write_bytes(b"*MOT:\tdog \xff .\n")  # Damaged: no transcript was read.
+    skipped = make_vocabulary([folder], tmp_path / "s.csv", VocabularySettings(on_error="skip"))
+    assert (skipped["damaged_input"], skipped["transcripts"]["files"]) == ({"invalid_utf8": 1}, 2)
+    (folder / "c.cha").unlink()
     young = make_vocabulary([folder], tmp_path / "w.csv", VocabularySettings(max_age_months=30))
     assert young["transcripts"]["dropped"]["age_unknown"] == 3
     with pytest.raises(InputError, match="none of them kept.*child too old"):

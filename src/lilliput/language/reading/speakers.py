@@ -92,7 +92,7 @@ class TranscriptCounts:
     """Counts of what was read of transcripts: files, speakers by role, ages, and utterances with their fate.
 
     Attributes:
-        files: Files read.
+        files: Files read; damaged ones do not count.
         speakers: Speakers by role; those of two files are counted twice.
         youngest: Lowest age of a target child in months; None where none is known.
         oldest: Highest age.

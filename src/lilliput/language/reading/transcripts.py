@@ -76,7 +76,6 @@ def is_transcript(file: InputFile) -> bool:
 
 def read_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[SpokenUtterance]:
     """Yield the utterances of a transcript, and count files, speakers and ages in `damage.transcripts`."""
-    damage.transcripts.files += 1
     if file.format == "transcript":
         yield from _chat_utterances(file, limit, damage)
     else:
@@ -98,6 +97,7 @@ def _chat_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[Sp
     if text is None:
         return
     transcript = parse_chat(text)
+    counts.files += 1
     age = transcript.child_age_months
     counts.speakers.update(s.role or "(no role)" for s in transcript.speakers.values())
     counts.unread_ages.update(transcript.unread_ages)
@@ -110,6 +110,7 @@ def _chat_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[Sp
 
 def _table_utterances(file: InputFile, limit: int, damage: Damage) -> Iterator[SpokenUtterance]:
     counts = damage.transcripts
+    counts.files += 1
     roles: set[str] = set()
     ages: set[float | None] = set()
     text = file.source.text_column
