@@ -257,3 +257,11 @@ def test_hidden_files_are_no_texts(tmp_path: Path, name: str) -> None:
     assert [file.name for file in find_files([folder])] == ["story.txt"]
     assert [Path(file.path).name for file in find_files([f"{folder}/*.txt"])] == ["story.txt"]
     assert [file.name for file in find_files([f"file://{folder}"])] == ["story.txt"]
+
+
+def test_a_path_that_is_not_there_is_told_from_a_folder_without_texts(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"got .*stories, which is not there\. Check the path"):
+        find_files([tmp_path / "stories"])
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(InputError, match=r"must name at least one file of a known kind: got photo"):
+        find_files([tmp_path])

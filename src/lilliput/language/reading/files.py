@@ -96,7 +96,8 @@ def find_files(sources: Iterable[str | Path | Source], *, hub: bool = False) -> 
 
 
 def _files_of(source: Source, hub: bool) -> list[InputFile]:
-    if is_remote(source.path) or source.path.startswith("hub:"):
+    is_local = not (is_remote(source.path) or source.path.startswith("hub:"))
+    if not is_local:
         from lilliput.language.reading.remote import find_remote
 
         found = find_remote(source.path, hub=hub)
@@ -104,6 +105,12 @@ def _files_of(source: Source, hub: bool) -> list[InputFile]:
         found = _find_local(source.path)
     files = [_describe(path, name, size, source) for path, name, size in found]
     known = [file for file in files if file is not None]
+    if not found and is_local and not Path(source.path).expanduser().exists():
+        raise InputError(
+            "a source must be a file, a folder or a pattern that matches files",
+            got=f"{source.path}, which is not there",
+            remedy="Check the path; quote it if it holds spaces.",
+        )
     if not known:
         raise InputError(
             f"{source.path} must name at least one file of a known kind",
