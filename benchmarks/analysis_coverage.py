@@ -31,7 +31,7 @@ from benchmarks.analysis_studies import (
 
 from lilliput.analysis import FitOptions, Measurements, fit_form, fit_measurements
 from lilliput.analysis.inference.choice import judge_unbroken
-from lilliput.analysis.inference.sample import Sample
+from lilliput.analysis.inference.sample import FitSample
 from lilliput.analysis.laws.forms import forms_for
 
 RESAMPLES = 200
@@ -69,7 +69,7 @@ def claimed_breaks(data: Measurements, points: str, seed: int) -> int:
     laws would say.
     """
     options = FitOptions(points=points, resamples=0, seed=seed)
-    sample = Sample.of(data, options)
+    sample = FitSample.of(data, options)
     n_points = np.unique(sample.flops).size
     forms = [form for form in forms_for("auto", None, n_points) if not form.n_breaks]
     fits = [fit_form(form, sample.flops, sample.loss) for form in forms]

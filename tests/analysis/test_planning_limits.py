@@ -39,7 +39,7 @@ def test_a_ladder_cannot_split_a_budget_and_says_so(csv_file):
     with pytest.raises(InputError, match=r"collinear.*1\.000"):
         analyse_plan(table, budget=1e23, options=options)
     found = analyse_fit(table, options=options)
-    assert any("alpha and beta cannot be told apart" in warning for warning in found.warnings)
+    assert any("alpha and beta cannot be separated" in warning for warning in found.warnings)
     plan = analyse_plan(table, budget=1e23, options=FitOptions(resamples=20))
     assert (plan.num_parameters.low, plan.num_parameters.high) == (None, None)
     assert any("move together" in warning for warning in plan.warnings)

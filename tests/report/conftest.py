@@ -170,8 +170,8 @@ class StudyMaker:
     def _run_folder(self, name: str, rows: list[dict[str, Any]]) -> None:
         info = {key: rows[0][key] for key in ("language", "family", "profile", "shape")}
         with building(self.folder / "runs" / name, "run", 1, {"run": name}) as build:
-            config = {"model": {"layout": "mini-bert"}, "info": info, "seed": rows[0]["seed"]}
-            write_json(build.path("run.json"), config)
+            config = {"model": {"layout": "mini-bert"}, "training": {}, "seed": rows[0]["seed"]}
+            write_json(build.path("run.json"), {"config": config, "info": info})
             write_json_lines(build.path("metrics.jsonl"), rows)
             result = {"run_id": name, "loss": rows[-1]["loss"], "unigram_entropy": ENTROPY}
             write_json(build.path("result.json"), result)

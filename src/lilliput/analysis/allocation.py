@@ -1,4 +1,4 @@
-"""How a budget is best split between size and tokens: by L(N, D), else along the frontier."""
+"""Split a budget between size and tokens: by L(N, D), else along the frontier."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NEAR_SHAPE = 1.5
 
 @dataclass(frozen=True)
 class BudgetSplit:
-    """Compute-optimal parameters and tokens at a budget; None where the table cannot tell."""
+    """Hold the compute-optimal parameters and tokens at a budget; None where the table lacks the columns."""
 
     num_parameters: Estimate | None
     tokens: Estimate | None
@@ -39,7 +39,7 @@ class BudgetSplit:
 def split_budget(
     table: Table, data: Measurements, fit: LawFit, budget: float, options: FitOptions
 ) -> BudgetSplit:
-    """The best size and tokens for a budget, and the shape of the table that comes nearest."""
+    """Return the best size and tokens for a budget, and the shape of the table that comes nearest."""
     law = curve_law(fit.law)
     if isinstance(law, SizedLaw):
         (size, tokens), warnings = _by_law(law, fit, budget, data, options), ()
@@ -52,7 +52,7 @@ def split_budget(
 def _by_law(
     law: SizedLaw, fit: LawFit, budget: float, data: Measurements, options: FitOptions
 ) -> tuple[Estimate, Estimate]:
-    """Parameters and tokens of the best split of the budget under a law of both."""
+    """Return parameters and tokens of the best split of the budget under a law of both."""
     draws = np.array([law.best_split(draw, budget) for draw in fit.draws]).reshape(-1, 2)
     n_runs = int(np.unique(drawn_unit(data, options)[1]).size)
     size, tokens = estimates_of(
@@ -64,7 +64,7 @@ def _by_law(
 def _by_frontier(
     table: Table, data: Measurements, budget: float, options: FitOptions
 ) -> tuple[Estimate | None, Estimate | None, tuple[str, ...]]:
-    """Parameters and tokens on the frontier as power laws of the cost."""
+    """Return parameters and tokens on the frontier as power laws of the cost."""
     if "num_parameters" not in table:
         return None, None, ("The table has no num_parameters: no size can be planned.",)
     rows = np.searchsorted(table.lines, data.lines)
@@ -89,7 +89,7 @@ def _by_frontier(
 def _along_frontier(
     data: Measurements, values: FloatArray, budget: float, options: FitOptions
 ) -> Estimate | None:
-    """A quantity of the compute-optimal runs, extrapolated to the budget by a power law."""
+    """Return a quantity of the compute-optimal runs, extrapolated to the budget by a power law."""
 
     def at_budget(rows: Rows) -> float:
         chosen = pick_points(data, rows, options)
@@ -108,7 +108,7 @@ def _along_frontier(
 
 
 def _nearest_shape(table: Table, size: Estimate | None) -> tuple[str | None, tuple[str, ...]]:
-    """The shape of the table that comes nearest to a size, with a warning where that is far."""
+    """Return the shape of the table that comes nearest to a size, with a warning where that is far."""
     if size is None or "shape" not in table or "num_parameters" not in table:
         return None, ()
     distance = np.abs(np.log(table.number("num_parameters")) - math.log(size.value))
@@ -119,6 +119,6 @@ def _nearest_shape(table: Table, size: Estimate | None) -> tuple[str | None, tup
     if distance[nearest] <= math.log(_NEAR_SHAPE):
         return shape, ()
     return shape, (
-        f"No shape of the table comes near {size.value:.3g} parameters: {shape} is "
-        f"{math.exp(distance[nearest]):.1f} times off.",
+        f"No shape of the table comes near {size.value:.3g} parameters: {shape} differs "
+        f"by a factor of {math.exp(distance[nearest]):.1f}.",
     )

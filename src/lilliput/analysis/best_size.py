@@ -1,4 +1,4 @@
-"""The best size for a budget, from a table: iso-FLOP parabolas or the minimum over training curves."""
+"""Find the best size for a budget from a table: by iso-FLOP parabolas or the minimum over training curves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SHOWN_BUDGETS = 5
 
 @dataclass(frozen=True)
 class SizeLaw:
-    """N_opt = coefficient x C^exponent with intervals from resampled runs.
+    """Hold N_opt = coefficient x C^exponent with intervals from resampled runs.
 
     Attributes:
         law: Name of the law of the best size.
@@ -88,7 +88,7 @@ def analyse_size(
     loss: str | None = None,
     options: FitOptions,
 ) -> SizeLaw:
-    """How the best size grows with the budget.
+    """Return how the best size grows with the budget.
 
     Args:
         table: Needs `num_parameters`. For "isoflop", runs of at least four sizes at each of two
@@ -201,7 +201,7 @@ def _from_draws(
 
 
 def _covariance(line: CurveFit) -> FloatArray | None:
-    """Of ln coefficient and exponent; a law of size counts the exponent upwards."""
+    """Return the covariance of ln coefficient and exponent, where a size that grows has a positive exponent."""
     covariance = covariance_of(line)
     return None if covariance is None else covariance * [[1.0, -1.0], [-1.0, 1.0]]
 

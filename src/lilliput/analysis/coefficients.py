@@ -1,4 +1,4 @@
-"""Coefficients of association: Pearson, Spearman, Kendall, partial ones, and what noise hides of them."""
+"""Compute coefficients of association: Pearson, Spearman, Kendall, partial ones, and a correction for noise."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _MANY_POINTS = 150
 
 
 def pearson(x: FloatArray, y: FloatArray) -> float:
-    """Pearson's coefficient of linear association; NaN where one side is constant."""
+    """Return Pearson's coefficient of linear association; NaN where one side is constant."""
     dx, dy = x - x.mean(), y - y.mean()
     scale = math.sqrt(float(dx @ dx) * float(dy @ dy))
     return float(dx @ dy) / scale if scale > 0 else math.nan
 
 
 def spearman(x: FloatArray, y: FloatArray) -> float:
-    """Spearman's rank coefficient, ties at their mean rank."""
+    """Return Spearman's rank coefficient, ties at their mean rank."""
     return pearson(stats.rankdata(x), stats.rankdata(y))
 
 
 def kendall(x: FloatArray, y: FloatArray) -> float:
-    """Kendall's tau-b."""
+    """Return Kendall's tau-b."""
     if x.size > _MANY_POINTS:
         # Sorting beats all pairs from here on.
         return float(np.asarray(stats.kendalltau(x, y), dtype=np.float64)[0])
@@ -37,7 +37,7 @@ def kendall(x: FloatArray, y: FloatArray) -> float:
 def partial_correlation(
     x: FloatArray, y: FloatArray, given: FloatArray, *, ranks: bool = False
 ) -> float:
-    """Correlation of what a linear regression on `given` leaves of x and y.
+    """Return the correlation of the residuals of x and y after a linear regression on `given`.
 
     Args:
         x: Shape (points,).
@@ -58,7 +58,7 @@ def partial_correlation(
 
 
 def reliability(y: FloatArray, noise_sd: float) -> float:
-    """Share of the variance of y that is not measurement noise; NaN where noise explains it all."""
+    """Return the share of the variance of y that is not measurement noise; NaN where noise explains it all."""
     variance = float(np.var(y, ddof=1))
     share = 1 - noise_sd**2 / variance if variance > 0 else math.nan
     return share if share > 0 else math.nan

@@ -1,4 +1,4 @@
-"""How two columns go together, with intervals from resampled runs; and whether one adds anything."""
+"""Correlate two columns, alone or given others, with intervals from resampled units."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FEW_UNITS = 10
 
 @dataclass(frozen=True)
 class Correlation:
-    """A coefficient between -1 and 1; bounds are None where the data cannot give them."""
+    """Hold a coefficient between -1 and 1; bounds are None where the data cannot give them."""
 
     value: float
     low: float | None
@@ -41,7 +41,7 @@ class Correlation:
     n: int
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "value": plain_number(self.value),
             "low": plain_number(self.low),
@@ -52,7 +52,7 @@ class Correlation:
 
 @dataclass(frozen=True)
 class CorrelationResult:
-    """Three coefficients of two columns, and what is left of them given others."""
+    """Hold three coefficients of two columns, and the partial ones given other columns."""
 
     pearson: Correlation
     spearman: Correlation
@@ -66,7 +66,7 @@ class CorrelationResult:
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         attenuation = None if self.disattenuated is None else self.disattenuated.as_record()
         return {
             "pearson": self.pearson.as_record(),
@@ -96,7 +96,7 @@ def analyse_correlation(
     level: float = 0.95,
     seed: int = 0,
 ) -> CorrelationResult:
-    """Whether two columns of a table go together.
+    """Return how strongly two columns of a table go together.
 
     Args:
         table: One row a measurement.
@@ -180,7 +180,7 @@ def _with_intervals(
 
 
 def _between_and_within(values: FloatArray, units: NDArray[np.intp]) -> dict[str, float | None]:
-    """Pearson's and Spearman's coefficient of the means of units, and Pearson's of what is left within.
+    """Return Pearson's and Spearman's coefficient of the means of units, and Pearson's of what is left within.
 
     They may differ in sign: shapes that end lower may score higher while, among the seeds of one shape,
     loss and score have nothing to do with each other.
@@ -197,12 +197,12 @@ def _between_and_within(values: FloatArray, units: NDArray[np.intp]) -> dict[str
 
 
 def _too_few_to_rank(n_runs: int, level: float) -> bool:
-    """Whether even the strictest order of so few runs comes about by chance too often: 2 of n! do."""
+    """Return whether even a perfect order of so few runs is not significant: 2 of n! orders are perfect."""
     return rank_p_value(1.0, n_runs) > 1 - level
 
 
 def _statistics(values: FloatArray, noise_sd: float | None) -> FloatArray:
-    """Pearson, Spearman, Kendall, the two partial ones, and the disattenuated Pearson."""
+    """Return Pearson, Spearman, Kendall, the two partial coefficients, and Pearson corrected for noise."""
     x, y, given = values[:, 0], values[:, 1], values[:, 2:]
     r = pearson(x, y)
     partial = (math.nan, math.nan)
@@ -256,7 +256,7 @@ def _column(table: Table, name: str, log: tuple[str, ...]) -> FloatArray:
 
 
 def _check_names(names: tuple[str, ...], log: tuple[str, ...]) -> None:
-    """Each column has one part to play, and only those that do can have their logarithm taken."""
+    """Refuse a column that is given twice, and a logarithm of a column that is not used."""
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise InputError(
@@ -311,7 +311,7 @@ def _warnings(
     if _too_few_to_rank(n_units, level):
         share = rank_p_value(1.0, n_units)
         sentences.append(
-            f"Of {plural(n_units, word)} even a perfect order is chance in {share:.3f} of the cases: no "
+            f"Of {plural(n_units, word)} even a perfect order arises by chance in {share:.3f} of the cases: no "
             "interval is given."
         )
     elif n_units < _FEW_UNITS:
@@ -319,11 +319,11 @@ def _warnings(
     partial = found[3]
     if given and math.isnan(partial.value):
         sentences.append(
-            f"A column is told wholly by {', '.join(given)}: nothing is left to correlate."
+            f"A column follows wholly from {', '.join(given)}: nothing is left to correlate."
         )
     includes_zero = (partial.low or 0) <= 0 <= (partial.high or 0)
     if given and partial.low is not None and includes_zero:
         sentences.append(
-            f"Given {', '.join(given)}, the data cannot tell the partial correlation from zero."
+            f"Given {', '.join(given)}, the data cannot separate the partial correlation from zero."
         )
     return sentences

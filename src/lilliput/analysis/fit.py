@@ -1,4 +1,4 @@
-"""Fitting laws to a table: candidates compared, breaks tested, intervals from resampled runs."""
+"""Fit laws to a table: compare candidates, test breaks, and find intervals from resampled units."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def analyse_fit(
     options: FitOptions | None = None,
     reporter: Reporter = SILENT,
 ) -> LawFit:
-    """The law of loss against cost in a table, with intervals.
+    """Return the law of loss against cost in a table, with intervals.
 
     Args:
         table: One row a measurement.
@@ -70,7 +70,7 @@ def analyse_fit(
 def fit_measurements(
     data: Measurements, options: FitOptions, *, reporter: Reporter = SILENT
 ) -> LawFit:
-    """The law of loss against cost in measurements (no law of size and tokens).
+    """Return the law of loss against cost in measurements (no law of size and tokens).
 
     Raises:
         InputError: Too few points or costs for the law.

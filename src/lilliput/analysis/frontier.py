@@ -1,4 +1,4 @@
-"""Which measurements are compute-optimal: the lowest loss that a budget has bought."""
+"""Find the compute-optimal measurements: the lowest loss at each cost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_BINS_PER_DECADE = 10
 
 @dataclass(frozen=True)
 class FrontierPoint:
-    """One compute-optimal measurement."""
+    """Hold one compute-optimal measurement."""
 
     run: str
     flops: float
@@ -30,7 +30,7 @@ class FrontierPoint:
     is_final: bool
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "run": self.run,
             "flops": self.flops,
@@ -43,7 +43,7 @@ class FrontierPoint:
 
 @dataclass(frozen=True)
 class Frontier:
-    """The compute-optimal points and how they were found."""
+    """Hold the compute-optimal points and how they were found."""
 
     points: tuple[FrontierPoint, ...]
     method: str
@@ -55,11 +55,11 @@ class Frontier:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """The runs that the frontier touches, cheapest first."""
+        """Return the runs that have a point on the frontier, the cheapest first."""
         return tuple(dict.fromkeys(point.run for point in self.points))
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "points": [point.as_record() for point in self.points],
             "runs": list(self.runs),
@@ -82,7 +82,7 @@ def frontier(
     after_step: int | None = None,
     bins_per_decade: int = DEFAULT_BINS_PER_DECADE,
 ) -> Frontier:
-    """The compute-optimal measurements of a table, with their runs.
+    """Return the compute-optimal measurements of a table, with their runs.
 
     Args:
         table: One row a measurement.
@@ -91,8 +91,8 @@ def frontier(
         method: "paper" (the authors' bins), "log" (bins of equal width in log FLOPs) or "envelope"
             (a point stays when no cheaper or equally cheap one has a lower or equal loss).
         finished_only: Leave out the points of unfinished training.
-        after_step: Points up to this update are left out, none with 0; by default those of the warm-up
-            where the table tells of one.
+        after_step: Points up to this step are left out, none with 0; by default those of the warm-up
+            where the table marks it.
         bins_per_decade: For "log".
 
     Raises:
@@ -130,7 +130,7 @@ def frontier_rows(
     method: FrontierMethod = "paper",
     bins_per_decade: int = DEFAULT_BINS_PER_DECADE,
 ) -> Rows:
-    """Indices of the compute-optimal points, cheapest first; both arguments have shape (points,)."""
+    """Return the indices of the compute-optimal points, cheapest first; both arguments have shape (points,)."""
     if method == "envelope":
         return _envelope(flops, loss)
     edges = paper_edges(flops) if method == "paper" else _log_edges(flops, bins_per_decade)
@@ -138,7 +138,7 @@ def frontier_rows(
 
 
 def paper_edges(flops: FloatArray) -> FloatArray:
-    """The authors' bin edges: 5 % percentiles of the pooled FLOPs, the first three bins cut finer.
+    """Return the authors' bin edges: 5 % percentiles of the pooled FLOPs, the first three bins cut finer.
 
     The first bin runs from zero to the cheapest point. The first two are cut into tenths, the third
     into fifths; bins are closed on the right.
@@ -151,14 +151,14 @@ def paper_edges(flops: FloatArray) -> FloatArray:
 
 
 def _log_edges(flops: FloatArray, bins_per_decade: int) -> FloatArray:
-    """Edges at whole steps of 1/bins_per_decade in log10, so that they do not move with the data."""
+    """Return edges at whole steps of 1/bins_per_decade in log10, so that they do not move with the data."""
     low, high = np.log10(flops.min()), np.log10(flops.max())
     first, last = np.floor(low * bins_per_decade) - 1, np.ceil(high * bins_per_decade) + 1
     return 10.0 ** (np.arange(first, last + 1) / bins_per_decade)
 
 
 def _lowest_in_bins(flops: FloatArray, loss: FloatArray, edges: FloatArray) -> Rows:
-    """The point of lowest loss (the cheaper one of equals) in each bin, bins closed on the right."""
+    """Return the point of lowest loss (the cheaper one of equals) in each bin, bins closed on the right."""
     bins = np.searchsorted(edges, flops, side="left")
     order = np.lexsort((flops, loss, bins))
     first = np.ones(order.size, dtype=bool)

@@ -1,4 +1,4 @@
-"""How many more runs would make an interval half as wide."""
+"""Estimate how many more runs would make an interval half as wide."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SLOWEST_RATE, _FASTEST_RATE = 0.25, 1.0
 
 
 def runs_to_halve(data: Measurements, fit: LawFit, options: FitOptions) -> int | None:
-    """Runs to add so that the interval of the last exponent is half as wide; None where it has none.
+    """Return how many runs to add so that the interval of the last exponent is half as wide; None where it has none.
 
     The rate at which it shrinks is measured, by drawing half as many runs; a mean would shrink with
     the square root, a frontier need not.
@@ -38,7 +38,7 @@ def runs_to_halve(data: Measurements, fit: LawFit, options: FitOptions) -> int |
 
 
 def _width(draws: FloatArray) -> float:
-    """Interquartile range, which single wild draws do not move."""
+    """Return the interquartile range, which a few extreme draws do not move."""
     finite = draws[np.isfinite(draws)]
     if finite.size < 2:
         return math.nan

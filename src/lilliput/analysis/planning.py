@@ -1,4 +1,4 @@
-"""What to train next: loss at a budget, budget for a loss, size and tokens, and how many more runs."""
+"""Plan what to train next: loss at a budget, budget for a loss, size and tokens, and how many more runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.core.progress import SILENT, Reporter
 
-# How far beyond the data a budget is looked for, in factors of the cost.
+# A budget is searched this many times above and below the costs of the data.
 _REACH = 1e6
 _BISECTIONS = 60
 _FAR = 10.0
@@ -33,7 +33,7 @@ _FAR = 10.0
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What the fitted law says about runs that were not made.
+    """Hold what the fitted law predicts for a budget.
 
     Attributes:
         fit: The law.
@@ -58,7 +58,7 @@ class TrainingPlan:
     warnings: tuple[str, ...]
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON: the fit's keys, and the plan's beside them."""
+        """Return plain data for JSON: the fit's keys, and the plan's beside them."""
         return self.fit.as_record() | {
             "budget": self.budget,
             "predicted_loss": self.predicted_loss.as_record(),
@@ -85,7 +85,7 @@ def analyse_plan(
     options: FitOptions | None = None,
     reporter: Reporter = SILENT,
 ) -> TrainingPlan:
-    """What to train with a budget, or what a target loss would cost.
+    """Return what to train with a budget, or what a target loss would cost.
 
     Args:
         table: One row a measurement.
@@ -172,7 +172,7 @@ def _check_question(budget: float | None, target_loss: float | None) -> None:
 def _predicted_loss(
     data: Measurements, fit: LawFit, budget: float, n_units: int, options: FitOptions
 ) -> Estimate:
-    """The loss at the budget; where a floor is in question, over both laws that the data allow."""
+    """Return the loss at the budget; where a floor is in question, its interval covers both laws."""
     level = options.level
     if _weighs_a_floor(fit, options):
         curves = draw_with_and_without_floor(data, fit.law, options)
@@ -185,7 +185,7 @@ def _predicted_loss(
 
 
 def _weighs_a_floor(fit: LawFit, options: FitOptions) -> bool:
-    """Whether the law was chosen among those with and without a floor."""
+    """Return whether the law was chosen among those with and without a floor."""
     return options.law == AUTO and floor_pair(fit.law) is not None and options.resamples > 0
 
 
@@ -218,7 +218,7 @@ def _required_flops(fit: LawFit, target: float, n_runs: int, level: float) -> Es
 
 
 def _invert(fit: LawFit, vector: FloatArray, target: float, reach: tuple[float, float]) -> float:
-    """The lowest cost at which the law reaches the target; NaN where it never does."""
+    """Return the lowest cost at which the law reaches the target; NaN where it never does."""
     if not np.isfinite(vector).all():
         return math.nan
     grid = np.geomspace(*reach, 2000)

@@ -1,4 +1,4 @@
-"""A law of size and tokens fitted to a table, with intervals from resampled runs."""
+"""Fit a law of size and tokens to a table, with intervals from resampled units."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def fit_sized_law(
 
 
 def _ladder(sized: SizedMeasurements) -> list[str]:
-    """A sentence where sizes and tokens move together, so that their exponents cannot be told apart."""
+    """Warn where sizes and tokens move together, so that their exponents cannot be separated."""
     if not is_ladder(sized.parameters, sized.tokens):
         return []
     together = collinearity(sized.parameters, sized.tokens)
     return [
         f"Sizes and tokens move together (correlation of ln N and ln D {together:.3f}): alpha and beta "
-        "cannot be told apart; add runs of several sizes at one cost."
+        "cannot be separated; add runs of several sizes at one cost."
     ]
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lilliput.analysis import (
+    acceptability,
     analyse_factors,
     analyse_icer,
     icer,
@@ -198,3 +199,21 @@ def test_one_cost_and_swapped_columns_are_told(csv_file):
     swapped = {"run": list("ab"), "flops_x": [3, 2], "loss": [1e12, 2e12]}
     with pytest.raises(InputError, match="swapped"):
         analyse_icer(read_table(csv_file(swapped)))
+
+
+def test_the_example_of_the_docs():
+    """The four shapes of the docstring and of docs/explanations/icer.md."""
+    cost, loss = np.array([10.0, 20, 30, 40]), np.array([4.0, 3.9, 3.0, 3.2])
+    found = {s.name: s for s in icer(list("ABCD"), cost, loss, direction="lower")}
+    assert "".join(found) == "ACBD"
+    assert [found[name].status for name in "ABCD"] == ["ND", "ED", "ND", "D"]
+    assert found["C"].icer == pytest.approx(20)
+
+
+def test_the_example_of_acceptability():
+    """Two strategies in two draws, as the docstring works them out."""
+    cost, effect = np.array([[10.0, 20], [10, 20]]), np.array([[1.0, 3], [1, 1]])
+    found = acceptability(["first", "second"], cost, effect, np.array([8.0]))
+    assert found.ceac.tolist() == [[0.5, 0.5]]
+    assert found.mean_net_benefit.tolist() == [[-2, -4]]
+    assert (found.optimal.tolist(), found.evpi.tolist()) == ([0], [3])

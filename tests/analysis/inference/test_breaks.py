@@ -19,6 +19,7 @@ from lilliput.analysis import (
 )
 from lilliput.analysis.inference.diagnostics import intraclass_correlation
 from lilliput.analysis.laws.piecewise import aggregate, best_knot, every_combination, rss_at
+from lilliput.analysis.laws.power import fit_power
 
 
 def test_davies_on_the_documented_example():
@@ -172,7 +173,7 @@ def test_few_runs_cannot_show_a_break_and_the_tool_says_so():
     data = simulate(TRUTHS[1], 0, runs=5, points=8)
     found = fit_measurements(data, FitOptions(points="all", resamples=0))
     assert found.breaks == ()
-    assert any("5 runs" in w and "luck of one run" in w for w in found.warnings)
+    assert any("5 runs" in w and "accident of one run" in w for w in found.warnings)
 
 
 def test_a_law_with_breaks_that_was_asked_for_is_doubted_in_words():
@@ -180,7 +181,7 @@ def test_a_law_with_breaks_that_was_asked_for_is_doubted_in_words():
     options = FitOptions(law="segmented", breaks=1, points="all", resamples=0)
     found = fit_measurements(data, options)
     assert len(found.breaks) == 1
-    doubts = [w for w in found.warnings if "cannot tell whether" in w]
+    doubts = [w for w in found.warnings if "cannot show whether" in w]
     assert len(doubts) == 1
     assert doubts[0].startswith("The broken power law, joined (1 break) was asked for, but ")
 
@@ -215,3 +216,18 @@ def test_the_place_of_a_jump_is_nearly_all_of_its_gap():
     share = (np.log(found.high) - np.log(found.low)) / (high - low)
     # The end points of 400 even draws lie within four standard errors of their place.
     assert share == pytest.approx(0.95, abs=4 * np.sqrt(2 * 0.025 * 0.975 / 400))
+
+
+@pytest.mark.parametrize(
+    ("turn", "gain", "noise", "turned"), [(0, -3.1, 335, 320), (0.1, 34.9, 0, 2)]
+)
+def test_the_example_of_the_break_test(turn, gain, noise, turned):
+    """The two rows of the module's docstring: ten runs, 400 simulated sets of each kind."""
+    x = np.arange(10.0)
+    wobble = 0.01 * np.array([1, -1, -1, 1, 1, -1, 1, -1, -1, 1])
+    y = 2 - 0.1 * x - turn * np.maximum(x - 5, 0) + wobble
+    null = fit_power(np.exp(x), np.exp(y))
+    test = bootstrap_break_test(x, y, np.arange(10), null, simulations=400, seed=0)
+    assert test.statistic == pytest.approx(gain, abs=0.05)
+    assert test.p_noise == pytest.approx((1 + noise) / 401)
+    assert test.p_runs == pytest.approx((1 + turned) / 401)

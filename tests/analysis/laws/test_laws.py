@@ -187,8 +187,10 @@ def test_auto_finds_the_four_regimes_and_says_what_it_cannot_tell(paper):
     assert len(result.breaks) == 3
     assert result.n == 34
     assert result.candidates[0].bic < -298.2
-    told = [warning for warning in result.warnings if "cannot tell" in warning]
-    assert told[0].startswith("The data cannot tell the broken power law, joined (3 breaks) (BIC −")
+    close = [warning for warning in result.warnings if "cannot decide" in warning]
+    assert close[0].startswith(
+        "The data cannot decide between the broken power law, joined (3 breaks) (BIC −"
+    )
     assert any("rests on 2 points" in warning for warning in result.warnings)
 
 

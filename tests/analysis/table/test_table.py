@@ -272,3 +272,15 @@ def test_the_page_lists_every_column_of_the_schema():
     listed = {name.split("<")[0] for row in rows for name in re.findall(r"`([^`]+)`", row)}
     missing = [c.name for c in SCHEMA if c.name.rstrip("*") not in listed]
     assert missing == []
+
+
+def test_a_rate_is_no_cost(csv_file):
+    """`flops_per_s` begins like a convention and is none: it is neither the cost nor a reason for a choice."""
+    columns = {"run": "abc", "flops_per_s": [3e9, 2e9, 1e9], "flops_mine": [1e9, 2e9, 3e9]}
+    table = read_table(csv_file({**columns, "loss": [4, 3, 2]}))
+    data = measurements_of(table)
+    assert data.flops_column == "flops_mine"
+    assert not any("--flops" in warning for warning in data.warnings)
+    alone = read_table(csv_file({"run": "ab", "flops_per_s": [3e9, 2e9], "loss": [4, 3]}))
+    with pytest.raises(InputError, match="flops_<convention>"):
+        measurements_of(alone)

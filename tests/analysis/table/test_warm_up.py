@@ -1,4 +1,4 @@
-"""What is left out as the start of a run, by which column, and what is said when it stays."""
+"""The warm-up is left out by the columns that mark it; where it stays, a warning says so."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def test_the_law_past_the_warm_up_is_the_true_one(csv_file):
 def test_a_break_among_early_points_is_called_start_up(csv_file):
     table = curves(csv_file)
     options = FitOptions(law="segmented", breaks=1, after_step=0, resamples=0)
-    assert any("start-up and not scale" in w for w in analyse_fit(table, options=options).warnings)
+    assert any(
+        "the warm-up and not scale" in w for w in analyse_fit(table, options=options).warnings
+    )
 
 
 def test_constant_rates_and_single_points_tell_of_no_warm_up(csv_file):
@@ -93,7 +95,7 @@ def test_a_finished_run_stays_whatever_its_learning_rate(csv_file):
 
 def test_updates_are_left_out_by_number(paper):
     data = measurements_of(paper, after_step=1773)
-    assert data.refused == {"up to update 1773": 42}
+    assert data.refused == {"up to step 1773": 42}
     assert len(data) == 1512 - 42
     assert frontier(paper, after_step=1773).n_measurements == len(data)
     assert len(measurements_of(paper, after_step=0)) == 1512
@@ -112,13 +114,15 @@ def test_a_table_without_updates_cannot_leave_them_out(csv_file):
 def test_the_published_first_break_is_called_start_up(paper):
     """Its two points below are the first evaluations of their runs, in the warm-up of 1,773 updates."""
     options = FitOptions(law="segmented", breaks=3, resamples=0)
-    said = [w for w in analyse_fit(paper, options=options).warnings if "start-up" in w]
+    said = [
+        w for w in analyse_fit(paper, options=options).warnings if "the warm-up and not scale" in w
+    ]
     assert len(said) == 1
     assert "2 of the 2 points just below" in said[0]
     without = analyse_fit(
         paper, options=FitOptions(law="segmented", breaks=2, after_step=1773, resamples=0)
     )
-    assert not any("start-up" in w for w in without.warnings)
+    assert not any("the warm-up and not scale" in w for w in without.warnings)
 
 
 def test_the_command_line_leaves_updates_out():
@@ -127,4 +131,4 @@ def test_the_command_line_leaves_updates_out():
     assert min(point["step"] for point in points) == 2000
     record = run_json("fit", "paper", "--law", "power", "--resamples", "5", "--after-step", "1773")
     assert record["after_step"] == 1773
-    assert record["refused"] == {"up to update 1773": 42}
+    assert record["refused"] == {"up to step 1773": 42}

@@ -1,4 +1,10 @@
-"""Deciding under uncertainty: net monetary benefit, who is likely best, and what certainty is worth."""
+"""Decide under uncertainty: net monetary benefit, the likely best strategy, and the value of certainty.
+
+Example: two strategies cost 10 and 20; in two draws their effects are (1, 3) and (1, 1), and a unit of effect is
+worth 8. The net benefits 8 x effect - cost are (-2, 4) and (-2, -12). Each strategy wins one draw, so both have an
+acceptability of 0.5. Their means are -2 and -4: the first is optimal. Knowing the draw beforehand would give
+(4 - 2) / 2 = 1, which is 3 more than -2: the expected value of perfect information is 3.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +20,12 @@ from lilliput.core.errors import InputError
 
 @dataclass(frozen=True)
 class Acceptability:
-    """Decision uncertainty at each price of one unit of effect.
+    """Hold the uncertainty of the decision at each price of one unit of effect.
 
     Attributes:
         names: Strategies.
         willingness: Prices, in units of cost per unit of effect, shape (prices,).
-        mean_net_benefit: Price x effect - cost, mean over the draws, shape (prices, strategies).
+        mean_net_benefit: Mean over the draws of price x effect - cost, shape (prices, strategies).
         ceac: Share of draws in which each strategy has the highest net benefit, same shape.
         optimal: Index of the strategy with the highest mean net benefit, shape (prices,).
         ceaf: Its share of the draws, shape (prices,).
@@ -35,7 +41,7 @@ class Acceptability:
     evpi: FloatArray
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON: one record a price."""
+        """Return plain data for JSON: one record for each price."""
         return {
             "names": list(self.names),
             "prices": [
@@ -53,7 +59,7 @@ class Acceptability:
 
 
 def net_benefit(cost: FloatArray, effect: FloatArray, willingness: FloatArray) -> FloatArray:
-    """Price x effect - cost for every price: (..., strategies) to (prices, ..., strategies)."""
+    """Return price x effect - cost for every price: (..., strategies) to (prices, ..., strategies)."""
     prices = np.asarray(willingness, dtype=np.float64)
     return prices.reshape(-1, *[1] * np.ndim(effect)) * effect - cost
 
@@ -61,7 +67,7 @@ def net_benefit(cost: FloatArray, effect: FloatArray, willingness: FloatArray) -
 def acceptability(
     names: list[str], costs: FloatArray, effects: FloatArray, willingness: FloatArray
 ) -> Acceptability:
-    """Acceptability curve and frontier and the value of perfect information.
+    """Return the acceptability curve, its frontier, and the value of perfect information.
 
     Args:
         names: Strategies.

@@ -1,4 +1,4 @@
-"""Cost-effectiveness of the runs of a table: columns, directions, one factor at a time."""
+"""Compare the runs of a table by cost and effect, all together or one factor at a time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def analyse_icer(
     seed: int = 0,
     cluster: str | None = None,
 ) -> IcerResult:
-    """Which strategies of a table are worth their cost, and the price of each step.
+    """Return which strategies of a table are worth their cost, and the price of each step.
 
     Args:
         table: One row a strategy, or one row a seed of a strategy, or one row a measurement of a run
@@ -76,7 +76,7 @@ def analyse_icer(
         refuse_swapped(costs[usable], effects[usable], cost_column, effect_column)
     if usable.sum() > 1 and np.ptp(costs[usable]) == 0:
         warnings.append(
-            f"Every strategy has the same {cost_column}: the best effect is all there is."
+            f"Every strategy has the same {cost_column}: only the effect separates the strategies."
         )
     better = direction or direction_of(effect_column)
     names = _names(rows.select(usable), name_column)
@@ -108,7 +108,7 @@ def analyse_icer(
 
 
 def _names(rows: Table, column: str) -> list[str]:
-    """The strategies as written; an empty name is none.
+    """Return the names of the strategies as the table has them.
 
     Raises:
         InputError: A name is empty.
@@ -124,7 +124,7 @@ def _names(rows: Table, column: str) -> list[str]:
 
 
 def _units(rows: Table, names: list[str], cluster: str | None) -> tuple[NDArray[np.intp], str]:
-    """Independent units within strategies: shapes where it has several with seeds, else rows."""
+    """Return the independent units within strategies: shapes where a strategy has several, else rows."""
     count = len(rows)
     run = np.unique(rows.text("run"), return_inverse=True)[1] if "run" in rows else np.arange(count)
     run = run.reshape(-1)
@@ -139,7 +139,7 @@ def _units(rows: Table, names: list[str], cluster: str | None) -> tuple[NDArray[
 
 
 def _few_replicates(strategies: tuple[Strategy, ...], word: str) -> list[str]:
-    """What so few measurements of a strategy can carry."""
+    """Return a warning for each way in which a strategy has too few measurements."""
     counts = [strategy.replicates for strategy in strategies]
     if max(counts) < 2:
         return ["Each strategy has one measurement: the order carries no interval."]
@@ -153,7 +153,7 @@ def _few_replicates(strategies: tuple[Strategy, ...], word: str) -> list[str]:
     alone = sum(count == 1 for count in counts)
     if alone:
         sentences.append(
-            f"{plural(alone, 'strategy').replace('strategys', 'strategies')} with one measurement: taken to vary as the others do."
+            f"{plural(alone, 'strategy').replace('strategys', 'strategies')} with one measurement: assumed to vary as much as the others."
         )
     return sentences
 
@@ -166,7 +166,7 @@ def analyse_factors(
     effect: str | None = None,
     direction: Direction | None = None,
 ) -> dict[str, IcerResult]:
-    """Cost-effectiveness of each factor alone, the others held at a base point.
+    """Return the cost-effectiveness of each factor alone, with the other factors held at a base point.
 
     Args:
         table: Needs the size columns.
@@ -212,7 +212,7 @@ def analyse_factors(
 
 
 def _rung_names(ladder: Table, factor: str) -> NDArray[np.str_]:
-    """The value of the factor, with the layout where several are mixed: they are not replicates."""
+    """Return a name for each rung: the factor's value, and the layout where there are several layouts."""
     names = [f"{factor}={value:g}" for value in ladder.number(factor).tolist()]
     if "layout" in ladder and np.unique(ladder.text("layout")).size > 1:
         layouts = ladder.text("layout").tolist()

@@ -1,4 +1,4 @@
-"""Whether a lower or a higher value of a column is better, as far as its name says."""
+"""Decide from the name of a column whether a lower or a higher value is better."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ _HIGHER = frozenset(
         "throughput",
     ]
 )
-# These say that more is better only where nothing else says otherwise.
+# These words mean that more is better only where no other word of the name says otherwise.
 _PLAIN_HIGHER = frozenset({"score", "scores", "effect"})
 _ENDINGS = (("lower", ("loss", "perplexity", "entropy", "error")), ("higher", ("accuracy",)))
 _TURNED = frozenset({"neg", "negative", "minus", "inverse", "reduction", "improvement"})
@@ -105,7 +105,7 @@ def direction_of(column: str) -> Direction:
     """Return whether lower or higher is better, by the words in a column's name.
 
     Raises:
-        InputError: The name does not say, or says both.
+        InputError: The name says neither, or both.
     """
     if column.startswith("score_"):
         return "higher"
@@ -121,7 +121,7 @@ def direction_of(column: str) -> Direction:
         raise InputError(
             "the name of the effect must say whether lower or higher is better",
             got=column,
-            remedy="Say it: --better lower, or --better higher.",
+            remedy="Choose one: --better lower, or --better higher.",
         )
     return "lower" if is_lower else "higher"
 

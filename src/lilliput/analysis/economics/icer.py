@@ -1,6 +1,13 @@
-"""Cost-effectiveness of mutually exclusive strategies: which to buy, and what one more unit costs.
+"""Compare strategies of which one is to be chosen, by cost and effect (incremental cost-effectiveness).
 
-Dominance and extended dominance come from health economics. The effect is a loss, a perplexity or a score, the cost FLOPs, seconds, bytes or money.
+Dominance and extended dominance come from health economics. The effect is a loss, a perplexity or a score; the
+cost is in FLOPs, seconds, bytes or money. Example with a loss, where lower is better:
+
+    strategy   cost   loss   status
+    A            10    4.0   ND, the cheapest
+    B            20    3.9   ED: 10 more buy 0.1 (100 a unit), but the step from A to C costs 20 a unit
+    C            30    3.0   ND: 20 more buy 1.0, so the ratio is 20
+    D            40    3.2   D: C is cheaper and better
 """
 
 from __future__ import annotations
@@ -28,10 +35,10 @@ _ROUNDING = 8 * float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True)
 class Strategy:
-    """One strategy with its place in the comparison.
+    """Hold one strategy with its result in the comparison.
 
     Attributes:
-        name: As given.
+        name: Its name in the table.
         cost: Mean cost.
         effect: Mean effect, in the units given.
         incremental_cost: Over the strategy before it on the frontier; None off it and for the first.
@@ -53,7 +60,7 @@ class Strategy:
     frontier_share: float | None = None
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "name": self.name,
             "cost": plain_number(self.cost),
@@ -69,7 +76,7 @@ class Strategy:
 
 @dataclass(frozen=True)
 class IcerResult:
-    """All strategies, those of the frontier first and by cost, then the dominated ones."""
+    """Hold all strategies: first those of the frontier, in order of cost, then the dominated ones."""
 
     strategies: tuple[Strategy, ...]
     direction: Direction
@@ -81,11 +88,11 @@ class IcerResult:
 
     @property
     def frontier(self) -> tuple[Strategy, ...]:
-        """The strategies that are not dominated, cheapest first."""
+        """Return the strategies that are not dominated, the cheapest first."""
         return tuple(s for s in self.strategies if s.status == "ND")
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         uncertain = None if self.acceptability is None else self.acceptability.as_record()
         return {
             "strategies": [strategy.as_record() for strategy in self.strategies],
@@ -105,7 +112,7 @@ def icer(
     *,
     direction: Direction = "higher",
 ) -> tuple[Strategy, ...]:
-    """Each strategy with status and incremental ratios, frontier first.
+    """Return each strategy with its status and incremental ratios, the frontier first.
 
     Args:
         names: One a strategy.
@@ -156,7 +163,7 @@ def _check(names: list[str], cost: FloatArray, effect: FloatArray) -> None:
 
 
 def _dominance(cost: FloatArray, gain: FloatArray) -> tuple[list[int], list[Status]]:
-    """Frontier indices by rising cost, and the status of every strategy."""
+    """Return the indices of the frontier by rising cost, and the status of every strategy."""
     status: list[Status] = ["ND"] * cost.size
     order = np.lexsort((-gain, cost)).tolist()
     frontier: list[int] = []
@@ -174,7 +181,7 @@ def _dominance(cost: FloatArray, gain: FloatArray) -> tuple[list[int], list[Stat
 
 
 def _is_dearer(cost: FloatArray, gain: FloatArray, first: int, middle: int, last: int) -> bool:
-    """Whether the step to `middle` costs more a unit than the step after it, by more than rounding.
+    """Return whether a unit costs more in the step to `middle` than in the next step, beyond rounding.
 
     Three strategies on one line have equal ratios, which differences such as 0.3 - 0.2 only nearly give.
     """
@@ -202,10 +209,10 @@ def icer_with_seeds(
     resamples: int = DEFAULT_RESAMPLES,
     seed: int = 0,
 ) -> tuple[tuple[Strategy, ...], Acceptability | None]:
-    """Strategies from replicated measurements, with decision uncertainty from draws of their means.
+    """Return strategies from repeated measurements, and the uncertainty of the decision from draws of their means.
 
-    Two or three seeds drawn with repetition give half or two thirds of the variance there is. So means are
-    drawn by Student's t with the covariance of cost and effect pooled over all strategies; a strategy with
+    Drawing two or three seeds with repetition gives only half or two thirds of the true variance. So means
+    are drawn by Student's t with the covariance of cost and effect pooled over all strategies; a strategy with
     ten measurements or more has its own. A strategy with one measurement varies as the others do.
 
     Args:
@@ -243,7 +250,7 @@ def icer_with_seeds(
 def _unit_means(
     rows: NDArray[np.intp], units: NDArray[np.intp], cost: FloatArray, effect: FloatArray
 ) -> FloatArray:
-    """Mean cost and effect of each unit among the rows, shape (units, 2)."""
+    """Return the mean cost and effect of each unit among the rows, shape (units, 2)."""
     codes = np.unique(units[rows], return_inverse=True)[1].reshape(-1)
     sizes = np.bincount(codes)
     sums = [np.bincount(codes, weights=values[rows]) for values in (cost, effect)]
@@ -251,7 +258,7 @@ def _unit_means(
 
 
 def _drawn_means(members: list[FloatArray], resamples: int, rng: np.random.Generator) -> FloatArray:
-    """Draws of each strategy's mean cost and effect, shape (resamples, strategies, 2)."""
+    """Return draws of each strategy's mean cost and effect, shape (resamples, strategies, 2)."""
     pool = np.concatenate([values - values.mean(axis=0) for values in members])
     freedom = sum(len(values) - 1 for values in members)
     shared = pool.T @ pool / freedom
@@ -270,7 +277,7 @@ def _drawn_means(members: list[FloatArray], resamples: int, rng: np.random.Gener
 
 
 def _root(covariance: FloatArray) -> FloatArray:
-    """A matrix whose product with its transpose is the covariance; costs that never vary are allowed."""
+    """Return a matrix whose product with its transpose is the covariance; costs that never vary are allowed."""
     size = np.sqrt(np.diag(covariance))
     size[size == 0] = 1.0
     values, vectors = np.linalg.eigh(covariance / np.outer(size, size))
@@ -285,7 +292,7 @@ def _frontier_shares(costs: FloatArray, gains: FloatArray) -> FloatArray:
 
 
 def willingness_grid(strategies: tuple[Strategy, ...], points: int = 41) -> FloatArray:
-    """Prices of one unit of effect, from a tenth of the lowest ratio to ten times the highest."""
+    """Return prices of one unit of effect, from a tenth of the lowest ratio to ten times the highest."""
     ratios = [s.icer for s in strategies if s.icer is not None and s.icer > 0]
     if not ratios:
         return np.array([0.0])

@@ -1,4 +1,4 @@
-"""Does loss foretell scores? One answer a group of comparable runs and task."""
+"""Correlate final loss with downstream scores, for each group of comparable runs and each task."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _LOSSES = ("loss", "loss_reference")
 
 @dataclass(frozen=True)
 class TaskCorrelation:
-    """Final loss and score on one task over the models of one group.
+    """Hold the correlation of final loss and the score on one task, over the models of one group.
 
     Attributes:
-        group: Of the models.
-        task: Of the scores.
+        group: Name of the group of the models.
+        task: Name of the task.
         result: Coefficients with intervals; None where they cannot be found.
         given_size: Whether a partial correlation given the number of parameters is in `result`.
         problem: Why there is no result, in words.
@@ -39,33 +39,33 @@ class TaskCorrelation:
 
     @property
     def rank(self) -> Quantity:
-        """Spearman's coefficient with its interval over runs."""
+        """Return Spearman's coefficient with its interval over runs."""
         return as_quantity(self.result.spearman if self.result else None)
 
     @property
     def rank_given_size(self) -> Quantity:
-        """The same with the number of parameters held fixed."""
+        """Return the same coefficient with the number of parameters held fixed."""
         if self.result is None or not self.given_size:
             return Quantity(None)
         return as_quantity(self.result.partial.get("spearman"))
 
 
 def as_quantity(found: Correlation | None) -> Quantity:
-    """A coefficient as a number of the report."""
+    """Return a coefficient as a number of the report."""
     if found is None or not np.isfinite(found.value):
         return Quantity(None)
     return Quantity(found.value, found.low, found.high, found.n, "models")
 
 
 def _units_behind(item: TaskCorrelation) -> int:
-    """Independent units behind a coefficient: shapes where seeds share one, else models."""
+    """Return the number of independent units behind a coefficient: shapes where seeds share one, else models."""
     return 0 if item.result is None else int(item.result.facts["n_resampled"])
 
 
 def find_correlations(
     runs: tuple[Run, ...], scores: tuple[TaskScore, ...], resamples: int | None
 ) -> tuple[TaskCorrelation, ...]:
-    """Every group and whole task that has scores from pre-trained weights."""
+    """Return a correlation for each group and whole task that has scores from pre-trained weights."""
     draws = resamples or _RESAMPLES
     groups = group_names(runs)
     by_name = {run.name: run for run in runs}
@@ -117,8 +117,8 @@ def _table(task: str, loss: str, pairs: list[tuple[Run, float]]) -> Table:
 
 
 def significant_among_all(found: Sequence[TaskCorrelation]) -> list[bool]:
-    """Which correlations have an interval beyond zero and are left by `holm` over all that were found."""
-    told = [item for item in found if item.rank.value is not None]
-    left = holm([rank_p_value(item.rank.value or 0.0, _units_behind(item)) for item in told])
-    kept = {id(item) for item, is_left in zip(told, left, strict=True) if is_left}
+    """Return which correlations have an interval beyond zero and are significant by `holm` among all found."""
+    known = [item for item in found if item.rank.value is not None]
+    left = holm([rank_p_value(item.rank.value or 0.0, _units_behind(item)) for item in known])
+    kept = {id(item) for item, is_left in zip(known, left, strict=True) if is_left}
     return [id(item) in kept and item.rank.excludes(0.0) for item in found]

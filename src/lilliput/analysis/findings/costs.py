@@ -1,4 +1,4 @@
-"""Cost-effectiveness of the shapes of each group, for every cost and effect of the table."""
+"""Find the cost-effectiveness of the shapes of each group, for every cost and effect of the table."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from lilliput.analysis.findings.groups import scaling_groups
 from lilliput.core.errors import InputError
 
 _RESAMPLES = 400
-# Total cost of a run first: at one token budget it orders shapes as the cost of a sequence does.
 _EFFECTS = ("perplexity", "loss", "bits_per_byte", "perplexity_reference", "loss_reference")
 
 
 @dataclass(frozen=True)
 class GroupCost:
-    """The strategies of one group for one cost and one effect."""
+    """Hold the strategies of one group for one cost and one effect."""
 
     group: str
     cost: str
@@ -27,7 +26,7 @@ class GroupCost:
 
 @dataclass(frozen=True)
 class FactorCost:
-    """What a step of one factor alone costs, the others held."""
+    """Hold the cost of steps of one factor, with the other factors held fixed."""
 
     group: str
     factor: str
@@ -35,13 +34,13 @@ class FactorCost:
 
     @property
     def first_step(self) -> Strategy | None:
-        """The cheapest step up that is not dominated."""
+        """Return the cheapest step up that is not dominated."""
         return next((s for s in self.result.frontier if s.icer is not None), None)
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Everything the page Cost shows."""
+    """Hold everything that the page Cost shows."""
 
     results: tuple[GroupCost, ...] = ()
     factors: tuple[FactorCost, ...] = ()
@@ -49,12 +48,12 @@ class Costs:
 
     @property
     def main(self) -> GroupCost | None:
-        """The first group under the first cost and effect."""
+        """Return the first group under the first cost and effect."""
         return self.results[0] if self.results else None
 
 
 def find_costs(table: Table, flops: list[str], resamples: int | None) -> Costs:
-    """Every group of several sizes under every cost and effect; one factor at a time under the first of each."""
+    """Return every group of several sizes under every cost and effect, and single factors under the first of each."""
     costs = [*_per_sequence(table), *flops, *(["wall_time_s"] if "wall_time_s" in table else [])]
     effects = _effects(table)
     results: list[GroupCost] = []
@@ -91,7 +90,7 @@ def _per_sequence(table: Table) -> list[str]:
 
 
 def _named(table: Table) -> Table:
-    """Shapes are strategies and seeds their replicates; two layouts of one shape are two strategies."""
+    """Name the strategies: a shape is one, its seeds are replicates, and two layouts of a shape are two."""
     if "shape" not in table:
         names = table.text("run") if "run" in table else table.lines.astype(np.str_)
         return table.with_columns({"strategy": names})

@@ -66,7 +66,7 @@ def flops_columns(measured: FindingsSource) -> list[str]:
     """Return the FLOPs columns of the table, the one the study was analysed by first."""
     if measured.table is None:
         return []
-    columns = [c for c in measured.table.columns if c == "flops" or c.startswith("flops_")]
+    columns = measured.table.flops_columns()
     asked = str((measured.recipe.get("analysis") or {}).get("flops", ""))
     first = asked if asked in columns else "flops_reference"
     return sorted(columns, key=lambda name: name != first)

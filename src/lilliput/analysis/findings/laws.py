@@ -1,4 +1,4 @@
-"""Laws of loss against compute, fitted for each group of comparable runs and each FLOPs convention."""
+"""Fit laws of loss against compute for each group of comparable runs and each FLOPs convention."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LEAST_DRAWS = 0.5
 
 @dataclass(frozen=True)
 class GroupLaw:
-    """What one group of runs says under one FLOPs convention.
+    """Hold the law of one group of runs under one FLOPs convention.
 
     Attributes:
         group: Name of the group; "all runs" where there is only one.
@@ -55,11 +55,11 @@ class GroupLaw:
 
 
 def fit_laws(table: Table, conventions: list[str], resamples: int | None) -> tuple[GroupLaw, ...]:
-    """A law a group of several sizes and convention.
+    """Return one law for each group of several sizes and each convention.
 
     Laws are compared under the first convention; the one that describes the data best is then fitted
-    under the others too, with fewer draws, so that its exponents can be set side by side. A table
-    without a FLOPs column has none.
+    under the others too, with fewer draws, so that its exponents can be compared. A table
+    without a FLOPs column gives no law.
     """
     if not conventions:
         return ()
@@ -92,7 +92,7 @@ def _group_law(group: str, table: Table, flops: str, options: FitOptions) -> Gro
 
 
 def _rivals(chosen: LawFit) -> tuple[CurveFit, ...]:
-    """The best member of every other kind of law, by BIC, on the same points."""
+    """Return the best member of every other kind of law, by BIC, on the same points."""
     best = {candidate.law: candidate for candidate in reversed(chosen.candidates)}
     forms = [
         LawForm(law.name, best[law.name].n_breaks)
@@ -104,20 +104,20 @@ def _rivals(chosen: LawFit) -> tuple[CurveFit, ...]:
 
 
 def rival_name(rival: CurveFit) -> str:
-    """A rival law in words, with its number of breaks."""
+    """Return a rival law in words, with its number of breaks."""
     return law_label(rival.law, int(rival.breaks.size))
 
 
 def law_name(fit: LawFit) -> str:
-    """The law of a fit in words, with its number of breaks."""
+    """Return the law of a fit in words, with its number of breaks."""
     return law_label(fit.law, len(fit.breaks))
 
 
 def last_exponent(fit: LawFit) -> Quantity:
-    """The slope -d ln L / d ln C at the largest compute, with its interval over runs.
+    """Return the slope -d ln L / d ln C at the largest compute, with its interval over runs.
 
-    Of a power law it is the exponent of its last piece. A law with a floor or smooth breaks has another
-    slope everywhere, and its own exponent is that of a part: only slopes can be compared between laws.
+    For a power law this is the exponent of the last piece. The slope of a law with a floor or smooth breaks
+    changes everywhere, and its exponent belongs to one part of it: only slopes can be compared between laws.
     """
     runs = int(fit.facts.get("n_runs", 0)) or None
     law = curve_law(fit.law)
@@ -134,7 +134,7 @@ def last_exponent(fit: LawFit) -> Quantity:
 
 
 def _slope(ends: FloatArray) -> float:
-    """-d ln L / d ln C between two neighbouring computes."""
+    """Return -d ln L / d ln C between two neighbouring computes."""
     return float(np.log(ends[0] / ends[1]) / -np.log1p(-_SLOPE_STEP))
 
 
@@ -147,10 +147,10 @@ def _bounds(draws: FloatArray) -> tuple[float | None, float | None]:
 
 
 def band_of(fit: LawFit) -> list[dict[str, Cell]]:
-    """The curve over the range of its points, with pointwise 95 % bounds from drawing runs.
+    """Return the curve over the range of its points, with pointwise 95 % bounds from drawing runs.
 
     Returns:
-        Rows of `flops`, `loss`, `low` and `high`; the bounds are gaps where too few draws carry the law.
+        Rows of `flops`, `loss`, `low` and `high`; the bounds are None where too few draws can carry the law.
     """
     grid = _grid(fit)
     draws = [_predict_draw(fit, draw, grid) for draw in fit.draws if np.isfinite(draw).all()]
@@ -161,7 +161,7 @@ def band_of(fit: LawFit) -> list[dict[str, Cell]]:
 
 
 def curve_of(rival: CurveFit, chosen: LawFit) -> list[dict[str, Cell]]:
-    """A rival's curve over the range of the chosen law's points, as rows of `flops` and `loss`."""
+    """Return a rival's curve over the range of the chosen law's points, as rows of `flops` and `loss`."""
     grid = _grid(chosen)
     rows = zip(grid.tolist(), rival.predict(grid).tolist(), strict=True)
     return [{"flops": x, "loss": y} for x, y in rows]

@@ -1,4 +1,4 @@
-"""The runs of a table or a study: what each one is, and where it ended."""
+"""Read the runs of a table or a study: what each one is, and where it ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Run:
     """One training run.
 
     Attributes:
-        name: As in the table.
+        name: Its name in the table.
         facets: Family, language, profile, variant, layout, shape, seed, where known.
         sizes: The five sizes of its shape, where known.
         final: Every number of its last measurement.
@@ -48,19 +48,22 @@ class Run:
 
     @property
     def label(self) -> str:
-        """What people recognise it by: shape, language, seed; its name where they are not known."""
+        """Return what people know it by: shape, language and seed, or its name where they are not known."""
         parts = [self.facets[name] for name in ("shape", "language") if name in self.facets]
         if "seed" in self.facets:
             parts.append(f"seed {self.facets['seed']}")
         return ", ".join(parts) if "shape" in self.facets else self.name
 
     def as_row(self) -> dict[str, Cell]:
-        """One flat row for tables and figures."""
+        """Return one flat row for tables and figures."""
         return {"run": self.name, "label": self.label, **self.facets, **self.sizes, **self.final}
 
 
 def runs_of(table: Table | None, folder: Path | None = None) -> tuple[Run, ...]:
-    """One entry a run of the table, smallest model first; run folders add configuration and hashes."""
+    """Return one entry for each run of the table, the smallest model first.
+
+    Run folders add configuration and hashes.
+    """
     if table is None:
         return ()
     runs = [_run(table, name, rows, folder) for name, rows in rows_by_run(table).items()]
@@ -68,7 +71,7 @@ def runs_of(table: Table | None, folder: Path | None = None) -> tuple[Run, ...]:
 
 
 def rows_by_run(table: Table) -> dict[str, NDArray[np.intp]]:
-    """Rows of each run in order of training; without a column `run` every row is a run."""
+    """Return the rows of each run in order of training; without a column `run` every row is a run."""
     if "run" in table:
         names = table.text("run").tolist()
     else:
@@ -81,7 +84,7 @@ def rows_by_run(table: Table) -> dict[str, NDArray[np.intp]]:
 
 
 def _progress_column(table: Table) -> str:
-    candidates = ["step", "tokens_seen", *table.starting_with("flops")]
+    candidates = ["step", "tokens_seen", *table.flops_columns()]
     return next((name for name in candidates if name in table), "")
 
 
@@ -135,7 +138,7 @@ def _with_folder(run: Run, folder: Path) -> Run:
 
 
 def read_failures(folder: Path) -> dict[str, str]:
-    """Run to the sentence that says why it failed, for runs that did not finish after it."""
+    """Return for each failed run the sentence that says why, unless it finished later."""
     failures: dict[str, str] = {}
     for path in sorted(folder.glob("*/failure.json")):
         if not is_artefact(path.parent):

@@ -1,4 +1,4 @@
-"""Downstream scores of a study: what each run reached on each task, and what pre-training gave it."""
+"""Read the downstream scores of a study: the score of each run on each task, and its gain by pre-training."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _MEAN = "mean"  # What an evaluation calls the mean over its parts.
 
 @dataclass(frozen=True)
 class TaskScore:
-    """One task of one run from one start.
+    """Hold the score of one run on one task, from trained or untrained weights.
 
     Attributes:
-        run: Which run was scored.
+        run: Name of the run.
         task: Name of the task.
-        start: "trained" or "untrained".
-        metric: What the value is.
+        start: "trained" or "untrained": the weights before fine-tuning.
+        metric: Name of the metric, such as "accuracy".
         value: Mean over seeds with its interval over seeds and examples.
         seeds: Fine-tuned models.
-        gain: Trained minus untrained with its interval; None where the start is untrained, or the
-            untrained weights were not scored.
-        chance: Value of always giving the most frequent label.
-        note: What must be known to read the value.
-        part_of: The mean that this task is a part of; empty for a task of its own, or a mean.
+        gain: Trained minus untrained with its interval; None where this is the score of the untrained weights, or they
+            were not scored.
+        chance: Score of always giving the most frequent label.
+        note: A remark that is needed to read the value; mostly empty.
+        part_of: Name of the mean that this task is a part of; empty for a whole task, or a mean.
     """
 
     run: str
@@ -45,22 +45,25 @@ class TaskScore:
 
     @property
     def shows_gain(self) -> bool:
-        """Whether the gain's interval lies above zero."""
+        """Return whether the gain's interval lies above zero."""
         return self.gain is not None and self.gain.low is not None and self.gain.low > 0
 
     @property
     def is_learned(self) -> bool:
-        """Whether it is a gain to a score beyond the most frequent label's: a poor start alone makes a gain too."""
+        """Return whether pre-training helped and the score beats the most frequent label.
+
+        A gain alone is not enough: untrained weights that score below the most frequent label give one too.
+        """
         low = self.value.low
         return self.shows_gain and (self.chance is None or (low is not None and low > self.chance))
 
 
 def read_scores(folder: Path, means: Mapping[str, str] | None = None) -> tuple[TaskScore, ...]:
-    """All scores below `evaluations/`, by run and task.
+    """Return all scores below `evaluations/`, by run and task.
 
     Args:
-        folder: Of the evaluations, RUN/SUITE/scores.json.
-        means: Suite to what the mean over its parts is called.
+        folder: Folder of the evaluations; it holds RUN/SUITE/scores.json.
+        means: For each suite the name of the mean over its parts.
     """
     found: list[TaskScore] = []
     for path in sorted(folder.glob("**/scores.json")):
@@ -79,7 +82,7 @@ def read_scores(folder: Path, means: Mapping[str, str] | None = None) -> tuple[T
 
 
 def _with_mean(records: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    """The final scores; where they have a mean it is called `name`, and the others are its parts."""
+    """Return the final scores; where they have a mean it is called `name`, and the others are its parts."""
     final = [record for record in records if record.get("checkpoint", "final") == "final"]
     if all(record["task"] != _MEAN for record in final):
         return final
@@ -90,7 +93,10 @@ def _with_mean(records: list[dict[str, Any]], name: str) -> list[dict[str, Any]]
 
 
 def scores_of(runs: Sequence[Run]) -> tuple[TaskScore, ...]:
-    """The scores in the columns `score_TASK` and `baseline_TASK` of a table: without intervals."""
+    """Return the scores in the columns `score_TASK` and `baseline_TASK` of a table, without intervals.
+
+    Only a column whose name begins with `score_` is a score; every other number of a run stays a number.
+    """
     found: list[TaskScore] = []
     for run in runs:
         for column, value in run.final.items():
@@ -109,7 +115,7 @@ def scores_of(runs: Sequence[Run]) -> tuple[TaskScore, ...]:
 def _bare_score(
     run: str, record: Mapping[str, Any], start: str, value: float, gain: Quantity | None
 ) -> TaskScore:
-    """A value without an interval, for the task of `record`."""
+    """Return a value without an interval, for the task of `record`."""
     return TaskScore(
         run=run,
         task=str(record["task"]),
@@ -150,7 +156,7 @@ def _score(run: str, record: Mapping[str, Any], untrained: Mapping[str, Any]) ->
 def _gain(
     record: Mapping[str, Any], untrained: Mapping[str, Any], n: int | None
 ) -> Quantity | None:
-    """The recorded paired gain; without one, the difference of the two values, without an interval."""
+    """Return the recorded paired gain; else the difference of the two values, without an interval."""
     if record["start"] != "trained":
         return None
     gain = finite(record.get("gain"))

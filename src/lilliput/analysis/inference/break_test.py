@@ -1,7 +1,16 @@
-"""Is a break more than noise, or more than the luck of single runs?
+"""Test whether a break is more than noise, and more than an accident of single runs.
 
-A searched break has no chi-squared test: its location does not exist under the null. So data are
+A break whose place was searched for has no chi-squared test: its place does not exist under the null. So data are
 simulated under the null in two ways, and a break must stand out from both.
+
+Example: ten runs at ln cost 0 to 9, noise of 0.01 in ln loss, 400 simulated sets of each kind.
+
+    truth                        BIC gain   reached by noise   by turned runs   p
+    slope -0.1 everywhere           -3.1       335 of 400        320 of 400     0.84
+    slope -0.1, then -0.2 from 5    34.9         0 of 400          2 of 400     0.007
+
+The gain is the BIC of the null minus the best BIC with up to three breaks; p counts the data as one more set:
+(335 + 1) / 401 = 0.84 and (2 + 1) / 401 = 0.007, the larger of the two kinds.
 """
 
 from __future__ import annotations
@@ -33,17 +42,17 @@ _TIE = 1e-9
 
 @dataclass(frozen=True)
 class BreakTest:
-    """A null with fewer breaks against up to three more.
+    """Hold the result of a test of a law (the null) against up to three more breaks.
 
     Attributes:
         null: Law of the null and its number of breaks.
         statistic: BIC of the null minus the best BIC of the alternatives.
         p: The larger of the two below: a break must stand out from both.
         p_noise: Share of data sets with normal noise that have at least this statistic.
-        p_runs: The same with the residuals of whole runs kept or turned over.
+        p_runs: The same where the residuals of each run as a whole are kept or change their sign.
         simulations: Number of simulated data sets of each kind.
         runs: Runs behind the points.
-        intraclass_correlation: Of the normal noise within a run.
+        intraclass_correlation: Share of the noise that the points of one run have in common.
     """
 
     null: str
@@ -56,7 +65,7 @@ class BreakTest:
     intraclass_correlation: float
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return plain(vars(self))
 
 
@@ -69,14 +78,14 @@ def bootstrap_break_test(
     simulations: int,
     seed: int,
 ) -> BreakTest:
-    """Whether breaks beyond those of `null` are more than noise, and more than the luck of single runs.
+    """Test whether breaks beyond those of `null` are more than noise, and more than an accident of single runs.
 
-    Two parametric bootstraps of the BIC difference. Normal noise: a run effect plus a point effect in
-    the ratio of the residuals of the null. Whole runs: the residuals of the null, those of each run
-    kept or turned over together, so that every run keeps the shape of its deviation (a run bends away
-    from a frontier at both its ends) and only agreement between runs can look like a break. Observed
-    and simulated data are treated alike: the null is refitted on its tangent space, the alternatives
-    add to it up to three hinges at any of a grid of locations.
+    The BIC difference is bootstrapped in two ways. The first draws normal noise: an effect of the run plus
+    an effect of the point, in the ratio seen in the residuals of the null. The second takes the residuals
+    of the null and gives all those of one run the same random sign. Every run then keeps the shape of its
+    deviation (a run bends away from a frontier at both its ends), and only agreement between runs can look
+    like a break. Observed and simulated data are treated alike: the null is refitted on its tangent space,
+    and the alternatives add up to three hinges to it, at places of a grid.
 
     Args:
         log_flops: Shape (points,).
@@ -126,7 +135,7 @@ def _normal_noise(
 
 
 def _turned_runs(rng: np.random.Generator, codes: Clusters, simulations: int) -> FloatArray:
-    """One sign a run (Rademacher), shape (simulations, points)."""
+    """Return one random sign for each run (Rademacher), shape (simulations, points)."""
     return rng.choice(np.array([-1.0, 1.0]), (simulations, int(codes.max()) + 1))[:, codes]
 
 
@@ -136,7 +145,7 @@ def _p(observed: float, simulated: FloatArray) -> float:
 
 
 def _gain(x: FloatArray, every: FloatArray, null: CurveFit) -> FloatArray:
-    """BIC of the null minus the best of the alternatives, for each data set."""
+    """Return the BIC of the null minus the best of the alternatives, for each data set."""
     basis = np.linalg.qr(null.tangent)[0]
     deviation = every - null.fitted
     null_rss = np.sum((deviation - (deviation @ basis) @ basis.T) ** 2, axis=1)
@@ -144,7 +153,7 @@ def _gain(x: FloatArray, every: FloatArray, null: CurveFit) -> FloatArray:
 
 
 def _best_bic(x: FloatArray, every: FloatArray, null: CurveFit) -> FloatArray:
-    """Lowest BIC of each data set over the null with one, two or three more hinges."""
+    """Return the lowest BIC of each data set over the null with one, two or three more hinges."""
     distinct, first, codes = np.unique(x, return_index=True, return_inverse=True)
     weight = np.bincount(codes).astype(np.float64)
     means = np.stack([np.bincount(codes, weights=y) for y in every]) / weight

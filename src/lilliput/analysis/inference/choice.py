@@ -1,4 +1,4 @@
-"""Choosing the law to claim: the best one whose breaks the data show, and no single run carries.
+"""Choose the law to claim: the best one whose breaks the data show and do not rest on single runs.
 
 Example: 20 finished runs on one power law, of which the costliest diverged and ended 30 % too high. A law
 with a jump before that run has the lowest BIC, and the break test rejects the power law. Without that run
@@ -36,7 +36,7 @@ _FAR_BIC = 6.0
 
 @dataclass(frozen=True)
 class WithoutWorstUnits:
-    """What becomes of a claimed break when the units that fit worst are left out.
+    """Say whether a break is still preferred when the units that fit worst are left out.
 
     Attributes:
         breaks: Number of breaks in question.
@@ -78,7 +78,7 @@ def choose_law(
 
     A number of breaks is no candidate where, in the best law with so many, one unit alone lies on a
     side of a break. First of all, every law without breaks must be excluded, the curved one among them.
-    Then the number of breaks is sought from above: the largest whose last break is told from fewer.
+    Then the number of breaks is sought from above: the largest whose last break the test shows.
     (Sought from below, a law with one break where there are three fits so badly that its own misfit hides
     the other two.) Each time the breaks must survive leaving out the one, and the two, units that fit a
     law with fewer breaks worst.
@@ -155,7 +155,7 @@ def unit_bic(fit: CurveFit, units: NDArray[np.intp], share: float) -> float:
 def _is_shown(
     breaks: int, fits: list[CurveFit], sample: FitSample, seed: int, choice: LawChoice
 ) -> bool:
-    """Whether the last of so many breaks is told from fewer, by test and without the worst units."""
+    """Return whether the last of so many breaks is shown, by test and without the worst units."""
     nulls = _nulls(breaks, fits)
     for null in nulls:
         choice.tests.append(break_test_against(null, sample, seed))
@@ -169,7 +169,7 @@ def _is_shown(
 
 
 def _nulls(breaks: int, fits: list[CurveFit]) -> list[CurveFit]:
-    """The laws with fewer breaks to exclude, best first: all unbroken ones that come near the best."""
+    """Return the laws with fewer breaks to exclude, best first: all unbroken ones that come near the best."""
     fewer = sorted((f for f in fits if f.breaks.size < breaks), key=lambda fit: fit.bic)
     if breaks > 1:
         return fewer[:1]
@@ -199,7 +199,7 @@ def _leave_out(
 
 
 def stands_on_units(fit: CurveFit, sample: FitSample) -> bool:
-    """Whether each break has points of two units or more on either side: one run may just be odd."""
+    """Return whether each break has points of two units or more on either side: one run may be an exception."""
     flops, units = sample.flops, sample.units
     sides = [side for place in fit.breaks for side in (flops <= place, flops > place)]
     return all(np.unique(units[side]).size >= _RUNS_ON_A_SIDE for side in sides)

@@ -1,4 +1,4 @@
-"""What the residuals of a fit say about its assumptions."""
+"""Check the assumptions of a fit by its residuals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lilliput.core.arrays import FloatArray
 
 
 def intraclass_correlation(residuals: FloatArray, clusters: NDArray[np.intp]) -> float:
-    """Share of the residual variance that points of one cluster have in common, in 0 to 1.
+    """Return the share of the residual variance that points of one cluster have in common, from 0 to 1.
 
     The one-way analysis-of-variance estimator; zero where no cluster has two points.
     """
@@ -33,7 +33,7 @@ def intraclass_correlation(residuals: FloatArray, clusters: NDArray[np.intp]) ->
 def residual_diagnostics(
     fit: CurveFit, log_flops: FloatArray, log_loss: FloatArray, clusters: NDArray[np.intp]
 ) -> dict[str, float | None]:
-    """Spread, normality, order and clustering of the residuals of ln loss.
+    """Return spread, normality, order and clustering of the residuals of ln loss.
 
     Returns:
         `residual_sd` (relative error of the loss), `largest` (in residual_sd), `shapiro_p` (normality),

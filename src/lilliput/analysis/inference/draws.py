@@ -1,4 +1,4 @@
-"""A law refitted to resampled runs."""
+"""Refit a law to resampled runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def draw_parameters(
     share: float = 1.0,
     reporter: Reporter = SILENT,
 ) -> FloatArray:
-    """Parameters and breaks refitted to resampled runs.
+    """Return parameters and breaks refitted to resampled runs.
 
     Args:
         data: The measurements.
@@ -54,7 +54,7 @@ def draw_with_and_without_floor(
     """Return a law of each draw of units, above a floor or not; none where it has no such twin.
 
     Which of the two is drawn with the weights that their BIC gives them in that draw: far beyond the data
-    they part, and where the data allow both an interval must hold both.
+    the two laws differ, and where the data allow both, an interval must cover both.
 
     Source: weights exp(-BIC / 2), Raftery, "Bayesian Model Selection in Social Research", Sociological
         Methodology 25, 1995.
@@ -102,7 +102,7 @@ def _refit(
 
 
 def _nearest_to_parent(breaks: FloatArray, parent: FloatArray, flops: FloatArray) -> FloatArray:
-    """The jumps of a draw, where all the data put them if its own gap leaves that open.
+    """Return the jumps of a draw, moved to where all the data put them if the gap of the draw holds that place.
 
     A draw lacks points, so that its gaps are wider than those of the data.
     """
@@ -114,7 +114,7 @@ def _nearest_to_parent(breaks: FloatArray, parent: FloatArray, flops: FloatArray
 def _place_in_gaps(jumps: FloatArray, data: Measurements, options: FitOptions) -> None:
     """Put each draw's jumps anywhere in the gap of the data they lie in, evenly in the logarithm.
 
-    Nothing tells where inside its gap a jump happens, and its interval must say so.
+    The data do not show where inside its gap a jump happens, and the interval must cover the whole gap.
     """
     every = np.sort(data.flops[pick_points(data, np.arange(len(data)), options)])
     known = np.isfinite(jumps)

@@ -1,4 +1,4 @@
-"""How a law is fitted, and which points enter the fit."""
+"""Say how a law is fitted, and pick the points that enter the fit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_RESAMPLES = 500
 
 @dataclass(frozen=True)
 class FitOptions:
-    """How a law is fitted.
+    """Hold the choices of how a law is fitted.
 
     Attributes:
         law: "auto" compares the candidates; otherwise the name of the registered law to fit.
@@ -31,8 +31,8 @@ class FitOptions:
         points: "frontier" (compute-optimal points), "final" (last point of each run) or "all".
         frontier_method: How the frontier is found.
         finished_only: Whether unfinished training is left out of the frontier.
-        after_step: Points up to this update are left out, none with 0; None leaves out the warm-up where
-            the table tells of one.
+        after_step: Points up to this step are left out, none with 0; None leaves out the warm-up where
+            the table marks it.
         resamples: Bootstrap draws; zero for no intervals.
         resample: What is drawn: "unit" for what is independent (shapes where seeds share one, else runs),
             runs, seeds, or both.
@@ -55,7 +55,7 @@ class FitOptions:
 
 
 def drawn_rows(data: Measurements, options: FitOptions, *, share: float = 1.0) -> Iterator[Rows]:
-    """Rows of each bootstrap draw of runs or seeds; `share` of the runs are in each."""
+    """Return the rows of each bootstrap draw of runs or seeds; `share` of the runs are in each."""
     return cluster_draws(
         data.run,
         resamples=options.resamples,
@@ -80,7 +80,7 @@ def resampled_facts(data: Measurements, options: FitOptions) -> dict[str, Any]:
 
 
 def pick_points(data: Measurements, rows: Rows, options: FitOptions) -> Rows:
-    """The rows that enter the fit, of those given (with repetitions, in a bootstrap draw).
+    """Return those of the given rows that enter the fit (with repetitions, in a bootstrap draw).
 
     Raises:
         InputError: No finished run is among them although only those were asked for.

@@ -1,4 +1,4 @@
-"""Where a break could be: the locations that the likelihood does not reject, for each law with breaks."""
+"""Find where a break could be: the locations that the likelihood does not reject."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lilliput.core.arrays import FloatArray
 def profile_interval(
     log_flops: FloatArray, log_loss: FloatArray, fit: CurveFit, index: int, level: float = 0.95
 ) -> tuple[float, float] | tuple[None, None]:
-    """Break locations that the likelihood does not reject, in units of the cost.
+    """Return the lowest and highest break location that the likelihood does not reject, in units of the cost.
 
-    Everything else is fitted anew at every location of this break; a location stays while twice the
+    Everything else is fitted again at every location of this break; a location stays while twice the
     log-likelihood it loses is below the chi-squared quantile with one degree of freedom, scaled for
     the estimated variance. Points count as independent.
 
@@ -27,8 +27,8 @@ def profile_interval(
         level: Coverage.
 
     Returns:
-        Lowest and highest location kept. A jump keeps whole gaps between points, as nothing tells where
-        in its gap it lies; a smooth break is looked for as far outside the points as its law allows.
+        Lowest and highest location kept. A jump keeps whole gaps between points, since the data do not show
+        where in its gap it lies; a smooth break is searched as far outside the points as its law allows.
     """
     room = fit.n - fit.n_free + 1
     place = float(fit.breaks[index])

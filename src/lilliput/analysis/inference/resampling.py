@@ -1,4 +1,4 @@
-"""Drawing what is independent: runs, not the points of one run; seeds within a shape; or both."""
+"""Draw independent units with repetition: runs (never the points of one run), seeds within a shape, or both."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def cluster_draws(
     groups: ArrayLike | None = None,
     share: float = 1.0,
 ) -> Iterator[Rows]:
-    """Row indices, with repetitions, of `resamples` draws of whole runs.
+    """Yield the row indices, with repetitions, of `resamples` draws of whole runs.
 
     Args:
         runs: Run of each row, shape (rows,).
@@ -60,7 +60,7 @@ def cluster_draws(
 
 
 def _members(labels: NDArray[np.generic]) -> list[Rows]:
-    """Rows of each distinct label."""
+    """Return the rows of each distinct label."""
     codes = np.unique(labels, return_inverse=True)[1].reshape(-1)
     order = np.argsort(codes, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
@@ -73,10 +73,10 @@ def _rows(members: list[Rows], chosen: NDArray[np.intp]) -> Rows:
 def expanded_bounds(
     draws: ArrayLike, n_clusters: ArrayLike, level: float = 0.95
 ) -> tuple[FloatArray, FloatArray]:
-    """Percentile bounds of each column of `draws`, widened for few clusters; NaN where there are none.
+    """Return percentile bounds of each column of `draws`, widened for few clusters; NaN where there are none.
 
     A percentile interval from n clusters is narrow by sqrt((n-1)/n) and by the normal's thinner tail;
-    reading it at the level that Student's t asks for mends both to first order.
+    taking the percentiles at the level that Student's t asks for corrects both to first order.
 
     Args:
         draws: Bootstrap draws, shape (resamples, parameters); a NaN draw is left out.
@@ -100,7 +100,7 @@ def expanded_bounds(
 
 
 def spread(draws: ArrayLike) -> FloatArray:
-    """Standard deviation of each column of `draws` over the finite ones; NaN where fewer than two."""
+    """Return the standard deviation of each column of `draws` over the finite ones; NaN where fewer than two."""
     values = np.atleast_2d(np.asarray(draws, dtype=np.float64))
     result = np.full(values.shape[1], np.nan)
     for column in range(values.shape[1]):

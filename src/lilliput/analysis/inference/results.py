@@ -1,4 +1,4 @@
-"""What an analysis hands back: numbers with their intervals, and everything that was compared."""
+"""Hold the results of an analysis: numbers with their intervals, and all laws that were compared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lilliput.core.arrays import FloatArray
 
 @dataclass(frozen=True)
 class Estimate:
-    """A fitted number; bounds and standard error are None where the data cannot give them."""
+    """Hold a fitted number; bounds and standard error are None where the data cannot give them."""
 
     value: float
     low: float | None = None
@@ -26,17 +26,17 @@ class Estimate:
     se: float | None = None
 
     def as_record(self) -> dict[str, float | None]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {name: plain_number(getattr(self, name)) for name in ("value", "low", "high", "se")}
 
 
 def estimates_of(
     values: Iterable[float], draws: FloatArray, n_clusters: ArrayLike, level: float
 ) -> list[Estimate]:
-    """Each value with bounds and standard error from its bootstrap draws.
+    """Return each value with bounds and standard error from its bootstrap draws.
 
     Args:
-        values: One a column of the draws.
+        values: One for each column of the draws.
         draws: Shape (draws, values); there may be none.
         n_clusters: Independent clusters behind each value, or one number for all.
         level: Coverage of the bounds.
@@ -51,20 +51,20 @@ def _known(number: float) -> float | None:
 
 @dataclass(frozen=True)
 class BreakEstimate(Estimate):
-    """A break in units of the cost, with its profile-likelihood interval beside the bootstrap's."""
+    """Hold a break in units of the cost, with a profile likelihood interval beside the bootstrap interval."""
 
     profile_low: float | None = None
     profile_high: float | None = None
 
     def as_record(self) -> dict[str, float | None]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         profile = {"profile_low": self.profile_low, "profile_high": self.profile_high}
         return super().as_record() | {name: plain_number(value) for name, value in profile.items()}
 
 
 @dataclass(frozen=True)
 class LawCandidate:
-    """One law of the comparison; `n_free` counts the variance."""
+    """Hold one law of the comparison; `n_free` counts the variance."""
 
     law: str
     n_breaks: int
@@ -77,7 +77,7 @@ class LawCandidate:
 
     @classmethod
     def of(cls, fit: CurveFit) -> LawCandidate:
-        """The entry of a fitted curve."""
+        """Return the entry of a fitted curve."""
         return cls(
             law=fit.law,
             n_breaks=int(fit.breaks.size),
@@ -90,13 +90,13 @@ class LawCandidate:
         )
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return plain(vars(self)) | {"breaks": list(self.breaks)}
 
 
 @dataclass(frozen=True)
 class LawFit:
-    """A law fitted to a table, compared with its rivals.
+    """Hold a law fitted to a table and compared with its rivals.
 
     Attributes:
         law: The law that was chosen or asked for.
@@ -143,7 +143,7 @@ class LawFit:
     sizes: Mapping[str, FloatArray] = field(default_factory=dict[str, FloatArray])
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON: the keys of the command line's contract and more beside them."""
+        """Return plain data for JSON: the keys of the command line's contract and more beside them."""
         covariance = None if self.covariance is None else self.covariance.tolist()
         return {
             "law": self.law,

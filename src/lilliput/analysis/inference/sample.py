@@ -1,4 +1,4 @@
-"""The points of a fit with their independent units, and the same points without some of the units."""
+"""Hold the points of a fit with their independent units, and leave some of the units out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN_RUNS = 3
 
 @dataclass(frozen=True)
 class FitSample:
-    """The points that a law is fitted to.
+    """Hold the points that a law is fitted to.
 
     Attributes:
         data: All measurements.
@@ -78,8 +78,8 @@ def worst_fitting_units(sample: FitSample, laws: Sequence[CurveFit], count: int)
     """Return the units whose removal lets one of the laws fit the rest best.
 
     Each law is refitted on its tangent space, for every combination of `count` units among the thirty
-    with the largest residuals; the laws are compared by BIC. One or two runs that diverged are found so
-    even where they hide each other from a test that leaves out one at a time.
+    with the largest residuals; the laws are compared by BIC. This finds one or two runs
+    that diverged, even where each hides the other from a test that leaves out one at a time.
     """
     units = sample.units
     log_loss = np.log(sample.loss)

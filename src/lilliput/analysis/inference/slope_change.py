@@ -1,4 +1,4 @@
-"""Does the slope change at all, and what does the place of a cut decide?
+"""Test whether the slope changes at all, and show how the exponents depend on the place of a cut.
 
 The number of breaks is judged by `break_test` and their places by `profile`; here are Davies' bound for a
 change of slope and the exponents on either side of every cut.
@@ -20,7 +20,7 @@ _DAVIES_POINTS = 10
 
 
 def davies_p(log_flops: FloatArray, log_loss: FloatArray, points: int = _DAVIES_POINTS) -> float:
-    """Upper bound of the p-value of "one straight line" against one change of slope anywhere.
+    """Return an upper bound of the p-value of "one straight line" against one change of slope anywhere.
 
     The bound treats points as independent, as Davies does; with runs of many points it is too small,
     and the bootstrap test is the one to trust.
@@ -60,7 +60,7 @@ def _slope_change_t(x: FloatArray, y: FloatArray, location: float) -> float:
 def exponent_against_cut(
     flops: FloatArray, loss: FloatArray, min_points: int = 3
 ) -> tuple[dict[str, float | None], ...]:
-    """Exponents of the two separate power laws below and above every possible cut.
+    """Return the exponents of two separate power laws below and above every possible cut.
 
     Args:
         flops: Shape (points,).
@@ -68,7 +68,7 @@ def exponent_against_cut(
         min_points: Distinct costs that each side must hold.
 
     Returns:
-        One record a cut: `cut` (geometric middle of its gap), and for each side `exponent`, `se`, `r2`
+        One record for each cut: `cut` (geometric middle of its gap), and for each side `exponent`, `se`, `r2`
         and `n`, prefixed `below_` and `above_`.
     """
     distinct = np.unique(flops)

@@ -1,4 +1,4 @@
-"""What the data cannot tell, one sentence each."""
+"""Warn of what the data cannot show, in one sentence each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FRONTIER_CAVEAT = (
 def fit_warnings(
     choice: LawChoice, ranked: list[CurveFit], sample: FitSample, draws: FloatArray
 ) -> tuple[str, ...]:
-    """Warnings about the choice of law, its breaks and its intervals."""
+    """Return warnings about the choice of law, its breaks and its intervals."""
     chosen, flops = choice.law, sample.flops
     is_early = sample.data.is_early[sample.rows]
     found = [
@@ -64,17 +64,17 @@ def _close_rivals(chosen: CurveFit, ranked: list[CurveFit]) -> list[str]:
     if not rivals:
         return []
     names = ", ".join(f"the {_name(fit)} {_bic(fit)}" for fit in rivals)
-    return [f"The data cannot tell the {_name(chosen)} {_bic(chosen)} from {names}."]
+    return [f"The data cannot decide between the {_name(chosen)} {_bic(chosen)} and {names}."]
 
 
 def _says_else(rival: CurveFit, chosen: CurveFit) -> bool:
-    """Say whether two laws differ: one with an offset of zero is the plain power law again."""
+    """Return whether two laws differ: one with an offset of zero is the plain power law again."""
     pairs = ((rival, chosen), (chosen, rival))
     return all(cost_law(one.law).reduces_to(one) != other.law for one, other in pairs)
 
 
 def _breaks_not_shown(choice: LawChoice, ranked: list[CurveFit], sample: FitSample) -> list[str]:
-    """Breaks that BIC would claim and the tests do not, or that were asked for and are not told."""
+    """Warn of breaks that BIC would claim and the tests do not, or that were asked for and are not shown."""
     chosen, best = choice.law, ranked[0]
     is_more = best.breaks.size > chosen.breaks.size
     is_asked = chosen.breaks.size > 0 and all(fit.breaks.size > 0 for fit in ranked)
@@ -85,12 +85,12 @@ def _breaks_not_shown(choice: LawChoice, ranked: list[CurveFit], sample: FitSamp
         if is_more
         else f"The {_name(chosen)} was asked for"
     )
-    unsure = "the data cannot tell whether there are " + ("more breaks." if is_more else "breaks.")
+    unsure = "the data cannot show whether there are " + ("more breaks." if is_more else "breaks.")
     word, n_units = sample.data.unit, sample.n_units
     if n_units < FEWEST_RUNS:
         return [
             f"{start}, but the points come from {plural(n_units, word)}, and with fewer than {FEWEST_RUNS} "
-            f"nothing tells a break from the luck of one {word}: {unsure}"
+            f"a break cannot be separated from an accident of one {word}: {unsure}"
         ]
     carried = [left for left in choice.left_out if not left.survives]
     if carried and is_more:
@@ -133,21 +133,21 @@ def _breaks_outside(chosen: CurveFit, flops: FloatArray) -> list[str]:
 def _breaks_in_warm_up(
     chosen: CurveFit, flops: FloatArray, is_early: NDArray[np.bool_]
 ) -> list[str]:
-    """Breaks at the end of a piece most of whose points are from the start of a run."""
+    """Warn of a break whose lower piece has most of its points from the warm-up of a run."""
     sentences: list[str] = []
     for low, place in itertools.pairwise([0.0, *chosen.breaks.tolist()]):
         piece = is_early[(flops > low) & (flops <= place)]
         if piece.sum() * 2 > piece.size:
             sentences.append(
                 f"{piece.sum()} of the {piece.size} points just below the break at {place:.3g} are from "
-                "the start of a run: it may be start-up and not scale; lilliput analyse fit --after-step N "
-                "leaves first updates out."
+                "the first steps of a run: the break may show the warm-up and not scale; lilliput analyse fit "
+                "--after-step N leaves the first N steps out."
             )
     return sentences
 
 
 def _clustered(sample: FitSample) -> list[str]:
-    """A sentence where seeds of a shape were taken together."""
+    """Say where seeds of a shape were taken together."""
     data = sample.data
     if data.unit != "shape" or sample.options.cluster is not None:
         return []
@@ -163,7 +163,7 @@ def _both(left: WithoutWorstUnits) -> str:
 
 
 def _what_carries(choice: LawChoice) -> list[str]:
-    """The unit that moves a claimed break most."""
+    """Name the unit that moves a claimed break most."""
     if not choice.law.breaks.size:
         return []
     ones = [left for left in choice.left_out if len(left.units) == 1 and left.survives]

@@ -72,7 +72,7 @@ class Allocation:
         return self.coefficient * flops**self.exponent
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {
             "coefficient": plain_number(self.coefficient),
             "exponent": plain_number(self.exponent),

@@ -1,7 +1,7 @@
-"""Loss as a function of parameters and tokens: L(N, D) = E + A / N^alpha + B / D^beta.
+"""Fit the loss as a function of parameters and tokens: L(N, D) = E + A / N^alpha + B / D^beta.
 
-Fitted by the Huber loss of ln L with analytic gradients: a batch of damped Gauss-Newton steps screens
-the published grid of 4,500 starts, ever fewer of them, and scipy polishes the best.
+The fit minimises the Huber loss of ln L with analytic gradients: a batch of damped Gauss-Newton steps
+screens the published grid of 4,500 starts and keeps fewer after each round; scipy refines the last six.
 
 Sources: Hoffmann et al., arXiv 2203.15556, approach 3; Besiroglu et al., arXiv 2404.10102. The
 objective is the sum over points; a mean stops optimizers early.
@@ -30,9 +30,9 @@ HUBER_DELTA = 1e-3
 PARAMETER_NAMES = ("E", "A", "B", "alpha", "beta")
 # (steps, starts kept, points used at most): all starts take a few steps, the best ones more.
 _SCREENING = ((3, 900, 300), (6, 150, 300), (15, 24, 2000), (60, 6, 100_000))
-# Below this share of the lowest loss ln E has no slope to climb by.
+# Below this share of the lowest loss the objective hardly depends on ln E.
 _LEAST_OFFSET = 0.05
-# A floor below this many nats is taken for none.
+# A floor below this many nats counts as no floor.
 _LEAST_FLOOR = 1e-3
 _DRAW_STEPS = 150
 _DRAWS_AT_ONCE = 200
@@ -40,7 +40,7 @@ _DRAWS_AT_ONCE = 200
 
 @dataclass(frozen=True)
 class ParametricFit:
-    """The five constants and how well they fit.
+    """Hold the five constants and how well they fit.
 
     Attributes:
         E: Irreducible loss in nats.
@@ -64,26 +64,26 @@ class ParametricFit:
 
     @property
     def theta(self) -> FloatArray:
-        """(ln A, ln B, ln E, alpha, beta); an offset of zero is a tiny one."""
+        """Return (ln A, ln B, ln E, alpha, beta); for ln an offset of zero is replaced by a tiny one."""
         return _theta(self.values)
 
     @property
     def values(self) -> FloatArray:
-        """(E, A, B, alpha, beta)."""
+        """Return (E, A, B, alpha, beta)."""
         return np.array([self.E, self.A, self.B, self.alpha, self.beta])
 
     @property
     def size_exponent(self) -> float:
-        """The a in N_opt proportional to C^a: beta / (alpha + beta)."""
+        """Return the a in N_opt proportional to C^a: beta / (alpha + beta)."""
         return self.beta / (self.alpha + self.beta)
 
     def predict(self, parameters: ArrayLike, tokens: ArrayLike) -> FloatArray:
-        """Loss in nats."""
+        """Return the loss in nats."""
         n, d = np.asarray(parameters, dtype=np.float64), np.asarray(tokens, dtype=np.float64)
         return self.E + self.A / n**self.alpha + self.B / d**self.beta
 
     def optimum(self, flops: float, flops_per_parameter_token: float = 6.0) -> tuple[float, float]:
-        """Parameters and tokens of lowest loss at a budget, where cost = constant x N x D."""
+        """Return parameters and tokens of lowest loss at a budget, where cost = constant x N x D."""
         return optimum(self.values, flops, flops_per_parameter_token)
 
 
@@ -97,7 +97,7 @@ def _theta(values: FloatArray) -> FloatArray:
 def optimum(
     values: FloatArray, flops: float, flops_per_parameter_token: float
 ) -> tuple[float, float]:
-    """Parameters and tokens of lowest loss under constants (E, A, B, alpha, beta)."""
+    """Return parameters and tokens of lowest loss under constants (E, A, B, alpha, beta)."""
     _, a, b, alpha, beta = values.tolist()
     ratio = (alpha * a / (beta * b)) ** (1 / (alpha + beta))
     work = flops / flops_per_parameter_token
@@ -106,7 +106,7 @@ def optimum(
 
 
 def starts_grid() -> FloatArray:
-    """The 4,500 starts of Hoffmann et al. as (ln A, ln B, ln E, alpha, beta), shape (4500, 5)."""
+    """Return the 4,500 starts of Hoffmann et al. as (ln A, ln B, ln E, alpha, beta), shape (4500, 5)."""
     coefficients = np.arange(0, 26, 5)
     offsets = np.arange(-1, 1.1, 0.5)
     exponents = np.arange(0, 2.1, 0.5)
@@ -122,7 +122,7 @@ def fit_parametric(
     delta: float = HUBER_DELTA,
     starts: FloatArray | None = None,
 ) -> ParametricFit:
-    """The five constants of lowest Huber objective over a grid of starts.
+    """Return the five constants of lowest Huber objective over a grid of starts.
 
     Args:
         parameters: Above zero, shape (points,).
@@ -155,7 +155,7 @@ def draw_parametric(
     *,
     delta: float = HUBER_DELTA,
 ) -> FloatArray:
-    """(E, A, B, alpha, beta) refitted to bootstrap draws, all in one batch from the fit to all points.
+    """Return (E, A, B, alpha, beta) refitted to bootstrap draws, in batches, from the fit to all points.
 
     Args:
         start: (ln A, ln B, ln E, alpha, beta) of the fit to all points, shape (5,).
@@ -182,7 +182,7 @@ def draw_parametric(
 
 
 def natural(theta: FloatArray) -> FloatArray:
-    """(E, A, B, alpha, beta) from (ln A, ln B, ln E, alpha, beta), along the last axis."""
+    """Return (E, A, B, alpha, beta) from (ln A, ln B, ln E, alpha, beta), along the last axis."""
     with np.errstate(over="ignore"):
         levels = np.exp(theta[..., [2, 0, 1]])
     return np.concatenate([levels, theta[..., 3:5]], axis=-1)
@@ -203,7 +203,7 @@ def _check(parameters: FloatArray, tokens: FloatArray, loss: FloatArray) -> None
 
 
 class ParametricProblem:
-    """Residuals of ln L over theta = (a, b, e, alpha, beta), with ln N and ln D centred.
+    """Compute residuals of ln L over theta = (a, b, e, alpha, beta), with ln N and ln D centred.
 
     Centring makes a and b the terms at the middle of the data, which the exponents leave in place.
     """
@@ -215,23 +215,23 @@ class ParametricProblem:
         self.log_loss = np.log(loss)
 
     def centred(self, theta: FloatArray) -> FloatArray:
-        """Theta of raw logarithms, shape (..., 5), to theta of centred ones."""
+        """Return theta with ln N and ln D centred, from theta without centring, shape (..., 5)."""
         shift = np.stack([theta[..., 3] * self.mean_n, theta[..., 4] * self.mean_d], axis=-1)
         return np.concatenate([theta[..., :2] - shift, theta[..., 2:]], axis=-1)
 
     def uncentred(self, theta: FloatArray) -> FloatArray:
-        """The inverse of `centred`."""
+        """Return the inverse of `centred`."""
         shift = np.stack([theta[..., 3] * self.mean_n, theta[..., 4] * self.mean_d], axis=-1)
         return np.concatenate([theta[..., :2] + shift, theta[..., 2:]], axis=-1)
 
     def with_an_offset(self, theta: FloatArray) -> FloatArray:
-        """Starts with ln E where it has a slope: at a share of the lowest loss or above."""
+        """Return the starts with ln E raised to where the objective has a slope: a share of the lowest loss."""
         raised = theta.copy()
         raised[:, 2] = np.maximum(theta[:, 2], math.log(_LEAST_OFFSET) + self.log_loss.min())
         return raised
 
     def thinned(self, most: int) -> ParametricProblem:
-        """The problem on at most so many of its points, evenly spread over the losses."""
+        """Return the problem on at most so many of its points, evenly spread over the losses."""
         if self.log_loss.size <= most:
             return self
         order = np.argsort(self.log_loss, kind="stable")
@@ -244,7 +244,7 @@ class ParametricProblem:
 
     @property
     def residuals(self) -> Residuals:
-        """Shapes (starts, 5) to (starts, points) and (starts, points, 5)."""
+        """Return the function from theta, shape (starts, 5), to residuals and their Jacobian."""
         return self._residuals
 
     def _residuals(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -263,7 +263,7 @@ class ParametricProblem:
         return np.log(total) + largest - self.log_loss, jacobian
 
     def objective(self, theta: FloatArray, delta: float) -> tuple[float, FloatArray]:
-        """Sum of Huber losses and its gradient, shape (5,)."""
+        """Return the sum of Huber losses and its gradient, shape (5,)."""
         residual, jacobian = self._residuals(theta[None, :])
         size = np.abs(residual[0])
         value = np.where(size <= delta, size**2 / 2, delta * (size - delta / 2))
@@ -271,7 +271,7 @@ class ParametricProblem:
         return float(value.sum()), jacobian[0].T @ slope
 
     def polish(self, theta: FloatArray, delta: float) -> FloatArray:
-        """BFGS from theta; the objective is scaled so that its tolerances bite."""
+        """Return the minimum by BFGS from theta; the objective is scaled so that the tolerances take effect."""
         scale = 1.0 / max(self.objective(theta, delta)[0], 1e-12)
 
         def scaled(t: FloatArray) -> tuple[float, FloatArray]:
@@ -283,7 +283,7 @@ class ParametricProblem:
         return np.asarray(found.x if better else theta, dtype=np.float64)
 
     def result(self, theta: FloatArray, delta: float) -> ParametricFit:
-        """The fit at theta."""
+        """Return the fit at theta."""
         residual, jacobian = self._residuals(theta[None, :])
         values = natural(self.uncentred(theta)).tolist()
         jacobian[..., 3] -= jacobian[..., 0] * self.mean_n
@@ -359,7 +359,7 @@ def _warnings(fit: ParametricFit) -> tuple[str, ...]:
     if fit.alpha <= 0 or fit.beta <= 0:
         sentences.append("An exponent is not above zero: no best split of a budget exists.")
     if fit.E < _LEAST_FLOOR:
-        sentences.append("The irreducible loss is not told from zero by these points.")
+        sentences.append("These points cannot separate the irreducible loss from zero.")
     return tuple(sentences)
 
 

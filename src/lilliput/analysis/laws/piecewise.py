@@ -1,4 +1,4 @@
-"""The search for breaks: where straight pieces in log-log meet, or where they jump.
+"""Search for breaks: the places where straight pieces in log-log meet, or where they jump.
 
 Three exact searches over points gathered by their abscissa. `best_knot` finds the best single knot of a
 joined line in closed form. `search_knots` tries every combination of candidate knots at once, and
@@ -23,20 +23,20 @@ from lilliput.core.arrays import FloatArray
 _MOST_CANDIDATES = 200
 _REFINE_STEPS = 25
 _STEP_SHARES = np.array([1.0, 0.5, 0.2, 0.05])
-# A hinge that the ones before it explain up to rounding cannot be told from them.
+# A hinge that the hinges before it explain up to rounding is not used.
 _INDEPENDENCE = 1e-9
 _CELLS_AT_ONCE = 400_000
 
 
 @dataclass(frozen=True)
 class AggregatedPoints:
-    """Distinct x in ascending order with counts and means of y; `within` is what no curve explains.
+    """Hold the distinct x in ascending order with counts and means of y.
 
     Attributes:
         x: Shape (distinct,).
         y: Mean of y at each x, shape (distinct,).
         weight: Number of points at each x, shape (distinct,).
-        within: Sum of squares of y around those means.
+        within: Sum of squares of y around those means, which no curve can explain.
     """
 
     x: FloatArray
@@ -54,7 +54,7 @@ def aggregate(x: FloatArray, y: FloatArray) -> AggregatedPoints:
 
 
 def best_knot(data: AggregatedPoints, min_points: int) -> tuple[float, float]:
-    """The knot with the lowest residual sum of squares, and that sum; infinite where none is allowed.
+    """Return the knot with the lowest residual sum of squares, and that sum; infinite where none is allowed.
 
     Args:
         data: The points.
@@ -86,14 +86,14 @@ def best_knot(data: AggregatedPoints, min_points: int) -> tuple[float, float]:
 
 
 def _from(values: FloatArray) -> FloatArray:
-    """Sum of the values at and after each index."""
+    """Return the sum of the values at and after each index."""
     return np.cumsum(values[::-1])[::-1]
 
 
 def _in_gaps(
     moment: tuple[FloatArray, ...], norm: tuple[FloatArray, ...], low: FloatArray, high: FloatArray
 ) -> FloatArray:
-    """Both ends of each gap and the stationary point between them, shape (3, gaps)."""
+    """Return both ends of each gap and the stationary point between them, shape (3, gaps)."""
     (a0, a1), (b0, b1, b2) = moment, norm
     bottom = a1 * b1 - 2 * a0 * b2
     flat = np.abs(bottom) <= np.finfo(np.float64).tiny
@@ -104,7 +104,7 @@ def _in_gaps(
 def _taken_off(
     moment: tuple[FloatArray, ...], norm: tuple[FloatArray, ...], k: FloatArray, scale: FloatArray
 ) -> FloatArray:
-    """What the hinge takes off the residual sum; nothing where it is no hinge of its own."""
+    """Return how much the hinge lowers the residual sum; minus infinity where the line already explains it."""
     product = moment[0] + moment[1] * k
     square = norm[0] + norm[1] * k + norm[2] * k**2
     own = square > _INDEPENDENCE * np.maximum(scale, 1e-300)
@@ -112,7 +112,7 @@ def _taken_off(
 
 
 def knot_candidates(x: FloatArray, k: int, budget: int) -> FloatArray:
-    """Points and mid-points between them, thinned evenly so that G to the power k stays in budget."""
+    """Return points and mid-points between them, thinned evenly so that count^k stays within the budget."""
     every = np.sort(np.concatenate([x, (x[1:] + x[:-1]) / 2]))
     count = min(_MOST_CANDIDATES, max(k + 2, int(budget ** (1 / k))))
     if every.size <= count:
@@ -123,7 +123,7 @@ def knot_candidates(x: FloatArray, k: int, budget: int) -> FloatArray:
 def search_knots(
     data: AggregatedPoints, candidates: FloatArray, k: int, min_points: int, kept: int
 ) -> tuple[FloatArray, FloatArray]:
-    """The best combinations of k candidate knots, best first.
+    """Return the best combinations of k candidate knots, the best first.
 
     Args:
         data: The points.
@@ -152,7 +152,7 @@ def every_combination(
     k: int,
     min_points: int,
 ) -> FloatArray:
-    """Residual sum of squares of every ordered combination of k candidates, for many y at once.
+    """Return the residual sum of squares of every ordered combination of k candidates, for many y at once.
 
     Args:
         data: The abscissae and weights; its own y is not used.
@@ -180,7 +180,7 @@ def every_combination(
 def _allowed(
     data: AggregatedPoints, candidates: FloatArray, min_points: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which candidate may come first, follow another, and come last."""
+    """Return which candidate may come first, which may follow another, and which may come last."""
     below = np.searchsorted(data.x, candidates, side="right")
     first = below >= min_points
     following = below[None, :] - below[:, None] >= min_points
@@ -215,7 +215,7 @@ def _eliminate(
 def refine_knots(
     data: AggregatedPoints, starts: FloatArray, min_points: int
 ) -> tuple[FloatArray, float]:
-    """The best knots reachable from the starts, and their residual sum of squares.
+    """Return the best knots reachable from the starts, and their residual sum of squares.
 
     Muggeo's iteration: the knots move by the ratio of the coefficients of a jump and a hinge at each;
     of several fractions of the move the best is taken, and only if it lowers the sum.
@@ -247,14 +247,14 @@ def refine_knots(
 
 
 def hinge_design(x: FloatArray, knots: FloatArray) -> FloatArray:
-    """Columns 1, x and one hinge a knot: shapes (points,) and (..., k) to (..., points, 2 + k)."""
+    """Return columns 1, x and one hinge for each knot: shapes (points,) and (..., k) to (..., points, 2 + k)."""
     hinges = np.maximum(x[:, None] - knots[..., None, :], 0.0)
     line = np.broadcast_to(np.stack([np.ones_like(x), x], axis=1), (*hinges.shape[:-1], 2))
     return np.concatenate([line, hinges], axis=-1)
 
 
 def _solve(data: AggregatedPoints, design: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Weighted least squares for a batch of designs: coefficients and residual sums."""
+    """Solve weighted least squares for a batch of designs: return coefficients and residual sums."""
     root = np.sqrt(data.weight)
     weighted, y = design * root[:, None], data.y * root
     across = weighted.transpose(0, 2, 1)
@@ -267,7 +267,7 @@ def _solve(data: AggregatedPoints, design: FloatArray) -> tuple[FloatArray, Floa
 
 
 def rss_at(data: AggregatedPoints, knots: FloatArray, min_points: int) -> FloatArray:
-    """Residual sums at each row of knots; infinite where a segment holds too few points."""
+    """Return the residual sum at each row of knots; infinite where a segment holds too few points."""
     below = np.searchsorted(data.x, knots, side="right")
     edges = np.zeros((knots.shape[0], 1), dtype=below.dtype)
     counts = np.diff(np.concatenate([edges, below, edges + data.x.size], axis=1), axis=1)
@@ -292,7 +292,7 @@ def _muggeo_move(data: AggregatedPoints, knots: FloatArray) -> FloatArray:
 
 
 def best_splits(data: AggregatedPoints, breaks: int, min_points: int) -> NDArray[np.intp] | None:
-    """First index of each piece but the first, shape (breaks,); None where points are too few."""
+    """Return the first index of each piece but the first, shape (breaks,); None where points are too few."""
     n = data.x.size
     if n < min_points * (breaks + 1):
         return None
@@ -311,7 +311,7 @@ def best_splits(data: AggregatedPoints, breaks: int, min_points: int) -> NDArray
 
 
 def rss_of_splits(data: AggregatedPoints, breaks: int, index: int, min_points: int) -> FloatArray:
-    """Residual sum with one break in each gap and the others where they are best.
+    """Return the residual sum with one break in each gap and the others where they fit best.
 
     Args:
         data: The points.
@@ -332,7 +332,7 @@ def rss_of_splits(data: AggregatedPoints, breaks: int, index: int, min_points: i
 
 
 def line_costs(data: AggregatedPoints, min_points: int) -> FloatArray:
-    """Residual sum of squares of a line through points i to j-1, shape (n + 1, n + 1).
+    """Return the residual sum of squares of a line through points i to j-1, shape (n + 1, n + 1).
 
     Infinite where j - i is below `min_points`. Prefix sums of centred values keep cancellation small.
     """
@@ -350,6 +350,6 @@ def line_costs(data: AggregatedPoints, min_points: int) -> FloatArray:
 
 
 def _between(values: FloatArray) -> FloatArray:
-    """Sum of values i to j-1 for all i and j."""
+    """Return the sum of values i to j-1 for all i and j."""
     prefix = np.concatenate([[0.0], np.cumsum(values)])
     return prefix[None, :] - prefix[:, None]

@@ -1,4 +1,4 @@
-"""The single power law L = A C^(-alpha), and the same above an irreducible offset."""
+"""Fit the power law L = A C^(-alpha), and the same above an irreducible offset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OFFSET_STEPS = 60
 
 
 def fit_power(flops: FloatArray, loss: FloatArray) -> CurveFit:
-    """The straight line of ln loss on ln cost, by ordinary least squares.
+    """Return the straight line of ln loss on ln cost, by ordinary least squares.
 
     Args:
         flops: Above zero, at least two distinct values, shape (points,).
@@ -48,9 +48,9 @@ def fit_power(flops: FloatArray, loss: FloatArray) -> CurveFit:
 
 
 def fit_power_offset(flops: FloatArray, loss: FloatArray) -> CurveFit:
-    """L = E + A C^(-alpha) by least squares in log loss, E between zero and the lowest loss.
+    """Return L = E + A C^(-alpha) by least squares in ln loss, with E between zero and the lowest loss.
 
-    A grid of offsets gives the starts: with E fixed, ln(L - E) is a straight line.
+    A grid of offsets gives the points to start from: with E fixed, ln(L - E) is a straight line.
 
     Returns:
         Parameters `coefficient`, `exponent` and `offset`; an offset of zero is the plain power law.
@@ -87,7 +87,7 @@ def fit_power_offset(flops: FloatArray, loss: FloatArray) -> CurveFit:
 
 
 def _offset_starts(x: FloatArray, loss: FloatArray, floor: float) -> FloatArray:
-    """One start (ln A, alpha, E) per offset of the grid, shape (starts, 3)."""
+    """Return one start (ln A, alpha, E) for each offset of the grid, shape (starts, 3)."""
     offsets = np.concatenate([[0.0], _OFFSET_SHARES * floor])
     excess = np.log(loss[None, :] - offsets[:, None])
     centred = x - x.mean()

@@ -1,7 +1,9 @@
-"""Loss when data are repeated: what an epoch beyond the first is still worth.
+"""Compute the loss when data are repeated: an epoch beyond the first is worth less than the first.
 
 L = E + A / N'^alpha + B / D'^beta with D' = U_D + U_D R*_D (1 - exp(-R_D / R*_D)), R_D = D / U_D - 1, and
-N' likewise over U_N, the size that the unique tokens would call for. U_D is what of D was read once.
+N' likewise over U_N, the size that the unique tokens would call for. U_D is the number of
+different tokens among D. Example: with R*_D = 15, reading 100 tokens 4 times (R_D = 3) is worth
+100 + 100 x 15 x (1 - exp(-3/15)) = 372 fresh tokens instead of 400.
 
 Source: Muennighoff et al., arXiv 2305.16264, equations 5, 6 and appendix A.
 """
@@ -18,13 +20,13 @@ from lilliput.analysis.laws.parametric import optimum
 from lilliput.core.arrays import FloatArray
 
 CONSTANTS = ("E", "A", "B", "alpha", "beta", "repeat_tokens", "repeat_parameters")
-# The best split is looked for this many factors of e around that of fresh data, then ever closer.
+# The best split is searched within this many factors of e around the split for fresh data, then more closely.
 _REACH, _GRID, _CLOSER = 9.0, 49, 12
 
 
 @dataclass(frozen=True)
 class RepeatedDataLaw:
-    """The constants of a law with repetition.
+    """Hold the constants of a law with repetition.
 
     Attributes:
         E: Irreducible loss in nats.
@@ -32,7 +34,7 @@ class RepeatedDataLaw:
         B: Coefficient of the tokens.
         alpha: Exponent of the parameters.
         beta: Exponent of the tokens.
-        repeat_tokens: R*_D, the repetitions at which 1 - 1/e of all their worth is had.
+        repeat_tokens: R*_D, the number of repetitions that give 1 - 1/e of all they can give.
         repeat_parameters: R*_N, the same for parameters in excess of U_N.
     """
 
@@ -46,33 +48,33 @@ class RepeatedDataLaw:
 
     @property
     def values(self) -> FloatArray:
-        """The seven constants in the order of `CONSTANTS`."""
+        """Return the seven constants in the order of `CONSTANTS`."""
         return np.array([getattr(self, name) for name in CONSTANTS])
 
     def effective_tokens(self, tokens: ArrayLike, unique_tokens: ArrayLike) -> FloatArray:
-        """D': the fresh tokens that would be worth as much."""
+        """Return D': the fresh tokens that would be worth as much."""
         return saturating(tokens, unique_tokens, self.repeat_tokens)
 
     def effective_parameters(self, parameters: ArrayLike, unique_tokens: ArrayLike) -> FloatArray:
-        """N': the parameters that the unique tokens can use."""
+        """Return N': the parameters that the unique tokens can use."""
         return saturating(
             parameters, self.matched_parameters(unique_tokens), self.repeat_parameters
         )
 
     def matched_parameters(self, unique_tokens: ArrayLike) -> FloatArray:
-        """U_N: the compute-optimal parameters for that many fresh tokens."""
+        """Return U_N: the compute-optimal parameters for that many fresh tokens."""
         return _matched(self.A, self.B, self.alpha, self.beta, unique_tokens)
 
     def predict(
         self, parameters: ArrayLike, tokens: ArrayLike, unique_tokens: ArrayLike
     ) -> FloatArray:
-        """Loss in nats; `tokens` counts every pass, `unique_tokens` one."""
+        """Return the loss in nats; `tokens` counts all epochs, `unique_tokens` one epoch."""
         return repeated_loss(self.values, parameters, tokens, unique_tokens)
 
     def best_split(
         self, flops: ArrayLike, unique_tokens: float, flops_per_parameter_token: float = 6.0
     ) -> tuple[FloatArray, FloatArray]:
-        """Parameters and tokens (every pass) of lowest loss at a budget with so many unique tokens."""
+        """Return parameters and tokens (all epochs) of lowest loss at a budget with so many unique tokens."""
         return best_split(self.values, flops, unique_tokens, flops_per_parameter_token)
 
 
@@ -108,13 +110,13 @@ def _matched(
 def repeated_loss(
     values: FloatArray, parameters: ArrayLike, tokens: ArrayLike, unique_tokens: ArrayLike
 ) -> FloatArray:
-    """Loss in nats under one or many sets of constants.
+    """Return the loss in nats under one or many sets of constants.
 
     Args:
         values: In the order of `CONSTANTS`, shape (7,) or (draws, 7).
         parameters: Shape (points,) or a number.
-        tokens: Every pass.
-        unique_tokens: Of one pass.
+        tokens: Tokens of all epochs.
+        unique_tokens: Tokens of one epoch.
 
     Returns:
         Shape (points,) or (draws, points).
@@ -134,16 +136,16 @@ def best_split(
     unique_tokens: float,
     flops_per_parameter_token: float,
 ) -> tuple[FloatArray, FloatArray]:
-    """Parameters and tokens of lowest loss under seven constants, by a grid that closes in.
+    """Return parameters and tokens of lowest loss under seven constants, by a grid that becomes finer.
 
     Args:
         values: In the order of `CONSTANTS`, shape (7,).
         flops: Budgets, any shape.
-        unique_tokens: That there are.
+        unique_tokens: Tokens of the corpus.
         flops_per_parameter_token: Cost of one token and parameter.
 
     Returns:
-        Two arrays of the shape of `flops`; tokens count every pass.
+        Two arrays of the shape of `flops`; tokens count all epochs.
     """
     cost = np.asarray(flops, dtype=np.float64)
     work = cost.reshape(-1) / flops_per_parameter_token

@@ -1,4 +1,4 @@
-"""Fit the law of repeated data: constants from runs without repetition, rates, then all together."""
+"""Fit the law of repeated data: first five constants from runs without repetition, then the two rates, then all."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SAME = 1 + 1e-9
 
 
 def is_repeated(tokens: FloatArray, unique_tokens: FloatArray) -> NDArray[np.bool_]:
-    """Which points read some of their tokens more than once."""
+    """Return which points read some of their tokens more than once."""
     return tokens > unique_tokens * _SAME
 
 
@@ -50,13 +50,13 @@ def fit_repetition(
     *,
     delta: float = HUBER_DELTA,
 ) -> RepeatedDataLaw:
-    """The law with its two repetition rates fitted, the other constants kept from unrepeated runs.
+    """Return the law with its two repetition rates fitted and the other constants kept.
 
     Args:
         law: E, A, B, alpha, beta fitted to runs without repetition.
         parameters: Above zero, shape (points,).
-        tokens: All passes, shape (points,).
-        unique_tokens: One pass, shape (points,).
+        tokens: Tokens of all epochs, shape (points,).
+        unique_tokens: Tokens of one epoch, shape (points,).
         loss: Above zero, shape (points,).
         delta: Huber threshold of ln L.
 
@@ -99,12 +99,12 @@ def fit_repeated(
     *,
     delta: float = HUBER_DELTA,
 ) -> RepeatedDataLaw:
-    """All seven constants of lowest Huber objective of ln L.
+    """Return the seven constants of lowest Huber objective of ln L.
 
     Args:
         parameters: Above zero, shape (points,).
-        tokens: All passes, shape (points,).
-        unique_tokens: One pass, shape (points,).
+        tokens: Tokens of all epochs, shape (points,).
+        unique_tokens: Tokens of one epoch, shape (points,).
         loss: Above zero, shape (points,).
         delta: Huber threshold of ln L.
 
@@ -137,7 +137,7 @@ def draw_repeated(
     loss: FloatArray,
     counts: FloatArray,
 ) -> FloatArray:
-    """The seven constants refitted to bootstrap draws from the parent's, shape (draws, 7).
+    """Return the seven constants refitted to bootstrap draws, shape (draws, 7), each search starting from the parent.
 
     Args:
         parent: The fit to all points.
@@ -159,7 +159,7 @@ def draw_repeated(
 
 
 class RepeatedProblem:
-    """Residuals of ln L over theta = (ln A, ln B, ln E, alpha, beta, ln R*_D, ln R*_N).
+    """Compute residuals of ln L over theta = (ln A, ln B, ln E, alpha, beta, ln R*_D, ln R*_N).
 
     The first five are centred as in `parametric.ParametricProblem`; derivatives are differences, since N' depends
     on five of the constants at once.
@@ -179,14 +179,14 @@ class RepeatedProblem:
         self._upper = np.append(unbounded, [_HIGHEST_RATE] * 2)
 
     def theta_of(self, law: RepeatedDataLaw) -> FloatArray:
-        """Shape (1, 7)."""
+        """Return theta of a law, shape (1, 7)."""
         e, a, b, alpha, beta, tokens_rate, size_rate = law.values
         levels = np.log(np.maximum([a, b, e], np.finfo(np.float64).tiny))
         plain = np.array([*levels, alpha, beta])
         return np.append(self._plain.centred(plain), np.log([tokens_rate, size_rate]))[None, :]
 
     def values_of(self, theta: FloatArray) -> FloatArray:
-        """The constants, shape (starts, 7)."""
+        """Return the constants of each theta, shape (starts, 7)."""
         plain = natural(self._plain.uncentred(theta[:, :5]))
         return np.concatenate([plain, np.exp(theta[:, 5:])], axis=1)
 
@@ -198,7 +198,7 @@ class RepeatedProblem:
         delta: float,
         counts: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
-        """Theta and cost after some steps from each start; as `levenberg`."""
+        """Return theta and cost after some steps from each start, as `levenberg` does."""
         return levenberg(
             self._residuals,
             self._plain.with_an_offset(starts),
@@ -210,7 +210,7 @@ class RepeatedProblem:
         )
 
     def tangent(self, law: RepeatedDataLaw) -> FloatArray:
-        """Derivatives of ln L by (ln A, ln B, ln E, alpha, beta, ln R*_D, ln R*_N), shape (points, 7)."""
+        """Return derivatives of ln L by (ln A, ln B, ln E, alpha, beta, ln R*_D, ln R*_N), shape (points, 7)."""
         jacobian = self._residuals(self.theta_of(law))[1][0]
         jacobian[:, 3] -= jacobian[:, 0] * self._plain.mean_n
         jacobian[:, 4] -= jacobian[:, 1] * self._plain.mean_d
@@ -230,9 +230,10 @@ class RepeatedProblem:
 
 
 class RepeatedLaw(SizedLaw):
-    """L(N, D, U) of Muennighoff et al.; its curve is that of the best split over the largest corpus.
+    """The law L(N, D, U) of Muennighoff et al., where U counts the different tokens.
 
-    That corpus is the largest of the table; the parameter `unique_tokens` says how large it is.
+    Its curve gives the loss of the best split of each budget over the largest corpus of the table, whose size is
+    the parameter `unique_tokens`.
     """
 
     name = "repeated"
@@ -313,7 +314,7 @@ def _arrays(points: SizedPoints) -> tuple[FloatArray, FloatArray, FloatArray, Fl
 
 
 def _warnings(law: RepeatedDataLaw, points: SizedPoints, unique: FloatArray) -> tuple[str, ...]:
-    """Say which of the two rates the points say nothing about."""
+    """Return a warning for each rate that the points do not determine."""
     excess = points.parameters > law.matched_parameters(np.minimum(unique, points.tokens))
     if not excess.any():
         return ("No run has more parameters than its data call for: repeat_parameters is a guess.",)

@@ -1,4 +1,4 @@
-"""Broken power laws: straight pieces in log-log, joined at the breaks or free to jump there."""
+"""Fit broken power laws: straight pieces in log-log that meet at the breaks, or may jump there."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def fit_segmented(
     search: int = FULL_SEARCH,
     start: FloatArray | None = None,
 ) -> CurveFit | None:
-    """A continuous broken power law with a given number of breaks.
+    """Return a continuous broken power law with a given number of breaks.
 
     Args:
         flops: Above zero, shape (points,).
@@ -50,7 +50,7 @@ def fit_segmented(
         breaks: Number of breaks, one to `MAX_BREAKS`.
         min_points: Distinct costs that each segment must hold.
         search: Combinations of break locations tried before the best are refined.
-        start: Break locations to refine too, such as those of the undisturbed data.
+        start: Break locations to refine as well, such as those found in the original data.
 
     Returns:
         Parameters `coefficient_i` and `exponent_i` of each piece; None where the points are too few.
@@ -81,11 +81,11 @@ def fit_segmented(
 
 
 def _joined_tangent(x: FloatArray, hinges: FloatArray, turns: FloatArray) -> FloatArray:
-    """Derivatives by the first coefficient, the exponents and the break locations.
+    """Return derivatives by the first coefficient, the exponents and the break locations.
 
     Args:
         x: ln cost, shape (points,).
-        hinges: What of it lies past each break, shape (points, breaks).
+        hinges: How far it lies past each break, zero before it, shape (points, breaks).
         turns: Change of slope at each break, shape (breaks,).
     """
     past = np.concatenate([x[:, None], hinges, np.zeros((x.size, 1))], axis=1)
@@ -128,7 +128,7 @@ def _best_knots(
 def fit_jumps(
     flops: FloatArray, loss: FloatArray, breaks: int, *, min_points: int = MIN_POINTS
 ) -> CurveFit | None:
-    """A broken power law whose pieces need not meet; the best split is found exactly.
+    """Return a broken power law whose pieces need not meet; the best split is found exactly.
 
     Args:
         flops: Above zero, shape (points,).
@@ -173,7 +173,7 @@ def _names(breaks: int) -> tuple[str, ...]:
 
 
 def _values(intercepts: FloatArray, slopes: FloatArray) -> FloatArray:
-    """Coefficients and exponents in turns; a coefficient may overflow only where a slope is absurd."""
+    """Return coefficients and exponents alternately; a coefficient overflows only where a slope is absurd."""
     with np.errstate(over="ignore"):
         return np.stack([np.exp(intercepts), -slopes], axis=1).reshape(-1)
 
@@ -256,7 +256,7 @@ class JumpingPowerLaw(SegmentedPowerLaw):
 
 
 def _grid(x: FloatArray, estimate: float) -> FloatArray:
-    """Locations between the first and last points, fine near the estimate."""
+    """Return locations between the first and last points, closer together near the estimate."""
     inside = x[1:-1]
     coarse = np.linspace(inside[0], inside[-1], 121)
     near = estimate + np.linspace(-0.05, 0.05, 81) * np.ptp(x)
@@ -267,7 +267,7 @@ def _grid(x: FloatArray, estimate: float) -> FloatArray:
 def _profiled_rss(
     data: AggregatedPoints, knots: FloatArray, index: int, grid: FloatArray
 ) -> FloatArray:
-    """Residual sum with one knot at each value of the grid, shape (grid,).
+    """Return the residual sum with one knot at each value of the grid, shape (grid,).
 
     The other knots move one at a time, over ever finer steps.
     """

@@ -1,10 +1,10 @@
-"""Smoothly broken power laws (broken neural scaling laws), with one or two breaks.
+"""Fit smoothly broken power laws (broken neural scaling laws), with one or two breaks.
 
 y = a + b x^(-c0) * prod_i (1 + (x / d_i)^(1 / f_i))^(-c_i f_i)
 
-Source: Caballero et al., arXiv 2210.14891, equation 1. The search differs from theirs: with a, d and f
-held, ln(y - a) is linear in the rest, so a grid over those three gives all starts by least squares; a
-batch of Levenberg-Marquardt screens them and scipy polishes the best.
+Source: Caballero et al., arXiv 2210.14891, equation 1. The search differs from theirs. With a, d and f held
+fixed, ln(y - a) is linear in the other parameters, so a grid over those three gives all starts by least squares.
+A batch of Levenberg-Marquardt steps screens the starts, and scipy refines the best of them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PROFILE_SHARPNESS = (0.03, 0.3, 1.5)
 def fit_bnsl(
     flops: FloatArray, loss: FloatArray, breaks: int, *, start: CurveFit | None = None
 ) -> CurveFit | None:
-    """A smoothly broken power law by least squares in log loss.
+    """Return a smoothly broken power law by least squares in ln loss.
 
     Args:
         flops: Abscissae above zero, shape (points,).
@@ -88,14 +88,14 @@ _LARGEST_LOG = 700.0
 
 
 def _natural(theta: FloatArray, breaks: int, centre: float) -> FloatArray:
-    """a, b, c0, c1, f1, … from (a, ln b, c0, c1, ln d1, ln f1, …) with centred ln x."""
+    """Return a, b, c0, c1, f1, … from (a, ln b, c0, c1, ln d1, ln f1, …) with centred ln x."""
     pairs = [(theta[3 + 3 * i], math.exp(theta[5 + 3 * i])) for i in range(breaks)]
     b = math.exp(theta[1] + theta[2] * centre)
     return np.array([theta[0], b, theta[2], *itertools.chain(*pairs)])
 
 
 class BnslProblem:
-    """Residuals of ln loss with x = ln cost centred, over theta = (a, ln b, c0, {c, ln d, ln f})."""
+    """Compute residuals of ln loss with x = ln cost centred, over theta = (a, ln b, c0, {c, ln d, ln f})."""
 
     def __init__(self, x: FloatArray, y: FloatArray, breaks: int) -> None:
         self.x, self.y, self.breaks = x, y, breaks
@@ -107,7 +107,7 @@ class BnslProblem:
         self.upper = np.array([self.floor, np.inf, np.inf, *per_break_high * breaks])
 
     def residuals(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Shapes (starts, points) and (starts, points, parameters)."""
+        """Return residuals and their Jacobian, shapes (starts, points) and (starts, points, parameters)."""
         x = self.x[None, :]
         a, c0 = theta[:, 0:1], theta[:, 2:3]
         exponent = theta[:, 1:2] - c0 * x
@@ -128,9 +128,9 @@ class BnslProblem:
         return np.log(curve) - self.y, jacobian
 
     def grid_starts(self) -> FloatArray:
-        """Starts on a grid of offsets, locations and sharpness, the rest by least squares.
+        """Return starts on a grid of offsets, locations and sharpness, with the rest by least squares.
 
-        The offset of the unbroken law is among them: it leaves nothing but the break to explain.
+        The offset of the unbroken law is among them: with it only the break is left to explain.
         """
         beyond = self.x.max() + _BEYOND * np.ptp(self.x)
         locations = np.linspace(self.x.min(), beyond, _LOCATIONS + 2)[1:]
@@ -150,7 +150,7 @@ class BnslProblem:
     def linear_start(
         self, a: float, place: tuple[float, ...], shape: tuple[float, ...]
     ) -> list[float]:
-        """Theta with the offset, the locations and the sharpnesses given, the rest by least squares."""
+        """Return theta with the offset, locations and sharpness as given, and the rest by least squares."""
         soft = [f * np.logaddexp(0, (self.x - d) / f) for d, f in zip(place, shape, strict=True)]
         design = np.stack([np.ones_like(self.x), -self.x, *(-s for s in soft)], axis=1)
         solution = np.linalg.lstsq(design, np.log(np.exp(self.y) - a), rcond=None)[0].tolist()
@@ -160,7 +160,7 @@ class BnslProblem:
         return theta
 
     def start_from(self, fit: CurveFit, centre: float) -> FloatArray:
-        """The parameters of an earlier fit, shape (1, parameters)."""
+        """Return the parameters of an earlier fit, shape (1, parameters)."""
         p = fit.parameters
         theta = [p["a"], math.log(p["b"]) - p["c0"] * centre, p["c0"]]
         for i, location in enumerate(np.log(fit.breaks).tolist(), start=1):
@@ -168,7 +168,7 @@ class BnslProblem:
         return np.clip(np.array([theta]), self.lower, self.upper)
 
     def solve(self, starts: FloatArray) -> tuple[FloatArray, float]:
-        """The best minimum reached: a few steps for all, more for the best, scipy for the best three."""
+        """Return the best minimum: a few steps from all starts, more from the best, scipy from the best three."""
         theta, cost = self._screened(starts, _FIRST_STEPS)
         theta, cost = self._screened(theta[np.argsort(cost)[:_KEPT]], _SCREEN_STEPS)
         finalists = theta[np.argsort(cost)[:3]]
@@ -176,7 +176,7 @@ class BnslProblem:
         return min(polished, key=lambda pair: pair[1])
 
     def follow(self, starts: FloatArray) -> tuple[FloatArray, float]:
-        """The minimum below one start that is already near: a bootstrap draw's."""
+        """Return the minimum reached from one start that is already near it, as in a bootstrap draw."""
         theta, cost = self._screened(starts, _FOLLOW_STEPS)
         return theta[0], float(cost[0])
 
@@ -194,7 +194,7 @@ class BnslProblem:
         def jacobian(t: FloatArray) -> FloatArray:
             return self.residuals(t[None, :])[1][0]
 
-        with np.errstate(over="ignore", invalid="ignore"):  # Trial steps that scipy takes back.
+        with np.errstate(over="ignore", invalid="ignore"):  # scipy rejects such trial steps.
             found = least_squares(
                 residual,
                 inside,
@@ -209,7 +209,7 @@ class BnslProblem:
         return found.x, float(2 * found.cost)
 
     def ordered(self, theta: FloatArray) -> FloatArray:
-        """The same curve with its breaks in ascending order."""
+        """Return the same curve with its breaks in ascending order."""
         triples = theta[3:].reshape(self.breaks, 3)
         return np.concatenate([theta[:3], triples[np.argsort(triples[:, 1])].reshape(-1)])
 
@@ -217,7 +217,7 @@ class BnslProblem:
 def bnsl_rss_at(
     x: FloatArray, y: FloatArray, fit: CurveFit, index: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Residual sums with one break held at each place it may take, all else fitted anew.
+    """Return residual sums with one break held at each place that it may take, and all else fitted again.
 
     Args:
         x: ln cost, shape (points,).
@@ -240,10 +240,10 @@ def bnsl_rss_at(
 
 
 def _profiled(problem: BnslProblem, theta: FloatArray, index: int, grid: FloatArray) -> FloatArray:
-    """The lowest sums found with one break held at each value of the grid, shape (grid,).
+    """Return the lowest sums found with one break held at each value of the grid, shape (grid,).
 
-    Each value starts from the estimate, from some offsets and sharpnesses with the rest by least
-    squares, and then from what its neighbours found.
+    Each value starts from the estimate, then from some offsets and sharpness values with the rest by
+    least squares, and then from the parameters found at its neighbours.
     """
     free = np.arange(theta.size) != 4 + 3 * index
 

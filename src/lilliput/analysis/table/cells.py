@@ -1,4 +1,4 @@
-"""From the cells of a file to checked columns, with line numbers for what is wrong."""
+"""Read the cells of a file and check them; every fault is reported with its line."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from lilliput.core.files import require_file
 
 _EMPTY = {"", "na", "n/a", "null", "none"}
 _TRUE, _FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no", ""}
-# The first cuts a header where several would alike.
+# Where several delimiters cut a header into as many cells, the first of them is taken.
 _DELIMITERS = {".csv": ",;\t", ".tsv": "\t,;"}
 
 
 @dataclass(frozen=True)
 class CellProblem:
-    """One cell that breaks the schema: where it stands, the rule, and what stood there."""
+    """A cell that breaks the schema: its line and column, the broken rule, and its text."""
 
     line: int
     column: str
@@ -32,7 +32,7 @@ class CellProblem:
     got: str
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return {"line": self.line, "column": self.column, "rule": self.rule, "got": self.got}
 
 
@@ -46,7 +46,7 @@ class RawTable:
 
 
 def read_raw(path: Path) -> RawTable:
-    """The cells of a CSV, TSV or Parquet file.
+    """Return the cells of a CSV, TSV or Parquet file.
 
     Raises:
         InputError: No such file, an unknown ending, no rows, or a malformed line.
@@ -88,7 +88,7 @@ def _read_csv(path: Path, delimiters: str) -> RawTable:
 
 
 def _delimiter_of(header: str, delimiters: str) -> str:
-    """The one that cuts the header into the most cells."""
+    """Return the delimiter that cuts the header into the most cells."""
     return max(delimiters, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
 
 
@@ -124,7 +124,7 @@ def _read_parquet(path: Path) -> RawTable:
 
 
 def problems_of(raw: RawTable) -> list[CellProblem]:
-    """Every cell of a known column that breaks its rule, by line."""
+    """Return every cell of a known column that breaks its rule, in the order of lines."""
     found: list[CellProblem] = []
     for name, cells in raw.columns.items():
         column = describe(name)
@@ -138,7 +138,7 @@ def problems_of(raw: RawTable) -> list[CellProblem]:
 
 
 def _broken_rule(column: SchemaColumn, cell: str) -> str:
-    """The rule that `cell` breaks, in words; empty when it is fine."""
+    """Return the rule that `cell` breaks, in words; empty when it breaks none."""
     if column.kind == "text":
         return "" if cell or column.name != "run" else "must name the run"
     if column.kind == "flag":
@@ -164,7 +164,10 @@ def _broken_number_rule(column: SchemaColumn, cell: str) -> str:
 
 
 def checked_column(name: str, cells: Sequence[str]) -> NDArray[Any]:
-    """The values of a column without problems; a column outside the schema is numbers if all of it is."""
+    """Return the values of a column without faults.
+
+    A column outside the schema is read as numbers if each of its cells is a number or empty, else as text.
+    """
     column = describe(name)
     if column is not None and column.kind == "text":
         return np.array(cells, dtype=np.str_)

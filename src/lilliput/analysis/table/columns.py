@@ -1,4 +1,4 @@
-"""Which columns of a table hold cost and loss, and whether they can be what they say."""
+"""Choose the columns of cost and loss, and refuse columns that cannot hold what their names say."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _LEAST_LOGARITHM, _LARGEST_LOGARITHM = 5.0, 100.0
 
 
 def choose_flops(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
-    """The cost column and what to warn about.
+    """Return the cost column and warnings about the choice.
 
     Raises:
-        InputError: The one asked for, or any at all, is missing.
+        InputError: The column that was asked for is missing, or there is none at all.
     """
-    present = table.starting_with("flops_")
+    present = [name for name in table.flops_columns() if name != "flops"]
     if asked is not None:
         return _asked_for(table, asked, "flops_", "FLOPs", present), ()
     if not present:
@@ -40,10 +40,10 @@ def choose_flops(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]
 
 
 def choose_loss(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
-    """The loss column and what to warn about.
+    """Return the loss column and warnings about the choice.
 
     Raises:
-        InputError: The one asked for, or any at all, is missing.
+        InputError: The column that was asked for is missing, or there is none at all.
     """
     if asked is not None:
         named = table.starting_with("loss")
@@ -64,7 +64,7 @@ def choose_loss(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
 
 
 def _asked_for(table: Table, asked: str, prefix: str, what: str, present: Sequence[str]) -> str:
-    """The column called `asked`, or that with the prefix before it."""
+    """Return the column called `asked`, or the one called so with the prefix before it."""
     for name in (asked, prefix + asked):
         if name in table:
             return name
@@ -91,10 +91,10 @@ def refuse_logarithms(x: FloatArray, flops: str) -> None:
 
 
 def refuse_swapped(x: FloatArray, y: FloatArray, flops: str, loss: str) -> None:
-    """Raise where a column of losses is as large as FLOPs, and that of FLOPs as small as losses.
+    """Raise where losses are as large as FLOPs and FLOPs as small as losses.
 
     Raises:
-        InputError: It is so.
+        InputError: The two columns look swapped.
     """
     if float(np.median(y)) > _LOSS_CEILING and float(np.median(x)) < _FLOPS_FLOOR:
         raise InputError(

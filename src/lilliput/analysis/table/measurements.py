@@ -1,4 +1,4 @@
-"""From a table to the measurements an analysis uses: cost, loss, run; and what it had to leave out."""
+"""Take from a table the measurements that an analysis uses, and count the rows that it leaves out."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Measurements:
         loss: Loss, above zero.
         run: Index into `run_names`.
         group: Index of the independent unit: the run, or the runs of a shape that differ by seed only.
-        step: Update, NaN where not given.
+        step: Optimizer steps, NaN where not given.
         is_final: Whether training was finished at this point.
-        is_early: Whether the run was starting: in its warm-up, or where the table does not tell of one
-            in the first twentieth of its cost.
+        is_early: Whether the run was in its warm-up; where the table does not mark a warm-up, in the
+            first twentieth of its cost.
         lines: Line of the source.
         run_names: Names of the runs.
         flops_column: Column that `flops` came from.
@@ -67,7 +67,7 @@ class Measurements:
         return int(self.flops.size)
 
     def select(self, rows: NDArray[Any]) -> Measurements:
-        """The points chosen by a mask or by indices."""
+        """Return the points chosen by a mask or by indices."""
         names = ("flops", "loss", "run", "group", "step", "is_final", "is_early", "lines")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
@@ -80,14 +80,14 @@ def measurements_of(
     after_step: int | None = None,
     cluster: str | None = None,
 ) -> Measurements:
-    """The rows that have both cost and loss, without the start of each run.
+    """Return the rows that have both cost and loss, without the warm-up of each run.
 
     Args:
         table: One row a measurement.
         flops: Cost column or convention; by default the table's.
         loss: Loss column; by default `loss`, else `loss_reference` with a warning.
-        after_step: Rows up to this update are left out, none with 0; by default those of the warm-up
-            where the table tells of one (see `warm_up_of`).
+        after_step: Rows up to this step are left out, none with 0; by default those of the warm-up
+            where the table marks it (see `warm_up_of`).
         cluster: Column of independent units; by default runs, or shapes where seeds share one.
 
     Raises:
@@ -141,20 +141,20 @@ def measurements_of(
         ),
     )
     if after_step is not None:
-        return _without(data, up_to_step(kept, after_step), f"up to update {after_step}")
+        return _without(data, up_to_step(kept, after_step), f"up to step {after_step}")
     return data if warm_up is None else _without(data, warm_up, _WARM_UP)
 
 
 def _without(data: Measurements, left_out: NDArray[np.bool_], reason: str) -> Measurements:
-    """The measurements without those left out, which are counted."""
+    """Return the measurements without those left out, which are counted under `refused`."""
     count = int(left_out.sum())
     if count == 0:
         return data
     if count == len(data):
         raise InputError(
-            "some measurements must lie past the start of their runs",
+            "some measurements must lie after the first steps of their runs",
             got=f"all {count} {reason}",
-            remedy="Leave out fewer updates with --after-step.",
+            remedy="Leave out fewer steps with --after-step.",
         )
     warning = f"Measurements left out: {count} {reason}"
     warning += "; lilliput analyse fit --after-step 0 keeps them." if reason == _WARM_UP else "."
@@ -178,12 +178,12 @@ def _runs(table: Table) -> tuple[tuple[str, ...], NDArray[np.intp], tuple[str, .
         pairs = pairs[np.isfinite(pairs[:, 1])]
         repeats = pairs.shape[0] - np.unique(pairs, axis=0).shape[0]
         if repeats:
-            warnings = (f"Rows that repeat run and step of another with other values: {repeats}.",)
+            warnings = (f"Rows with the run and step of another row but other values: {repeats}.",)
     return tuple(names.tolist()), codes, warnings
 
 
 def _final_rows(table: Table, run: NDArray[np.intp], flops: FloatArray) -> NDArray[np.bool_]:
-    """The column `is_final`; without one, the costliest row of each run."""
+    """Return the column `is_final`; without it, mark the costliest row of each run."""
     return table.columns["is_final"].astype(bool) if "is_final" in table else furthest(run, flops)
 
 

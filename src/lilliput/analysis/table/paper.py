@@ -1,4 +1,4 @@
-"""The table that ships with the package: the 42 runs and 1,512 evaluations of the authors.
+"""Read the table that ships with the package: the 42 runs and 1,512 evaluations of the authors.
 
 Source: history of the repository text-machine-lab/mini_bert (January 2023), the raw results behind
 arXiv 2305.17266. The losses are diluted by padding, so they stand under `loss_reference`;
@@ -22,7 +22,7 @@ _VOCAB_SIZE, _POSITIONS, _SEQ_LENGTH = 19_010, 130, 128
 
 
 def load_table(source: str | Path, *, columns: dict[str, str] | None = None) -> Table:
-    """A built-in table by name, or the checked table in a file.
+    """Return a built-in table by its name, or the checked table in a file.
 
     Args:
         source: "paper", or the path of a CSV or Parquet file.
@@ -50,11 +50,11 @@ def load_table(source: str | Path, *, columns: dict[str, str] | None = None) -> 
 
 
 def paper_table() -> Table:
-    """The authors' 1,512 evaluations with the facts of each of the 42 runs beside them.
+    """Return the authors' 1,512 evaluations, with the facts of their runs in the same rows.
 
-    On final rows stand the test results too; `sequence_flops_reference` is the cost used for the
-    cost-effectiveness of the shapes. The FLOPs under other conventions than the authors' are computed
-    from the shapes, padding counted as tokens, since how much there was is not known.
+    Final rows hold the test results too. `sequence_flops_reference` is the cost that the cost-effectiveness
+    of the shapes uses. The FLOPs under other conventions than the authors' are computed from the shapes,
+    with padding counted as tokens, since the amount of padding is not known.
     """
     evaluations, runs = _packaged("paper_evaluations.csv"), _packaged("paper_runs.csv")
     position = {name: row for row, name in enumerate(runs.text("run").tolist())}
@@ -79,7 +79,7 @@ def paper_table() -> Table:
 
 
 def _flops_per_sequence(runs: Table) -> dict[str, FloatArray]:
-    """Training FLOPs a sequence of each run, under every convention but the authors' own column."""
+    """Return the training FLOPs for one sequence of each run, under each convention that has no column yet."""
     sizes = {name: runs.number(name).astype(int).tolist() for name in SIZES}
     costs: dict[str, list[float]] = {}
     for row, layout in enumerate(runs.text("layout").tolist()):

@@ -1,4 +1,4 @@
-"""The columns of the tidy table: one row a measurement, each column with its meaning and its rule."""
+"""Describe the columns of the tidy table, which has one row for each measurement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Kind = Literal["text", "number", "count", "flag"]
 
 @dataclass(frozen=True)
 class SchemaColumn:
-    """What one column of the table holds.
+    """Describe what one column of the table holds.
 
     Attributes:
         name: Header; a trailing `*` stands for any ending.
@@ -25,7 +25,7 @@ class SchemaColumn:
     positive: bool = False
 
     def covers(self, header: str) -> bool:
-        """Whether this entry describes the column called `header`."""
+        """Return whether this entry describes the column called `header`."""
         if self.name.endswith("*"):
             return header.startswith(self.name[:-1])
         return header == self.name
@@ -44,15 +44,18 @@ SCHEMA: tuple[SchemaColumn, ...] = (
     SchemaColumn("embedding_size", "count", "Width E of the embeddings.", positive=True),
     SchemaColumn("hidden_size", "count", "Width H between layers.", positive=True),
     SchemaColumn("intermediate_size", "count", "Width I of the feed-forward.", positive=True),
-    SchemaColumn("num_attention_heads", "count", "Heads A a layer.", positive=True),
+    SchemaColumn("num_attention_heads", "count", "Attention heads A in each layer.", positive=True),
     SchemaColumn("num_hidden_layers", "count", "Layers L.", positive=True),
     SchemaColumn("seed", "count", "Seed of the run."),
-    SchemaColumn("step", "count", "Optimizer updates at the measurement."),
-    SchemaColumn("warmup_steps", "count", "Updates of the run's warm-up."),
+    SchemaColumn("step", "count", "Optimizer steps at the measurement."),
+    SchemaColumn("warmup_steps", "count", "Steps of the run's warm-up."),
     SchemaColumn("learning_rate", "number", "Learning rate at the measurement."),
     SchemaColumn("tokens_seen", "count", "Real input tokens read so far.", positive=True),
     SchemaColumn(
-        "unique_tokens", "count", "Tokens there were to read; more are repeats.", positive=True
+        "unique_tokens",
+        "count",
+        "Tokens in the training data; tokens read beyond them are repeats.",
+        positive=True,
     ),
     SchemaColumn(
         "positions_seen", "count", "Input positions so far, padding included.", positive=True
@@ -71,17 +74,19 @@ SCHEMA: tuple[SchemaColumn, ...] = (
     SchemaColumn(
         "flops_*", "number", "Training FLOPs so far under the named convention.", positive=True
     ),
-    SchemaColumn("flops", "number", "Training FLOPs, convention not stated.", positive=True),
+    SchemaColumn(
+        "flops", "number", "Training FLOPs by a convention that is not stated.", positive=True
+    ),
     SchemaColumn("num_parameters", "count", "All parameters.", positive=True),
     SchemaColumn("num_parameters_*", "count", "Parameters, counted as named.", positive=True),
     SchemaColumn("wall_time_s", "number", "Seconds of training so far.", positive=True),
     SchemaColumn("score_*", "number", "Score of the named task."),
-    SchemaColumn("baseline_*", "number", "The same score of the untrained start."),
+    SchemaColumn("baseline_*", "number", "The same score of the untrained weights."),
     SchemaColumn("cost", "number", "Cost of a strategy, for cost-effectiveness."),
     SchemaColumn("effect", "number", "Effect of a strategy, for cost-effectiveness."),
 )
 
 
 def describe(header: str) -> SchemaColumn | None:
-    """The schema's first entry for a header; None for a column that the table merely carries along."""
+    """Return the schema's first entry for a header; None for a column that the table merely carries along."""
     return next((column for column in SCHEMA if column.covers(header)), None)

@@ -1,4 +1,4 @@
-"""The measurements that a law of size and tokens takes: those with parameters N and tokens D."""
+"""Take the measurements that a law of size and tokens needs: those with parameters N and tokens D."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SizedMeasurements:
     warnings: tuple[str, ...]
 
     def select(self, rows: NDArray[Any], reason: str = "") -> SizedMeasurements:
-        """The points chosen by a mask; the others are counted as refused where a reason is given."""
+        """Return the points chosen by a mask; the others are counted as refused where a reason is given."""
         data = self.data.select(rows)
         if reason and len(data) < len(self.data):
             refused = {**data.refused, reason: len(self.data) - len(data)}
@@ -37,7 +37,7 @@ class SizedMeasurements:
 
 
 def sized_measurements(table: Table, data: Measurements, points: str) -> SizedMeasurements:
-    """The measurements that have parameters and tokens.
+    """Return the measurements that have parameters and tokens.
 
     Args:
         table: Needs `num_parameters`, and `tokens_seen` (else positions, else cost / 6N).
@@ -70,13 +70,13 @@ def collinearity(parameters: FloatArray, tokens: FloatArray) -> float:
 
 
 def is_ladder(parameters: FloatArray, tokens: FloatArray) -> bool:
-    """Whether sizes and tokens move together, so that their parts in the loss cannot be separated."""
+    """Return whether sizes and tokens move together, so that their parts in the loss cannot be separated."""
     return abs(collinearity(parameters, tokens)) > COLLINEAR
 
 
 def with_flops(table: Table, flops: str | None) -> Table:
     """Return the table with 6 N D as its FLOPs where a law of size and tokens finds none, and a warning."""
-    lacks = flops is None and "flops" not in table and not table.starting_with("flops_")
+    lacks = flops is None and not table.flops_columns()
     if not lacks or "num_parameters" not in table or "tokens_seen" not in table:
         return table
     work = _FLOPS_PER_PARAMETER_TOKEN * table.number("num_parameters") * table.number("tokens_seen")
@@ -88,7 +88,7 @@ def require_column(table: Table, name: str, what: str) -> None:
     """Raise where the table lacks a column that `what` needs.
 
     Raises:
-        InputError: It does.
+        InputError: The column is missing.
     """
     if name not in table:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Reading, checking, converting and writing the tidy table."""
+"""Read, check, convert and write the tidy table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.core.files import atomic_path
 
-# What one cell may hold.
+# The types of a cell.
 Cell = str | float | int | bool | None
 _SHOWN_LINES = 5
 _NEARLY = 0.8
@@ -38,9 +38,9 @@ class Table:
         source: File name, for messages.
         columns: Header to values, shape (rows,): float64, bool (flags) or text.
         lines: Line (CSV) or row number (Parquet) of each row in its source, shape (rows,).
-        warnings: What the reader noticed, one sentence each.
-        written: Cells as they stand in the file, of columns outside the schema that were read as numbers: a
-            name may look like one ("1e3" and "1000" are two strategies).
+        warnings: Sentences about things that the reader noticed.
+        written: Cells as the file has them, for columns outside the schema that were read as numbers. A name
+            may look like a number: "1e3" and "1000" are two strategies.
     """
 
     source: str
@@ -56,7 +56,7 @@ class Table:
         return name in self.columns
 
     def number(self, name: str) -> FloatArray:
-        """The numbers of one column, NaN where the cell is empty.
+        """Return the numbers of one column, NaN where the cell is empty.
 
         Raises:
             InputError: There is no such column, or it holds text.
@@ -67,7 +67,7 @@ class Table:
         return values.astype(np.float64)
 
     def text(self, name: str) -> NDArray[np.str_]:
-        """One column as text.
+        """Return one column as text.
 
         Raises:
             InputError: There is no such column.
@@ -76,19 +76,27 @@ class Table:
         return self.written[name] if name in self.written else values.astype(np.str_)
 
     def select(self, rows: NDArray[Any]) -> Table:
-        """The rows chosen by a mask or by indices."""
+        """Return the rows chosen by a mask or by indices."""
         columns = {name: values[rows] for name, values in self.columns.items()}
         written = {name: values[rows] for name, values in self.written.items()}
         return Table(self.source, columns, self.lines[rows], self.warnings, written)
 
     def with_columns(self, columns: Mapping[str, NDArray[Any]]) -> Table:
-        """The table with further (or replaced) columns."""
+        """Return the table with further (or replaced) columns."""
         written = {name: v for name, v in self.written.items() if name not in columns}
         return Table(self.source, {**self.columns, **columns}, self.lines, self.warnings, written)
 
     def starting_with(self, prefix: str) -> list[str]:
-        """Headers with this prefix, in order."""
+        """Return the headers with this prefix, in the order of the table."""
         return [name for name in self.columns if name.startswith(prefix)]
+
+    def flops_columns(self) -> list[str]:
+        """Return the columns of training FLOPs: `flops_<convention>`, then `flops`.
+
+        A rate such as `flops_per_s` or `flops_per_token` is no cost of a run and is left out.
+        """
+        named = [n for n in self.starting_with("flops_") if not n.startswith("flops_per_")]
+        return [*named, *(["flops"] if "flops" in self else [])]
 
     def _column(self, name: str) -> NDArray[Any]:
         if name in self.columns:
@@ -100,7 +108,7 @@ class Table:
         )
 
     def how_to_name(self, name: str, *words: str) -> str:
-        """What to write where the column `name` is missing, with the header that looks like it.
+        """Return the advice where the column `name` is missing, with a header that looks like it.
 
         Args:
             name: Of the schema.
@@ -112,7 +120,7 @@ class Table:
 
 
 def read_table(path: Path, *, columns: Mapping[str, str] | None = None) -> Table:
-    """The checked table in a CSV or Parquet file.
+    """Return the checked table in a CSV or Parquet file.
 
     Args:
         path: `.csv`, `.tsv` or `.parquet`.
@@ -142,7 +150,7 @@ def read_table(path: Path, *, columns: Mapping[str, str] | None = None) -> Table
 
 
 def _misspelt(name: str) -> str:
-    """A sentence about a name given to a column that is nearly one of the schema; else nothing."""
+    """Return a sentence where a given name is nearly a name of the schema; else nothing."""
     known = [column.name.rstrip("_*") for column in SCHEMA]
     near = difflib.get_close_matches(name, known, n=1, cutoff=_NEARLY)
     if describe(name) or not near:
@@ -151,7 +159,7 @@ def _misspelt(name: str) -> str:
 
 
 def check_table(path: Path, *, columns: Mapping[str, str] | None = None) -> list[CellProblem]:
-    """Every cell that breaks the schema, in the order of lines; an empty list is a valid table.
+    """Return every cell that breaks the schema, in the order of lines; a valid table has none.
 
     Raises:
         InputError: The file cannot be read at all.
@@ -162,7 +170,7 @@ def check_table(path: Path, *, columns: Mapping[str, str] | None = None) -> list
 def header_of(
     path: Path, *, columns: Mapping[str, str] | None = None
 ) -> tuple[list[str], list[str]]:
-    """Columns of a file that the schema knows, and those that are merely carried along.
+    """Return the columns of a file that the schema knows, and those that are merely carried along.
 
     Raises:
         InputError: The file cannot be read.
@@ -187,7 +195,7 @@ def _renamed(raw: RawTable, columns: Mapping[str, str]) -> RawTable:
 
 
 def _without_duplicates(table: Table) -> Table:
-    """The table without rows that repeat an earlier one in every cell."""
+    """Return the table without rows that repeat an earlier row in every cell."""
     seen: set[tuple[Any, ...]] = set()
     every = {**table.columns, **table.written}
     keep = np.ones(len(table), dtype=bool)

@@ -1,4 +1,4 @@
-"""Which rows of a table are independent: runs that differ only by seed share what their shape does.
+"""Find the independent units of a table: runs that differ only by seed share the effect of their shape.
 
 Twelve shapes with two seeds each are twelve independent units and not twenty-four: the two seeds of a
 shape lie on the same side of every law that does not know the shape. Drawing the 24 runs as if they were
@@ -25,7 +25,7 @@ _SAME_COST = 0.05
 
 
 def independent_units(table: Table, run: Codes, *, cluster: str | None = None) -> tuple[Codes, str]:
-    """Return the independent unit of each row, and the word for it.
+    """Return the independent unit of each row, and what such a unit is called.
 
     Runs are the units, unless several of them share sizes and settings and differ by seed: then the shape
     is the unit. Runs of one shape with the same seed, or in a table without seeds, belong together only
@@ -82,14 +82,14 @@ def _codes(values: NDArray[Any]) -> Codes:
 
 
 def _joined(table: Table, columns: list[str], rows: Codes) -> Codes:
-    """One code for each different combination of the columns, at the given rows."""
+    """Return one code for each different combination of the columns, at the given rows."""
     cells = [table.text(name)[rows].tolist() for name in columns]
     return _codes(np.array(["\x1f".join(row) for row in zip(*cells, strict=True)]))
 
 
 def _cost_of_runs(table: Table, run: Codes) -> FloatArray | None:
-    """The largest progress of each run, shape (runs,); None where no column says."""
-    for name in (*table.starting_with("flops"), *_PROGRESS):
+    """Return the largest progress of each run, shape (runs,); None without a column of progress."""
+    for name in (*table.flops_columns(), *_PROGRESS):
         if name in table and table.columns[name].dtype.kind == "f":
             highest = np.zeros(int(run.max()) + 1)
             np.maximum.at(highest, run, np.nan_to_num(table.number(name)))
@@ -100,7 +100,7 @@ def _cost_of_runs(table: Table, run: Codes) -> FloatArray | None:
 def _split_where_seeds_repeat(
     key: Codes, seeds: NDArray[np.str_] | None, cost: FloatArray | None
 ) -> Codes:
-    """Units of the runs: those of one key, apart by cost where seeds do not tell them apart."""
+    """Return the unit of each run: runs of one key, split by cost where their seeds are not all different."""
     units = np.zeros(key.size, dtype=np.intp)
     count = 0
     for code in range(int(key.max()) + 1):

@@ -1,4 +1,4 @@
-"""Measurements from the start of a run: a warm-up is not scale, and a law of scale leaves it out."""
+"""Find the measurements in the warm-up of a run: laws of scale leave them out."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
 Flags = NDArray[np.bool_]
-# The warm-up of arXiv 2305.17266, 1,773 of 35,475 updates.
+# The warm-up of arXiv 2305.17266, 1,773 of 35,475 steps.
 USUAL_SHARE = 0.05
 
 
 def warm_up_of(table: Table, run: NDArray[np.intp], flops: FloatArray) -> Flags | None:
-    """Rows measured in the warm-up of their run; None where the table does not tell.
+    """Return the rows measured in the warm-up of their run; None where the table does not mark one.
 
-    It tells by `warmup_steps` beside `step`, or by a `learning_rate` that has yet to reach its highest
-    value among the run's rows.
+    Two things mark it: `warmup_steps` beside `step`, or a `learning_rate` that has not yet reached its
+    highest value among the run's rows. Example: with learning rates 1e-4, 5e-4, 1e-3, 5e-4 the first two
+    rows are in the warm-up.
 
     Args:
         table: One row a measurement.
@@ -40,20 +41,20 @@ def warm_up_of(table: Table, run: NDArray[np.intp], flops: FloatArray) -> Flags 
 
 
 def first_twentieth(run: NDArray[np.intp], flops: FloatArray) -> Flags:
-    """Rows in the first twentieth of their run's cost, where a warm-up usually lies."""
+    """Return the rows in the first twentieth of their run's cost, where a warm-up usually lies."""
     longest = np.zeros(int(run.max()) + 1)
     np.maximum.at(longest, run, flops)
     return flops <= USUAL_SHARE * longest[run]
 
 
 def up_to_step(table: Table, step: int) -> Flags:
-    """Rows of the first updates.
+    """Return the rows of the first steps.
 
     Raises:
         InputError: `step` is below zero, or the table has no column `step`.
     """
     if step < 0:
-        raise InputError("the first updates to leave out cannot be fewer than zero", got=step)
+        raise InputError("the number of first steps to leave out must be zero or more", got=step)
     if step == 0:
         return np.zeros(len(table), dtype=bool)
     return table.number("step") <= step
