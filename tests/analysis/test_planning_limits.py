@@ -140,4 +140,4 @@ def test_the_command_line_takes_sizes_without_flops_and_warns_of_a_ladder(csv_fi
         "loss": chinchilla(sizes, 20 * sizes, 0.005),
     }
     said = run_json("fit", str(csv_file(steps)), "--law", "parametric", "--resamples", "0")
-    assert any("alpha and beta cannot be told apart" in line for line in said["warnings"])
+    assert any("alpha and beta cannot be separated" in line for line in said["warnings"])

@@ -137,7 +137,7 @@ def run_command(arguments: Sequence[str]) -> int:
             sys.stdout.flush()
             return code
         except BrokenPipeError:
-            # Whoever read the output has gone (`| head`): nothing is left to say, and nobody to say it to.
+            # The reader of the output has closed it (`| head`): nobody would see a message.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_INTERRUPTED
 

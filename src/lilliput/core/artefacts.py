@@ -122,7 +122,7 @@ class _FileEntry(BaseModel):
 
 
 class _ManifestShape(BaseModel):
-    """What a manifest must look like, before anything in it is used."""
+    """Describe what a manifest must look like, before anything in it is used."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -143,7 +143,7 @@ def _parse_manifest(path: Path) -> Manifest:
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
-    """What changes when a file does: its time, size and place on the disk."""
+    """Return the facts that change when a file does: its time, size and place on the disk."""
     status = path.stat()
     return status.st_mtime_ns, status.st_size, status.st_ino
 
@@ -314,7 +314,7 @@ _MAKERS = {
 
 
 def _remedy(path: Path) -> str:
-    """What to delete, and the command that then makes it again."""
+    """Say what to delete, and the command that then makes it again."""
     home = path.absolute()
     study = next((f for f in home.parents if (f / STUDY_RECIPE).is_file()), None)
     if study is None:

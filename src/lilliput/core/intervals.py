@@ -22,7 +22,7 @@ class Interval:
     Attributes:
         value: The estimate.
         low: Lower bound; None when the data cannot give one (a single observation).
-        high: Upper bound; None likewise.
+        high: Upper bound; None for the same reason.
         n: Number of independent observations (examples, runs, seeds: see `unit`).
         level: Share of repetitions in which such an interval covers the truth.
         method: How the bounds came about.

@@ -24,7 +24,7 @@ OUTSIDE_IDENTITY: dict[str, Any] = {"identity": False}
 
 
 def identity_values(settings: Settings) -> dict[str, Any]:
-    """Return the settings that affect the result, as plain data, those of nested settings likewise."""
+    """Return the settings that affect the result, as plain data, with those of nested settings."""
     values = settings.model_dump(mode="json")
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)

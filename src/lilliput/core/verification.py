@@ -26,7 +26,7 @@ from lilliput.core.hashing import file_hash
 
 @dataclass(frozen=True)
 class Verification:
-    """How many files were checked, what does not match, and what was not finished: one sentence each."""
+    """Count the files that were checked, and say what does not match and what was not finished."""
 
     checked: int
     mismatches: tuple[str, ...]
@@ -128,7 +128,7 @@ class _Checker:
                     self._check_part(self.folder, inside.as_posix(), identity)
 
     def _is_noted(self, part: Path) -> bool:
-        """Whether a sentence about the folder, or about one that it lies in, was written already."""
+        """Return whether a sentence about the folder, or about one that it lies in, was written already."""
         around = (one for one in (part, *part.parents) if one.is_relative_to(self.folder))
         names = {self._name(one) for one in around}
         return any(text.split(": ", 1)[0] in names for text in self.mismatches)

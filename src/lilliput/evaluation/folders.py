@@ -59,7 +59,7 @@ def _required(tokenizer: Path | None, study: Path) -> Path:
 
 @dataclass(frozen=True)
 class RunOrigins:
-    """What a run was made from, as far as its study still has it."""
+    """Name what a run was made from, as far as its study still has it."""
 
     tokens: Path | None
     tokenizer: Path | None

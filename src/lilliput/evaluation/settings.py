@@ -101,7 +101,7 @@ class FineTuningSettings(Settings):
 
     @property
     def has_choice(self) -> bool:
-        """Whether anything is left to choose on the held-out part of train."""
+        """Return whether anything is left to choose on the held-out part of train."""
         return self.selection == "held-out" and (
             len(self.learning_rates) * len(self.num_train_epochs) > 1
         )
@@ -172,7 +172,9 @@ class ProbeSettings(Settings):
     source_prefix: str = Field(
         default="", description="When given, the label is the column's text before this separator."
     )
-    max_sources: int = Field(default=4, ge=2, description="Largest sources to tell apart.")
+    max_sources: int = Field(
+        default=4, ge=2, description="Number of sources to choose between; the largest are taken."
+    )
     fine_tuning: FineTuningSettings = Field(
         default=FineTuningSettings(
             learning_rates=(2e-3,),

@@ -28,7 +28,7 @@ from lilliput.report.page import BuiltPage, registered_pages
 
 @dataclass(frozen=True)
 class ReportResult:
-    """Where the report is and what is drawn in it.
+    """Say where the report is and what is drawn in it.
 
     Attributes:
         report: The HTML file.

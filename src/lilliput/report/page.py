@@ -35,7 +35,7 @@ _NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 @dataclass(frozen=True)
 class PageContent:
-    """What a page shows for one study or table.
+    """Hold what a page shows for one study or table.
 
     Attributes:
         content: The names that the template reads as `page.content`.

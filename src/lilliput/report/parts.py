@@ -33,7 +33,7 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class TableCell:
-    """What a cell shows and, where it is a number, the value that it sorts by."""
+    """Hold what a cell shows and, where it is a number, the value that it sorts by."""
 
     text: str = ""
     value: float | None = None
@@ -87,7 +87,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Missing:
-    """What is not there, in words, and the command that makes it."""
+    """Say in words what is missing, and name the command that makes it."""
 
     text: str
     command: str = ""

@@ -23,7 +23,7 @@ class BestRate:
         width: Its hidden size.
         learning_rate: Where the final loss was lowest.
         low: Lower bound: over seeds, or with one seed the tried rate below.
-        high: Upper bound likewise.
+        high: Upper bound of the same interval.
         seeds: Seeds a rate.
         is_at_edge: Whether it lies at the edge of what was tried.
     """
@@ -51,7 +51,7 @@ class BestRateTrend:
 
 @dataclass(frozen=True)
 class RateSearch:
-    """What the search found."""
+    """Hold what the search found."""
 
     rates: tuple[BestRate, ...]
     drifts: tuple[BestRateTrend, ...]

@@ -63,7 +63,7 @@ class TrainingConfig(Settings):
     )
     order: SerializeAsAny[OrderSettings] = Field(
         default_factory=lambda: OrderSettings(name=SHUFFLED),
-        description="Which sequences each step reads: the name of a data order, or a table likewise.",
+        description="Which sequences each step reads: the name of a data order, or a table with `name` and its own settings.",
     )
     max_seq_length: int = Field(128, ge=4, description="Tokens of a sequence with <s> and </s>.")
     mlm_probability: float = Field(0.15, gt=0, lt=1, description="Share of tokens predicted.")

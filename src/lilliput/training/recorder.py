@@ -92,13 +92,13 @@ class RunRecorder:
 
     Args:
         schedule: What the run will do.
-        folder: Of the run.
+        folder: Folder of the run.
         model: Its weights, wherever they lie; the recorder reads them, and writes them on resume.
-        optimizer: Its moments, likewise.
+        optimizer: The optimizer, whose moments are saved and restored with the model.
         plan: Precision and device.
-        reporter: Where it says what it passed over.
+        reporter: Receives a message for each broken checkpoint that was skipped.
         branching: Its place in a family of budgets.
-        interrupts: What may cut an evaluation short; it is made up for when the run goes on.
+        interrupts: They may cut an evaluation short; the run repeats it when it goes on.
     """
 
     def __init__(

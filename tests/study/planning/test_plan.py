@@ -271,5 +271,5 @@ def test_the_operations_foretold_are_those_that_a_run_executes(
     assert budget is not None
     executed = read_json(tmp_path / "run" / "result.json")
     estimate = run_flops(config, budget, facts)["flops_executed_masked"]
-    # Foretold from the mean length of a sequence.
+    # Predicted from the mean length of a sequence.
     assert estimate == pytest.approx(executed["flops_executed_masked"], rel=0.08)

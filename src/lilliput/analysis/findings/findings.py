@@ -25,7 +25,7 @@ _FOLDER, _TABLES = "analysis", "tables"
 
 
 class FindingsSource(Protocol):
-    """What findings are computed from; the report's evidence is such a thing.
+    """Hold what findings are computed from; the report's `Evidence` is one.
 
     Attributes:
         table: The measurements; None when nothing was trained yet.

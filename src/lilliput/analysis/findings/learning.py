@@ -17,7 +17,7 @@ LAST_MEASUREMENTS = 3
 
 @dataclass(frozen=True)
 class Learning:
-    """Where runs ended against the entropy of their held-out tokens; those without either are left out.
+    """Compare final losses with the entropy of the held-out tokens; runs that lack either are left out.
 
     Attributes:
         learned: Ended `LEARNED_NATS` or more below it: they use context.
@@ -36,7 +36,7 @@ class Learning:
 
     @property
     def is_nothing(self) -> bool:
-        """Whether it is known that no run learned more than token frequencies."""
+        """Return whether it is known that no run learned more than token frequencies."""
         return bool(self.known) and not self.learned
 
 

@@ -22,7 +22,7 @@ class Quantity:
     Attributes:
         value: The estimate; None when it could not be measured.
         low: Lower bound of the 95 % interval; None when there is none.
-        high: Upper bound; None likewise.
+        high: Upper bound; None for the same reason.
         n: How many independent observations it rests on; None when it is not known.
         unit: What `n` counts, in the plural.
         note: Why there is no interval or no value, in words; empty otherwise.
@@ -37,12 +37,12 @@ class Quantity:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is a number at all."""
+        """Return whether there is a number at all."""
         return self.value is not None
 
     @property
     def has_interval(self) -> bool:
-        """Whether both bounds are known."""
+        """Return whether both bounds are known."""
         return self.low is not None and self.high is not None
 
     @property
@@ -60,7 +60,7 @@ class Quantity:
 
     @property
     def basis(self) -> str:
-        """What the number rests on: "n = 12 runs", "single run", or the note."""
+        """Return what the number rests on: "n = 12 runs", "single run", or the note."""
         if self.note:
             return self.note
         if self.n is None:
@@ -86,7 +86,7 @@ class Quantity:
         return (self.high - self.low) / 2
 
     def excludes(self, reference: float) -> bool:
-        """Whether the interval lies wholly on one side of `reference`; False without an interval."""
+        """Return whether the interval lies wholly on one side of `reference`; False without an interval."""
         if self.low is None or self.high is None:
             return False
         return reference < self.low or reference > self.high

@@ -21,7 +21,7 @@ BoundEnd = Literal["lowest", "highest"]
 
 
 class Law(ABC):
-    """What every law says about itself; `CostLaw`, `SizedLaw` and `BestSizeLaw` add how it is fitted.
+    """Hold what every law says about itself; `CostLaw`, `SizedLaw` and `BestSizeLaw` add how it is fitted.
 
     Attributes:
         name: Word after `--law`, and the name under which results are stored.
@@ -49,7 +49,7 @@ class Law(ABC):
 
 
 class BreakProfile(NamedTuple):
-    """How well the law fits with one break held elsewhere and everything else fitted anew.
+    """Say how well the law fits with one break held elsewhere and everything else fitted anew.
 
     Attributes:
         low: Lower edges of the places tried, in ln cost, shape (places,).

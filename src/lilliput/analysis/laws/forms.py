@@ -28,7 +28,7 @@ class LawForm:
 
     @property
     def is_costly(self) -> bool:
-        """Whether fitting it takes longer than all other laws together."""
+        """Return whether fitting it takes longer than all other laws together."""
         return cost_law(self.law).is_costly(self.n_breaks)
 
     def __str__(self) -> str:

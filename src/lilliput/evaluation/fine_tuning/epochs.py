@@ -34,7 +34,7 @@ class Member:
 
 @dataclass(frozen=True)
 class LabelledTexts:
-    """What a classifier learns from.
+    """Hold the texts and labels that a classifier learns from.
 
     Attributes:
         texts: Token sequences, n of them.

@@ -29,7 +29,7 @@ STACK_SIZE_GPU = 32
 
 @dataclass(frozen=True)
 class FineTuned:
-    """What several seeds predicted, and what was chosen for them.
+    """Hold what several seeds predicted, and the settings chosen for them.
 
     Attributes:
         predictions: Name of each scored set to classes or values, float64, shape (seeds, examples).

@@ -17,7 +17,7 @@ def follow_switches(settings: FineTuningSettings, switches: Switches) -> FineTun
     changes nothing: what is recorded of such a run is what it always was.
 
     Args:
-        settings: As a recipe or a command line gave them; `model_fields_set` tells what was said.
+        settings: As a recipe or a command line gave them; its `model_fields_set` names the keys that were given.
         switches: Of the run that is fine-tuned.
 
     Source: rows B2, B23, B24 and B26 of the defect list (docs/explanations/reference-defects.md).

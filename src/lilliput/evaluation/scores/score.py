@@ -71,7 +71,7 @@ class Score:
 
     @property
     def is_conclusive(self) -> bool:
-        """Whether there are enough examples to conclude anything from this score."""
+        """Return whether there are enough examples to conclude anything from this score."""
         return self.n >= MIN_ITEMS_TO_CONCLUDE
 
     def as_record(self) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class TaskDefinition(Settings):
 
     @property
     def is_regression(self) -> bool:
-        """Whether the label is a number and not a class."""
+        """Return whether the label is a number and not a class."""
         return self.label_type == "number"
 
     def score_name(self, split: str) -> str:

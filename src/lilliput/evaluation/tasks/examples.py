@@ -51,12 +51,12 @@ class Examples:
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
-        """Which examples have a label, shape (n,)."""
+        """Return which examples have a label, shape (n,)."""
         return ~np.isnan(self.labels)
 
     @property
     def hidden(self) -> int:
-        """How many labels are hidden."""
+        """Return how many labels are hidden."""
         return int(np.isnan(self.labels).sum())
 
     def take(self, rows: NDArray[np.intp]) -> Examples:

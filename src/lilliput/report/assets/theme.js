@@ -36,7 +36,7 @@ function startTheme(onChange) {
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', onChange);
 }
 
-// Colours live in the style sheet; a probe element tells what a variable means in this theme.
+// Colours live in the style sheet; a probe element shows the value of a variable in this theme.
 const probe = document.createElement('span');
 probe.hidden = true;
 document.body.append(probe);

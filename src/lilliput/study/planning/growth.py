@@ -83,7 +83,7 @@ def recorded_recipe(layout: StudyLayout) -> Recipe | None:
 def restore_mark(layout: StudyLayout) -> None:
     """Mark a folder that holds nothing of a study's identity but its recipe as that study, half done.
 
-    So the study goes on after somebody deleted its damaged manifest, as an error told them to.
+    So the study goes on after somebody deleted its damaged manifest, as an error message asked.
     """
     marks = [layout.root / MANIFEST, layout.root / BUILDING]
     if layout.recipe.is_file() and not any(mark.is_file() for mark in marks):

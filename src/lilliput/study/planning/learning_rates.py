@@ -54,7 +54,7 @@ class FoundRate:
         learning_rate: Where a parabola through the best rate and its neighbours is lowest, in the
             logarithm of the rate, to three digits.
         low: Lower bound: of a bootstrap over seeds, or with one seed the tried rate below.
-        high: Upper bound likewise.
+        high: Upper bound of the same interval.
         seeds: Seeds a rate.
         is_at_edge: Whether the best rate tried was the first or the last, so that the optimum may lie
             beyond.

@@ -36,7 +36,7 @@ class StudyPlan:
         done: Those whose finished folder lies in the study.
         failed: Those that failed before.
         tokens: Input tokens of all runs; None while a run's budget is in epochs of an unbuilt corpus.
-        hours: Wall-clock hours of training for the runs not done, without their scoring; None likewise.
+        hours: Wall-clock hours of training for the runs not done, without their scoring; None for the same reason.
         disk: Bytes that the runs will take.
         memory: Most bytes that one worker will hold.
         flops: Training FLOPs of all runs under each convention; empty when tokens are not known.

@@ -41,7 +41,7 @@ from lilliput.training.config import TrainingConfig
 
 
 class VocabularyRecipe(Settings):
-    """Where the list of allowed words comes from: a file, or the frequent words of texts."""
+    """Say where the list of allowed words comes from: a file, or the frequent words of texts."""
 
     file: str = Field(default="", description="CSV with the columns word and frequency.")
     sources: tuple[str, ...] = Field(default=(), description="Texts to count words in.")
@@ -166,7 +166,7 @@ class SearchRecipe(Settings):
 
 
 class AnalysisRecipe(Settings):
-    """Which conventions the fits and the cost-effectiveness use."""
+    """Choose the FLOPs conventions that the fits and the cost-effectiveness use."""
 
     flops: str = Field(
         default="flops_executed_masked",

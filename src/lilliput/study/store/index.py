@@ -29,7 +29,7 @@ _BOOKKEEPING = (_CHANGED, _SEEN)
 _SETTINGS = ("model.", "training.")
 _ERROR = "error."
 # A folder that changed this shortly before it was read may change again within one tick of the file
-# system's clock and look the same; it is read again. A clock set back makes folders look new, likewise.
+# system's clock and look the same; it is read again. So is every folder that looks new after a clock was set back.
 _UNSETTLED_NS = 3 * 10**9
 
 

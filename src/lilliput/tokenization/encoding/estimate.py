@@ -29,7 +29,7 @@ class StoreEstimate:
     Attributes:
         documents: Rows, exact.
         tokens: Estimated from a sample of rows, with a 95 % interval.
-        disk_bytes: Of the finished store, likewise; while it is built, twice as much is in use.
+        disk_bytes: Bytes of the finished store, with such an interval; while it is built, twice as much is in use.
     """
 
     documents: int

@@ -93,7 +93,8 @@ class MicroBatch(DeviceTensors):
         targets_N: Their ids, int64.
         weights_N: Their weights, float32; over a global batch they sum to one.
         rows_N: Place in the global batch of the sequence each belongs to.
-        queries_BQ: As many positions of each row, the predicted ones among them, as indices likewise; None: all.
+        queries_BQ: The same number Q of positions of each row, all predicted ones among them, as indices into
+            the flattened positions; None: all positions.
         slots_N: Where each predicted position stands among these B * Q.
     """
 

@@ -83,7 +83,7 @@ class Recording:
 
 
 class CapturedStep:
-    """A step of fixed batch size that is recorded at its first call and replayed ever after.
+    """A step of fixed batch size that is recorded at its first call and replayed from then on.
 
     The order, the masks and the arithmetic are those of `Engine.step`; sums run in another order.
 
@@ -140,7 +140,7 @@ class CapturedStep:
         self._key_2.copy_(torch.tensor([key.select, key.replace]), non_blocking=True)
 
     def compute(self) -> None:
-        """What is recorded."""
+        """Return the computation to record."""
         self._engine.optimizer.zero_grad()
         micro_batches = device_batch(
             self._split, self._chosen_G, self._key_2, self._rules, self._plan.max_rows

@@ -1,4 +1,4 @@
-"""The execution plan of a run on this machine: it is chosen once, written beside the run and obeyed ever after.
+"""The execution plan of a run on this machine: it is chosen once, written beside the run and followed from then on.
 
 Nothing here changes results beyond rounding; on a processor, runs under one plan are bitwise equal.
 """

@@ -118,7 +118,7 @@ class VocabularyHead:
             targets_N: Target ids, int64.
             row_weights_N: Weight of each row, float32; 1/n for a mean over n rows.
             grad_weight_VD: The gradient by the decoder is added here, float32.
-            grad_bias_V: That by its bias, likewise; None where it has none.
+            grad_bias_V: The gradient by the decoder's bias is added here, float32; None where it has no bias.
 
         Returns:
             The loss in nats, a float32 scalar, and its gradient by `z_ND`.

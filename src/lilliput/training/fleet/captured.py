@@ -35,7 +35,7 @@ def captured_fleet(
 
 
 class CapturedFleetStep:
-    """A step that is recorded when another set of members first takes part, and replayed ever after.
+    """A step that is recorded when another set of members first takes part, and replayed from then on.
 
     Order, masks and arithmetic are those of `Stack.step`; sums run in another order.
 
@@ -101,7 +101,7 @@ class CapturedFleetStep:
         return [counts[stream] for stream in self._stream_K]
 
     def compute(self, members: Sequence[int]) -> None:
-        """What is recorded."""
+        """Return the computation to record."""
         micro_batches = device_micro_batches(
             self._split, self._chosen_SG, self._keys_S2, self._rules, self._plan.max_rows
         )

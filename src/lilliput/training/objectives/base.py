@@ -198,7 +198,7 @@ class Objective:
             z_ND: What the decoder multiplies at the predicted positions, of the head's dtype, without history.
             micro: What was read, on the same device: ids, mask, predicted positions, targets and weights.
             grad_weight_VD: The gradient by the decoder is added here, float32.
-            grad_bias_V: That by its bias, likewise; None where it has none.
+            grad_bias_V: The gradient by the decoder's bias is added here, float32; None where it has no bias.
         """
         return head.add_gradients(
             z_ND, micro.targets_N, micro.weights_N, grad_weight_VD, grad_bias_V

@@ -84,7 +84,7 @@ class ClassifierStack:
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Return the device on which it computes."""
         return self._weights_KP.device
 
     def step(

@@ -1,7 +1,7 @@
 """The worker groups of the training stage, as an earlier start wrote them down or as they are formed now.
 
 The grouping is part of the execution plan: what is once written beside runs or in the study's `groups.json` is
-obeyed ever after, since how products are batched decides their rounding.
+followed from then on, since how products are batched decides their rounding.
 """
 
 from __future__ import annotations

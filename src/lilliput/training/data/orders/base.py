@@ -44,14 +44,14 @@ class OrderSettings(Settings):
 
 @dataclass(frozen=True)
 class OrderContext:
-    """Hold what an order is made of.
+    """Hold what an order may depend on.
 
     Attributes:
         settings: The order's own settings, of its `settings_type`.
-        seed: Of the run.
+        seed: Seed of the run.
         sequences: The train split: where each sequence begins in the token store, and its length.
         max_steps: Steps of the run; read it only in an order that `depends_on_max_steps`.
-        shuffle: The switch of that name (S:B11).
+        shuffle: The run's switch `shuffle`; False reads the sequences in the stored order.
         store: Folder of the token store.
     """
 
@@ -64,10 +64,10 @@ class OrderContext:
 
 
 class DataOrder(ABC):
-    """Which sequence stands at which place of the stream of a run. Subclass it and say `sequences_at`.
+    """Decide which sequences each step reads, and in which order. Subclass it and write `sequences_at`.
 
-    Steps read the stream from place 0 on without gaps: with batches of 4, step 1 reads the places 0 to 3 and
-    step 2 the places 4 to 7. An order says which sequences stand there.
+    A run reads one long stream of sequences, from place 0 on without gaps: with batches of 4, step 1 reads the
+    places 0 to 3 and step 2 the places 4 to 7. An order says which sequence stands at each place.
     """
 
     name: ClassVar[str]
