@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lilliput.analysis.inference.draws import draw_parameters
+from lilliput.analysis.inference.few_units import draws_residuals
 from lilliput.analysis.inference.options import FitOptions
 from lilliput.analysis.inference.results import LawFit
 from lilliput.analysis.table.measurements import Measurements
@@ -15,6 +16,8 @@ from lilliput.core.arrays import FloatArray
 
 _FEWEST_RUNS = 4
 _RATE_DRAWS = 200
+# The interval of a straight line shrinks with the root of its points: four times as many halve it.
+_OF_A_LINE = 3
 _SLOWEST_RATE, _FASTEST_RATE = 0.25, 1.0
 
 
@@ -28,6 +31,8 @@ def runs_to_halve(data: Measurements, fit: LawFit, options: FitOptions) -> int |
     column = max((i for i, name in enumerate(fit.curve.names) if "exponent" in name), default=None)
     if column is None or n_runs < _FEWEST_RUNS or fit.draws.shape[0] < 2:
         return None
+    if draws_residuals(data, fit.curve, options):
+        return _OF_A_LINE * n_runs
     few = replace(options, resamples=min(_RATE_DRAWS, options.resamples))
     half = _width(draw_parameters(data, fit.curve, few, share=0.5)[:, column])
     full = _width(fit.draws[:, column])

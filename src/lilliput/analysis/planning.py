@@ -11,6 +11,7 @@ import numpy as np
 from lilliput.analysis.allocation import split_budget
 from lilliput.analysis.fit import analyse_fit
 from lilliput.analysis.inference.draws import draw_with_and_without_floor
+from lilliput.analysis.inference.few_units import units_behind
 from lilliput.analysis.inference.options import FitOptions, drawn_unit
 from lilliput.analysis.inference.results import Estimate, LawFit, estimates_of
 from lilliput.analysis.laws.base import SizedLaw
@@ -111,7 +112,8 @@ def analyse_plan(
     n_units = int(np.unique(drawn_unit(data, options)[1]).size)
     required = None
     if target_loss is not None:
-        required = _required_flops(fit, target_loss, n_units, options.level)
+        behind = units_behind(data, fit.curve, options)
+        required = _required_flops(fit, target_loss, behind, options.level)
         budget = required.value
     assert budget is not None
     split = split_budget(table, data, fit, budget, options)
@@ -178,7 +180,7 @@ def _predicted_loss(
         curves = draw_with_and_without_floor(data, fit.law, options)
         values = np.array([[float(curve.predict(budget))] for curve in curves]).reshape(-1, 1)
         return estimates_of([float(fit.curve.predict(budget))], values, n_units, level)[0]
-    n_runs = n_units
+    n_runs = units_behind(data, fit.curve, options)
     names = fit.curve.names
     draws = np.array([[_at(fit, names, draw, budget)] for draw in fit.draws]).reshape(-1, 1)
     return estimates_of([float(fit.curve.predict(budget))], draws, n_runs, level)[0]

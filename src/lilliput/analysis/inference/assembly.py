@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lilliput.analysis.inference.choice import LawChoice
 from lilliput.analysis.inference.diagnostics import residual_diagnostics
+from lilliput.analysis.inference.few_units import draws_residuals, units_behind
 from lilliput.analysis.inference.options import FitOptions, Rows, drawn_unit, resampled_facts
 from lilliput.analysis.inference.profile_likelihood import profile_interval
 from lilliput.analysis.inference.results import BreakEstimate, LawCandidate, LawFit, estimates_of
@@ -38,7 +39,7 @@ def assemble(
     flops, loss, runs = data.flops[rows], data.loss[rows], data.run[rows]
     log_flops, log_loss = np.log(flops), np.log(loss)
     clusters = drawn_unit(data, options)[1]
-    behind = _clusters_behind(chosen, flops, clusters[rows], int(np.unique(clusters).size))
+    behind = _clusters_behind(chosen, flops, clusters[rows], units_behind(data, chosen, options))
     found = estimates_of(chosen.parameter_vector().tolist(), draws, behind, options.level)
     count = chosen.values.size
     profiles = [
@@ -73,7 +74,7 @@ def assemble(
             "left_out": [left.as_record() for left in choice.left_out],
         },
         cut_sensitivity=exponent_against_cut(flops, loss),
-        facts={"verdict": choice.verdict, **_facts(data, rows, options)},
+        facts={"verdict": choice.verdict, **_facts(data, rows, options, chosen)},
     )
 
 
@@ -90,7 +91,10 @@ def _clusters_behind(
     return [count for count in on_piece for _ in range(each)] + both_sides
 
 
-def _facts(data: Measurements, rows: Rows, options: FitOptions) -> dict[str, Any]:
+def _facts(data: Measurements, rows: Rows, options: FitOptions, law: CurveFit) -> dict[str, Any]:
+    resampled = resampled_facts(data, options)
+    if draws_residuals(data, law, options):
+        resampled["resampled"] = "residual"
     return {
         "flops_column": data.flops_column,
         "loss_column": data.loss_column,
@@ -104,7 +108,7 @@ def _facts(data: Measurements, rows: Rows, options: FitOptions) -> dict[str, Any
         "refused": dict(data.refused),
         "resamples": options.resamples,
         "resample": options.resample,
-        **resampled_facts(data, options),
+        **resampled,
         "level": options.level,
         "seed": options.seed,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lilliput.analysis.inference.few_units import draws_residuals, simulated_losses
 from lilliput.analysis.inference.options import FitOptions, Rows, drawn_rows, pick_points
 from lilliput.analysis.laws.curve import CurveFit
 from lilliput.analysis.laws.forms import LawForm, fit_form, floor_pair
@@ -38,6 +39,8 @@ def draw_parameters(
     draws = np.full((options.resamples, parent.parameter_vector().size), np.nan)
     if np.unique(data.run).size < 2:
         return draws
+    if share == 1.0 and draws_residuals(data, parent, options):
+        return _draw_residuals(data, form, parent, options)
     every = drawn_rows(data, options, share=share)
     with reporter.task("resampling runs", options.resamples, "draws") as task:
         for i, rows in enumerate(every):
@@ -46,6 +49,18 @@ def draw_parameters(
     if cost_law(parent.law).breaks_lie_in_gaps:
         _place_in_gaps(draws[:, parent.values.size :], data, options)
     return draws
+
+
+def _draw_residuals(
+    data: Measurements, form: Form, parent: CurveFit, options: FitOptions
+) -> FloatArray:
+    """Parameters refitted to new residuals on the fitted curve, shape (resamples, parameters)."""
+    flops = data.flops[pick_points(data, np.arange(len(data)), options)]
+    losses = simulated_losses(parent, options.resamples, options.seed)
+    fits = (fit_form(form, flops, loss, start=parent) for loss in losses)
+    nothing = np.full(parent.parameter_vector().size, np.nan)
+    found = [nothing if fit is None else fit.parameter_vector() for fit in fits]
+    return np.array(found).reshape(-1, nothing.size)
 
 
 def draw_with_and_without_floor(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lilliput.analysis.inference.break_test import FEWEST_RUNS, SIGNIFICANCE
 from lilliput.analysis.inference.choice import LawChoice, WithoutWorstUnits
+from lilliput.analysis.inference.few_units import FEW_UNITS, draws_residuals
 from lilliput.analysis.inference.sample import FitSample
 from lilliput.analysis.laws.curve import CurveFit
 from lilliput.analysis.laws.registry import cost_law, law_label
@@ -17,7 +18,6 @@ from lilliput.core.wording import plural
 
 # Differences of BIC below 2 are "not worth more than a bare mention" (Kass and Raftery 1995).
 _CLEAR_BIC = 2.0
-_FEW_RUNS = 10
 _FEW_POINTS = 3
 _LOST_DRAWS = 0.05
 FRONTIER_CAVEAT = (
@@ -41,7 +41,7 @@ def fit_warnings(
         *_breaks_outside(chosen, flops),
         *_breaks_in_warm_up(chosen, flops, is_early),
         *cost_law(chosen.law).warnings(chosen),
-        *_few_units(sample, draws),
+        *_few_units(sample, chosen, draws),
         *(_short_on_frontiers(draws) if sample.options.points == "frontier" else []),
     ]
     return tuple(found)
@@ -173,14 +173,19 @@ def _what_carries(choice: LawChoice) -> list[str]:
     return [f"The breaks rest most on {weakest.units[0]}; they are still claimed without it."]
 
 
-def _few_units(sample: FitSample, draws: FloatArray) -> list[str]:
+def _few_units(sample: FitSample, chosen: CurveFit, draws: FloatArray) -> list[str]:
     word, count = sample.data.unit, sample.n_units
     sentences: list[str] = []
     if count < 2:
         sentences.append(
             f"All points come from one {word}: there is nothing to resample, no intervals."
         )
-    elif count < _FEW_RUNS:
+    elif draws_residuals(sample.data, chosen, sample.options):
+        sentences.append(
+            f"The points come from {plural(count, word)} only: intervals follow Student's t, from residuals taken "
+            "as normal and independent."
+        )
+    elif count < FEW_UNITS:
         sentences.append(
             f"The points come from {plural(count, word)} only: the intervals are rough."
         )
