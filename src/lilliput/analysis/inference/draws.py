@@ -52,7 +52,7 @@ def draw_parameters(
 
 
 def _draw_residuals(
-    data: Measurements, form: Form, parent: CurveFit, options: FitOptions
+    data: Measurements, form: LawForm, parent: CurveFit, options: FitOptions
 ) -> FloatArray:
     """Parameters refitted to new residuals on the fitted curve, shape (resamples, parameters)."""
     flops = data.flops[pick_points(data, np.arange(len(data)), options)]
