@@ -104,6 +104,58 @@ def test_check_lists_faults_by_line_and_leaves_with_two(csv_file):
     ]
 
 
+TRACKER = {
+    "_step": [0, 10, 0, 10],
+    "Name": ["a", "a", "b", "b"],
+    "val-loss": ["", 4.0, "", "NaN"],
+    "train/loss": [9.0, 4.1, 9.0, 4.0],
+    "params": ["125m", "125m", "1.5B", "1.5B"],
+    "tokens": [0, 1000, 0, 1000],
+}
+
+
+def test_check_suggests_the_columns_of_a_trackers_export(csv_file):
+    said = run_text("check", str(csv_file(TRACKER)))
+    (line,) = [line for line in said.splitlines() if line.startswith("Next: ")]
+    assert line.split(" --column ")[1:] == [
+        "run=Name",
+        "step=_step",
+        "loss=val-loss",
+        "num_parameters=params",
+        "tokens_seen=tokens",
+    ]
+
+
+def test_check_says_each_kind_of_fault_once_and_what_would_work(csv_file):
+    path = str(csv_file(TRACKER))
+    named = ["loss=val-loss", "num_parameters=params", "tokens_seen=tokens"]
+    mapping = [word for column in named for word in ("--column", column)]
+    result = CliRunner().invoke(build_app(), ["analyse", "check", path, *mapping])
+    assert result.exit_code == 2
+    assert result.stdout.splitlines()[:4] == [
+        "lines 2, 3, 4, 5, num_parameters: must be a number: got '125m'. Write all digits: 125000000.",
+        "lines 2, 4, tokens_seen: must be above zero: got '0'. "
+        "Leave out the rows from before the first step, or leave the cell empty.",
+        "line 5, loss: must be finite: got 'NaN'. "
+        "Leave out the rows of a run that diverged, or leave the cell empty.",
+        "7 faults.",
+    ]
+
+
+def test_check_of_sizes_and_tokens_without_flops_leads_to_the_law_of_both(csv_file):
+    path = csv_file(
+        {
+            "run": ["a", "b"],
+            "loss": [4.0, 3.0],
+            "num_parameters": [10, 20],
+            "tokens_seen": [500, 1000],
+        }
+    )
+    said = run_text("check", str(path))
+    assert "Sizes and tokens alone are enough for --law parametric." in said
+    assert said.splitlines()[-1] == f"Next: lilliput analyse fit {path} --law parametric"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -65,7 +65,14 @@ from lilliput.analysis.table.cells import CellProblem
 from lilliput.analysis.table.measurements import Measurements, measurements_of
 from lilliput.analysis.table.paper import BUILTIN_TABLES, load_table, paper_table
 from lilliput.analysis.table.schema import SCHEMA, SchemaColumn
-from lilliput.analysis.table.tidy import Table, check_table, header_of, read_table, write_table
+from lilliput.analysis.table.tidy import (
+    Table,
+    check_table,
+    header_of,
+    likely_columns,
+    read_table,
+    write_table,
+)
 
 __all__ = [
     "BUILTIN_TABLES",
@@ -139,6 +146,7 @@ __all__ = [
     "law_names",
     "laws_of",
     "likelihood_ratio_p",
+    "likely_columns",
     "load_table",
     "log_likelihood_at",
     "measurements_of",

@@ -87,7 +87,7 @@ def _require_loss(table: Table, name: str) -> None:
         raise InputError(
             f"{name} must have a column of losses: {', '.join(_LOSSES)}",
             got=f"the columns {', '.join(table.columns)}",
-            remedy="Rename yours, for example with: lilliput analyse convert TABLE --column loss=NAME",
+            remedy="Name the column that holds it: lilliput analyse convert TABLE --column loss=HEADER --out NEW.csv",
         )
 
 

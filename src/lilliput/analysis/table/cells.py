@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from lilliput.core.files import require_file
 
 _EMPTY = {"", "na", "n/a", "null", "none"}
 _TRUE, _FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no", ""}
+# "125m" as people write the size of a model.
+_SCALED = re.compile(r"(\d+(?:\.\d+)?) ?([kmbgt])", re.IGNORECASE)
+_SCALES = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 # Where several delimiters cut a header into as many cells, the first of them is taken.
 _DELIMITERS = {".csv": ",;\t", ".tsv": "\t,;"}
 
@@ -30,6 +34,18 @@ class CellProblem:
     column: str
     rule: str
     got: str
+
+    @property
+    def remedy(self) -> str:
+        """Return what to write instead, in a sentence."""
+        scaled = _SCALED.fullmatch(self.got.strip())
+        if self.rule == "must be a number" and scaled:
+            return f"Write all digits: {float(scaled[1]) * _SCALES[scaled[2].lower()]:.0f}."
+        if self.rule == "must be above zero" and self.got.strip("0.") == "":
+            return "Leave out the rows from before the first step, or leave the cell empty."
+        if self.rule == "must be finite":
+            return "Leave out the rows of a run that diverged, or leave the cell empty."
+        return "Correct the cell, or leave it empty where nothing was measured."
 
     def as_record(self) -> dict[str, Any]:
         """Return plain data for JSON."""

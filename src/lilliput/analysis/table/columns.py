@@ -27,10 +27,12 @@ def choose_flops(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]
     if not present:
         if "flops" in table:
             return "flops", ("Column flops does not say by which convention it was counted.",)
+        has_sizes = "num_parameters" in table and "tokens_seen" in table
+        instead = " Sizes and tokens alone are enough for --law parametric." if has_sizes else ""
         raise InputError(
             f"{table.source} must have a column flops_<convention>",
             got=", ".join(table.columns),
-            remedy=table.how_to_name("flops", "flop", "compute"),
+            remedy=table.how_to_name("flops", "flop", "compute") + instead,
         )
     chosen = "flops_reference" if "flops_reference" in present else present[0]
     if len(present) == 1:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ def read_table(path: Path, *, columns: Mapping[str, str] | None = None) -> Table
         raise InputError(
             f"{raw.source} line {first.line}, column {first.column}: {first.rule}",
             got=f"{first.got!r}{more}",
-            remedy="Correct the cell, or leave it empty where nothing was measured.",
+            remedy=first.remedy,
         )
     values = {name: checked_column(name, cells) for name, cells in raw.columns.items()}
     said = tuple(filter(None, (_misspelt(name) for name in columns or {})))
@@ -178,6 +179,28 @@ def header_of(
     names = list(_renamed(read_raw(path), columns or {}).columns)
     known = [name for name in names if describe(name)]
     return known, [name for name in names if not describe(name)]
+
+
+# Headers of trackers and of tables that people keep, in lower case and with _ for all other signs.
+_LIKELY = {
+    "run": ("name", "run_name", "run_id"),
+    "step": ("step", "steps", "global_step", "iteration"),
+    "loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "dev_loss", "train_loss"),
+    "num_parameters": ("params", "n_params", "num_params", "parameters", "n_parameters"),
+    "tokens_seen": ("tokens", "n_tokens", "num_tokens", "train_tokens", "total_tokens"),
+    "wall_time_s": ("runtime", "relative_time_process"),
+}
+
+
+def likely_columns(names: Sequence[str]) -> dict[str, str]:
+    """Return columns of the schema that a table lacks, each with the header that probably holds it."""
+    plain = {re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_"): name for name in reversed(names)}
+    found: dict[str, str] = {}
+    for column, headers in _LIKELY.items():
+        match = next((plain[header] for header in headers if header in plain), None)
+        if column not in names and match is not None and not describe(match):
+            found[column] = match
+    return found
 
 
 def _renamed(raw: RawTable, columns: Mapping[str, str]) -> RawTable:

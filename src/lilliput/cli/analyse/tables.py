@@ -14,7 +14,13 @@ from lilliput.cli.analyse.output import show_warnings
 from lilliput.core.wording import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lilliput.analysis import Table
+    from lilliput.analysis.table.cells import CellProblem
+
+_SHOWN_LINES = 5
+_LOSSES = ("loss", "loss_reference", "perplexity", "bits_per_byte")
 
 
 def check(table: Path, column: ColumnOption = None, as_json: JsonOption = False) -> None:
@@ -22,19 +28,24 @@ def check(table: Path, column: ColumnOption = None, as_json: JsonOption = False)
 
     Example: lilliput analyse check runs.csv --column loss=val_loss
     """
-    from lilliput.analysis import check_table, header_of
+    from lilliput.analysis import check_table, header_of, likely_columns, load_table
 
     columns = column_mapping(column)
     problems = check_table(table, columns=columns)
     known, carried = header_of(table, columns=columns)
 
     def show() -> None:
-        for problem in problems:
-            echo(f"line {problem.line}, {problem.column}: {problem.rule}: got {problem.got!r}")
+        for line in _grouped(problems):
+            echo(line)
         echo(f"{plural(len(problems), 'fault')}.")
         echo(f"Understood: {', '.join(known) or 'no column; name them with --column NAME=HEADER'}.")
         if carried:
             echo(f"Carried along: {', '.join(carried)}.")
+        likely = [f"{name}={header}" for name, header in likely_columns([*known, *carried]).items()]
+        if likely:
+            suggest("analyse", "check", table, column=[*(column or []), *likely])
+        elif not problems:
+            _suggest_next(load_table(str(table), columns=columns), table, column, is_checked=True)
 
     record = {"problems": [problem.as_record() for problem in problems]}
     deliver(record | {"known": known, "carried": carried}, as_json, show)
@@ -66,7 +77,23 @@ def convert(
     deliver(record | {"warnings": list(found.warnings)}, as_json, show)
 
 
-def _suggest_next(table: Table, out: Path) -> None:
+def _grouped(problems: Sequence[CellProblem]) -> list[str]:
+    """Return a sentence for each column and rule, with the lines of its first cells and what would work."""
+    groups: dict[tuple[str, str], list[CellProblem]] = {}
+    for problem in problems:
+        groups.setdefault((problem.column, problem.rule), []).append(problem)
+    said: list[str] = []
+    for (name, rule), cells in groups.items():
+        lines = ", ".join(str(cell.line) for cell in cells[:_SHOWN_LINES])
+        more = f" and {len(cells) - _SHOWN_LINES} more" if len(cells) > _SHOWN_LINES else ""
+        where = f"line{'s' if len(cells) > 1 else ''} {lines}{more}"
+        said.append(f"{where}, {name}: {rule}: got {cells[0].got!r}. {cells[0].remedy}")
+    return said
+
+
+def _suggest_next(
+    table: Table, out: Path, column: list[str] | None = None, *, is_checked: bool = False
+) -> None:
     """Suggest a fit where the table can carry one, else a report, else nothing but a check."""
     from lilliput.analysis import FitOptions, analyse_fit
     from lilliput.core.errors import LilliputError
@@ -77,9 +104,11 @@ def _suggest_next(table: Table, out: Path) -> None:
     except LilliputError as error:
         echo(f"Note: no law can be fitted to it yet: {error}")
     else:
-        suggest("analyse", "fit", out)
+        suggest("analyse", "fit", out, column=column)
         return
-    if any(name in table for name in ("loss", "loss_reference", "perplexity", "bits_per_byte")):
+    if {"loss", "num_parameters", "tokens_seen"} <= set(table.columns):
+        suggest("analyse", "fit", out, law="parametric", column=column)
+    elif column is None and any(name in table for name in _LOSSES):
         suggest("report", out, out=out.with_suffix(".html"))
-    else:
+    elif not is_checked:
         suggest("analyse", "check", out)
