@@ -141,3 +141,10 @@ def test_the_command_line_takes_sizes_without_flops_and_warns_of_a_ladder(csv_fi
     }
     said = run_json("fit", str(csv_file(steps)), "--law", "parametric", "--resamples", "0")
     assert any("alpha and beta cannot be separated" in line for line in said["warnings"])
+
+
+def test_the_best_size_along_a_frontier_has_no_interval_and_says_why(paper):
+    plan = analyse_plan(paper, budget=1e17, options=FitOptions(law="power", resamples=5))
+    assert plan.num_parameters.value > 0
+    assert plan.num_parameters.low is None
+    assert any("the best split is not identified" in warning for warning in plan.warnings)

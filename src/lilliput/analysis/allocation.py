@@ -77,13 +77,23 @@ def _by_frontier(
     said = padded if token_column == "positions_seen" else ()
     sizes, read = (table.number(name)[rows] for name in ("num_parameters", token_column))
     ends = data.is_final & (sizes > 0) & (read > 0)
-    if size is None or tokens is None or not is_ladder(sizes[ends], read[ends]):
+    if size is None or tokens is None:
         return size, tokens, said
-    ladder = (
-        "Sizes and tokens of these runs move together: the plan goes on along their ladder, whether that is "
-        "the best split or not, and has no interval; runs of several sizes at one cost would say.",
-    )
-    return Estimate(size.value), Estimate(tokens.value), (*said, *ladder)
+    why = _LADDER if is_ladder(sizes[ends], read[ends]) else _CENSORED
+    return Estimate(size.value), Estimate(tokens.value), (*said, why)
+
+
+_LADDER = (
+    "Sizes and tokens of these runs move together: the plan goes on along their ladder, whether that is "
+    "the best split or not, and has no interval; runs of several sizes at one cost would say."
+)
+# 180 simulated studies with sizes from 1e6 to 2e7 and one number of tokens: intervals of the best size held it
+# in 0 to 27 % of 30 studies each, and sizes came out two to seven times too small.
+_CENSORED = (
+    "Sizes and tokens are those of the runs that lie on the frontier, which can only hold what was trained: the "
+    "best split is not identified and has no interval; runs of several sizes at one cost with --law isoflop or "
+    "--law parametric would say."
+)
 
 
 def _along_frontier(

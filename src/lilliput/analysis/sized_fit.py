@@ -9,7 +9,8 @@ from lilliput.analysis.inference.draws import draw_counts
 from lilliput.analysis.inference.options import FitOptions, drawn_unit, resampled_facts
 from lilliput.analysis.inference.results import Estimate, LawCandidate, LawFit, estimates_of
 from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints
-from lilliput.analysis.laws.curve import CurveFit, covariance_of
+from lilliput.analysis.laws.curve import CurveFit, huber_covariance_of
+from lilliput.analysis.laws.parametric import HUBER_DELTA
 from lilliput.analysis.laws.registry import curve_law
 from lilliput.analysis.table.measurements import Measurements
 from lilliput.analysis.table.sized import (
@@ -121,7 +122,7 @@ def _result(
         loss=data.loss,
         runs=tuple(data.run_names[code] for code in data.run.tolist()),
         draws=draws,
-        covariance=covariance_of(curve),
+        covariance=huber_covariance_of(curve, curve.fitted - np.log(data.loss), HUBER_DELTA),
         diagnostics=residual_diagnostics(curve, np.log(data.flops), np.log(data.loss), data.run),
         facts={
             "flops_column": data.flops_column,

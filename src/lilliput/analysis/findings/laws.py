@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +26,7 @@ from lilliput.analysis.laws.registry import curve_law, laws_of
 from lilliput.analysis.table.tidy import Cell
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
+from lilliput.core.wording import listed
 
 _RESAMPLES = 500
 _RESAMPLES_ELSEWHERE = 100
@@ -101,6 +103,37 @@ def _rivals(chosen: LawFit) -> tuple[CurveFit, ...]:
     ]
     fits = (fit_form(form, chosen.flops, chosen.loss) for form in forms)
     return tuple(fit for fit in fits if fit is not None)
+
+
+@dataclass(frozen=True)
+class BreakCarriers:
+    """The runs that a break rests on most.
+
+    Attributes:
+        units: Names of the independent units, such as "run r19".
+        survives: Whether the break is preferred without them too.
+    """
+
+    units: tuple[str, ...]
+    survives: bool
+
+    @property
+    def said(self) -> str:
+        """The units in a phrase: "run r19 and run r20"."""
+        return listed(list(self.units))
+
+
+def carriers_of_breaks(fit: LawFit) -> BreakCarriers | None:
+    """Return the runs without which a claimed break is weakest, or is not preferred at all; None untested."""
+    tested = [
+        BreakCarriers(tuple(left["units"]), bool(left["survives"]))
+        for left in sorted(
+            fit.break_tests.get("left_out", ()), key=lambda left: left["statistic"] or -math.inf
+        )
+    ]
+    if fit.breaks:
+        return next((one for one in tested if one.survives and len(one.units) == 1), None)
+    return next((one for one in tested if not one.survives), None)
 
 
 def rival_name(rival: CurveFit) -> str:

@@ -16,6 +16,11 @@ from lilliput.core.arrays import FloatArray
 # A relative error of 1e-8 in a loss is below any measurement: without this floor, the rounding noise
 # of perfect data would decide between laws.
 _VARIANCE_FLOOR = 1e-16
+# Median of the absolute value of a standard normal variate.
+_MEDIAN_OF_NORMAL = 0.6745
+# Half window of a density at the median, in standard deviations of normal noise, times n^(-1/3):
+# 1.96^(2/3) (1.5 phi(0)^2)^(1/3) in shares, divided by phi(0).
+_HALL_SHEATHER = 1.96 ** (2 / 3) * (1.5 / (2 * math.pi)) ** (1 / 3) * math.sqrt(2 * math.pi)
 
 
 @dataclass(frozen=True)
@@ -117,11 +122,43 @@ def covariance_of(fit: CurveFit) -> FloatArray | None:
     room = fit.n - fit.tangent.shape[1]
     if room <= 0:
         return None
+    return _inverse_gram(fit.tangent) * (fit.rss / room)
+
+
+def _inverse_gram(tangent: FloatArray) -> FloatArray:
+    """Return the inverse of tangent' tangent, shape (free, free)."""
     # Columns of unit length: exponents and coefficients differ by orders of magnitude.
-    length = np.linalg.norm(fit.tangent, axis=0)
+    length = np.linalg.norm(tangent, axis=0)
     length[length == 0] = 1.0
-    columns = fit.tangent / length
-    return np.linalg.pinv(columns.T @ columns) / np.outer(length, length) * (fit.rss / room)
+    columns = tangent / length
+    return np.linalg.pinv(columns.T @ columns) / np.outer(length, length)
+
+
+def huber_covariance_of(fit: CurveFit, residuals: FloatArray, delta: float) -> FloatArray | None:
+    """Covariance of `fit.free` where the Huber loss was minimised; None where points do not exceed them.
+
+    The sandwich of an M-estimator with residuals independent and alike: the least-squares form with the variance
+    replaced by E[psi^2] / E[psi']^2, where psi clips residuals at delta. E[psi'] is the share of residuals below
+    delta. Where delta is far below their spread that share is read off a wider window, as few lie inside and the
+    fit pulls some to zero.
+
+    Args:
+        fit: The law.
+        residuals: Of ln loss, shape (points,).
+        delta: Residual from which the loss grows linearly.
+
+    Source: Huber, "Robust Statistics", 1981, section 7.6 (its first covariance), with the bandwidth of Hall and
+        Sheather, "On the Distribution of a Studentized Quantile", JRSS B 50(3), 1988.
+    """
+    n, free = fit.tangent.shape
+    if n <= free:
+        return None
+    size = np.abs(residuals)
+    scale = float(np.median(size)) / _MEDIAN_OF_NORMAL
+    window = max(delta, scale * _HALL_SHEATHER * n ** (-1 / 3))
+    share = float(np.mean(size <= window)) * delta / window
+    clipped = float(np.sum(np.minimum(size, delta) ** 2)) / (n - free)
+    return _inverse_gram(fit.tangent) * (clipped / share**2)
 
 
 def plain_number(value: float | None) -> float | None:

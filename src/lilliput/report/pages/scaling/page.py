@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from lilliput.analysis import FrontierPoint, LawFit
 from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.groups import groups_of_one_size, named_for_group
-from lilliput.analysis.findings.laws import GroupLaw, last_exponent, law_name, rival_name
+from lilliput.analysis.findings.laws import (
+    GroupLaw,
+    carriers_of_breaks,
+    last_exponent,
+    law_name,
+    rival_name,
+)
 from lilliput.analysis.findings.learning import unlearned_groups
 from lilliput.analysis.findings.quantities import Quantity, format_number
 from lilliput.core.wording import listed, plural
@@ -117,11 +123,20 @@ def law_sentence(law: GroupLaw) -> str:
 
 
 def break_sentence(fit: LawFit) -> str:
-    """Return where a law breaks, or that no break is claimed, in words."""
+    """Return where a law breaks, or that no break is claimed, and which runs that rests on, in words."""
+    carried = carriers_of_breaks(fit)
     if fit.breaks:
         places = [_place(Quantity(b.value, b.low, b.high)) for b in fit.breaks]
         times = "once" if len(places) == 1 else f"{len(places)} times"
-        return f"It breaks {times}: at {listed(places)} FLOPs."
+        said = f"It breaks {times}: at {listed(places)} FLOPs."
+        return said if carried is None else f"{said} This rests most on {carried.said}."
+    if fit.facts.get("verdict") == "curved":
+        return "It is curved: its slope changes everywhere, and no place of a break is shown."
+    if carried is not None:
+        return (
+            f"A break is not claimed: it rests on {carried.said} alone, and without "
+            f"{'it' if len(carried.units) == 1 else 'them'} the data prefer none."
+        )
     if any("break" in warning for warning in fit.warnings):
         return "A break is not claimed: the data cannot tell one from noise."
     return f"No break was found on {plural(fit.n, 'point')}."

@@ -53,12 +53,18 @@ def answer_break(laws: tuple[GroupLaw, ...]) -> Answer:
     sentences = [named_for_group(law.group, break_sentence(law.fit)) for law in fitted if law.fit]
     broken = [law for law in fitted if law.fit and any(b.low is not None for b in law.fit.breaks)]
     unsure = [law for law in fitted if law.fit and law.fit.breaks and law not in broken]
-    doubtful = [law for law in fitted if law.fit and any("break" in w for w in law.fit.warnings)]
+    curved = [law for law in fitted if law.fit and law.fit.facts.get("verdict") == "curved"]
+    doubtful = [
+        law
+        for law in fitted
+        if law not in curved and law.fit and any("break" in w for w in law.fit.warnings)
+    ]
     verdict: Verdict = (
         "yes" if broken else "unclear" if unsure or doubtful or _few(fitted) else "no"
     )
     remark = "" if broken else _NO_INTERVAL if unsure else _few_remark(fitted)
-    return Answer(question, verdict, [*sentences, remark], paper, "scaling")
+    text = "Curved, no place of a break" if len(curved) == len(fitted) else ""
+    return Answer(question, verdict, [*sentences, remark], paper, "scaling", text)
 
 
 _NO_INTERVAL = (
