@@ -61,7 +61,7 @@ class SizeLaw:
     facts: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def as_record(self) -> dict[str, Any]:
-        """Plain data for JSON: the keys of a fit, and the best size at each budget."""
+        """Return plain data for JSON: the keys of a fit, and the best size at each budget."""
         best = zip(self.allocation.budgets, self.allocation.num_parameters, strict=True)
         return {
             "law": self.law,
@@ -143,7 +143,7 @@ def analyse_size(
 def _with_a_minimum(
     data: Measurements, sizes: FloatArray, rows: Rows
 ) -> tuple[Rows, dict[str, int], list[str]]:
-    """The rows of budgets whose parabola has a minimum; the others counted by reason, and named."""
+    """Return the rows of budgets whose parabola has a minimum; count the others by reason, and name them."""
     judged = isoflop_budgets(data.flops[rows], sizes[rows], data.loss[rows])
     kept = [rows[group] for group, profile in judged if isinstance(profile, IsoFlop)]
     refused: dict[str, int] = {}
@@ -163,7 +163,7 @@ def _with_a_minimum(
 
 
 def _students(found: Allocation, line: CurveFit, level: float) -> tuple[list[Estimate], list[str]]:
-    """Coefficient and exponent with Student's t intervals of the line through the best sizes.
+    """Return coefficient and exponent with Student's t intervals of the line through the best sizes.
 
     Drawing single runs leaves budgets with too few sizes for a parabola. The scatter of the minima about
     their line already holds the noise of the losses.
@@ -192,7 +192,7 @@ def _from_draws(
     rows: Rows,
     options: FitOptions,
 ) -> list[Estimate]:
-    """Coefficient and exponent with intervals from resampled units."""
+    """Return coefficient and exponent with intervals from resampled units."""
     chosen = data.select(rows)
     drawn = _drawn(chosen, options)
     draws = np.array([_draw(law, data, sizes, rows[d]) for d in drawn]).reshape(-1, 2)
@@ -252,7 +252,7 @@ def _drawn(data: Measurements, options: FitOptions) -> list[Rows]:
 def _draw(
     law: BestSizeLaw, data: Measurements, sizes: FloatArray, rows: Rows
 ) -> tuple[float, float]:
-    """Coefficient and exponent of drawn runs; undefined where they have too few budgets."""
+    """Return coefficient and exponent of drawn runs; undefined where they have too few budgets."""
     try:
         found = _allocation(law, data, sizes, rows)
     except InputError:

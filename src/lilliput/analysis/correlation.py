@@ -164,7 +164,7 @@ def _with_intervals(
     level: float,
     seed: int,
 ) -> list[Correlation]:
-    """Every statistic of the values (points, columns), with bounds from drawing whole units."""
+    """Return every statistic of the values (points, columns), with bounds from drawing whole units."""
     drawn = cluster_draws(units, resamples=resamples, seed=seed)
     found = _statistics(values, noise_sd)
     draws = np.array([_statistics(values[rows], noise_sd) for rows in drawn])

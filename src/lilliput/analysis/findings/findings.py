@@ -49,7 +49,7 @@ class FindingsSource(Protocol):
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that is computed from the measurements and scores.
+    """Hold everything that is computed from the measurements and scores.
 
     Attributes:
         laws: One entry a group of comparable runs and FLOPs convention, the study's convention first.

@@ -1,4 +1,4 @@
-"""What each run learned, measured against a model that knows only how frequent each token is."""
+"""Sort runs by what they learned, measured against a model that knows only how frequent each token is."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Learning:
 
     @property
     def known(self) -> tuple[Run, ...]:
-        """All of them."""
+        """Return all of these runs."""
         return (*self.learned, *self.between, *self.above)
 
     @property

@@ -1,4 +1,4 @@
-"""Numbers as people read them: rounded to what their interval allows, with n, or marked as single."""
+"""Write numbers as people read them: rounded to what their interval allows, with n, or marked as single."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNKNOWN = "–"
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number of the report with what is known about its uncertainty.
+    """Hold a number of the report with what is known about its uncertainty.
 
     Attributes:
         value: The estimate; None when it could not be measured.
@@ -47,12 +47,12 @@ class Quantity:
 
     @property
     def figure(self) -> str:
-        """The number alone, rounded to two digits of its interval's half width."""
+        """Return the number alone, rounded to two digits of its interval's half width."""
         return format_number(self.value, half_width=self._half_width)
 
     @property
     def bounds(self) -> str:
-        """The interval as "low to high"; empty when there is none."""
+        """Return the interval as "low to high"; empty when there is none."""
         if not self.has_interval:
             return ""
         low = format_number(self.low, half_width=self._half_width)
@@ -72,7 +72,7 @@ class Quantity:
 
     @property
     def text(self) -> str:
-        """The number with interval and n in one phrase."""
+        """Return the number with interval and n in one phrase."""
         if not self.is_known:
             return self.note or UNKNOWN
         interval = f"95 % interval {self.bounds}" if self.has_interval else ""
@@ -93,7 +93,7 @@ class Quantity:
 
     @classmethod
     def from_interval(cls, interval: Interval) -> Quantity:
-        """The quantity of a core interval."""
+        """Return the quantity of a core interval."""
         value = interval.value if math.isfinite(interval.value) else None
         return cls(value, interval.low, interval.high, interval.n, interval.unit)
 
@@ -101,7 +101,7 @@ class Quantity:
     def from_record(
         cls, record: Mapping[str, Any], *, unit: str = "runs", n: int | None = None
     ) -> Quantity:
-        """The quantity of a JSON object with `value`, `low`, `high` and perhaps `n`."""
+        """Return the quantity of a JSON object with `value`, `low`, `high` and perhaps `n`."""
         count = finite(record.get("n"))
         return cls(
             finite(record.get("value")),
@@ -113,14 +113,14 @@ class Quantity:
 
 
 def finite(value: object) -> float | None:
-    """`value` as a finite number; None for anything else, so that gaps in files stay gaps."""
+    """Return `value` as a finite number; None for anything else, so that gaps in files stay gaps."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if math.isfinite(value) else None
 
 
 def format_number(value: float | None, *, half_width: float | None = None) -> str:
-    """`value` in plain or power-of-ten notation, with the digits that `half_width` allows."""
+    """Return `value` in plain or power-of-ten notation, with the digits that `half_width` allows."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
     if half_width is not None and not 0 < half_width < math.inf:
@@ -149,22 +149,22 @@ def _rounded(value: float, half_width: float | None) -> str:
 
 
 def _with_minus(text: str) -> str:
-    """A true minus sign, and none before a zero."""
+    """Return the text with a true minus sign, and with none before a zero."""
     return text.replace("-", "−") if text.strip("-0.") else text.lstrip("-")
 
 
 def format_count(value: float | None) -> str:
-    """A whole number with separators."""
+    """Return a whole number with separators."""
     return UNKNOWN if value is None else _with_minus(f"{value:,.0f}")
 
 
 def format_share(value: float | None) -> str:
-    """A share of one as a percentage with one decimal."""
+    """Return a share of one as a percentage with one decimal."""
     return UNKNOWN if value is None else f"{100 * value:.1f} %"
 
 
 def format_duration(seconds: float | None) -> str:
-    """A time span in the largest fitting unit."""
+    """Return a time span in the largest fitting unit."""
     if seconds is None:
         return UNKNOWN
     if seconds < 120:

@@ -22,7 +22,7 @@ FACETS = ("family", "language", "profile", "variant", "layout", "shape", "seed")
 
 @dataclass(frozen=True)
 class Run:
-    """One training run.
+    """Hold one training run.
 
     Attributes:
         name: Its name in the table.

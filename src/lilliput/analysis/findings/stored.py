@@ -1,4 +1,4 @@
-"""Results to JSON and back without loss, so that what one stage found another can draw.
+"""Write results as JSON and read them back without loss, so that one stage can draw what another found.
 
 The form follows the types of the result's fields: records by field name, arrays as lists (with their
 shape beside them where they have more than one axis), what is undefined as null.
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 def to_stored(value: object) -> Any:
-    """Plain data for JSON from a result: dataclasses, arrays, mappings, sequences, numbers, text."""
+    """Return plain data for JSON from a result: dataclasses, arrays, mappings, sequences, numbers, text."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_stored(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, np.ndarray):
@@ -36,14 +36,14 @@ def to_stored(value: object) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """A float that JSON has no word for as null (undefined) or as text (infinite)."""
+    """Return a float that JSON cannot write as null (undefined) or as text (infinite)."""
     if not isinstance(value, float) or math.isfinite(value):
         return value
     return None if math.isnan(value) else str(value)
 
 
 def from_stored(kind: type[Result], stored: Any) -> Result:
-    """The result of type `kind` whose plain data are `stored`.
+    """Return the result of type `kind` whose plain data are `stored`.
 
     Raises:
         KeyError, TypeError, ValueError: The data are not those of such a result.
@@ -67,7 +67,7 @@ def _read(hint: Any, stored: Any) -> Any:
 
 
 def _read_many(origin: Any, parts: tuple[Any, ...], stored: Any) -> Any:
-    """An array, a mapping with one type of values, or a tuple of one type of items."""
+    """Return an array, a mapping with one type of values, or a tuple of one type of items."""
     if origin is np.ndarray:
         return _array(stored, np.dtype(get_args(parts[1])[0]))
     if issubclass(origin, Mapping):

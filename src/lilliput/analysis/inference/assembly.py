@@ -1,4 +1,4 @@
-"""From a fitted curve, its rivals, tests and draws to the result that is handed back."""
+"""Assemble the result of a fit from the curve, its rivals, tests and draws."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lilliput.core.arrays import FloatArray
 def assemble(
     sample: FitSample, choice: LawChoice, fits: list[CurveFit], draws: FloatArray
 ) -> LawFit:
-    """Everything that is known about the chosen law, as one result.
+    """Return everything that is known about the chosen law, as one result.
 
     Args:
         sample: The points that entered the fit.
@@ -81,7 +81,10 @@ def assemble(
 def _clusters_behind(
     fit: CurveFit, flops: FloatArray, clusters: NDArray[np.intp], every: int
 ) -> list[int]:
-    """Clusters that inform each parameter and break: those on its piece, or on the thinner side."""
+    """Return how many clusters inform each parameter and break.
+
+    For a parameter they are those on its piece; for a break, those on the side that has fewer.
+    """
     piece = cost_law(fit.law).pieces(fit, flops)
     if piece is None:
         return [every] * fit.parameter_vector().size

@@ -57,7 +57,7 @@ class WithoutWorstUnits:
 
 @dataclass
 class LawChoice:
-    """The claimed law with everything that its breaks were tested by."""
+    """Hold the claimed law with all tests of its breaks."""
 
     law: CurveFit
     tests: list[BreakTest] = field(default_factory=list[BreakTest])

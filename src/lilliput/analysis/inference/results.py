@@ -166,11 +166,11 @@ class LawFit:
 
     @property
     def at_bound(self) -> Mapping[str, BoundEnd]:
-        """Parameters that ended at a bound of their search, which identifies no value, and at which end."""
+        """Return the parameters that ended at a bound of their search, and at which end: the data give them no value."""
         return curve_law(self.law).at_bound(self.curve.values)
 
     def _parameters_as_record(self) -> dict[str, dict[str, Any]]:
-        """Parameters as plain data; one at a bound keeps only the other bound of its interval."""
+        """Return the parameters as plain data; one at a bound keeps only the other bound of its interval."""
         records: dict[str, dict[str, Any]] = {n: e.as_record() for n, e in self.parameters.items()}
         for name, end in self.at_bound.items():
             beyond = "high" if end == "highest" else "low"
@@ -178,7 +178,7 @@ class LawFit:
         return records
 
     def _points_as_record(self) -> list[dict[str, Any]]:
-        """Points with everything that the law was fitted to, so that the fit can be repeated from them."""
+        """Return the points with everything that the law was fitted to, so that the fit can be repeated from them."""
         columns: dict[str, list[Any]] = {
             "run": list(self.runs), "flops": self.flops.tolist(), "loss": self.loss.tolist(),
             **{name: values.tolist() for name, values in self.sizes.items()},

@@ -43,22 +43,22 @@ class FitSample:
 
     @property
     def flops(self) -> FloatArray:
-        """Cost of each point, shape (points,)."""
+        """Return the cost of each point, shape (points,)."""
         return self.data.flops[self.rows]
 
     @property
     def loss(self) -> FloatArray:
-        """Loss of each point, shape (points,)."""
+        """Return the loss of each point, shape (points,)."""
         return self.data.loss[self.rows]
 
     @property
     def units(self) -> NDArray[np.intp]:
-        """Independent unit of each point, shape (points,)."""
+        """Return the independent unit of each point, shape (points,)."""
         return self.data.group[self.rows]
 
     @property
     def n_units(self) -> int:
-        """Number of independent units behind the points."""
+        """Return the number of independent units behind the points."""
         return int(np.unique(self.units).size)
 
     def without(self, left_out: Sequence[int]) -> FitSample:

@@ -1,4 +1,4 @@
-"""The three kinds of law, as base classes: subclass one of them and register an instance to add a law."""
+"""Define the three kinds of law: subclass one of them and register an instance to add a law."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class CostLaw(CurveLaw):
     `profile`, and `pieces` where it is made of separate pieces.
 
     Attributes:
-        is_candidate: Whether `--law auto` compares it.
+        is_candidate: True where `--law auto` compares it.
         fewest_costs: Distinct costs from which `--law auto` compares it; it always needs `n_free`.
         breaks_lie_in_gaps: Whether the data say only between which two points a break lies.
         is_curved: Whether it bends everywhere and so has no place of a break.
@@ -174,7 +174,7 @@ class CostLaw(CurveLaw):
 
 @dataclass(frozen=True)
 class SizedPoints:
-    """Points of a law of size and tokens, each array of shape (points,) and above zero.
+    """Hold the points of a law of size and tokens, each array of shape (points,) and above zero.
 
     Attributes:
         flops: Training FLOPs C.
@@ -192,13 +192,13 @@ class SizedPoints:
 
     @property
     def flops_per_parameter_token(self) -> FloatArray:
-        """Cost of one parameter and token at each point, shape (points,)."""
+        """Return the cost of one parameter and token at each point, shape (points,)."""
         return self.flops / (self.parameters * self.tokens)
 
 
 @dataclass(frozen=True)
 class SizedFit:
-    """A law of size and tokens fitted to points.
+    """Hold a law of size and tokens fitted to points.
 
     Attributes:
         curve: Its constants, with the curve of optimally split budgets.

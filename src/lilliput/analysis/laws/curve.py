@@ -1,4 +1,4 @@
-"""One fitted curve of loss against cost: parameters, fit quality, prediction. All laws end as this."""
+"""Hold a fitted curve of loss against cost: parameters, quality of the fit, prediction. Every law gives one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HALL_SHEATHER = 1.96 ** (2 / 3) * (1.5 / (2 * math.pi)) ** (1 / 3) * math.sqrt(
 
 @dataclass(frozen=True)
 class CurveFit:
-    """A law fitted to points by least squares in log loss.
+    """Hold a law fitted to points by least squares in ln loss.
 
     Attributes:
         law: Name of a registered law.
@@ -54,22 +54,22 @@ class CurveFit:
 
     @property
     def n(self) -> int:
-        """Number of points."""
+        """Return the number of points."""
         return int(self.fitted.size)
 
     @property
     def r2(self) -> float:
-        """Share of the variance of ln loss that the curve explains."""
+        """Return the share of the variance of ln loss that the curve explains."""
         return 1.0 - self.rss / self.tss if self.tss > 0 else 1.0
 
     @property
     def bic(self) -> float:
-        """BIC: n ln(RSS/n) + k ln n, with the variance counted in k."""
+        """Return BIC = n ln(RSS/n) + k ln n, with the variance counted in k."""
         return self._deviance + self.n_free * math.log(self.n)
 
     @property
     def aicc(self) -> float:
-        """AICc: n ln(RSS/n) + 2k + 2k(k+1)/(n-k-1); infinite where n leaves no such room."""
+        """Return AICc = n ln(RSS/n) + 2k + 2k(k+1)/(n-k-1); infinite where n is too small for it."""
         room = self.n - self.n_free - 1
         if room <= 0:
             return math.inf
@@ -81,20 +81,20 @@ class CurveFit:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Name to value."""
+        """Return the parameters by name."""
         return dict(zip(self.names, self.values.tolist(), strict=True))
 
     def predict(self, flops: ArrayLike) -> FloatArray:
-        """Loss on the curve at the given costs, same shape."""
+        """Return the loss on the curve at the given costs, same shape."""
         return predict(self.law, self.names, self.parameter_vector(), flops)
 
     def parameter_vector(self) -> FloatArray:
-        """Parameters followed by breaks, shape (parameters + breaks,): what a bootstrap collects."""
+        """Return the parameters followed by the breaks, shape (parameters + breaks,), as a bootstrap collects them."""
         return np.concatenate([self.values, self.breaks])
 
 
 def predict(law: str, names: tuple[str, ...], vector: FloatArray, flops: ArrayLike) -> FloatArray:
-    """Loss under a law.
+    """Return the loss under a law.
 
     Args:
         law: As in `CurveFit`.
@@ -108,17 +108,17 @@ def predict(law: str, names: tuple[str, ...], vector: FloatArray, flops: ArrayLi
 
 
 def line_coefficients(design: FloatArray, y: FloatArray) -> FloatArray:
-    """Ordinary least squares: shapes (points, columns) and (points,) to (columns,)."""
+    """Solve ordinary least squares: shapes (points, columns) and (points,) to (columns,)."""
     return np.asarray(np.linalg.lstsq(design, y, rcond=None)[0], dtype=np.float64)
 
 
 def total_sum_of_squares(log_y: FloatArray) -> float:
-    """Sum of squared deviations from the mean."""
+    """Return the sum of squared deviations from the mean."""
     return float(np.sum((log_y - log_y.mean()) ** 2))
 
 
 def covariance_of(fit: CurveFit) -> FloatArray | None:
-    """Model-based covariance of `fit.free`, shape (free, free); None where points do not exceed them."""
+    """Return the model-based covariance of `fit.free`, shape (free, free); None where points do not exceed them."""
     room = fit.n - fit.tangent.shape[1]
     if room <= 0:
         return None
@@ -162,10 +162,10 @@ def huber_covariance_of(fit: CurveFit, residuals: FloatArray, delta: float) -> F
 
 
 def plain_number(value: float | None) -> float | None:
-    """The number for JSON, which has no word for infinite or undefined ones."""
+    """Return the number for JSON, which cannot write infinite or undefined numbers: None for these."""
     return None if value is None or not math.isfinite(value) else float(value)
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain data with undefined numbers as None, one level deep."""
+    """Return plain data with undefined numbers as None, one level deep."""
     return {k: plain_number(v) if isinstance(v, float) else v for k, v in values.items()}

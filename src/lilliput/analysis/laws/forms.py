@@ -16,14 +16,14 @@ POINTS_PER_BREAK = 10
 
 @dataclass(frozen=True)
 class LawForm:
-    """A law with its number of breaks."""
+    """Name a law with its number of breaks."""
 
     law: str
     n_breaks: int = 0
 
     @property
     def n_free(self) -> int:
-        """Free parameters, the variance included."""
+        """Return the number of free parameters, the variance included."""
         return cost_law(self.law).n_free(self.n_breaks)
 
     @property

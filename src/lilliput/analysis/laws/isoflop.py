@@ -1,4 +1,4 @@
-"""The compute-optimal size read off without a law of loss: iso-FLOP parabolas and minima over curves.
+"""Find the compute-optimal size without a law of loss: by iso-FLOP parabolas or minima over curves.
 
 Sources: Hoffmann et al., arXiv 2203.15556, approaches 2 (parabolas of loss against ln N at one budget)
 and 1 (the run of lowest loss at each cost, by interpolation along its curve).
@@ -28,7 +28,7 @@ _CURVE_VALUES = 1500
 
 @dataclass(frozen=True)
 class IsoFlop:
-    """The parabola of loss against ln N at one budget.
+    """Hold the parabola of loss against ln N at one budget.
 
     Attributes:
         flops: Budget (geometric mean of its points).
@@ -36,7 +36,7 @@ class IsoFlop:
         loss: The loss there.
         curvature: Coefficient of (ln N)^2.
         n: Points.
-        inside: Whether the minimum lies between the smallest and the largest size.
+        inside: True where the minimum lies between the smallest and the largest size.
     """
 
     flops: float
@@ -49,7 +49,7 @@ class IsoFlop:
 
 @dataclass(frozen=True)
 class Allocation:
-    """N_opt = coefficient x C^exponent.
+    """Hold the power law N_opt = coefficient x C^exponent.
 
     Attributes:
         coefficient: In parameters.
@@ -68,7 +68,7 @@ class Allocation:
     warnings: tuple[str, ...] = ()
 
     def size(self, flops: float) -> float:
-        """Optimal parameters at a budget."""
+        """Return the optimal parameters at a budget."""
         return self.coefficient * flops**self.exponent
 
     def as_record(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class Allocation:
 
 
 def isoflop_profiles(flops: FloatArray, parameters: FloatArray, loss: FloatArray) -> list[IsoFlop]:
-    """One parabola a budget; costs within 5 % of each other are one budget.
+    """Return one parabola for each budget; costs within 5 % of each other are one budget.
 
     Args:
         flops: Shape (points,).
@@ -134,7 +134,7 @@ def _parabola(flops: FloatArray, parameters: FloatArray, loss: FloatArray) -> Is
 
 
 def isoflop_allocation(profiles: list[IsoFlop]) -> Allocation:
-    """The power law of optimal size against budget through the minima of the parabolas.
+    """Return the power law of optimal size against budget through the minima of the parabolas.
 
     Raises:
         InputError: Fewer than two budgets have a minimum.
@@ -163,7 +163,7 @@ def minimum_over_curves(
     *,
     values: int = _CURVE_VALUES,
 ) -> Allocation:
-    """The power law of the best run's size against cost, over log-spaced costs.
+    """Return the power law of the best run's size against cost, over log-spaced costs.
 
     Each run's loss is interpolated in ln cost between its points, never beyond them.
 

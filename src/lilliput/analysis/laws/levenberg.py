@@ -1,4 +1,4 @@
-"""Many least-squares problems at once: Levenberg-Marquardt over a batch of starts.
+"""Solve many least-squares problems at once: Levenberg-Marquardt over a batch of starts.
 
 It screens grids of starts and refits bootstrap draws; scipy polishes what is kept.
 """
@@ -27,7 +27,7 @@ def levenberg(
     huber: float = math.inf,
     counts: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Parameters and costs after some damped Gauss-Newton steps from each start.
+    """Return parameters and costs after some damped Gauss-Newton steps from each start.
 
     Args:
         residuals: The problem; one call serves all starts.
@@ -72,7 +72,7 @@ def _cost(residual: FloatArray, huber: float, counts: FloatArray | None) -> Floa
 
 
 def _weights(residual: FloatArray, huber: float, counts: FloatArray | None) -> FloatArray | None:
-    """Iteratively reweighted least squares: the weight under which squares touch the Huber loss."""
+    """Return the weights under which the squares touch the Huber loss (iteratively reweighted least squares)."""
     if math.isinf(huber):
         return counts
     weights = huber / np.maximum(np.abs(residual), huber)
@@ -82,7 +82,7 @@ def _weights(residual: FloatArray, huber: float, counts: FloatArray | None) -> F
 def _step(
     residual: FloatArray, jacobian: FloatArray, weights: FloatArray | None, damping: FloatArray
 ) -> FloatArray:
-    """Marquardt's step, damped along the diagonal; zero where the system is not finite."""
+    """Return Marquardt's step, damped along the diagonal; zero where the system is not finite."""
     weighted = jacobian if weights is None else jacobian * weights[..., None]
     gram = jacobian.transpose(0, 2, 1) @ weighted
     gradient = np.einsum("snp,sn->sp", weighted, residual)

@@ -1,4 +1,4 @@
-"""The parametric law by maximum likelihood, with Huber-distributed residuals of free scale.
+"""Fit the parametric law by maximum likelihood, with Huber-distributed residuals of free scale.
 
 Where the Huber objective fixes the residual at which the loss turns linear, the likelihood also fits
 the scale of the noise, so that two sets of constants can be compared by their likelihood ratio.
@@ -31,7 +31,7 @@ _STEPS = 200
 
 @dataclass(frozen=True)
 class LikelihoodFit:
-    """The constants of highest likelihood.
+    """Hold the constants of highest likelihood.
 
     Attributes:
         fit: The constants (its `objective` is the Huber objective at them).
@@ -52,7 +52,7 @@ def fit_likelihood(
     delta: float = HUBER_DELTA,
     start: ParametricFit | None = None,
 ) -> LikelihoodFit:
-    """The constants and the scale of highest likelihood.
+    """Return the constants and the scale of highest likelihood.
 
     Args:
         parameters: Above zero, shape (points,).
@@ -82,7 +82,7 @@ def log_likelihood_at(
     *,
     delta: float = HUBER_DELTA,
 ) -> float:
-    """Log-likelihood of constants (E, A, B, alpha, beta) at their best scale."""
+    """Return the log-likelihood of constants (E, A, B, alpha, beta) at their best scale."""
     e, a, b, alpha, beta = np.asarray(values, dtype=np.float64).tolist()
     predicted = e + a / parameters**alpha + b / tokens**beta
     return profile_scale(np.log(predicted) - np.log(loss), delta)[1]
@@ -91,13 +91,13 @@ def log_likelihood_at(
 def likelihood_ratio_p(
     best: LikelihoodFit, log_likelihood: float, degrees: int = 5
 ) -> tuple[float, float]:
-    """Likelihood-ratio statistic against other constants, and its chi-squared p-value."""
+    """Return the likelihood-ratio statistic against other constants, and its chi-squared p-value."""
     statistic = 2 * (best.log_likelihood - log_likelihood)
     return statistic, float(stats.chi2.sf(statistic, degrees))
 
 
 def profile_scale(residuals: FloatArray, delta: float) -> tuple[float, float]:
-    """Logarithm of the scale of highest likelihood, and the log-likelihood there."""
+    """Return the logarithm of the scale of highest likelihood, and the log-likelihood there."""
     guess = math.log(max(delta * float(np.abs(residuals).mean()), 1e-300))
 
     def negative(log_scale: float) -> float:

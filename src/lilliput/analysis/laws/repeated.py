@@ -91,7 +91,7 @@ MUENNIGHOFF = RepeatedDataLaw(
 
 
 def saturating(amount: ArrayLike, unique: ArrayLike, rate: ArrayLike) -> FloatArray:
-    """What an amount is worth of which only `unique` is fresh: linear up to it, then saturating."""
+    """Return the worth of an amount of which only `unique` is fresh: equal up to it, then growing ever more slowly."""
     total, rate = np.asarray(amount, dtype=np.float64), np.asarray(rate, dtype=np.float64)
     fresh = np.minimum(np.asarray(unique, dtype=np.float64), total)
     return fresh + fresh * rate * -np.expm1(-(total / fresh - 1) / rate)

@@ -28,7 +28,7 @@ _DELIMITERS = {".csv": ",;\t", ".tsv": "\t,;"}
 
 @dataclass(frozen=True)
 class CellProblem:
-    """A cell that breaks the schema: its line and column, the broken rule, and its text."""
+    """Hold a cell that breaks the schema: its line and column, the broken rule, and its text."""
 
     line: int
     column: str
@@ -54,7 +54,7 @@ class CellProblem:
 
 @dataclass(frozen=True)
 class RawTable:
-    """Unchecked cells as text, with the line of each row in its source."""
+    """Hold unchecked cells as text, with the line of each row in its source."""
 
     source: str
     columns: Mapping[str, Sequence[str]]

@@ -28,7 +28,7 @@ _WARM_UP = "in the warm-up"
 
 @dataclass(frozen=True)
 class Measurements:
-    """Usable measurements, one entry a row of the table, all arrays of shape (points,).
+    """Hold the usable measurements, one entry for each row of the table; all arrays are of shape (points,).
 
     Attributes:
         flops: Training FLOPs, above zero.

@@ -20,7 +20,7 @@ COLLINEAR = 0.995
 
 @dataclass(frozen=True)
 class SizedMeasurements:
-    """Measurements with parameters N and tokens D, shape (points,) each, and warnings about them."""
+    """Hold measurements with parameters N and tokens D, shape (points,) each, and warnings about them."""
 
     data: Measurements
     parameters: FloatArray

@@ -33,7 +33,7 @@ _NEARLY = 0.8
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns of equal length; numbers are float64 with NaN for an empty cell.
+    """Hold named columns of equal length; numbers are float64 with NaN for an empty cell.
 
     Attributes:
         source: File name, for messages.
