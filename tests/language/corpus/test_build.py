@@ -187,6 +187,8 @@ def test_an_empty_corpus_says_how_many_spans_fell_and_what_to_relax(
         build_corpus(some_documents, from_counts({"nothing": 1}), tmp_path / "c", SETTINGS)
     assert "unknown_words" in str(caught.value)
     assert "larger vocabulary" in caught.value.remedy
+    # What the message advises can be done in the same folder.
+    assert not (tmp_path / "c").exists()
     with pytest.raises(EmptyCorpusError, match="too_short") as caught:
         build_corpus([Document("a b", "d", "s")], from_counts({"a": 1, "b": 1}), tmp_path / "d")
     assert "min_words (now 32)" in caught.value.remedy

@@ -22,8 +22,9 @@ from lilliput.core.artefacts import (
     is_artefact,
     read_manifest,
 )
+from lilliput.core.errors import EmptyCorpusError
 from lilliput.core.executors import Executor, InlineExecutor
-from lilliput.core.files import atomic_path, write_json, write_text
+from lilliput.core.files import atomic_path, remove_folder, write_json, write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.language.corpus.card import corpus_card
 from lilliput.language.corpus.counts import sum_counts
@@ -137,7 +138,13 @@ def run_plan(plan: BuildPlan, out: Path, reporter: Reporter, executor: Executor)
     claim_folder(out.resolve(), identity, KIND)
     started = time.monotonic()
     with building(out, KIND, SCHEMA, plan.described, plan.inputs) as build:
-        facts = _run(plan, build, reporter, executor)
+        try:
+            facts = _run(plan, build, reporter, executor)
+        except EmptyCorpusError:
+            remove_folder(
+                out.resolve()
+            )  # Nothing to go on with: other settings may use the folder.
+            raise
         seconds = time.monotonic() - started
         build.facts.update(facts | {"mb_per_s": round(facts["bytes_in"] / 1e6 / seconds, 3)})
         return dict(build.facts)
