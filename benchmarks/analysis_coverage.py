@@ -22,11 +22,13 @@ import numpy as np
 from benchmarks.analysis_studies import (
     BROKEN,
     CURVE_EXPONENT,
+    EXPONENT,
     TRUTHS,
     UNBROKEN,
     Truth,
     simulate,
     simulate_curves,
+    simulate_shapes,
 )
 
 from lilliput.analysis import FitOptions, Measurements, fit_form, fit_measurements
@@ -147,6 +149,20 @@ def _truth(name: str) -> Truth:
     return next(truth for truth in TRUTHS if truth.name == name)
 
 
+def held_by_shapes(shapes: int, seeds: int, way: Any, index: int) -> dict[str, bool]:
+    """Say whether the interval of the exponent holds the truth where seeds share a shape."""
+    options = FitOptions(law="power", points="all", resamples=300, resample=way, seed=index)
+    found = fit_measurements(simulate_shapes(index, shapes, seeds), options)
+    return {"exponent": _holds(found.parameters["exponent"], EXPONENT)}
+
+
+def shapes_coverage(
+    shapes: int, seeds: int, way: str, sets: range, workers: int
+) -> dict[str, float]:
+    """Share of studies of several seeds a shape whose interval holds the exponent."""
+    return means(over(partial(held_by_shapes, shapes, seeds, way), sets, workers))
+
+
 def main() -> None:
     """Print one JSON object a part as it is done."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -160,6 +176,13 @@ def main() -> None:
     few = sets[:SETS_WITH_A_BREAK]
     parts: dict[str, Callable[[], Any]] = {
         **{f"coverage, {t.name}": partial(coverage, t, sets, workers) for t in TRUTHS},
+        **{
+            f"coverage, {shapes} shapes x 2 seeds, {way}": partial(
+                shapes_coverage, shapes, 2, way, sets, workers
+            )
+            for shapes in (12, 20)
+            for way in ("unit", "run", "both")
+        },
         "coverage, frontier": partial(frontier_coverage, sets, workers),
         **{
             f"false breaks, {name}": partial(false_breaks, name, sets, workers) for name in UNBROKEN
