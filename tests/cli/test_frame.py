@@ -82,6 +82,7 @@ def test_verify_finds_the_changed_file(tmp_path: Path) -> None:
     assert json.loads(run("verify", str(tmp_path), "--json").stdout) == {
         "checked": 1,
         "mismatches": [],
+        "unfinished": [],
     }
     (tmp_path / "a" / "x.txt").write_text("tampered")
     done = run("verify", str(tmp_path), "--json")

@@ -93,11 +93,12 @@ _KEYS = ("name", "seed", "vocabulary", "vocabulary.coverage", "languages", "lang
          "tokenizers.vocab_sizes", "tokenizers.train_with", "model.layout", "model.hidden_size",
          "model.vocab_size", "training.max_steps", "training.switches", "training.learning_rate",
          "training.max_seq_length", "training.threads", "grid", "scales", "scale", "paths.x", "search",
-         "probes.seeds", "glue", "pairs", "analysis.resamples", "analysis.flops", "nonsense.x")  # fmt: skip
+         "probes.seeds", "glue", "pairs", "analysis.resamples", "analysis.flops", "analysis.probe", "training.max_tokens", "training.num_train_epochs",
+         "training.global_batch_size", "training.eval_sequences", "search.max_steps", "nonsense.x")  # fmt: skip
 _VALUES = st.one_of(
     st.sampled_from(
         ['""', "[]", "{}", "true", "-1", "0", "1e308", "nan", "inf", "1979-05-27", '"../x"', '"/"',
-         "[[[]]]", "[" * 3000, "9" * 5000, '"\\u0000"', '{a={b={c=1}}}', "[1, 'a', {}]", '"' + "a" * 9000 + '"']
+         "[[[]]]", "[" * 3000, "9" * 5000, "9" * 400, "9" * 20, '"\\u0000"', '{a={b={c=1}}}', "[1, 'a', {}]", '"' + "a" * 9000 + '"']
     ),
     st.integers().map(str),
     st.text(max_size=12),

@@ -30,9 +30,15 @@ def register(app: typer.Typer) -> None:
         def show() -> None:
             for mismatch in found.mismatches:
                 echo(mismatch)
+            for build in found.unfinished:
+                echo(build)
             echo(f"{found.checked} files checked, {len(found.mismatches)} do not match.")
 
-        record = {"checked": found.checked, "mismatches": list(found.mismatches)}
+        record = {
+            "checked": found.checked,
+            "mismatches": list(found.mismatches),
+            "unfinished": list(found.unfinished),
+        }
         deliver(record, as_json, show)
         if found.mismatches:
             raise typer.Exit(EXIT_USER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Generator, Iterable, Iterator
@@ -150,25 +151,32 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str, *, allow_nan: bool = False) -> Any:
     """Return the value that JSON text stands for.
 
     Python's own reader ends in a RecursionError where lists are nested a few thousand deep, accepts NaN, and
     makes half characters of escapes for lone surrogates, which no file can be written with afterwards.
 
+    Args:
+        text: The JSON.
+        allow_nan: Accept NaN and Infinity, as other people's files spell missing numbers.
+
     Raises:
         ValueError: The text is not JSON, in one sentence.
     """
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-        # Only an escape can spell half a character: whole ones come as they are.
-        if (b"\\u" if isinstance(text, bytes) else "\\u") in text:  # pyright: ignore[reportOperatorIssue]
+        value = json.loads(text, parse_constant=None if allow_nan else _refuse_constant)
+        # Only an escape can spell half a character, and two of them a whole one.
+        if _HALF_A_CHARACTER.search(text):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     except UnicodeEncodeError:
         raise ValueError("it spells half a character (a lone surrogate)") from None
     return value
+
+
+_HALF_A_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def _refuse_constant(name: str) -> None:
@@ -226,8 +234,8 @@ def numbered_records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     for number, line in numbered_lines(path):
         try:
-            record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+            record = parse_json(line, allow_nan=True)
+        except ValueError as error:
             raise InputError(f"line {number} of {path} must be a JSON object", got=error) from None
         if not isinstance(record, dict):
             raise InputError(f"line {number} of {path} must be a JSON object", got=line[:80])

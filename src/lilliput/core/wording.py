@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 
 def plural(count: int, noun: str) -> str:
@@ -15,6 +15,14 @@ def listed(names: Sequence[str], conjunction: str = "and") -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} {conjunction} {names[-1]}"
+
+
+def some(names: Iterable[str], most: int = 20, longest: int = 80) -> str:
+    """Return the first names of what may be a million, the long ones cut: "a, b, … (999,998 more)"."""
+    every = list(names)
+    shown = [name if len(name) <= longest else f"{name[:longest]}…" for name in every[:most]]
+    more = len(every) - len(shown)
+    return ", ".join([*shown, f"… ({more:,} more)"] if more else shown)
 
 
 def spoken_duration(seconds: float) -> str:

@@ -28,8 +28,10 @@ from pyarrow import feather, parquet
 from lilliput.core.errors import InputError
 from lilliput.core.files import atomic_path, require_file
 from lilliput.core.intervals import proportion_interval
+from lilliput.core.wording import some
 from lilliput.language.reading.documents import Damage
 from lilliput.language.reading.files import InputFile, find_files
+from lilliput.language.reading.parquet import ParquetTable
 from lilliput.language.reading.rows import Line, Row, TextTable, delimiter_of
 from lilliput.language.reading.shard import WHOLE, Shard
 from lilliput.language.reading.tables import FILE_ERRORS, ArrowTable, open_arrow
@@ -46,7 +48,7 @@ _GLUE_CLITICS = frozenset({"", "nt", "s", "re", "t", "d", "ll"})
 
 UnknownWords = Callable[[str], list[str]]
 
-_LARGEST_RECORD = 1 << 30  # Bytes; one record of a table to filter may be so long.
+_LARGEST_RECORD = 64 << 20  # Bytes; one record of a table to filter may be so long.
 _TEXT_ENDINGS = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -166,7 +168,7 @@ class _Check:
         if not self.columns or not outer <= set(names):
             raise InputError(
                 f"{path} must have the columns {', '.join(self.columns) or '(none named)'}",
-                got=f"the columns {', '.join(names)}",
+                got=f"the columns {some(names) or '(none)'}",
             )
 
 
@@ -263,7 +265,7 @@ def _filter_arrow(file: InputFile, check: _Check, out: Path) -> None:
             _write(rows, table.schema.names, out)
 
 
-def _kept_of_group(table: ArrowTable, group: int, check: _Check) -> pa.Table:
+def _kept_of_group(table: ArrowTable | ParquetTable, group: int, check: _Check) -> pa.Table:
     """Return the kept rows of one group, as slices: Arrow cannot select rows of every type it can hold."""
     slices: list[pa.RecordBatch] = []
     for batch in table.batches(group):

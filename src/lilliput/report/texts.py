@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.analysis.findings.quantities import finite
-from lilliput.core.artefacts import is_artefact, read_manifest
-from lilliput.core.errors import ArtefactError
-from lilliput.core.reader import read_record, read_table
+from lilliput.core.artefacts import is_artefact, read_manifest, whole
+from lilliput.core.reader import damage_of, read_record, read_table
 
 _SAMPLES = 6
 _SAMPLE_CHARACTERS = 400
@@ -89,14 +88,13 @@ def read_vocabulary(folder: Path) -> VocabularyWords | None:
     if not is_artefact(folder):
         return None
     manifest = read_manifest(folder, "vocabulary")
-    with (folder / "words.csv").open(encoding="utf-8", newline="") as file:
-        rows = [(row["word"], row["frequency"]) for row in csv.DictReader(file)]
-    try:
-        counted = sorted(((word, int(float(n))) for word, n in rows), key=lambda pair: -pair[1])
-    except ValueError as error:
-        raise ArtefactError(
-            f"{folder / 'words.csv'} must hold whole numbers of occurrences", got=error
-        ) from None
+    path = whole(folder / "words.csv")
+    with (
+        damage_of(path, ValueError, OverflowError, TypeError, KeyError, csv.Error),
+        path.open(encoding="utf-8", newline="") as file,
+    ):
+        rows = [(row["word"], int(float(row["frequency"]))) for row in csv.DictReader(file)]
+    counted = sorted(rows, key=lambda pair: -pair[1])
     words, frequencies = zip(*counted, strict=True) if counted else ((), ())
     return VocabularyWords(words, frequencies, manifest.id, manifest.facts)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.errors import InputError
-from lilliput.core.files import read_json
+from lilliput.core.reader import read_record
 from lilliput.core.hashing import content_id, file_hash
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.settings import parse_settings
@@ -100,7 +100,7 @@ def _definition(folder: Path) -> TaskDefinition:
     for name in _DEFINITIONS:
         path = folder / name
         if path.is_file() and path.suffix == ".json":
-            return parse_settings(TaskDefinition, read_json(path), where=str(path))
+            return parse_settings(TaskDefinition, read_record(path), where=str(path))
         if path.is_file():
             return load_task(path)
     return load_task(folder.name)

@@ -59,7 +59,7 @@ def drop_exact_duplicates(tables: Sequence[Path]) -> Selection:
 def _drop_in_partition(
     tables: Sequence[Path], selection: Selection, partition: int, partitions: int
 ) -> int:
-    parts: list[NDArray[np.uint64]] = []
+    parts: list[NDArray[np.uint64]] = [np.empty((4, 0), np.uint64)]  # All that remains of no shard.
     for shard, path in enumerate(tables):
         columns = parquet.read_table(path, columns=["hash_high", "hash_low"])
         high, low = (columns.column(i).to_numpy() for i in (0, 1))

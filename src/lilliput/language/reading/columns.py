@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lilliput.core.errors import InputError
-from lilliput.core.wording import listed
+from lilliput.core.wording import listed, some
 from lilliput.language.reading.documents import Source
 
 # By falling preference; C4, Wikipedia, BookCorpus, TinyStories and FineWeb say `text`.
@@ -77,7 +77,7 @@ def choose_columns(
         InputError: A named column is not there, a name stands twice, or no column is clearly the text.
     """
     available = dict(columns)
-    names = ", ".join(available) or "(none)"
+    names = some(available) or "(none)"
     for name in (given.text_column, given.id_column, given.split_group_column):
         if name is not None and name not in available:
             raise InputError(f"{where} must have the column {name!r}", got=f"the columns {names}")
@@ -112,7 +112,7 @@ def _find_text(available: Mapping[str, ColumnContent], where: str) -> str:
     likely = listed([*others, *(name for name in inner if "." in name)][:4], "or")
     raise InputError(
         f"{where} must have one column of text, or one called {_TEXT_NAMES[0]!r}",
-        got=f"the columns {', '.join(available) or '(none)'}",
+        got=f"the columns {some(available) or '(none)'}",
         remedy=f"Name it with --text-column{f' ({likely})' if likely else ''}.",
     )
 

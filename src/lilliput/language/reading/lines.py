@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from lilliput.core.wording import some
 from lilliput.language.reading.documents import BatchMaker, Damage, Document
 from lilliput.language.reading.rows import Row, TextTable, decode, iter_lines
 from lilliput.language.reading.shard import Shard
@@ -64,13 +65,15 @@ def read_text_table(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
     """Yield the documents of a CSV, tab-separated or JSON Lines file, one a record."""
     maker = BatchMaker()
     columns = shard.columns
-    if columns is None:  # The source holds no record.
+    if columns is None:  # The source holds no record, or none that could be read.
+        for _ in TextTable(shard, damage):
+            pass
         return
     is_json = shard.file.format == "jsonl"
     table, label = TextTable(shard, damage), shard.file.label
     for number, row in enumerate(table):
         if not is_json and number == 0 and columns.text not in table.names:
-            names = ", ".join(table.names)
+            names = some(table.names)
             damage.report("no_text_column", shard.file.path, f"no {columns.text!r} among {names}")
             return
         text = _text(row, columns.text, shard, damage)
@@ -93,14 +96,10 @@ def _text(row: Row, column: str, shard: Shard, damage: Damage) -> str | None:
     """Return the text of a record; None, and a report, where it has none or one too long."""
     text = row.get(column)
     if not isinstance(text, str):
-        got = f"{column} = {text!r}" if column in row.cells else f"no {column!r} among {', '.join(row.cells)}"  # fmt: skip
+        got = f"{column} = {text!r}" if column in row.cells else f"no {column!r} among {some(row.cells)}"  # fmt: skip
         damage.report("no_text", row.line.where, got[:200])
         return None
-    try:
-        length = len(text.encode())
-    except UnicodeEncodeError as error:  # Half a character, written as \\ud800 in JSON.
-        damage.report("invalid_utf8", row.line.where, error)
-        return None
+    length = len(text.encode())
     if length > shard.max_document_bytes:
         damage.report("too_long", row.line.where, f"{length:,} bytes")
         return None

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import zlib
 from collections import deque
@@ -24,6 +23,7 @@ from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 
+from lilliput.core.files import parse_json
 from lilliput.language.reading.columns import ColumnContent
 from lilliput.language.reading.documents import Damage
 from lilliput.language.reading.shard import Shard
@@ -33,6 +33,9 @@ STREAM_ERRORS = (EOFError, OSError, zlib.error, pa.ArrowException)
 
 _SKIPPED_AT_ONCE = 1 << 20
 _SAMPLED_RECORDS = 1000
+# Tables of texts have a few dozen columns. A header of a million is no header, and would be held as a
+# million names, and as a million cells a row.
+MAX_COLUMNS = 10_000
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -105,20 +108,23 @@ class TextTable:
             if text is None or not text.strip():
                 continue
             try:
-                record = json.loads(text)
-            except (json.JSONDecodeError, RecursionError) as error:
+                record = parse_json(text, allow_nan=True)
+            except ValueError as error:
                 self._damage.report("invalid_json", line.where, error)
-                continue
-            if isinstance(record, dict):
-                yield Row(record, line.raw, line)
             else:
-                kind = f"{type(record).__name__}, not an object"
-                self._damage.report("invalid_json", line.where, kind)
+                if isinstance(record, dict):
+                    yield Row(record, line.raw, line)
+                else:
+                    kind = f"{type(record).__name__}, not an object"
+                    self._damage.report("invalid_json", line.where, kind)
 
     def _delimited(self) -> Iterator[Row]:
         lines = _Lines(self._shard, self._damage)
         delimiter = delimiter_of(self._shard.file.name)
+        damaged_before = self._damage.counts.total()
         for first in lines:
+            if not self.header and not self._may_be_header(first, delimiter, damaged_before):
+                return
             found = _read_record(first, lines, delimiter, self._damage)
             if found is None:
                 continue
@@ -131,6 +137,21 @@ class TextTable:
             else:
                 row = dict(zip(self.names, cells, strict=True))
                 yield Row(row, raw, first)
+
+
+    def _may_be_header(self, first: Line, delimiter: str, damaged_before: int) -> bool:
+        """Return whether a line can be the header; if not, the file has none and is passed over whole.
+
+        A header that is damaged is not replaced by the first row: its cells are no names.
+        """
+        if self._damage.counts.total() > damaged_before:
+            got = "a damaged first line"
+        elif (columns := first.raw.count(delimiter.encode()) + 1) > MAX_COLUMNS:
+            got = f"about {columns:,} columns, and at most {MAX_COLUMNS:,} are read"
+        else:
+            return True
+        self._damage.report("no_header", self._shard.file.path, got)
+        return False
 
 
 def delimiter_of(name: str) -> str:
@@ -313,7 +334,7 @@ def columns_of_text_table(shard: Shard) -> list[tuple[str, ColumnContent]]:
     for number, row in enumerate(table):
         for name, value in _fields(row.cells):
             found[name] = _seen(found.get(name, ColumnContent.NOTHING), value)
-        if number + 1 >= _SAMPLED_RECORDS:
+        if number + 1 >= _SAMPLED_RECORDS or len(found) > MAX_COLUMNS:
             break
     if table.header:
         return [(name, ColumnContent.STRINGS) for name in table.names]

@@ -6,20 +6,23 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
+from lilliput.core.wording import some
 from lilliput.language.reading.columns import ColumnContent, Columns
 from lilliput.language.reading.documents import BATCH_SCHEMA, Damage
 from lilliput.language.reading.files import InputFile
+from lilliput.language.reading.parquet import ParquetTable
 from lilliput.language.reading.rows import Line, Row, TextTable, columns_of_text_table, decode
 from lilliput.language.reading.shard import WHOLE, Shard
 
 _ROWS = 4096
+_LARGEST_UNPACKED = 1 << 30  # Bytes of a compressed Feather file, which is unpacked in memory.
 _LONGEST_HEAD = 1 << 20  # Bytes of a record that is read for the columns alone.
 FILE_ERRORS = (OSError, pa.ArrowException)
 
@@ -76,42 +79,49 @@ def _holds(kind: pa.DataType) -> ColumnContent:
 
 
 class ArrowTable:
-    """An opened Parquet or Feather file.
+    """An opened Feather file.
 
     Attributes:
         schema: Its columns.
-        groups: Row groups of Parquet, batches of Feather.
+        groups: The number of its batches.
     """
 
-    def __init__(self, schema: pa.Schema, groups: int, opened: Any) -> None:
-        self.schema, self.groups, self._opened = schema, groups, opened
+    def __init__(self, opened: Any) -> None:
+        self.schema, self.groups, self._opened = opened.schema, opened.num_record_batches, opened
 
     def rows_before(self, group: int) -> int:
-        """Return the rows in the groups before one; 0 for Feather, which is read whole."""
-        if not isinstance(self._opened, parquet.ParquetFile):
-            return 0
-        return sum(self._opened.metadata.row_group(i).num_rows for i in range(group))
+        """Return 0: the rows are numbered through a shard, and a Feather file is one."""
+        del group
+        return 0
 
     def batches(self, group: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the batches of one group, with the columns asked for or all."""
-        if isinstance(self._opened, parquet.ParquetFile):
-            yield from self._opened.iter_batches(_ROWS, [group], columns)
-            return
         batch = self._opened.get_batch(group)
+        _require_sound(batch)
         for first in range(0, batch.num_rows, _ROWS):
             part = batch.slice(first, _ROWS)
             yield part if columns is None else part.select(columns)
 
 
+def _require_sound(batch: pa.RecordBatch) -> None:
+    """Raise ArrowInvalid where offsets lead out of the data: Arrow itself would read there, and die.
+
+    Strings are taken for bytes here; what is no UTF-8 is found a cell at a time.
+    """
+    as_bytes = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
+    for column in batch.columns:
+        column.validate()
+        column.view(as_bytes.get(column.type, column.type)).validate(full=True)
+
+
 @contextmanager
-def open_arrow(file: InputFile) -> Generator[ArrowTable]:
+def open_arrow(file: InputFile) -> Generator[ArrowTable | ParquetTable]:
     """Open a Parquet or Feather file."""
     with file.open() as stream:
         if file.format == "parquet":
-            with parquet.ParquetFile(stream) as opened:
-                yield ArrowTable(opened.schema_arrow, opened.metadata.num_row_groups, opened)
+            yield ParquetTable(stream)
         else:
-            plain = pa.BufferReader(stream.read()) if file.compression else pa.PythonFile(stream)
+            plain = _unpacked(stream) if file.compression else pa.PythonFile(stream)
             try:
                 opened = pa.ipc.open_file(plain)
             except (
@@ -119,7 +129,15 @@ def open_arrow(file: InputFile) -> Generator[ArrowTable]:
             ):  # The other of Arrow's two formats, of batches one after another.
                 plain.seek(0)
                 opened = _Streamed(pa.ipc.open_stream(plain))
-            yield ArrowTable(opened.schema, opened.num_record_batches, opened)
+            yield ArrowTable(opened)
+
+
+def _unpacked(stream: IO[bytes]) -> pa.BufferReader:
+    """Return a compressed Feather file in memory, where Arrow can go back and forth in it."""
+    content = stream.read(_LARGEST_UNPACKED + 1)
+    if len(content) > _LARGEST_UNPACKED:
+        raise pa.ArrowInvalid(f"it unpacks to more than {_LARGEST_UNPACKED:,} bytes")
+    return pa.BufferReader(content)
 
 
 class _Streamed:
@@ -137,13 +155,13 @@ class _Streamed:
 def read_arrow_table(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
     """Yield the documents of a Parquet or Feather file; a damaged row group is passed over alone."""
     columns = shard.columns
-    if columns is None:
-        return
     try:
         with open_arrow(shard.file) as table:
+            if columns is None:  # No file of the source has a row, or none could be read.
+                return
             known = dict(_fields(table.schema))
             if known.get(columns.text, ColumnContent.OTHER) is ColumnContent.OTHER:
-                got = f"{columns.text} among {', '.join(f'{f.name} ({f.type})' for f in table.schema)}"
+                got = f"{columns.text} among {some(f'{f.name} ({f.type})' for f in table.schema)}"
                 damage.report("no_text_column", shard.file.path, got)
                 return
             columns = _present(columns, known)

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lilliput.core.artefacts import building, is_artefact, read_manifest
+from lilliput.core.artefacts import building, is_artefact, read_manifest, whole
 from lilliput.core.errors import InputError
 from lilliput.core.files import require_file, write_text
 from lilliput.core.hashing import lines_hash
@@ -181,11 +181,14 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 def _parse_csv(path: Path, tokens: int | None) -> Vocabulary:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = whole(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} must be UTF-8 text", got=error) from None
     delimiter, header = header_of_list(text.partition("\n")[0])
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        rows = iter(list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)))
+    except csv.Error as error:
+        raise InputError(f"{path} must be a table of words", got=error) from None
     next(rows, None)
     if "word" not in header:
         if len(header) == 1 and not any(mark in text for mark in _DELIMITERS):
@@ -222,7 +225,7 @@ def _entry(row: Mapping[str, str], path: Path) -> tuple[str, int, float | None]:
         frequency = int(float(row.get("frequency") or 1))
         age = row.get(_AGE_COLUMN)
         return word, frequency, float(age) if age else None
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InputError(
             f"{path} must give each word a number as frequency and age", got=dict(row)
         ) from None

@@ -175,9 +175,6 @@ class AnalysisRecipe(Settings):
     resamples: int = Field(
         default=500, gt=0, le=100_000, description="Bootstrap resamples, over runs."
     )
-    probe: str = Field(
-        default="", description="Score that perplexity is correlated with; all when empty."
-    )
 
     @field_validator("flops")
     @classmethod
