@@ -92,7 +92,7 @@ def test_parquet_in_batches_holds_the_same_rows(tmp_path: Path) -> None:
     with path.open("rb") as stream:
         opened = ParquetTable(stream)
         batches = [batch for group in range(2) for batch in opened.batches(group)]
-        texts = [batch for batch in opened.batches(1, ["text"])]
+        texts = list(opened.batches(1, ["text"]))
     assert pa.Table.from_batches(batches).equals(table)
     assert sum(batch.num_rows for batch in texts) == 4000
     assert len(batches) == 3

@@ -138,7 +138,6 @@ class TextTable:
                 row = dict(zip(self.names, cells, strict=True))
                 yield Row(row, raw, first)
 
-
     def _may_be_header(self, first: Line, delimiter: str, damaged_before: int) -> bool:
         """Return whether a line can be the header; if not, the file has none and is passed over whole.
 
