@@ -253,3 +253,69 @@ def test_a_reader_that_went_away_is_no_fault(tiny: Tiny) -> None:
     line = f"{shlex.quote(sys.executable)} -m lilliput runs ls {shlex.quote(str(tiny.folder))} --json | true"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "key", ["training.max_steps", "training.global_batch_size", "training.threads", "seed"]
+)
+def test_numbers_of_400_digits_are_refused_at_plan_time(
+    key: str, tiny: Tiny, tmp_path: Path
+) -> None:
+    number = "9" * 400
+    done = call(
+        "study", "plan", str(tiny.recipe), "--out", str(tmp_path), "--set", f"{key}={number}"
+    )
+    assert (done.code, done.trace) == (2, "")
+    assert "must be below 2^63, and this one has about 400 digits" in done.stderr
+
+
+def test_a_setting_that_nothing_reads_is_unknown(tiny: Tiny, tmp_path: Path) -> None:
+    done = call(
+        "study", "plan", str(tiny.recipe), "--out", str(tmp_path), "--set", "analysis.probe=zz"
+    )
+    assert (done.code, done.trace) == (2, "")
+    assert "probe" in done.stderr
+
+
+def test_a_damaged_table_of_a_study_is_not_analysed(study: Path) -> None:
+    table = study / "tables" / "measurements.csv"
+    lines = table.read_bytes().splitlines(keepends=True)
+    spoil(table, b"".join(lines[:-1]))
+    done = call("analyse", "fit", str(table))
+    assert (done.code, done.trace) == (2, "")
+    assert "measurements.csv must be as it was written" in done.stderr
+    copied = study.parent / "mine.csv"  # The same rows in a file of one's own are one's own affair.
+    copied.write_bytes(table.read_bytes())
+    assert "must be as it was written" not in call("analyse", "fit", str(copied)).stderr
+
+
+def test_an_analysis_of_another_form_is_refused_by_name(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lilliput.analysis.findings import findings
+
+    def lack(kind: object, stored: object) -> None:
+        raise KeyError("curved")
+
+    monkeypatch.setattr(findings, "from_stored", lack)
+    done = call("report", str(study), "--out", str(study.parent / "r.html"))
+    assert (done.code, done.trace) == (2, "")
+    assert "an analysis of another form: no 'curved'" in done.stderr
+
+
+def test_an_analysis_under_another_schema_is_made_anew(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lilliput.analysis.findings import findings
+
+    monkeypatch.setattr(findings, "FINDINGS_SCHEMA", 10**6)
+    done = call("report", str(study), "--out", str(study.parent / "r.html"))
+    assert (done.code, done.trace) == (0, "")
+
+
+def test_verify_prints_what_is_still_being_built(study: Path) -> None:
+    from lilliput.core.artefacts import BUILDING
+
+    (study / "analysis" / BUILDING).write_text("{}")
+    done = call("verify", str(study))
+    assert "analysis: it is still being built" in done.stdout

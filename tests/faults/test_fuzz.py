@@ -23,7 +23,7 @@ _FEW_S = (
 )
 
 # Fits take seconds each and read one table, which `report` and `frontier` read too.
-_VERBS = ("verify", "study status", "study plan", "study run", "report", "runs ls", "runs show",
+COMMANDS = ("verify", "study status", "study plan", "study run", "report", "runs ls", "runs show",
           "runs diff", "runs sql", "runs prune", "export run", "export corpus", "evaluate pairs",
           "evaluate probes", "tokenizer encode", "train", "corpus filter", "analyse frontier")  # fmt: skip
 
@@ -67,7 +67,7 @@ def test_a_damaged_study_is_refused_in_words_or_does_not_matter(
     @given(
         st.sampled_from(files),
         st.sampled_from(sorted(KINDS)),
-        st.sampled_from(_VERBS),
+        st.sampled_from(COMMANDS),
         st.integers(0, 2**32),
     )
     def try_one(file: Path, kind: str, verb: str, seed: int) -> None:

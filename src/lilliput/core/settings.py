@@ -5,18 +5,38 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, cast, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from lilliput.core.errors import ConfigurationError
+
+_MOST_NUMBER = 2**63
 
 
 class Settings(BaseModel):
     """Base of every configuration: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_are_bounded(cls, values: Any) -> Any:
+        """Refuse whole numbers that no machine counts with: a float of one of 400 digits cannot be had."""
+        if isinstance(values, Mapping):
+            for name, value in cast("Mapping[str, Any]", values).items():
+                if isinstance(value, int) and abs(value) >= _MOST_NUMBER:
+                    digits = int(value.bit_length() * 0.30103) + 1
+                    raise ValueError(f"{name} must be below 2^63, and this one has about {digits} digits")
+        return values
 
 
 # `json_schema_extra` of a field that leaves the result alone: where things lie, how fast they are computed.

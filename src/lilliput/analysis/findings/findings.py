@@ -15,7 +15,7 @@ from lilliput.analysis.findings.runs import Run
 from lilliput.analysis.findings.scores import TaskScore
 from lilliput.analysis.findings.stored import from_stored, to_stored
 from lilliput.analysis.table.tidy import Table
-from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.core.artefacts import MANIFEST, damaged, is_artefact, read_manifest
 from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.reader import read_record
@@ -121,4 +121,9 @@ def _read(folder: Path) -> Findings | None:
     stored: dict[str, Any] = {
         name: read_record(analysis / f"{name}.json", Any) for name in Findings.__dataclass_fields__
     }
-    return from_stored(Findings, stored)
+    try:
+        return from_stored(Findings, stored)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        # Whole, and yet of another form: another version wrote it under the same number.
+        lacks = f"no {error}" if isinstance(error, KeyError) else error
+        raise damaged(analysis / MANIFEST, f"an analysis of another form: {lacks}") from None

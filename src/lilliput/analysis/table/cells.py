@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.analysis.table.schema import SchemaColumn, describe
+from lilliput.core.artefacts import whole
 from lilliput.core.errors import InputError
 from lilliput.core.files import require_file
 
@@ -66,8 +67,9 @@ def read_raw(path: Path) -> RawTable:
 
     Raises:
         InputError: No such file, an unknown ending, no rows, or a malformed line.
+        ArtefactError: It is a study's own table, and is not as it was written.
     """
-    require_file(path, "the table")
+    whole(require_file(path, "the table"))
     ending = path.suffix.lower()
     if ending in _DELIMITERS:
         raw = _read_csv(path, _DELIMITERS[ending])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.errors import InputError
-from lilliput.core.reader import read_record
 from lilliput.core.hashing import content_id, file_hash
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.reader import read_record
 from lilliput.core.settings import parse_settings
 from lilliput.evaluation.glue.filtering import TASK_KIND, present_splits
 from lilliput.evaluation.scores.score import Score
