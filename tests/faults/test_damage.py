@@ -256,7 +256,7 @@ def test_a_reader_that_went_away_is_no_fault(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["training.max_steps", "training.global_batch_size", "training.threads", "seed"]
+    "key", ["training.max_steps", "training.global_batch_size", "training.threads"]
 )
 def test_numbers_of_400_digits_are_refused_at_plan_time(
     key: str, tiny: Tiny, tmp_path: Path

@@ -33,9 +33,12 @@ class Settings(BaseModel):
         """Refuse whole numbers that no machine counts with: a float of one of 400 digits cannot be had."""
         if isinstance(values, Mapping):
             for name, value in cast("Mapping[str, Any]", values).items():
-                if isinstance(value, int) and abs(value) >= _MOST_NUMBER:
-                    digits = int(value.bit_length() * 0.30103) + 1
-                    raise ValueError(f"{name} must be below 2^63, and this one has about {digits} digits")
+                # Seeds have a bound of their own, and words for it.
+                if name != "seed" and isinstance(value, int) and abs(value) >= _MOST_NUMBER:
+                    digits = round(value.bit_length() * 0.30103)
+                    raise ValueError(
+                        f"{name} must be below 2^63, and this one has about {digits} digits"
+                    )
         return values
 
 
