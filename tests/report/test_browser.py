@@ -19,7 +19,7 @@ from lilliput.core.extras import is_installed
 from lilliput.report import write_report
 from lilliput.report.document import build_pages, render
 from lilliput.report.evidence import read_evidence
-from lilliput.report.page import BuiltPage
+from lilliput.report.page import BuiltPage, registered_pages
 
 pytestmark = pytest.mark.browser
 
@@ -27,9 +27,7 @@ _ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PAGES = [
-    "summary", "language", "tokenizers", "training", "scaling", "downstream", "cost", "runs", "method",
-]  # fmt: skip
+PAGES = [page.name for page in registered_pages()]
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def train_by_command(tokens: Path, folder: Path, *settings: str) -> tuple[int, d
 
 def test_a_recipe_names_what_another_package_registers(tokens, tmp_path):
     code, record = train_by_command(
-        tokens, tmp_path / "toy", "objective.name=sparse-masked_lm", "objective.stride=3",
+        tokens, tmp_path / "toy", "objective.name=sparse_masked_lm", "objective.stride=3",
         "order=backwards",
     )  # fmt: skip
     assert code == 0
@@ -70,7 +70,7 @@ def test_a_recipe_names_what_another_package_registers(tokens, tmp_path):
     assert record["flops_executed_masked"] < plain["flops_executed_masked"]
     assert record["flops_executed_full"] == plain["flops_executed_full"]
     resolved = json.loads((tmp_path / "toy" / "run" / "run.json").read_text())["config"]["training"]
-    assert resolved["objective"] == {"name": "sparse-masked_lm", "stride": 3}
+    assert resolved["objective"] == {"name": "sparse_masked_lm", "stride": 3}
 
 
 def test_an_unknown_name_or_setting_is_refused_with_the_known_ones(make_config):
@@ -87,7 +87,7 @@ def test_an_unknown_name_or_setting_is_refused_with_the_known_ones(make_config):
 
 def test_a_second_thing_of_one_name_is_refused(toy):
     class Other(MaskedLM):
-        name = "sparse-masked_lm"
+        name = "sparse_masked_lm"
 
     with pytest.raises(ConfigurationError, match="a name of its own"):
         objectives.register_objective(Other)
@@ -95,7 +95,7 @@ def test_a_second_thing_of_one_name_is_refused(toy):
 
 
 def test_host_and_device_batches_of_a_toy_objective_agree(toy, make_config, tokens):
-    config = make_config(objective={"name": "sparse-masked_lm", "stride": 2})
+    config = make_config(objective={"name": "sparse_masked_lm", "stride": 2})
     data = load_data(config, tokens)
     chosen, key = np.arange(16), DrawKey.of(0, "train", 1)
     host = make_batch(data.train, chosen, key, data.rules, 16)
@@ -112,7 +112,7 @@ def test_host_and_device_batches_of_a_toy_objective_agree(toy, make_config, toke
 def test_a_toy_objective_is_stacked_and_agrees_with_training_alone(
     toy, make_config, tokens, tmp_path
 ):
-    configs = [make_config(seed=seed, objective="sparse-masked_lm") for seed in (0, 1)]
+    configs = [make_config(seed=seed, objective="sparse_masked_lm") for seed in (0, 1)]
     members = [FleetMember(c, tmp_path / f"fleet-{c.seed}") for c in configs]
     stacked = train_fleet(members, tokens)
     alone = train(configs[1], tokens, tmp_path / "alone")

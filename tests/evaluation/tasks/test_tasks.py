@@ -35,7 +35,7 @@ OFFICIAL = {
 
 
 def test_the_nine_tasks_and_the_diagnostics_are_shipped():
-    assert set(known_tasks()) == {*GLUE_TASKS, "ax"}
+    assert set(known_tasks()) >= {*OFFICIAL, "ax"}
     for name, (train, dev) in OFFICIAL.items():
         task = load_task(name)
         assert task.rows[task.train] == train
@@ -93,7 +93,7 @@ def test_a_task_file_that_breaks_a_rule_is_refused(tmp_path, line, shown):
 
 
 def test_an_unknown_task_is_named_with_the_known_ones():
-    with pytest.raises(ConfigurationError, match=r"'snli'.*Known: ax, cola"):
+    with pytest.raises(ConfigurationError, match=r"'snli'.*Known: ax, .*cola"):
         load_task("snli")
 
 

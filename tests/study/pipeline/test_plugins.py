@@ -19,7 +19,7 @@ shapes = ["8/8/16/1/1"]
 languages = ["invented"]
 shapes = ["8/8/16/1/1"]
 variant = "every third"
-training = { objective = { name = "sparse-masked_lm", stride = 3 }, order = "backwards" }
+training = { objective = { name = "sparse_masked_lm", stride = 3 }, order = "backwards" }
 """
 
 
@@ -37,6 +37,6 @@ def test_a_study_with_a_toy_objective_reaches_its_report(recipe_file, tmp_path):
     trained = [read_json(file)["config"]["training"] for file in study.out.rglob("run.json")]
     assert {(one["objective"]["name"], one["order"]["name"]) for one in trained} == {
         ("auto", "shuffled"),
-        ("sparse-masked_lm", "backwards"),
+        ("sparse_masked_lm", "backwards"),
     }
     assert "every third" in Path(record["report"]).read_text(encoding="utf-8")

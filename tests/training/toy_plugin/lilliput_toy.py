@@ -22,7 +22,7 @@ class SparseSettings(ObjectiveSettings):
 class SparseMaskedLM(MaskedLM):
     """Masked LM that predicts only at every second position, or every third, and so on."""
 
-    name = "sparse-masked_lm"
+    name = "sparse_masked_lm"
     description = "Masked LM that predicts only at every so many-th position."
     settings_type = SparseSettings
 
@@ -38,9 +38,6 @@ class SparseMaskedLM(MaskedLM):
     @property
     def predicted_share(self) -> float:
         return super().predicted_share / self.stride
-
-    def expected_predictions(self, tokens: int, sequences: int) -> int:
-        return round(super().expected_predictions(tokens, sequences) / self.stride)
 
 
 @register_order

@@ -21,9 +21,9 @@ class TaskDefinition(Settings):
     name: str = Field(
         ..., pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name of the task's folder."
     )
-    title: str = Field(..., description="The question it asks, for people.")
+    title: str = Field(..., description="The question that the task asks, in words.")
     fields: tuple[str, ...] = Field(
-        ..., min_length=1, max_length=2, description="Columns with the texts, in order."
+        ..., min_length=1, max_length=2, description="Columns with the texts, one or two, in order."
     )
     label: str = Field(default="label", description="Column with the label.")
     label_type: Literal["class", "number"] = Field(
@@ -45,7 +45,9 @@ class TaskDefinition(Settings):
     dev: tuple[str, ...] = Field(
         ..., min_length=1, description="Splits to score; the task's score is their unweighted mean."
     )
-    test: tuple[str, ...] = Field(default=(), description="Splits whose labels are hidden.")
+    test: tuple[str, ...] = Field(
+        default=(), description="Splits whose labels are hidden; they are not scored."
+    )
     in_average: bool = Field(default=True, description="Whether the benchmark's average counts it.")
     paper_filter_fields: tuple[str, ...] = Field(
         default=(),
@@ -55,7 +57,7 @@ class TaskDefinition(Settings):
     licence: str = Field(..., description="Terms of the data, as their source states them.")
     version: str = Field(..., description="Version of the data.")
     rows: dict[str, PositiveInt] = Field(
-        default_factory=dict, description="Official size of splits."
+        default_factory=dict, description="Official number of rows of each split; optional."
     )
 
     @model_validator(mode="after")

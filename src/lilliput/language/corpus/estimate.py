@@ -48,7 +48,7 @@ class _Piece:
 
 @dataclass
 class _Sample:
-    """What was read of the shards that were drawn.
+    """Hold what was read of the shards that were drawn.
 
     Attributes:
         pieces: Measurements, one a batch.

@@ -153,13 +153,14 @@ class Objective:
 
     @property
     def predicted_share(self) -> float:
-        """Return about the share of input tokens that is predicted; plans are made with it."""
+        """Return the approximate share of input tokens that is predicted; FLOPs and plans are computed from it."""
         raise NotImplementedError
 
     def expected_predictions(self, tokens: int, sequences: int) -> int:
         """Return the expected number of predicted tokens of so many input tokens in so many sequences.
 
-        It is exact over many steps; device batches count with it, since counting would make the host wait.
+        On an accelerator this expectation stands for the count, since counting would make the host wait. Override
+        it where some tokens, such as the first of a sequence, are never predicted.
         """
         del sequences
         return round(self.predicted_share * tokens)
@@ -212,7 +213,7 @@ class Objective:
     # ---- What it costs --------------------------------------------------------------------------------
 
     def extra_flops(self, work: Workload) -> Mapping[str, float]:
-        """Return the FLOPs that the objective adds to those of training the model, by convention; by default none."""
+        """Return the FLOPs that the objective adds to those of the model, under each convention; none by default."""
         del work
         return {}
 
@@ -258,11 +259,15 @@ def register_objective(objective: ObjectiveClass) -> ObjectiveClass:
 
         @register_objective
         class EverySecond(MaskedLM):
-            name = "every-second"
+            name = "every_second"
             description = "Masked LM that predicts only at even positions."
 
             def targets(self, ids_GL, rows_G, key, facts):
                 ...
+
+            @property
+            def predicted_share(self):
+                return super().predicted_share / 2
 
     Raises:
         ConfigurationError: Another objective has that name.

@@ -99,7 +99,7 @@ class MaskedLM(Objective):
     def expected_predictions(self, tokens: int, sequences: int) -> int:
         """Return that share of the tokens that may be selected: `<s>` and `</s>` only under their switch."""
         never = 0 if self.rule.special_tokens else _SPECIAL_PER_SEQUENCE * sequences
-        return round(self.rule.mlm_probability * (tokens - never))
+        return round(self.predicted_share * (tokens - never))
 
     def most_predictions(self, rows: int, width: int) -> int:
         """Return the mean number of selected positions with eight standard deviations to spare."""

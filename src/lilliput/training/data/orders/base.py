@@ -73,7 +73,8 @@ class DataOrder(ABC):
     name: ClassVar[str]
     description: ClassVar[str]
     settings_type: ClassVar[type[OrderSettings]] = OrderSettings
-    # True where the length of the run decides what a step reads: its budgets then share no trunk.
+    # True where the length of the run decides what a step reads. Runs of several budgets then cannot share
+    # their first steps.
     depends_on_max_steps: ClassVar[bool] = False
 
     def __init__(self, context: OrderContext) -> None:
