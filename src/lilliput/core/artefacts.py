@@ -242,7 +242,7 @@ def whole_files(folder: Path, pattern: str) -> list[Path]:
 
 
 def require_parts(folder: Path) -> None:
-    """Raise where an artefact that a finished one in `folder` lists inside it is not there.
+    """Raise an error if a part that the manifest of `folder` lists is missing.
 
     Raises:
         ArtefactError: It is gone, or another one lies in its place.
@@ -458,7 +458,7 @@ def claim_folder(folder: Path, identity: str, kind: str) -> None:
 
 
 def reclaim_folder(folder: Path, identity: str, kind: str) -> None:
-    """Mark `folder`, which holds what `identity` grows out of, as the place where that is being built.
+    """Mark `folder` as an artefact under construction with the new `identity`, and keep what it holds.
 
     A folder that holds no artefact, done or half done, is left alone.
     """

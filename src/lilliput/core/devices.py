@@ -57,7 +57,7 @@ def _allowed(answer: str, visible: str | None) -> list[Gpu]:
 
 
 def show_gpu(index: str) -> None:
-    """Let this process see one GPU alone; to be called before torch is loaded."""
+    """Let this process see only one GPU. Call it before torch is loaded."""
     # The driver counts by place on the bus, CUDA by speed unless it is set otherwise.
     os.environ["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
     os.environ[_VISIBLE] = index

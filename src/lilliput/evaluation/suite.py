@@ -96,7 +96,7 @@ class TaskData:
         return cls(task, learned, scored, facts, hidden_in_train=train.hidden)
 
     def with_guests(self, other: TaskData) -> TaskData:
-        """Return the same, and the sets of a task that is predicted with this one's models."""
+        """Return these sets, and the sets of a task that the models of this task predict too."""
         sets = {f"{other.task.name}:{split}": found for split, found in other.scored.items()}
         guests = {**self.guests, **dict.fromkeys(sets, other.task)}
         return replace(self, scored={**self.scored, **sets}, guests=guests)

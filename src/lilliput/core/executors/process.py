@@ -170,9 +170,9 @@ def _stop_children(running: Collection[Future[Any]]) -> None:
 
 
 class _Worker:
-    """The facts that a worker process knows about itself.
+    """Hold the facts that a worker process knows about itself.
 
-    An idle one outlives a signal, since a pool that loses a member signals all others again.
+    An idle worker does not end at a signal, since a pool that loses one worker sends a signal to all others.
     """
 
     is_working = False

@@ -39,7 +39,7 @@ class LabelledTexts:
     Attributes:
         texts: Token sequences, n of them.
         labels: Class numbers, or values where the task is a regression, float64, shape (n,).
-        is_regression: Which of the two.
+        is_regression: True for values, False for class numbers.
         pad: Id of padding.
     """
 

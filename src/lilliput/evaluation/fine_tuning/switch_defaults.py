@@ -32,7 +32,7 @@ def follow_switches(settings: FineTuningSettings, switches: Switches) -> FineTun
 
 
 def _reference_ways(settings: FineTuningSettings, switches: Switches) -> Iterator[tuple[str, Any]]:
-    """Yield what the switches that are as in the reference code ask for."""
+    """Yield the settings that follow from the switches set as in the reference code."""
     if switches.attend_padding:
         # To a fixed length: else the pads that a text attends to would depend on its neighbours in the batch.
         yield from (("attend_to_padding", True), ("pad_to_max", True))

@@ -29,7 +29,7 @@ _WITHOUT_INVISIBLE = dict.fromkeys(map(ord, INVISIBLE))
 
 
 class TextForm(Settings):
-    """A record of what is done to every character of a text, whatever the words are."""
+    """Record the changes that are made to every character of a text, whatever the words are."""
 
     characters: CharacterForm = Field(
         description="as_written: nothing is changed; composed: a letter and its marks become one character where Unicode has it (form NFC), and soft hyphens, word joiners and byte order marks are left out."

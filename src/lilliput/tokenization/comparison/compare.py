@@ -110,7 +110,7 @@ class TokenizerComparison:
     """The table and the choice.
 
     Attributes:
-        rows: One a tokenizer, in the order given.
+        rows: One row for each tokenizer, in the order given.
         picked: The choice, with reasons.
         picked_folder: Where the picked tokenizer lies.
         encode_mb_per_s: Speed of the tokenizer alone on the sampled documents; machine-dependent.

@@ -22,11 +22,11 @@ _BATCH = 50_000
 
 @dataclass(frozen=True)
 class CutWords:
-    """Words as numbers of distinct pieces.
+    """Hold words as sequences of numbers, where each number stands for a distinct piece.
 
     Attributes:
         pieces: Distinct pieces, as the pre-tokenizer writes them.
-        numbers: Of each word's pieces, one word after another.
+        numbers: The numbers of the pieces of all words, one word after another.
         counts: Pieces of each word, shape (words,).
     """
 

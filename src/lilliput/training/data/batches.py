@@ -145,7 +145,7 @@ class GlobalBatch:
 
 @dataclass(frozen=True)
 class MicroBatchAveraging:
-    """Micro-batches whose means are averaged, instead of all predicted positions (S:B5).
+    """Average the means of micro-batches instead of all predicted positions, as the published code does (defect B5).
 
     Attributes:
         rows: Sequences of a micro-batch.

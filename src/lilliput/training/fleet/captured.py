@@ -91,7 +91,7 @@ class CapturedFleetStep:
         return self._planned[0].stream.places(step)[1] == self._chosen_SG.shape[1]
 
     def read(self, step: int) -> list[GlobalBatch]:
-        """Put what step `step` reads where `compute` finds it; what each member's batch holds."""
+        """Copy the batches of step `step` to where `compute` reads them, and return what each member's batch holds."""
         chosen_SG = np.stack([schedule.chosen(step) for schedule in self._streams])
         keys = [schedule.mask_key(step) for schedule in self._streams]
         keys_S2 = torch.tensor([[key.select, key.replace] for key in keys])
