@@ -178,7 +178,9 @@ def _runs(table: Table) -> tuple[tuple[str, ...], NDArray[np.intp], tuple[str, .
         pairs = pairs[np.isfinite(pairs[:, 1])]
         repeats = pairs.shape[0] - np.unique(pairs, axis=0).shape[0]
         if repeats:
-            warnings = (f"Rows that have the run and step of another row, with other values: {repeats}.",)
+            warnings = (
+                f"Rows that have the run and step of another row, with other values: {repeats}.",
+            )
     return tuple(names.tolist()), codes, warnings
 
 
