@@ -11,7 +11,7 @@ from tests.study.conftest import StudyCommand
 
 from lilliput.architecture import count_parameters
 from lilliput.cli import study as study_verbs
-from lilliput.core.artefacts import MANIFEST, read_manifest
+from lilliput.core.artefacts import building, read_manifest
 from lilliput.core.errors import RunsFailedError
 from lilliput.core.files import read_json, write_json
 from lilliput.core.settings import parse_settings
@@ -206,15 +206,15 @@ def test_the_search_is_counted_until_it_is_done(
     study_verbs.plan(str(recipe_file), out, assignments, workers=1)
     printed = capsys.readouterr().out
     assert "before them, to search learning rates: 6 short runs" in printed
-    assert "hours of training: " in printed
+    assert "time of training: " in printed
     assert "scoring is not counted" in printed
 
-    write_json(
-        out / "search" / "found.json",
-        {"rates": [{"language": "invented", "profile": "corrected", "variant": "", "shape": shape,
-                    "learning_rate": 1e-3} for shape in (SHAPE, LARGER)]},
-    )  # fmt: skip
-    write_json(out / "search" / MANIFEST, {})
+    with building(out / "search", "search", 1, {}):
+        write_json(
+            out / "search" / "found.json",
+            {"rates": [{"language": "invented", "profile": "corrected", "variant": "", "shape": shape,
+                        "learning_rate": 1e-3} for shape in (SHAPE, LARGER)]},
+        )  # fmt: skip
     after = plan_study(searched, out, 16)
     assert (after.search_runs, after.tokens, after.flops) == (0, plain.tokens, plain.flops)
     assert (after.hours, after.disk) == (plain.hours, plain.disk)
@@ -245,11 +245,12 @@ def test_a_failed_study_names_the_command_that_takes_it_again(
     ]
     with pytest.raises(RunsFailedError) as caught:
         study_verbs.run(str(recipe_file), tmp_path / "study", wild, "inline", as_json=True)
-    assert f"lilliput study retry {recipe_file} --set {wild[0]}" in caught.value.remedy
+    assert f"lilliput study retry {recipe_file} " in caught.value.remedy
+    assert f" --set {wild[0]}" in caught.value.remedy
 
 
 @pytest.mark.parametrize("scores_padding", [False, True])
-def test_the_operations_foretold_are_those_that_a_run_executes(
+def test_the_planned_operations_are_those_that_a_run_executes(
     finished_study: Path, tmp_path: Path, scores_padding: bool
 ) -> None:
     # A run that scores its pads executes several times what one without them does.
