@@ -89,7 +89,7 @@ def _adapter(shape: Any) -> TypeAdapter[Any]:
 class _Shape(BaseModel):
     """Keys that must be there, of these types; others may stand beside them."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(extra="ignore", strict=True)
 
 
 class RunFile(_Shape):

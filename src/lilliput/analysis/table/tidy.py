@@ -48,7 +48,7 @@ class Table:
     columns: Mapping[str, NDArray[Any]]
     lines: NDArray[np.int64]
     warnings: tuple[str, ...] = ()
-    written: Mapping[str, NDArray[np.str_]] = field(default_factory=dict[str, NDArray[np.str_]])
+    written: Mapping[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
 
     def __len__(self) -> int:
         return int(self.lines.size)

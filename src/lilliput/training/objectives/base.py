@@ -257,6 +257,8 @@ REGISTRY: Registry[type[Objective]] = Registry("training objective", "lilliput.t
 def register_objective(objective: ObjectiveClass) -> ObjectiveClass:
     """List an objective under its name, so that recipes can ask for it; usable as a decorator.
 
+    For example::
+
         @register_objective
         class EverySecond(MaskedLM):
             name = "every_second"

@@ -98,6 +98,8 @@ REGISTRY: Registry[type[DataOrder]] = Registry("data order", "lilliput.training.
 def register_order(order: OrderClass) -> OrderClass:
     """List a data order under its name, so that recipes can ask for it; usable as a decorator.
 
+    For example::
+
         @register_order
         class Backwards(DataOrder):
             name = "backwards"
