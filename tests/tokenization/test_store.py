@@ -173,7 +173,7 @@ def test_a_store_cut_short_is_refused(store: Path) -> None:
     path = store / "train.tokens.npy"
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(ArtefactError, match=rf"{size - 10} bytes where the manifest says {size}"):
+    with pytest.raises(ArtefactError, match=rf"{size - 10:,} bytes where its manifest says {size:,}"):
         open_store(store).split("train")
 
 
@@ -182,7 +182,7 @@ def test_offsets_that_do_not_fit_are_refused(store: Path) -> None:
     offsets = np.load(path)
     offsets[-1] += 3
     np.save(path, offsets)
-    with pytest.raises(ArtefactError, match=rf"offsets that end at {offsets[-1]}"):
+    with pytest.raises(ArtefactError, match=r"train\.offsets\.npy must be as it was written"):
         open_store(store).split("train")
 
 

@@ -359,7 +359,7 @@ def test_a_checkpoint_of_another_model_is_refused(make_config, tokens, tmp_path)
     train(make_config(model=tiny_model(intermediate_size=64)), tokens, wide)
     train(make_config(), tokens, narrow)
     (narrow / "run.json").write_bytes((wide / "run.json").read_bytes())
-    with pytest.raises(ArtefactError, match=r"no match for layers\.0\.up"):
+    with pytest.raises(ArtefactError, match="run.json must be as it was written"):
         load_model(narrow)
 
 

@@ -191,7 +191,7 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path):
 
 def test_a_plan_of_another_version_is_refused(tmp_path):
     path = tmp_path / "plan.json"
-    path.write_text('{"device": "cpu", "gears": 3}', encoding="utf-8")
+    path.write_text(json.dumps(asdict(PLAN) | {"gears": 3}), encoding="utf-8")
     with pytest.raises(ArtefactError, match="gears"):
         load_or_make_plan(path, lambda: PLAN)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -172,6 +172,13 @@ def read_plan(path: Path) -> ExecutionPlan:
         first = error.errors(include_url=False)[0]
         got = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise ArtefactError(f"{path} must be an execution plan", got=got, remedy=_ANEW) from None
+    unknown = sorted(record.keys() - {field.name for field in fields(ExecutionPlan)})
+    if unknown:
+        raise ArtefactError(
+            f"{path} must be an execution plan of this version",
+            got=f"the key {unknown[0]!r}",
+            remedy=_ANEW,
+        )
     return plan
 
 
