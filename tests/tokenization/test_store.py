@@ -173,7 +173,9 @@ def test_a_store_cut_short_is_refused(store: Path) -> None:
     path = store / "train.tokens.npy"
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(ArtefactError, match=rf"{size - 10:,} bytes where its manifest says {size:,}"):
+    with pytest.raises(
+        ArtefactError, match=rf"{size - 10:,} bytes where its manifest says {size:,}"
+    ):
         open_store(store).split("train")
 
 

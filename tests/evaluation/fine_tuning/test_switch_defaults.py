@@ -15,6 +15,7 @@ from tests.evaluation.conftest import train_run
 from lilliput.architecture import ModelConfig
 from lilliput.cli._frame import build_app
 from lilliput.core.artefacts import artefact_id, read_manifest
+from lilliput.core.errors import OccupiedFolderError
 from lilliput.evaluation import FineTuningSettings, ProbeSettings, evaluate_glue, load_task
 from lilliput.evaluation.fine_tuning import seeds
 from lilliput.evaluation.fine_tuning.classifier import Classifier
@@ -244,15 +245,16 @@ def test_a_study_recognises_scores_made_the_runs_way(line, tasks, tmp_path):
     asked = FineTuningSettings(**QUICK)
     origins = (load_tokenizer(line.tokenizer).content,)
 
-    def task(settings):
-        place = ("it", run, line.tokenizer, tmp_path / "scores" / "glue", origins)
+    def task(settings, folder="scores"):
+        place = ("it", run, line.tokenizer, tmp_path / folder / "glue", origins)
         return LearnedTasks(*place, GLUE, tuple(tasks[:1]), settings, REFERENCE)
 
-    # As they were before scores followed the switches: kept where the recipe asks for that, else made anew.
-    task(FineTuningSettings(**QUICK, **OURS)).score()
-    before = read_manifest(task(asked).out).id
-    assert task(FineTuningSettings(**QUICK, **OURS)).is_done
+    otherwise = FineTuningSettings(**QUICK, **OURS)
+    task(otherwise).score()
+    assert task(otherwise).is_done
     assert not task(asked).is_done
-    task(asked).score()
-    assert task(asked).is_done
-    assert read_manifest(task(asked).out).id != before
+    with pytest.raises(OccupiedFolderError, match="hold this very evaluation"):
+        task(asked).score()
+    assert task(otherwise).is_done
+    task(asked, "own").score()
+    assert task(asked, "own").is_done
