@@ -162,13 +162,13 @@ def test_a_log_has_the_whole_alone(runs: list[Run], capsys: pytest.CaptureFixtur
 
 
 def test_runs_begun_before_say_where_they_go_on(runs: list[Run]) -> None:
-    assert watch.going_on(runs) == ""
+    assert watch.resumed_runs(runs) == ""
     for run in runs[:2]:
         write_json(run.out / RUN_FILE, {})
     for name in ("resume-90", "resume-1200", "resume-1300.partial-7", "initial"):
         (runs[1].out / "checkpoints" / name).mkdir(parents=True)
-    said = "2 runs go on: run 0 from its start, run 1 from update 1,200"
-    assert watch.going_on(runs) == said
+    said = "2 runs go on: run 0 from its beginning, run 1 from step 1,200"
+    assert watch.resumed_runs(runs) == said
 
 
 def test_a_line_that_is_cut_loses_the_family_first() -> None:
