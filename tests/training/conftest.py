@@ -17,9 +17,17 @@ VOCAB_SIZE = 60
 
 
 def write_store(
-    folder: Path, *, vocab_size: int = VOCAB_SIZE, documents: int = 400, seed: int = 0
+    folder: Path,
+    *,
+    vocab_size: int = VOCAB_SIZE,
+    documents: int = 400,
+    seed: int = 0,
+    arrays: dict[str, Any] | None = None,
 ) -> Path:
-    """A token store whose tokens follow a noisy cycle, so that context helps to predict them."""
+    """A token store whose tokens follow a noisy cycle, so that context helps to predict them.
+
+    `arrays` replaces what it says of the ids: `token_bytes`, `word_start`.
+    """
     rng = np.random.default_rng(seed)
     settings = {"seed": seed, "vocab_size": vocab_size}
     with building(folder, "tokens", 1, settings, {"tokenizer": "0123456789abcdef"}) as build:
@@ -34,8 +42,12 @@ def write_store(
             counts["tokens"][split] = int(offsets[-1])
             counts["documents"][split] = size
         ids = np.arange(vocab_size)
-        np.save(build.path("token_bytes.npy"), np.where(ids < 5, 0, 1 + ids % 4).astype(np.int32))
-        np.save(build.path("word_start.npy"), (ids >= 5) & (ids % 3 != 0))
+        said = {
+            "token_bytes": np.where(ids < 5, 0, 1 + ids % 4).astype(np.int32),
+            "word_start": (ids >= 5) & (ids % 3 != 0),
+        }
+        for name, values in (said | (arrays or {})).items():
+            np.save(build.path(f"{name}.npy"), values)
         build.facts.update(counts, vocab_size=vocab_size)
     return folder
 

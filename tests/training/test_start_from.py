@@ -6,7 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from tokenizers import ByteLevelBPETokenizer
@@ -57,9 +56,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("imported")
     loaded = load_tokenizer(make_tokenizer(place / "tokenizer", TEXT))
     size = loaded.vocab_size
-    write_store(place / "tokens", vocab_size=size)
-    np.save(place / "tokens" / "token_bytes.npy", token_bytes(loaded, size))
-    np.save(place / "tokens" / "word_start.npy", word_start(loaded, size))
+    arrays = {"token_bytes": token_bytes(loaded, size), "word_start": word_start(loaded, size)}
+    write_store(place / "tokens", vocab_size=size, arrays=arrays)
     model = build_model(tiny_model("roberta", vocab_size=size), seed=7)
     export_model(model, place / "model", tokenizer=place / "tokenizer")
     (place / "recipe.toml").write_text(RECIPE, encoding="utf-8")
