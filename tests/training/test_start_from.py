@@ -12,7 +12,7 @@ from tokenizers import ByteLevelBPETokenizer
 from typer.testing import CliRunner
 
 from lilliput.cli._frame import build_app
-from lilliput.core.errors import ConfigurationError, InputError
+from lilliput.core.errors import ArtefactError, ConfigurationError, InputError
 from lilliput.core.files import read_json
 from lilliput.models import build_model, export_model, load_hugging_face
 from lilliput.tokenization import SPECIAL_TOKENS, load_tokenizer
@@ -131,6 +131,9 @@ def test_a_tokenizer_that_means_other_text_is_refused(recipe):
     size = read_json(recipe.parent / "tokens" / "manifest.json")["facts"]["vocab_size"]
     assert load_tokenizer(other).vocab_size <= size
     shutil.copy(other / "tokenizer.json", recipe.parent / "model" / "tokenizer.json")
+    with pytest.raises(ArtefactError, match=r"tokenizer\.json must be as it was written"):
+        read_recipe(recipe, ["start_from=model"])
+    (recipe.parent / "model" / "manifest.json").unlink()  # A folder that somebody else made.
     with pytest.raises(ConfigurationError, match=r"id \d+ is not the same text.*tokenizer encode"):
         read_recipe(recipe, ["start_from=model"])
 
