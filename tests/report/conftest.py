@@ -18,8 +18,8 @@ import pytest
 from lilliput.core.artefacts import building
 from lilliput.core.files import write_json, write_json_lines
 from lilliput.report.document import build_pages
-from lilliput.report.evidence import read_evidence
 from lilliput.report.page import BuiltPage
+from lilliput.report.reading.evidence import read_evidence
 
 SHAPES = ["32/32/64/1/1", "32/32/128/2/2", "64/64/256/2/2", "64/64/256/2/4", "128/128/512/4/4"]
 VOCAB_SIZE = 2000

@@ -18,8 +18,8 @@ from tests.report.conftest import EVALUATIONS, SHAPES, StudyMaker
 from lilliput.core.extras import is_installed
 from lilliput.report import write_report
 from lilliput.report.document import build_pages, render
-from lilliput.report.evidence import read_evidence
 from lilliput.report.page import BuiltPage, registered_pages
+from lilliput.report.reading.evidence import read_evidence
 
 pytestmark = pytest.mark.browser
 

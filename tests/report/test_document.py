@@ -18,10 +18,9 @@ from tests.report.conftest import ENTROPY, SHAPES, TASKS, StudyMaker
 
 from lilliput.core.errors import InputError
 from lilliput.report import write_report
-from lilliput.report.document import render
-from lilliput.report.embedding import to_safe_json
-from lilliput.report.evidence import read_evidence
+from lilliput.report.document import render, to_safe_json
 from lilliput.report.page import BuiltPage, registered_pages
+from lilliput.report.reading.evidence import read_evidence
 
 PAGES = [page.name for page in registered_pages()]
 

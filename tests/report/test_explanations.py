@@ -10,8 +10,8 @@ from tests.report.conftest import StudyMaker
 
 from lilliput.architecture import FLOPS_CONVENTIONS
 from lilliput.report.document import build_pages, render
-from lilliput.report.evidence import read_evidence
 from lilliput.report.page import BuiltPage
+from lilliput.report.reading.evidence import read_evidence
 
 
 def page_of(pages: list[BuiltPage], name: str) -> BuiltPage:

@@ -17,7 +17,7 @@ from lilliput.analysis.findings.findings import (
 )
 from lilliput.analysis.findings.stored import to_stored
 from lilliput.core.artefacts import building, read_manifest
-from lilliput.report.evidence import read_evidence
+from lilliput.report.reading.evidence import read_evidence
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.report.conftest import TASKS, StudyMaker
-from tests.report.test_learning import answer
+from tests.report.pages.test_learning import answer
 
 from lilliput.analysis.findings.findings import compute_findings
 from lilliput.analysis.findings.groups import (
@@ -24,9 +24,9 @@ from lilliput.analysis.findings.runs import Run
 from lilliput.analysis.findings.scores import TaskScore
 from lilliput.core.files import read_json, write_json
 from lilliput.report.document import build_pages
-from lilliput.report.evidence import Evidence, read_evidence
 from lilliput.report.page import BuiltPage
-from lilliput.report.pages.downstream import gain_sentence, tasks_of, whole_scores
+from lilliput.report.pages.downstream.sentences import gain_sentence, tasks_of, whole_scores
+from lilliput.report.reading.evidence import Evidence, read_evidence
 
 PARTS = [f"paradigm_{number}" for number in range(5)]
 

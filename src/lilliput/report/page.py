@@ -27,8 +27,8 @@ from typing import Any
 from lilliput.analysis.findings.findings import Findings
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.registry import Registry
-from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Control, DataTable, Figure
+from lilliput.report.drawing.figures import Control, DataTable, Figure
+from lilliput.report.reading.evidence import Evidence
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 

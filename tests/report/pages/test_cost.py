@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from tests.report.conftest import SHAPES, StudyMaker
-from tests.report.test_learning import answer, on_the_plateau, write_losses
+from tests.report.pages.test_learning import answer, on_the_plateau, write_losses
 
 from lilliput.report.document import build_pages
-from lilliput.report.evidence import read_evidence
 from lilliput.report.page import BuiltPage
 from lilliput.report.pages.cost.sentences import FEWEST_SEEDS, ICER
 from lilliput.report.parts import TableView
+from lilliput.report.reading.evidence import read_evidence
 
 
 def cost_page(pages: list[BuiltPage]) -> BuiltPage:

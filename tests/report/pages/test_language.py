@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from lilliput.report.evidence import Evidence
 from lilliput.report.pages.language import build_language
-from lilliput.report.texts import VocabularyWords
+from lilliput.report.reading.evidence import Evidence
+from lilliput.report.reading.language import VocabularyWords
 
 
 def _page(*frequencies: int):

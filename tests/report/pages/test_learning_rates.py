@@ -12,9 +12,9 @@ from tests.report.conftest import SHAPES, StudyMaker
 
 from lilliput.core.files import write_json
 from lilliput.report import write_report
-from lilliput.report.evidence import read_evidence
 from lilliput.report.pages.training.learning_rates import rate_figures, rate_tables
-from lilliput.report.searches import read_search
+from lilliput.report.reading.evidence import read_evidence
+from lilliput.report.reading.rate_search import read_search
 from lilliput.study.planning.learning_rates import FOUND, FoundRate, drift_with_width
 
 SLOPE = -0.7

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.report.conftest import StudyMaker
-from tests.report.test_learning import answer, on_the_plateau, write_losses
+from tests.report.pages.test_learning import answer, on_the_plateau, write_losses
 
 from lilliput.analysis import FRONTIER_CAVEAT, FrontierPoint
 from lilliput.analysis.findings.runs import Run
 from lilliput.report.document import build_pages
-from lilliput.report.evidence import Evidence, read_evidence
 from lilliput.report.page import BuiltPage
 from lilliput.report.pages.scaling.page import frontier_sentence
 from lilliput.report.pages.summary.answers_from_losses import answer_parameters
+from lilliput.report.reading.evidence import Evidence, read_evidence
 
 
 def runs_with(losses: np.ndarray) -> Evidence:

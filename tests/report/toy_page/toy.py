@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lilliput.analysis.findings.findings import Findings
-from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, DataTable, Figure, FigureLayer
+from lilliput.report.drawing.figures import Axis, DataTable, Figure, FigureLayer
 from lilliput.report.page import Page, PageContent
+from lilliput.report.reading.evidence import Evidence
 
 NAME = "data-cards"
 

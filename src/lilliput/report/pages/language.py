@@ -7,8 +7,7 @@ from itertools import accumulate
 from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.quantities import finite, format_count, format_share
 from lilliput.core.wording import listed
-from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, DataTable, Figure, FigureLayer
+from lilliput.report.drawing.figures import Axis, DataTable, Figure, FigureLayer
 from lilliput.report.page import Page, PageContent, applies_to_studies, register_page
 from lilliput.report.parts import (
     Fact,
@@ -20,7 +19,8 @@ from lilliput.report.parts import (
     number_cell,
     text_cell,
 )
-from lilliput.report.texts import Language, VocabularyWords
+from lilliput.report.reading.evidence import Evidence
+from lilliput.report.reading.language import Language, VocabularyWords
 
 _CURVE_POINTS = 240
 _COUNTS = {

@@ -8,10 +8,9 @@ from importlib.metadata import version
 from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.quantities import format_duration
 from lilliput.core.wording import plural
-from lilliput.report.evidence import Evidence
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.parts import Missing, TableColumn, TableRow, TableView, number_cell, text_cell
-from lilliput.report.provenance import Artefact
+from lilliput.report.reading.evidence import Artefact, Evidence
 
 _CITATION = """@software{{lilliput,
   title   = {{Lilliput: a wind tunnel for language models}},

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.quantities import format_duration
 from lilliput.analysis.findings.runs import FACETS, Run
-from lilliput.report.evidence import Evidence
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.parts import Missing, TableCell, TableColumn, number_cell, text_cell
+from lilliput.report.reading.evidence import Evidence
 
 _NUMBERS = {
     "num_parameters": "Parameters",

@@ -11,8 +11,8 @@ from lilliput.analysis.findings.groups import group_names
 from lilliput.analysis.findings.runs import FACETS, rows_by_run
 from lilliput.analysis.table.tidy import Cell
 from lilliput.architecture import FLOPS_CONVENTIONS
-from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Control, DataTable, Option
+from lilliput.report.drawing.figures import Control, DataTable, Option
+from lilliput.report.reading.evidence import Evidence
 
 SHAPE_LETTERS = (
     "A shape is written E/H/I/A/L: widths of the embedding (E), of the hidden states (H) and of the "

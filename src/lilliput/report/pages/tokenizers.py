@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.table.tidy import Cell
-from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, Control, DataTable, Figure, FigureLayer, Option
+from lilliput.report.drawing.figures import Axis, Control, DataTable, Figure, FigureLayer, Option
 from lilliput.report.page import Page, PageContent, applies_to_studies, register_page
 from lilliput.report.parts import (
     Missing,
@@ -20,7 +19,8 @@ from lilliput.report.parts import (
     quantity_cell,
     text_cell,
 )
-from lilliput.report.vocabularies import ComparedTokenizer, LanguageTokenizers
+from lilliput.report.reading.evidence import Evidence
+from lilliput.report.reading.tokenizers import ComparedTokenizer, LanguageTokenizers
 
 _MEASURES = {
     "word_split_ratio_in_context": "Sub-tokens a word, in context",

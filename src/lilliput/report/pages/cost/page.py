@@ -9,8 +9,7 @@ from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.learning import unlearned_groups
 from lilliput.analysis.findings.quantities import format_share
 from lilliput.analysis.table.tidy import Cell
-from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, Control, DataTable, Figure, FigureLayer, Option
+from lilliput.report.drawing.figures import Axis, Control, DataTable, Figure, FigureLayer, Option
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages.cost.sentences import (
     EFFICIENT,
@@ -39,6 +38,7 @@ from lilliput.report.parts import (
     number_cell,
     text_cell,
 )
+from lilliput.report.reading.evidence import Evidence
 
 # A strategy that is nowhere preferred in this share of draws has no curve of its own.
 _LEAST_SHARE = 0.05

@@ -7,8 +7,8 @@ from lilliput.analysis.findings.costs import Costs, GroupCost
 from lilliput.analysis.findings.groups import named_for_group
 from lilliput.analysis.findings.quantities import format_number, format_share
 from lilliput.core.wording import listed
-from lilliput.report.learning import unlearned_sentences
 from lilliput.report.pages import shared
+from lilliput.report.pages.training.learning import unlearned_sentences
 from lilliput.report.parts import as_sentences
 
 # Of two shapes with four seeds each, even the strictest order is chance in 2 of 70 cases, too often where

@@ -11,7 +11,7 @@ from lilliput.analysis.findings.laws import (
     rival_name,
 )
 from lilliput.analysis.table.tidy import Cell
-from lilliput.report.figures import DataTable
+from lilliput.report.drawing.figures import DataTable
 from lilliput.report.pages import shared
 
 

@@ -18,9 +18,7 @@ from lilliput.analysis.findings.laws import (
 from lilliput.analysis.findings.learning import unlearned_groups
 from lilliput.analysis.findings.quantities import Quantity, format_number
 from lilliput.core.wording import listed, plural
-from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, Control, DataTable, Figure, FigureLayer, Option
-from lilliput.report.learning import unlearned_sentences
+from lilliput.report.drawing.figures import Axis, Control, DataTable, Figure, FigureLayer, Option
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.pages.scaling.data import (
@@ -36,7 +34,9 @@ from lilliput.report.pages.scaling.tables import (
     conventions_table,
     parameters_table,
 )
+from lilliput.report.pages.training.learning import unlearned_sentences
 from lilliput.report.parts import Missing, as_sentences
+from lilliput.report.reading.evidence import Evidence
 
 # The published upper branch of arXiv 2305.17266, abstract: L = 3.82e2 C^-0.141 above 2.2e15 FLOPs.
 PUBLISHED_EXPONENT = 0.141

@@ -22,12 +22,12 @@ from lilliput.analysis.findings.learning import learning_of
 from lilliput.analysis.findings.quantities import Quantity, format_number, format_share
 from lilliput.analysis.findings.runs import Run
 from lilliput.core.wording import listed, plural
-from lilliput.report.evidence import Evidence
-from lilliput.report.learning import learning_sentences, unlearned_sentences
 from lilliput.report.pages import shared
 from lilliput.report.pages.cost.sentences import efficient_sentences, order_of_factors
 from lilliput.report.pages.scaling.page import break_sentence, main_laws
+from lilliput.report.pages.training.learning import learning_sentences, unlearned_sentences
 from lilliput.report.parts import Answer, Verdict, yes_in_part
+from lilliput.report.reading.evidence import Evidence
 
 _FEW_RUNS = 8
 

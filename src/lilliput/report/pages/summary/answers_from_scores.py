@@ -11,10 +11,8 @@ from lilliput.analysis.findings.laws import GroupLaw
 from lilliput.analysis.findings.quantities import (
     format_count,
 )
-from lilliput.report.evidence import Evidence
-from lilliput.report.learning import unlearned_sentences
 from lilliput.report.pages import shared
-from lilliput.report.pages.downstream import (
+from lilliput.report.pages.downstream.sentences import (
     correlation_sentences,
     gain_sentences,
     task_label,
@@ -22,7 +20,9 @@ from lilliput.report.pages.downstream import (
     whole_scores,
 )
 from lilliput.report.pages.scaling.page import main_laws
+from lilliput.report.pages.training.learning import unlearned_sentences
 from lilliput.report.parts import Answer, Verdict, yes_in_part
+from lilliput.report.reading.evidence import Evidence
 
 
 def answer_gain(evidence: Evidence) -> Answer:

@@ -6,10 +6,9 @@ from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.learning import unlearned_groups
 from lilliput.analysis.findings.quantities import format_count
 from lilliput.core.wording import listed, plural
-from lilliput.report.evidence import Evidence
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
-from lilliput.report.pages.downstream import tasks_of, whole_scores
+from lilliput.report.pages.downstream.sentences import tasks_of, whole_scores
 from lilliput.report.pages.summary.answers_from_losses import (
     answer_break,
     answer_depth,
@@ -25,6 +24,7 @@ from lilliput.report.pages.summary.answers_from_scores import (
     answer_optimality,
 )
 from lilliput.report.parts import Fact, as_sentences
+from lilliput.report.reading.evidence import Evidence
 
 
 def build_summary(evidence: Evidence, findings: Findings) -> PageContent:

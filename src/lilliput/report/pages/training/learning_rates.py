@@ -10,8 +10,8 @@ from statistics import fmean
 from lilliput.analysis.findings.quantities import Quantity
 from lilliput.analysis.table.tidy import Cell
 from lilliput.core.wording import plural
-from lilliput.report.figures import Axis, DataTable, Figure, FigureLayer
-from lilliput.report.searches import BestRate, BestRateTrend, RateSearch
+from lilliput.report.drawing.figures import Axis, DataTable, Figure, FigureLayer
+from lilliput.report.reading.rate_search import BestRate, BestRateTrend, RateSearch
 
 
 def rate_tables(search: RateSearch | None) -> dict[str, DataTable]:

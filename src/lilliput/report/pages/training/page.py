@@ -14,11 +14,10 @@ from lilliput.analysis.findings.quantities import format_number
 from lilliput.analysis.findings.runs import Run
 from lilliput.analysis.table.tidy import Cell
 from lilliput.core.wording import plural
-from lilliput.report.evidence import Evidence
-from lilliput.report.figures import Axis, DataTable, Figure, FigureLayer
-from lilliput.report.learning import PLATEAU_EXIT_RULE, learning_sentences
+from lilliput.report.drawing.figures import Axis, DataTable, Figure, FigureLayer
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
+from lilliput.report.pages.training.learning import PLATEAU_EXIT_RULE, learning_sentences
 from lilliput.report.pages.training.learning_rates import rate_figures, rate_tables
 from lilliput.report.parts import (
     Missing,
@@ -30,6 +29,7 @@ from lilliput.report.parts import (
     quantity_cell,
     text_cell,
 )
+from lilliput.report.reading.evidence import Evidence
 
 _PAPER_LAYER = "the paper's 42 runs"
 _EXIT_LAYER = (

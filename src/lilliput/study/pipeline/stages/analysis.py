@@ -24,7 +24,7 @@ from lilliput.core.artefacts import (
 from lilliput.core.files import read_json, write_json
 from lilliput.core.hashing import content_id, file_hash
 from lilliput.report import write_report
-from lilliput.report.evidence import read_evidence
+from lilliput.report.reading.evidence import read_evidence
 from lilliput.study.pipeline.context import StudyContext
 from lilliput.study.pipeline.stages.scoring import GLUE, PAIRS, PROBES
 from lilliput.study.store.runs import read_run

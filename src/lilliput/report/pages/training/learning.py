@@ -17,7 +17,7 @@ from lilliput.analysis.findings.plateau import PLATEAU_EXIT_NATS
 from lilliput.analysis.findings.quantities import format_number
 from lilliput.analysis.findings.runs import Run
 from lilliput.core.wording import listed, plural
-from lilliput.report.evidence import Evidence
+from lilliput.report.reading.evidence import Evidence
 
 
 def unlearned_sentences(

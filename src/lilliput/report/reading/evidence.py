@@ -8,18 +8,36 @@ from pathlib import Path
 from typing import Any
 
 from lilliput.analysis import BUILTIN_TABLES, Table, load_table
+from lilliput.analysis.findings.quantities import finite
 from lilliput.analysis.findings.runs import Run, read_failures, runs_of
 from lilliput.analysis.findings.scores import TaskScore, read_scores, scores_of
-from lilliput.core.artefacts import read_recorded_settings, whole
+from lilliput.core.artefacts import MANIFEST, read_manifest, read_recorded_settings, whole
 from lilliput.core.errors import InputError
-from lilliput.report.provenance import Artefact, read_artefacts
-from lilliput.report.searches import RateSearch, read_search
-from lilliput.report.texts import Language, VocabularyWords, read_languages, read_vocabulary
-from lilliput.report.vocabularies import LanguageTokenizers, read_comparisons
+from lilliput.report.reading.language import (
+    Language,
+    VocabularyWords,
+    read_languages,
+    read_vocabulary,
+)
+from lilliput.report.reading.rate_search import RateSearch, read_search
+from lilliput.report.reading.tokenizers import LanguageTokenizers, read_comparisons
 
 RECIPE_FILE = "study.json"
 MEASUREMENTS_FILE = "tables/measurements.csv"
 _LOSSES = ("loss", "loss_reference", "perplexity", "perplexity_reference", "bits_per_byte")
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One manifest: where it lies in the study, its identity, and what stands beside it."""
+
+    place: str
+    kind: str
+    id: str
+    content: str
+    wall_time_s: float | None
+    environment: Mapping[str, Any]
+    inputs: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -124,3 +142,21 @@ def _means(recipe: Mapping[str, Any]) -> dict[str, str]:
     """Suite to what the recipe calls the mean over its parts."""
     pairs = recipe.get("pairs") or {}
     return {"pairs": pairs["name"]} if "name" in pairs else {}
+
+
+def read_artefacts(folder: Path) -> tuple[Artefact, ...]:
+    """Return every artefact at or below `folder`, by place."""
+    return tuple(_read_artefact(folder, path.parent) for path in sorted(folder.rglob(MANIFEST)))
+
+
+def _read_artefact(study: Path, folder: Path) -> Artefact:
+    manifest = read_manifest(folder)
+    return Artefact(
+        place=folder.relative_to(study).as_posix(),
+        kind=manifest.kind,
+        id=manifest.id,
+        content=manifest.content,
+        wall_time_s=finite(manifest.environment.get("wall_time_s")),
+        environment=manifest.environment,
+        inputs=manifest.inputs,
+    )

@@ -10,8 +10,8 @@ import pytest
 from tests.report.conftest import EVALUATIONS
 
 from lilliput.core.errors import MissingExtraError
+from lilliput.report.drawing.paper import draw_figures
 from lilliput.report.page import BuiltPage
-from lilliput.report.static import draw_figures
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,6 @@ def test_without_matplotlib_the_error_names_the_extra(
     def missing(module: str, extra: str) -> Any:
         raise MissingExtraError(f"this needs {module}", remedy=f"pip install 'lilliput[{extra}]'")
 
-    monkeypatch.setattr("lilliput.report.static.require", missing)
+    monkeypatch.setattr("lilliput.report.drawing.paper.require", missing)
     with pytest.raises(MissingExtraError, match=re.escape("lilliput[paper]")):
         draw_figures(pages, tmp_path)

@@ -11,9 +11,9 @@ from tests.report.conftest import ENTROPY, StudyMaker
 
 from lilliput.analysis.findings.learning import LEARNED_NATS, learning_of, unlearned_groups
 from lilliput.report.document import build_pages
-from lilliput.report.evidence import Evidence, read_evidence
 from lilliput.report.page import BuiltPage
 from lilliput.report.parts import Answer
+from lilliput.report.reading.evidence import Evidence, read_evidence
 
 
 def write_losses(study: Path, loss_of: Callable[[int, int], float]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from lilliput.analysis.table.tidy import Cell
 from lilliput.core.extras import require
 from lilliput.core.files import atomic_path
-from lilliput.report.figures import Control, DataTable, Figure, FigureLayer
+from lilliput.report.drawing.figures import Control, DataTable, Figure, FigureLayer
 from lilliput.report.page import BuiltPage
 
 # Okabe and Ito's palette, in the order of the page.
