@@ -20,7 +20,7 @@ import torch
 
 from lilliput.evaluation import FineTuningSettings, evaluate_glue, evaluate_pairs, read_scores
 from lilliput.evaluation.folders import evaluation_folders
-from lilliput.evaluation.glue.data import prepare_tasks
+from lilliput.evaluation.glue.filtering import prepare_tasks
 from lilliput.study.store.layout import StudyLayout
 from lilliput.study.store.runs import read_runs
 

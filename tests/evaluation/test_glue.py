@@ -26,7 +26,7 @@ from lilliput.evaluation import (
     read_scores,
     shipped_tasks,
 )
-from lilliput.evaluation.glue.data import fetch_from_hub
+from lilliput.evaluation.glue.filtering import fetch_from_hub
 from lilliput.evaluation.scores.score import task_value
 from lilliput.language import glue_paper_words
 

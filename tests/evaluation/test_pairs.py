@@ -17,7 +17,7 @@ from lilliput.evaluation import PairSettings, evaluate_pairs, read_scores, write
 from lilliput.evaluation.encoding import SequenceEncoder, TokenizedText
 from lilliput.evaluation.pairs.likelihood import masked_copies, score_sentences
 from lilliput.evaluation.pairs.reading import Pair, find_paradigms, read_all_pairs, read_paradigm
-from lilliput.evaluation.pairs.scoring import mean_over_paradigms
+from lilliput.evaluation.pairs.record import mean_over_paradigms
 from lilliput.evaluation.scores.score import pair_hits
 from lilliput.models import build_model, export_model
 from lilliput.tokenization import SpecialIds

@@ -71,7 +71,7 @@ def glue(
     """Fine-tune on GLUE tasks (or any with a task.toml) and score their dev sets."""
     from lilliput.evaluation import FineTuningSettings, average_of_evaluation, evaluate_glue
     from lilliput.evaluation.folders import evaluation_folders
-    from lilliput.evaluation.glue.data import prepare_tasks
+    from lilliput.evaluation.glue.filtering import prepare_tasks
     from lilliput.study import run_folder
 
     run = run_folder(run)

@@ -14,8 +14,11 @@ from lilliput.evaluation.settings import FineTuningSettings, PairSettings, Probe
 
 if TYPE_CHECKING:
     from lilliput.evaluation.exports.babylm import write_babylm_fine_tuning, write_babylm_pairs
-    from lilliput.evaluation.exports.lm_eval import write_lm_eval_pairs, write_lm_eval_tasks
-    from lilliput.evaluation.exports.lm_eval_run import run_lm_eval
+    from lilliput.evaluation.exports.lm_eval import (
+        run_lm_eval,
+        write_lm_eval_pairs,
+        write_lm_eval_tasks,
+    )
     from lilliput.evaluation.glue.average import (
         GlueAverage,
         average_of_evaluation,
@@ -27,10 +30,9 @@ if TYPE_CHECKING:
     from lilliput.evaluation.pairs.evaluate import default_pair_settings, evaluate_pairs
     from lilliput.evaluation.probes.build import build_probes
     from lilliput.evaluation.probes.evaluate import evaluate_probes
-    from lilliput.evaluation.scores.averages import average_interval
     from lilliput.evaluation.scores.comparison import ScoreComparison, compare_evaluations
     from lilliput.evaluation.scores.curve import CurvePoint, score_curve
-    from lilliput.evaluation.scores.score import Score, as_summary, read_scores
+    from lilliput.evaluation.scores.score import Score, as_summary, average_interval, read_scores
     from lilliput.evaluation.tasks.definition import (
         TaskDefinition,
         known_tasks,
@@ -44,7 +46,7 @@ _LATER = {
     "Score": "scores.score",
     "TaskDefinition": "tasks.definition",
     "as_summary": "scores.score",
-    "average_interval": "scores.averages",
+    "average_interval": "scores.score",
     "average_of_evaluation": "glue.average",
     "average_of_scores": "glue.average",
     "build_probes": "probes.build",
@@ -62,7 +64,7 @@ _WITH_TORCH = {
     "evaluate_glue": "glue.evaluate",
     "evaluate_pairs": "pairs.evaluate",
     "evaluate_probes": "probes.evaluate",
-    "run_lm_eval": "exports.lm_eval_run",
+    "run_lm_eval": "exports.lm_eval",
     "score_curve": "scores.curve",
     "write_babylm_fine_tuning": "exports.babylm",
     "write_babylm_pairs": "exports.babylm",

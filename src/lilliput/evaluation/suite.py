@@ -19,7 +19,6 @@ from lilliput.core.progress import SILENT, Reporter
 from lilliput.evaluation.encoding import SequenceEncoder, encode_examples
 from lilliput.evaluation.fine_tuning.epochs import LabelledTexts
 from lilliput.evaluation.fine_tuning.seeds import FineTuned, fine_tune_seeds
-from lilliput.evaluation.fine_tuning.switch_defaults import follow_switches
 from lilliput.evaluation.scores.score import (
     EVALUATION_KIND,
     EVALUATION_SCHEMA,
@@ -35,7 +34,7 @@ from lilliput.evaluation.scores.score import (
     seed_values,
     value_interval,
 )
-from lilliput.evaluation.settings import FineTuningSettings
+from lilliput.evaluation.settings import FineTuningSettings, follow_switches
 from lilliput.evaluation.tasks.definition import TaskDefinition
 from lilliput.evaluation.tasks.examples import Examples, Table
 from lilliput.evaluation.weights import (

@@ -15,16 +15,16 @@ from tests.evaluation.fine_tuning import plain_fine_tuning as plain
 from lilliput.architecture import ModelConfig
 from lilliput.evaluation import FineTuningSettings
 from lilliput.evaluation.encoding import lay_end_to_end
+from lilliput.evaluation.fine_tuning.attention import short_attention
 from lilliput.evaluation.fine_tuning.classifier import Classifier
-from lilliput.evaluation.fine_tuning.epochs import LabelledTexts, Member, predict, train_epochs
-from lilliput.evaluation.fine_tuning.stack import ClassifierStack
-from lilliput.evaluation.fine_tuning.stack.attention import short_attention
-from lilliput.evaluation.fine_tuning.stack.dropout import (
+from lilliput.evaluation.fine_tuning.dropout import (
     DropoutKeys,
     drop,
     kept_elements,
     keyed_dropout,
 )
+from lilliput.evaluation.fine_tuning.epochs import LabelledTexts, Member, predict, train_epochs
+from lilliput.evaluation.fine_tuning.stack import ClassifierStack
 from lilliput.models import build_model
 
 MEMBERS = [Member(3e-3, 0), Member(1e-3, 1), Member(3e-3, 2)]

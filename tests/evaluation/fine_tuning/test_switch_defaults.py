@@ -19,7 +19,7 @@ from lilliput.core.errors import OccupiedFolderError
 from lilliput.evaluation import FineTuningSettings, ProbeSettings, evaluate_glue, load_task
 from lilliput.evaluation.fine_tuning import seeds
 from lilliput.evaluation.fine_tuning.classifier import Classifier
-from lilliput.evaluation.fine_tuning.switch_defaults import follow_switches
+from lilliput.evaluation.settings import follow_switches
 from lilliput.models import build_model
 from lilliput.study.pipeline.stages.scoring import GLUE, LearnedTasks
 from lilliput.tokenization import load_tokenizer

@@ -13,8 +13,7 @@ from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import InputError
 from lilliput.core.intervals import Interval
 from lilliput.core.settings import parse_settings
-from lilliput.evaluation.scores.averages import average_interval
-from lilliput.evaluation.scores.score import Score, read_scores
+from lilliput.evaluation.scores.score import Score, average_interval, read_scores
 from lilliput.evaluation.tasks.definition import TaskDefinition, shipped_tasks
 
 

@@ -1,7 +1,8 @@
-"""A task under a vocabulary, as an artefact: its definition, its splits, and what each kept."""
+"""Make the folders of tasks ready: from disk or the Hub, and under a vocabulary as an artefact that says what each split kept."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,18 @@ from lilliput.core.artefacts import (
     read_manifest,
 )
 from lilliput.core.errors import EmptyCorpusError, InputError
-from lilliput.core.files import atomic_path, write_json
-from lilliput.core.hashing import file_hash
-from lilliput.evaluation.admission import Admits, admission, filter_fields
+from lilliput.core.extras import require
+from lilliput.core.files import atomic_path, is_hidden, write_json
+from lilliput.core.hashing import content_id, file_hash
+from lilliput.evaluation.admission import Admits, admission, filter_fields, word_rule_named
 from lilliput.evaluation.settings import WordRule
 from lilliput.evaluation.tasks.definition import TaskDefinition, load_task
 from lilliput.evaluation.tasks.examples import examples_of, find_table, read_table
+from lilliput.language import read_vocabulary
 
 TASK_KIND = "task"
 TASK_SCHEMA = 1
+_HUB_DATASET = "nyu-mll/glue"
 
 
 def filter_task(
@@ -120,3 +124,68 @@ def _require_examples(task: TaskDefinition, facts: dict[str, Any]) -> None:
                 got=f"0 of {facts[split]['rows']}",
                 remedy="Use a larger vocabulary, or leave the task out.",
             )
+
+
+def prepare_tasks(
+    names: Sequence[str],
+    data: Path,
+    vocabulary: Path | None,
+    rule: str,
+    filtered: Path,
+    *,
+    hub: bool = False,
+) -> list[Path]:
+    """Return one folder for each task, as `evaluate_glue` reads them.
+
+    Args:
+        names: Tasks; every sub-folder of `data` when empty.
+        data: Holds one sub-folder a task.
+        vocabulary: Filter by this word list; None leaves the tasks whole.
+        rule: "corrected" or "paper".
+        filtered: Where filtered tasks go, in a folder named by word list and rule.
+        hub: Fetch what `data` lacks from the Hugging Face Hub.
+
+    Raises:
+        InputError: There is no task, or no table of one.
+        ConfigurationError: The rule is unknown.
+    """
+    folders_there = (p for p in data.iterdir() if p.is_dir() and not is_hidden(p.name))
+    chosen = list(names) or sorted(path.name for path in folders_there)
+    if not chosen:
+        raise InputError("the data folder must hold one sub-folder a task", got=data)
+    if hub:
+        for name in chosen:
+            fetch_from_hub(name, data / name)
+    if vocabulary is None:
+        return [data / name for name in chosen]
+    mark = content_id([read_vocabulary(vocabulary).hash, rule])[:8]
+    folder = filtered / f"tasks-{rule}-{mark}"
+    folders: list[Path] = []
+    for name in chosen:
+        definition = data / name / "task.toml"
+        filter_task(
+            definition if definition.is_file() else name,
+            data,
+            vocabulary,
+            folder / name,
+            rule=word_rule_named(rule),
+        )
+        folders.append(folder / name)
+    return folders
+
+
+def fetch_from_hub(name: str, folder: Path) -> None:
+    """Download the splits of a GLUE task that `folder` lacks, with Hugging Face's own client.
+
+    Raises:
+        MissingExtraError: The package `datasets` is not installed.
+    """
+    datasets = require("datasets", "hf")
+    task = load_task(name)
+    for split in filter(None, (task.train, *task.dev, *task.test)):
+        path = folder / f"{split}.parquet"
+        if path.is_file():
+            continue
+        table = datasets.load_dataset(_HUB_DATASET, name, split=split)
+        with atomic_path(path) as temporary:
+            table.to_parquet(str(temporary))

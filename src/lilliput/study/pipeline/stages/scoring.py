@@ -13,12 +13,12 @@ from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.files import names_below, write_json
 from lilliput.core.hashing import file_hash
 from lilliput.evaluation import build_probes, filter_task
-from lilliput.evaluation.fine_tuning.switch_defaults import follow_switches
 from lilliput.evaluation.pairs.reading import find_paradigms
 from lilliput.evaluation.settings import (
     FineTuningSettings,
     PairSettings,
     WordRule,
+    follow_switches,
     plain_pair_settings,
 )
 from lilliput.study.pipeline.context import StudyContext

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lilliput.evaluation.fine_tuning.stack.dropout import Keys, drop
+from lilliput.evaluation.fine_tuning.dropout import Keys, drop
 from lilliput.models.transformer import LANES
 
 
