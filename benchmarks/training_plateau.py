@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lilliput.analysis.findings.plateau import plateau_exit_index
+from lilliput.analysis.findings.learning import plateau_exit_index
 from lilliput.architecture import ModelConfig
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.files import read_json_lines

@@ -24,7 +24,7 @@ from scipy.stats import t as student
 from lilliput.analysis import FitOptions, Table, analyse_correlation, analyse_fit, read_table
 from lilliput.analysis.findings.groups import groups_of
 from lilliput.analysis.findings.laws import last_exponent
-from lilliput.analysis.findings.plateau import plateau_exit_index
+from lilliput.analysis.findings.learning import plateau_exit_index
 from lilliput.core.errors import InputError
 
 HERE = Path(__file__).parent

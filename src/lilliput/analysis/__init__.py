@@ -28,10 +28,13 @@ from lilliput.analysis.frontier import (
 )
 from lilliput.analysis.inference.break_test import BreakTest, bootstrap_break_test
 from lilliput.analysis.inference.options import POINTS, FitOptions
-from lilliput.analysis.inference.profile_likelihood import profile_interval
 from lilliput.analysis.inference.resampling import RESAMPLE_WAYS, cluster_draws
 from lilliput.analysis.inference.results import BreakEstimate, Estimate, LawCandidate, LawFit
-from lilliput.analysis.inference.slope_change import davies_p, exponent_against_cut
+from lilliput.analysis.inference.slope_change import (
+    davies_p,
+    exponent_against_cut,
+    profile_interval,
+)
 from lilliput.analysis.inference.warnings import FRONTIER_CAVEAT
 from lilliput.analysis.laws.base import BestSizeLaw, CostLaw, Law, SizedLaw
 from lilliput.analysis.laws.curve import CurveFit, predict

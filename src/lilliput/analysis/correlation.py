@@ -13,13 +13,13 @@ from lilliput.analysis.coefficients import (
     kendall,
     partial_correlation,
     pearson,
+    rank_p_value,
     reliability,
     spearman,
 )
 from lilliput.analysis.inference.resampling import cluster_draws, expanded_bounds
 from lilliput.analysis.laws.curve import plain_number
-from lilliput.analysis.rank_significance import rank_p_value
-from lilliput.analysis.table.finals import final_rows
+from lilliput.analysis.table.run_stages import final_rows
 from lilliput.analysis.table.tidy import Table
 from lilliput.analysis.table.units import independent_units
 from lilliput.core.arrays import FloatArray

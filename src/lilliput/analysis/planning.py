@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from lilliput.analysis.allocation import split_budget
 from lilliput.analysis.fit import analyse_fit
-from lilliput.analysis.inference.draws import draw_with_and_without_floor
-from lilliput.analysis.inference.few_units import units_behind
+from lilliput.analysis.inference.draws import (
+    draw_parameters,
+    draw_with_and_without_floor,
+    draws_residuals,
+    units_behind,
+)
 from lilliput.analysis.inference.options import FitOptions, drawn_unit
 from lilliput.analysis.inference.results import Estimate, LawFit, estimates_of
 from lilliput.analysis.laws.base import SizedLaw
 from lilliput.analysis.laws.curve import predict
 from lilliput.analysis.laws.forms import floor_pair
 from lilliput.analysis.laws.registry import AUTO, law_named
-from lilliput.analysis.more_runs import runs_to_halve
 from lilliput.analysis.table.measurements import Measurements, measurements_of
 from lilliput.analysis.table.sized import COLLINEAR, with_flops
 from lilliput.analysis.table.tidy import Table
@@ -125,7 +128,7 @@ def analyse_plan(
         num_parameters=split.num_parameters,
         tokens=split.tokens,
         shape=split.shape,
-        more_runs_to_halve=runs_to_halve(data, fit, options),
+        more_runs_to_halve=_runs_to_halve(data, fit, options),
         warnings=(
             *fit.warnings,
             *_distance_warning(fit, budget),
@@ -248,3 +251,40 @@ def _distance_warning(fit: LawFit, budget: float) -> tuple[str, ...]:
     return (
         f"The budget lies {factor:.0f} times outside the costs of the data ({low:.3g} to {high:.3g}).",
     )
+
+
+_FEWEST_RUNS = 4
+_RATE_DRAWS = 200
+# The interval of a straight line shrinks with the root of its points: four times as many halve it.
+_OF_A_LINE = 3
+_SLOWEST_RATE, _FASTEST_RATE = 0.25, 1.0
+
+
+def _runs_to_halve(data: Measurements, fit: LawFit, options: FitOptions) -> int | None:
+    """Return how many runs to add so that the interval of the last exponent is half as wide; None where it has none.
+
+    The rate at which it shrinks is measured, by drawing half as many runs; a mean would shrink with
+    the square root, a frontier need not.
+    """
+    n_runs = int(np.unique(data.run).size)
+    column = max((i for i, name in enumerate(fit.curve.names) if "exponent" in name), default=None)
+    if column is None or n_runs < _FEWEST_RUNS or fit.draws.shape[0] < 2:
+        return None
+    if draws_residuals(data, fit.curve, options):
+        return _OF_A_LINE * n_runs
+    few = replace(options, resamples=min(_RATE_DRAWS, options.resamples))
+    half = _width(draw_parameters(data, fit.curve, few, share=0.5)[:, column])
+    full = _width(fit.draws[:, column])
+    if not (half > 0 and full > 0):
+        return None
+    rate = min(max(math.log2(half / full), _SLOWEST_RATE), _FASTEST_RATE)
+    return math.ceil(n_runs * (2 ** (1 / rate) - 1))
+
+
+def _width(draws: FloatArray) -> float:
+    """Return the interquartile range, which a few extreme draws do not move."""
+    finite = draws[np.isfinite(draws)]
+    if finite.size < 2:
+        return math.nan
+    low, high = np.quantile(finite, [0.25, 0.75])
+    return float(high - low)

@@ -17,7 +17,7 @@ from lilliput.analysis.economics.icer import (
     icer_with_seeds,
 )
 from lilliput.analysis.table.columns import choose_flops, choose_loss, refuse_swapped
-from lilliput.analysis.table.finals import final_rows
+from lilliput.analysis.table.run_stages import final_rows
 from lilliput.analysis.table.tidy import Table
 from lilliput.analysis.table.units import independent_units
 from lilliput.architecture import SIZES

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from lilliput.analysis import Correlation, CorrelationResult, Table, analyse_correlation
+from lilliput.analysis.coefficients import holm, rank_p_value
 from lilliput.analysis.findings.groups import group_names
 from lilliput.analysis.findings.quantities import Quantity
 from lilliput.analysis.findings.runs import Run
 from lilliput.analysis.findings.scores import TaskScore
-from lilliput.analysis.rank_significance import holm, rank_p_value
 from lilliput.core.errors import InputError
 
 _RESAMPLES = 1000

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lilliput.analysis.inference.break_test import FEWEST_RUNS, SIGNIFICANCE
 from lilliput.analysis.inference.choice import LawChoice, WithoutWorstUnits
-from lilliput.analysis.inference.few_units import FEW_UNITS, draws_residuals
+from lilliput.analysis.inference.draws import FEW_UNITS, draws_residuals
 from lilliput.analysis.inference.sample import FitSample
 from lilliput.analysis.laws.curve import CurveFit
 from lilliput.analysis.laws.registry import cost_law, law_label

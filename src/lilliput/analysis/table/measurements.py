@@ -16,10 +16,9 @@ from lilliput.analysis.table.columns import (
     refuse_logarithms,
     refuse_swapped,
 )
-from lilliput.analysis.table.finals import furthest
+from lilliput.analysis.table.run_stages import first_twentieth, furthest, up_to_step, warm_up_of
 from lilliput.analysis.table.tidy import Table
 from lilliput.analysis.table.units import independent_units
-from lilliput.analysis.table.warm_up import first_twentieth, up_to_step, warm_up_of
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 

@@ -8,12 +8,12 @@ from lilliput.analysis.findings.groups import named_for_group
 from lilliput.analysis.findings.learning import (
     LAST_MEASUREMENTS,
     LEARNED_NATS,
+    PLATEAU_EXIT_NATS,
     Learning,
     depth_of,
     last_losses,
     learning_of,
 )
-from lilliput.analysis.findings.plateau import PLATEAU_EXIT_NATS
 from lilliput.analysis.findings.quantities import format_number
 from lilliput.analysis.findings.runs import Run
 from lilliput.core.wording import listed, plural

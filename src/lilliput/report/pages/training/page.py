@@ -9,7 +9,7 @@ from statistics import fmean
 from lilliput.analysis import paper_table
 from lilliput.analysis.findings.comparisons import final_loss, mean_over_seeds
 from lilliput.analysis.findings.findings import Findings
-from lilliput.analysis.findings.plateau import PLATEAU_EXIT_NATS, plateau_exit_index
+from lilliput.analysis.findings.learning import PLATEAU_EXIT_NATS, plateau_exit_index
 from lilliput.analysis.findings.quantities import format_number
 from lilliput.analysis.findings.runs import Run
 from lilliput.analysis.table.tidy import Cell

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lilliput.analysis.rank_significance import holm, rank_p_value
+from lilliput.analysis.coefficients import holm, rank_p_value
 
 
 @pytest.mark.parametrize("n", [4, 6, 8])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lilliput.analysis.findings.plateau import PLATEAU_EXIT_NATS, plateau_exit_index
+from lilliput.analysis.findings.learning import PLATEAU_EXIT_NATS, plateau_exit_index
 
 
 @pytest.mark.parametrize(
