@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lilliput.analysis.coefficients import LEVEL
 from lilliput.analysis.findings.correlations import (
     TaskCorrelation,
     as_quantity,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lilliput.analysis.coefficients import LEVEL
 from lilliput.analysis.findings.correlations import TaskCorrelation, significant_among_all
 from lilliput.analysis.findings.groups import ALL_RUNS, named_for_group
 from lilliput.analysis.findings.scores import TaskScore
-from lilliput.analysis.rank_significance import LEVEL
 from lilliput.core.wording import listed, plural
 
 
