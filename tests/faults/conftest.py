@@ -4,42 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import random
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.faults.damage import call, link_tree
+from tests.invented import write_recipe
 
-RECIPE = """
-name = "tiny"
-
-[vocabulary]
-sources = ["{folder}/text.jsonl"]
-coverage = 1.0
-
-[languages.invented]
-sources = ["{folder}/text.jsonl"]
-
-[languages.invented.corpus]
-validation_share = 0.1
-test_share = 0.1
-
-[tokenizers]
-vocab_sizes = [300]
-train_with = "byte-bpe-300"
-
-[model]
-layout = "mini-bert"
-
-[training]
-max_steps = 20
-max_seq_length = 32
-global_batch_size = 4
-eval_sequences = 8
+TRAINING = """max_steps = 20
 eval_points_per_decade = 3
-threads = 1
-dtype = "float32"
 
 [probes]
 max_train_examples = 16
@@ -49,26 +22,7 @@ max_dev_examples = 16
 learning_rates = [2e-3]
 num_train_epochs = [1]
 seeds = [0]
-
-[[grid]]
-languages = ["invented"]
-seeds = [0, 1]
-shapes = ["8/8/16/1/1", "8/16/32/2/1"]
-
-[analysis]
-resamples = 20
 """
-
-
-def write_texts(path: Path, documents: int = 150) -> None:
-    """Invented words in invented sentences, as JSON Lines."""
-    rng = random.Random(0)
-    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 6))) for _ in range(150)]
-    paragraphs = (
-        " ".join(rng.choices(words, weights=range(1, 151), k=rng.randint(50, 90))) + "."
-        for _ in range(documents)
-    )
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in paragraphs))
 
 
 @dataclass(frozen=True)
@@ -96,8 +50,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     found = Tiny(home / "study", home / "tiny.toml")
     if not (found.folder / "manifest.json").is_file():
         home.mkdir(parents=True, exist_ok=True)
-        write_texts(home / "text.jsonl")
-        found.recipe.write_text(RECIPE.replace("{folder}", str(home)))
+        write_recipe(home, "tiny", TRAINING)
         (home / "pairs.jsonl").write_text(
             "".join(
                 json.dumps({"sentence_good": f"to see {word}", "sentence_bad": f"{word} see to"})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -16,65 +15,19 @@ from subprocess import Popen
 from typing import Any
 
 import pytest
+from tests.invented import write_recipe
 
 DEADLINE_S = 300
-RECIPE = """
-name = "small"
-
-[vocabulary]
-sources = ["{folder}/text.jsonl"]
-coverage = 1.0
-
-[languages.invented]
-sources = ["{folder}/text.jsonl"]
-
-[languages.invented.corpus]
-validation_share = 0.1
-test_share = 0.1
-
-[tokenizers]
-vocab_sizes = [300]
-train_with = "byte-bpe-300"
-
-[model]
-layout = "mini-bert"
-
-[training]
-max_steps = 300
-max_seq_length = 32
-global_batch_size = 4
-eval_sequences = 8
+TRAINING = """max_steps = 300
 eval_points_per_decade = 2
 save_interval_s = 0.2
-threads = 1
-dtype = "float32"
-
-[[grid]]
-languages = ["invented"]
-seeds = [0, 1]
-shapes = ["8/8/16/1/1", "8/16/32/2/1"]
-
-[analysis]
-resamples = 20
 """
 
 
 @pytest.fixture(scope="session")
 def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe with four runs, beside the text it names."""
-    folder = tmp_path_factory.mktemp("recipe")
-    rng = random.Random(0)
-    letters = "etaoinshrdlu"
-    words = ["".join(rng.choices(letters, k=rng.randint(2, 6))) for _ in range(150)]
-    paragraphs = (
-        " ".join(rng.choices(words, weights=range(1, 151), k=rng.randint(50, 90)))
-        for _ in range(150)
-    )
-    lines = (json.dumps({"text": f"{paragraph}."}) + "\n" for paragraph in paragraphs)
-    (folder / "text.jsonl").write_text("".join(lines))
-    path = folder / "small.toml"
-    path.write_text(RECIPE.replace("{folder}", str(folder)))
-    return path
+    return write_recipe(tmp_path_factory.mktemp("recipe"), "small", TRAINING)
 
 
 @dataclass(frozen=True)

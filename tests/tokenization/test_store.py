@@ -159,7 +159,7 @@ def test_a_larger_model_vocabulary_is_recorded_and_needs_wider_ids(
         encode_corpus(corpus, tokenizer, tmp_path / "narrow", vocab_size=300)
 
 
-def test_the_size_is_foretold(corpus: Path, tokenizer: Path, store: Path) -> None:
+def test_the_size_is_estimated(corpus: Path, tokenizer: Path, store: Path) -> None:
     coming = estimate_store(corpus, tokenizer)
     # The corpus is smaller than the sample, so that the forecast is the truth.
     assert coming.tokens.value == pytest.approx(read_manifest(store).facts["tokens"])

@@ -1,4 +1,4 @@
-"""`lilliput corpus`."""
+"""`lilliput corpus` estimates and builds corpora, and filters tables."""
 
 from __future__ import annotations
 

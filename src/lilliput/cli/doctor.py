@@ -1,4 +1,4 @@
-"""`lilliput doctor`."""
+"""`lilliput doctor` says what this machine can do."""
 
 from __future__ import annotations
 

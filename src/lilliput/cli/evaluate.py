@@ -1,4 +1,4 @@
-"""`lilliput evaluate`: a run on GLUE tasks, minimal pairs, or the probes of its language."""
+"""`lilliput evaluate` scores a run on GLUE tasks, minimal pairs, or the probes of its language."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def _require_data(data: Path | None) -> Path:
 
 
 def _overridden(settings: SettingsT, overrides: Sequence[str] | None) -> SettingsT:
-    """`settings` with each KEY=VALUE put in its place, checked as a whole."""
+    """Return `settings` with each KEY=VALUE put in its place, checked as a whole."""
     from lilliput.core.settings import parse_settings
     from lilliput.core.toml import with_overrides
 

@@ -1,4 +1,4 @@
-"""`lilliput export` and `lilliput push`."""
+"""`lilliput export` writes Hugging Face folders, and `lilliput push` uploads one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lilliput init`."""
+"""`lilliput init` writes a commented recipe to edit."""
 
 from __future__ import annotations
 

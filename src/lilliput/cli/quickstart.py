@@ -1,4 +1,4 @@
-"""`lilliput quickstart`."""
+"""`lilliput quickstart` runs the built-in study, without network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lilliput report`."""
+"""`lilliput report` makes one page of a study or of a table of runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lilliput runs`: ls, show, diff, prune, sql."""
+"""`lilliput runs` lists, shows, compares and prunes the runs of a study, and answers questions in SQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lilliput study`: plan, run, status, retry."""
+"""`lilliput study` plans a study, runs it, says how far it is, and retries what failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lilliput tokenizer`: train candidates, compare and pick, encode a corpus."""
+"""`lilliput tokenizer` trains candidates, compares and picks them, and encodes a corpus."""
 
 from __future__ import annotations
 

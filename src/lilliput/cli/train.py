@@ -1,4 +1,4 @@
-"""`lilliput train`: one run from one recipe."""
+"""`lilliput train` trains one run from one recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lilliput verify`."""
+"""`lilliput verify` compares files with the hashes in their manifests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lilliput vocabulary`."""
+"""`lilliput vocabulary` makes word lists from texts, transcripts and other lists."""
 
 from __future__ import annotations
 

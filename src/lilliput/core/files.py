@@ -105,7 +105,7 @@ _SYSTEM_FAULTS = {
 
 
 def refused_by_system(error: OSError) -> SystemRefusalError | None:
-    """One sentence about what the system refused; None where the fault may be our own."""
+    """Return one sentence about what the system refused; None where the fault may be our own."""
     if error.errno not in _SYSTEM_FAULTS:
         return None
     path = "" if error.filename is None else f" for {error.filename}"

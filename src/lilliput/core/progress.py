@@ -102,7 +102,7 @@ class Pace:
             self._first = (self._last, self.done)
 
     def seconds_left(self) -> float | None:
-        """Return the time left; None while too little is done to tell, or where the end is not known."""
+        """Return the time left; None while too little is done to say, or where the end is not known."""
         if not self._total or self._first is None:
             return None
         started, before = self._first
@@ -189,7 +189,7 @@ class _LiveTask:
 
     def found(self, amount: float) -> None:
         self._pace.found(amount)
-        # An update would be taken for work done in no time at all.
+        # `update` would take this for work done in no time at all.
         self._progress.reset(self._task_id, completed=amount)
 
     def advance(self, amount: float = 1.0, note: str = "") -> None:

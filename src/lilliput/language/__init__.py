@@ -1,4 +1,4 @@
-"""The room where a language is reduced: what a word is, which words are admitted, which spans of any text pass, and the corpora and tables that are left.
+"""This room reduces a language: it says what a word is, which words are admitted and which spans of a text pass, and builds the corpora and tables that are left.
 
 Everything streams: documents come in from files or memory, spans that the vocabulary admits leave
 as a `corpus` artefact with its provenance, and every drop is counted by reason.

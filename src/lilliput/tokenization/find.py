@@ -1,4 +1,4 @@
-"""Find the tokenizer that a folder means: its own, the picked one, or the only one in it."""
+"""Find the tokenizer that a folder stands for: its own, the picked one, or the only one in it."""
 
 from __future__ import annotations
 

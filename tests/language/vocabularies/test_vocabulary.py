@@ -100,10 +100,10 @@ def test_wrong_lists_are_named(tmp_path: Path) -> None:
 
 def test_added_words_mend_holes_and_change_the_hash() -> None:
     vocabulary = from_counts({"dog": 3, "cat": 2})
-    mended = vocabulary.with_words(["children", "cat", "children"])
-    assert mended.words == ("dog", "cat", "children")
-    assert mended.frequencies == (3, 2, 0)
-    assert mended.hash != vocabulary.hash
+    extended = vocabulary.with_words(["children", "cat", "children"])
+    assert extended.words == ("dog", "cat", "children")
+    assert extended.frequencies == (3, 2, 0)
+    assert extended.hash != vocabulary.hash
     assert vocabulary.with_words(["dog"]) == vocabulary
     for wrong in ("", "two words"):
         with pytest.raises(InputError, match="must be single words"):

@@ -171,7 +171,7 @@ def test_sigterm_saves_within_ten_seconds_and_leaves_with_130(
 
 
 def test_sigterm_to_every_process_of_a_job_saves_too(command: StudyCommand) -> None:
-    """A worker hears it twice, from the batch system and from its parent, in the middle of an update."""
+    """A worker hears it twice, from the batch system and from its parent, in the middle of a step."""
     slow = [f"training.{key}" for key in ("global_batch_size=4096", "save_interval_s=3600")]
     process = command.start("--workers", "2", *(part for key in slow for part in ("--set", key)))
     wait_for(lambda: len(list(command.out.glob("runs/*/checkpoints/initial"))) >= 2, process)

@@ -22,7 +22,7 @@ learning_rates = [2e-3]
 num_train_epochs = [1]
 seeds = [0]
 """
-# A checkpoint to resume from after every update.
+# A checkpoint to resume from after every step.
 _SHORT = ["training.max_steps=4", "training.save_interval_s=1e-6"]
 
 

@@ -87,18 +87,18 @@ def test_budgets_without_a_common_stretch_are_runs_of_their_own(tokens, tmp_path
 def test_a_trunk_is_trained_once_and_every_run_is_what_it_would_be_alone(
     tokens, tmp_path, monkeypatch, alone
 ):
-    updates: list[int] = []
-    update = Engine.step
+    steps: list[int] = []
+    step_of_engine = Engine.step
 
     def counted(self, batch, learning_rate, step):
-        updates.append(step)
-        return update(self, batch, learning_rate, step)
+        steps.append(step)
+        return step_of_engine(self, batch, learning_rate, step)
 
     monkeypatch.setattr(Engine, "step", counted)
     tasks = tasks_in(tmp_path, tokens)
     for group in task_groups(tasks):
         assert train_group(group) == []
-    assert len(updates) == 2 * (24 + 4 + 2)
+    assert len(steps) == 2 * (24 + 4 + 2)
     assert {task.name: remains(task.out) for task in tasks} == alone
     for task in tasks:
         assert read_json(task.out / "run.json")["info"] == task.info
@@ -125,10 +125,10 @@ def test_a_trunk_and_a_branch_that_were_killed_go_on_bitwise(tokens, tmp_path, a
 
 
 def test_a_trunk_that_diverges_late_keeps_its_branches(tokens, tmp_path, monkeypatch):
-    update = Engine.step
+    step_of_engine = Engine.step
 
     def spoiled(self, batch, learning_rate, step):
-        loss = update(self, batch, learning_rate, step)
+        loss = step_of_engine(self, batch, learning_rate, step)
         return loss * float("nan") if step == 20 else loss
 
     monkeypatch.setattr(Engine, "step", spoiled)

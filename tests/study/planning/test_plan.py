@@ -1,4 +1,4 @@
-"""What a plan foretells, and that what is estimate comes true."""
+"""What a plan estimates, and that the estimates come true."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_probe_is_made_once_and_narrows_the_plan(
         assert measured.memory_bytes > 1e8  # An interpreter with torch.
 
 
-def test_memory_is_foretold_within_its_range(recipe_file: Path, cache: Path) -> None:
+def test_memory_is_estimated_within_its_range(recipe_file: Path, cache: Path) -> None:
     config = expand_recipe(load_recipe(str(recipe_file))).runs[0].config(300)
     ((_, measured),) = probe_shapes([config], 1).items()
     estimate = estimate_memory(config, 1)
@@ -63,7 +63,7 @@ def test_memory_is_foretold_within_its_range(recipe_file: Path, cache: Path) -> 
     assert cached_probe(config, 2) is None  # Neighbours change what a core gives.
 
 
-def test_each_thread_is_foretold_the_memory_of_a_replica(recipe_file: Path) -> None:
+def test_each_thread_is_estimated_to_take_the_memory_of_a_replica(recipe_file: Path) -> None:
     base = expand_recipe(load_recipe(str(recipe_file))).runs[0].config(300)
 
     def beside_idle(worker_threads: int, **changes: Any) -> float:
@@ -92,7 +92,7 @@ def test_a_longer_run_is_the_same_probe_and_a_wider_batch_is_not(recipe_file: Pa
     assert key(threads=2) != key()
 
 
-def test_disk_is_foretold_within_its_range(finished_study: Path, recipe_file: Path) -> None:
+def test_disk_is_estimated_within_its_range(finished_study: Path, recipe_file: Path) -> None:
     for run in expand_recipe(load_recipe(str(recipe_file))).runs:
         (folder,) = (
             path.parent

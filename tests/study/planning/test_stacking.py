@@ -163,7 +163,7 @@ def test_updates_longer_than_a_trial_are_not_stacked(tokens, tmp_path, monkeypat
     assert MeasuredStack(**measure_stack((config.model_dump(mode="json"), 4))).speedup == 1.0
 
 
-def test_a_plan_foretells_the_stacks_and_their_hours(recipe_file: Path, tmp_path: Path) -> None:
+def test_a_plan_estimates_the_stacks_and_their_hours(recipe_file: Path, tmp_path: Path) -> None:
     recipe = load_recipe(
         str(recipe_file), ["grid=[{languages=['invented'],seeds=[0,1,2,3],shapes=['8/8/16/1/1']}]"]
     )

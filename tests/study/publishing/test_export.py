@@ -47,7 +47,7 @@ def write_corpus(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus, a tokenizer, tokens, one run of a few updates and its scores, tied by their ids."""
+    """A corpus, a tokenizer, tokens, one run of a few steps and its scores, tied by their ids."""
     root = tmp_path_factory.mktemp("study")
     corpus = read_manifest(write_corpus(root / "corpora" / "constrained"))
     files = write_tokenizer(root / "files")

@@ -53,7 +53,7 @@ def show_fit(found: Any, with_warnings: bool = True) -> None:
 
 
 def _show_cuts(cuts: Sequence[Mapping[str, float | None]]) -> None:
-    """Between what the exponent of the points above a cut moves, over all cuts in the cheaper half."""
+    """Print between what the exponent of the points above a cut moves, over all cuts in the cheaper half."""
     known = [(row["above_exponent"], row["cut"]) for row in cuts[: len(cuts) // 2]]
     sides = sorted((x, cut) for x, cut in known if x is not None and cut is not None)
     if sides:

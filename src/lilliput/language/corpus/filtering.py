@@ -1,6 +1,6 @@
 # pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 # (pyarrow publishes no types.)
-"""The first pass: one input shard to its passing spans and its counts."""
+"""The first pass turns one input shard into its passing spans and its counts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 # (pyarrow publishes no types.)
-"""Near-duplicates among the spans that exact duplicates left: MinHash, the earlier span stays."""
+"""Find near-duplicates among the spans that exact duplicates left: MinHash, the earlier span stays."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 # (pyarrow publishes no types.)
-"""The last pass: the spans that are left, one output shard for each input shard."""
+"""The last pass writes the spans that are left, one output shard for each input shard."""
 
 from __future__ import annotations
 

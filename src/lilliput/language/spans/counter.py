@@ -1,6 +1,6 @@
 # pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 # (pyarrow publishes no types.)
-"""Count the words of many texts at once, by the scanner that also finds spans."""
+"""Count the words of many texts at once, with the scanner that also finds spans."""
 
 from __future__ import annotations
 

@@ -29,5 +29,5 @@ class StudyContext:
 
     @property
     def recipe(self) -> Recipe:
-        """The checked recipe."""
+        """Return the checked recipe."""
         return self.grid.recipe

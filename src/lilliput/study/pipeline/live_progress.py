@@ -37,12 +37,12 @@ class WatchedRun(Protocol):
 
     @property
     def label(self) -> str:
-        """The same, with what distinguishes it within its family in front."""
+        """Return the same, with what distinguishes it within its family in front."""
         ...
 
     @property
     def out(self) -> Path:
-        """Its folder."""
+        """Return the folder of the run."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""The whole pipeline: vocabulary, corpora, tokenizers, tokens, probes, runs, scores, analysis, report."""
+"""Run the whole pipeline: vocabulary, corpora, tokenizers, tokens, probes, runs, scores, analysis, report."""
 
 from __future__ import annotations
 

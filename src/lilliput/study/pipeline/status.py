@@ -1,4 +1,4 @@
-"""The status of a study, read from the files in its folder alone, so that it is true from any terminal. No torch here."""
+"""Report the status of a study, read from the files in its folder alone, so that it is true from any terminal. No torch here."""
 
 from __future__ import annotations
 

@@ -39,12 +39,12 @@ class RunEstimate:
 
     @property
     def shape(self) -> str:
-        """E/H/I/A/L."""
+        """Return the sizes as E/H/I/A/L."""
         return self.run.shape
 
     @property
     def data(self) -> str:
-        """The language whose tokens it learns."""
+        """Return the language whose tokens the run learns."""
         return self.run.language
 
     @property

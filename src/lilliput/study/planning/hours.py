@@ -1,4 +1,4 @@
-"""Hours of training of the waiting runs, estimated from measurements where there are any, else from FLOPs."""
+"""Estimate hours of training of the waiting runs from measurements where there are any, else from FLOPs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MEASURED_SPREAD, _PROBED_SPREAD, _NEIGHBOUR_SPREAD = 1.3, 1.6, 3.0
 def measure_or_recall(
     waiting: Sequence[RunEstimate], workers: int, reporter: Reporter | None
 ) -> dict[str, MeasuredSpeed]:
-    """Measurements by `probe_key`: those in the cache, and with a reporter those missing too, made now."""
+    """Return measurements by `probe_key`: those in the cache, and with a reporter those missing too, made now."""
     configs = {probe_key(run.run_config, workers): run.run_config for run in waiting}
     if reporter is not None:
         return probe_shapes(list(configs.values()), workers, reporter=reporter)

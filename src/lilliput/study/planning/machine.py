@@ -1,4 +1,4 @@
-"""The machine examined: what it can do, and what to install for more."""
+"""Examine the machine: what it can do, and what to install for more."""
 
 from __future__ import annotations
 

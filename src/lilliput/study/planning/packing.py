@@ -34,7 +34,7 @@ class DeviceSharing:
 
     @property
     def num_gpus(self) -> float:
-        """The share of a GPU that a run reserves; 0 on a processor."""
+        """Return the share of a GPU that a run reserves; 0 on a processor."""
         return 0.0 if self.device == "cpu" else 1.0 / self.runs_per_device
 
 
@@ -79,7 +79,7 @@ def _device_bytes(config: RunConfig, workers: int) -> float:
 
 
 def _gpus() -> list[tuple[float, str]]:
-    """Memory in bytes and name of each GPU of this machine."""
+    """Return memory in bytes and name of each GPU of this machine."""
     return [(gpu.memory_bytes, gpu.name) for gpu in list_gpus()]
 
 

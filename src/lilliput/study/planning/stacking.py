@@ -91,7 +91,7 @@ def missing_trials(config: RunConfig, count: int, workers: int) -> list[StackTri
 
 
 def _candidates(count: int, workers: int) -> tuple[int, ...]:
-    """Sizes to try: no stack may leave another worker idle."""
+    """Return sizes to try: no stack may leave another worker idle."""
     most = -(-count // workers)
     return tuple(sorted({min(size, most) for size in _SIZES} - {1}))
 

@@ -26,7 +26,7 @@ class GroupedRun(Protocol):
 
     @property
     def run_config(self) -> RunConfig:
-        """Its whole configuration."""
+        """Return the whole configuration of the run."""
         ...
 
     @property

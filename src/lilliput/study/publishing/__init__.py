@@ -1,1 +1,1 @@
-"""Publishing: runs and corpora as folders that Hugging Face tools load, and those folders on the Hub."""
+"""Publish runs and corpora as folders that Hugging Face tools load, and those folders on the Hub."""

@@ -1,4 +1,4 @@
-"""A corpus as a data-set folder: one Parquet file a split, and a card."""
+"""Publish a corpus as a data-set folder: one Parquet file a split, and a card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishing: runs and corpora as Hugging Face folders, and those folders on the Hub."""
+"""Publish runs and corpora as Hugging Face folders, and those folders on the Hub."""
 
 from __future__ import annotations
 

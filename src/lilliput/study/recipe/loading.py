@@ -1,4 +1,4 @@
-"""Recipes from files: read, with a scale and overrides laid over, checked, and copied for editing."""
+"""Recipes are read from files, a scale and overrides are laid over, the result is checked, and copies are made for editing."""
 
 from __future__ import annotations
 

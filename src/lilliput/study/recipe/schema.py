@@ -315,7 +315,7 @@ class Recipe(Settings):
         return copy
 
     def resolve(self, text: str) -> str:
-        """`text` with every {name} of `paths` replaced by its folder.
+        """Return `text` with every {name} of `paths` replaced by its folder.
 
         Raises:
             ConfigurationError: A {name} is not in `paths`.

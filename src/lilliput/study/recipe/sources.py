@@ -1,4 +1,4 @@
-"""The texts that a recipe names: looked for before anything is written, then read by the stages."""
+"""The texts that a recipe names are looked for before anything is written, then read by the stages."""
 
 from __future__ import annotations
 

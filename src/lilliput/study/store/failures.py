@@ -1,4 +1,4 @@
-"""Failures of runs and of their scores, each kept in a file beside what it would have made."""
+"""Failures of runs and of their scores are each kept in a file beside what the work would have made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FAILURE = "failure.json"  # In the folder of a run.
 
 
 class RunRaisedError(LilliputError):
-    """A run, or its scoring, stopped with an error that nobody foresaw."""
+    """A run, or its scoring, stopped with an error that was not expected."""
 
     code = "run_raised"
 

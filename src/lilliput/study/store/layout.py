@@ -1,4 +1,4 @@
-"""Where everything of a study lies; all paths are relative to one folder, which can be moved."""
+"""Say where everything of a study lies; all paths are relative to one folder, which can be moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pruning: checkpoints of finished runs that nobody needs any more.
+"""Prune checkpoints of finished runs that nobody needs any more.
 
 A finished run keeps the weights it began with and those it ended with, and what `save_steps` and branches
 asked for. Curves and results are never touched, nor is an unfinished run, which needs what it has to go on.
@@ -40,7 +40,7 @@ class StoredCheckpoint:
 
     @property
     def kind(self) -> str:
-        """Its name without the step."""
+        """Return the name of the checkpoint without its step."""
         return self.name.split("-", 1)[0]
 
 

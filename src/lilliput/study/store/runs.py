@@ -47,7 +47,7 @@ class RunRecord:
 
     @property
     def model(self) -> Mapping[str, Any]:
-        """The resolved shape and switches of its model."""
+        """Return the resolved shape and switches of the run's model."""
         return self.config["model"]
 
     @property
@@ -56,7 +56,7 @@ class RunRecord:
         return parse_settings(Switches, self.config["training"]["switches"], str(self.folder))
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Its evaluation points so far, in order."""
+        """Return the run's evaluation points so far, in order."""
         return read_records(self.folder / "metrics.jsonl", MetricsLine)
 
     def as_record(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Answers to questions in SQL about runs and their curves (DuckDB, the extra `sql`)."""
+"""Answer questions in SQL about runs and their curves (DuckDB, the extra `sql`)."""
 
 from __future__ import annotations
 

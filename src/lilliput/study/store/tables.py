@@ -1,4 +1,4 @@
-"""Tidy tables of a study: one row an evaluation point, and one row a score."""
+"""Write tidy tables of a study: one row an evaluation point, and one row a score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage: tidy tables, then laws, frontiers, cost-effectiveness and correlations, then the page.
+"""This stage writes tidy tables, then laws, frontiers, cost-effectiveness and correlations, then the page.
 
 What follows from the tables is computed here once and kept; the page draws what is kept.
 """

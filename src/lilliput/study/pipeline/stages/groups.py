@@ -1,4 +1,4 @@
-"""The worker groups of the training stage, as an earlier start wrote them down or as they are formed now.
+"""Form the worker groups of the training stage, as an earlier start wrote them down or as they are formed now.
 
 The grouping is part of the execution plan: what is once written beside runs or in the study's `groups.json` is
 followed from then on, since how products are batched decides their rounding.
@@ -61,7 +61,7 @@ class RunTask:
 
     @property
     def run_config(self) -> RunConfig:
-        """The configuration, parsed."""
+        """Return the parsed configuration."""
         return self._parsed
 
     @cached_property
@@ -70,7 +70,7 @@ class RunTask:
 
     @property
     def data(self) -> Path:
-        """The token store: runs of one group learn the same tokens."""
+        """Return the token store: runs of one group learn the same tokens."""
         return self.tokens
 
 

@@ -1,4 +1,4 @@
-"""Stage: the list of allowed words, every corpus, and the probes made from its held-out text."""
+"""This stage makes the list of allowed words, every corpus, and the probes made from its held-out text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage: every finished run on the probes of its language, and on GLUE and pairs where the recipe asks."""
+"""This stage scores every finished run on the probes of its language, and on GLUE and pairs where the recipe asks."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class LearnedTasks(ScoringTask):
 
     @property
     def settings(self) -> FineTuningSettings:
-        """Fine-tuning of this run, nothing left open."""
+        """Return the settings of fine-tuning for this run, with nothing left open."""
         return follow_switches(self.asked, self.switches)
 
     def made(self, recorded: Mapping[str, Any]) -> bool:

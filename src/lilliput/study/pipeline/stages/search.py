@@ -1,4 +1,4 @@
-"""Stage: the learning rate of each shape, by a short sweep over rates, where the grid asks for it."""
+"""This stage finds the learning rate of each shape by a short sweep over rates, where the grid asks for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage: candidates trained and compared on each language, then the token stores of the chosen one."""
+"""This stage trains and compares candidates on each language, then writes the token stores of the chosen one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage: every run of the grid, on the executor's workers, each with its own failure."""
+"""This stage trains every run of the grid on the executor's workers; a failure concerns its own run alone."""
 
 from __future__ import annotations
 
