@@ -38,7 +38,7 @@ class Workload:
 
     @property
     def positions(self) -> float:
-        """Positions after padding."""
+        """Return positions after padding."""
         return self.sequences * self.seq_length
 
     @classmethod
@@ -72,7 +72,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Convention:
-    """One way to count training FLOPs.
+    """Hold one way to count training FLOPs.
 
     Attributes:
         name: Of the column.
@@ -158,7 +158,7 @@ def reference(config: ModelConfig, work: Workload) -> float:
 
 
 def hoffmann(config: ModelConfig, work: Workload) -> float:
-    """`reference` with the two missing products of each layer (arXiv 2203.15556, appendix F)."""
+    """Return `reference` with the two missing products of each layer (arXiv 2203.15556, appendix F)."""
     s, h = work.seq_length, config.hidden_size
     missing = config.num_hidden_layers * (2 * s**2 * h + 2 * s * h**2)
     return reference(config, work) + float(_FORWARD_AND_BACKWARD * missing * work.sequences)
@@ -179,22 +179,22 @@ def executed_masked(config: ModelConfig, work: Workload) -> float:
 
 
 def kaplan_6n(config: ModelConfig, work: Workload) -> float:
-    """6 N per real token, N without embeddings and without the decoder matrix (arXiv 2001.08361)."""
+    """Return 6 N per real token, N without embeddings and without the decoder matrix (arXiv 2001.08361)."""
     return 6.0 * count_parameters(config).non_vocabulary * work.tokens
 
 
 def kaplan_6n_decoder(config: ModelConfig, work: Workload) -> float:
-    """6 N per padded position, N without embeddings but with an untied decoder: the authors' count."""
+    """Return 6 N per padded position, N without embeddings but with an untied decoder: the authors' count."""
     return 6.0 * count_parameters(config).non_embedding * work.positions
 
 
 def trunk_forward(config: ModelConfig, work: Workload) -> float:
-    """Return one forward pass from embeddings to the last hidden states; gathering embeddings is free."""
+    """Return FLOPs of one forward pass from embeddings to the last hidden states; gathering embeddings is free."""
     return work.tokens * _per_token(config) + work.squared_lengths * _per_pair(config)
 
 
 def head_forward_per_token(config: ModelConfig) -> float:
-    """Return one forward pass of head and decoder for one token."""
+    """Return FLOPs of one forward pass of head and decoder for one token."""
     width = config.decoder_size
     dense = 0 if config.head == "none" else 2 * config.hidden_size * width
     return float(dense + 2 * width * config.vocab_size)

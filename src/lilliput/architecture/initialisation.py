@@ -13,7 +13,7 @@ InitialisationName = Literal["corrected", "reference"]
 
 
 class Initialisation(Settings):
-    """The start of the weights; the defaults are the corrected ones. Norms start at gain 1, bias 0."""
+    """Say how the weights are initialised; the defaults are the corrected ones. Norms begin with gain 1 and bias 0."""
 
     weights: Literal["normal", "xavier-normal"] = Field(
         default="normal",
@@ -22,7 +22,7 @@ class Initialisation(Settings):
     std: NonNegativeFloat = Field(default=0.02, description="Standard deviation of `normal`.")
     bias: float = Field(
         default=0.0,
-        description="Start of every bias but those of norms; the reference code starts them at 0.01.",
+        description="Initial value of every bias but those of norms; 0.01 in the reference code.",
     )
     projection_norm_gain: float = Field(
         default=1.0,

@@ -9,7 +9,7 @@ from lilliput.architecture.config import ModelConfig
 
 @dataclass(frozen=True)
 class ParameterCount:
-    """Parameters of a model by part; a tied matrix counts once, as embedding.
+    """Hold the parameters of a model by part; a tied matrix counts once, as embedding.
 
     Attributes:
         embedding: Word, position and token-type tables and their norm.
@@ -41,7 +41,7 @@ class ParameterCount:
         return self.non_embedding - self.decoder
 
     def as_record(self) -> dict[str, int]:
-        """Parts and sums as plain data."""
+        """Return parts and sums as plain data."""
         return asdict(self) | {
             "total": self.total,
             "non_embedding": self.non_embedding,

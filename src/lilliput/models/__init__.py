@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lilliput.core.lazy import lazy_attributes
 
 if TYPE_CHECKING:
+    from lilliput.models.attention import AttentionKernel
     from lilliput.models.build import LanguageModel, build_model, initialise
     from lilliput.models.classification import ClassificationHead, HeadStyle, Pooling, pool
     from lilliput.models.hugging_face.card import ModelCard
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     )
     from lilliput.models.hugging_face.exported import Exported
     from lilliput.models.hugging_face.importing import load_hugging_face
-    from lilliput.models.transformer import AttentionKernel, Transformer
+    from lilliput.models.transformer import Transformer
 
 _HOMES = {
     "LanguageModel": "build",
@@ -39,7 +40,7 @@ _HOMES = {
     "export_model": "hugging_face.export",
     "native_head_style": "hugging_face.export",
     "load_hugging_face": "hugging_face.importing",
-    "AttentionKernel": "transformer",
+    "AttentionKernel": "attention",
     "Transformer": "transformer",
 }
 

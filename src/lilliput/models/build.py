@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from lilliput.architecture import Initialisation, ModelConfig
 from lilliput.core.seeding import generator
-from lilliput.models.transformer import AttentionKernel, NetworkConfig, Transformer
+from lilliput.models.attention import AttentionKernel
+from lilliput.models.transformer import NetworkConfig, Transformer
 
 
 class LanguageModel(Transformer):

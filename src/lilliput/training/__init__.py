@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lilliput.core.lazy import lazy_attributes
-from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, TrainingConfig, run_identity
+from lilliput.training.config import TrainingConfig
 from lilliput.training.data.orders import DataOrder, OrderSettings, register_order
 from lilliput.training.objectives import Objective, ObjectiveSettings, register_objective
+from lilliput.training.run_config import RUN_KIND, RUN_SCHEMA, RunConfig, run_identity
 from lilliput.training.switches import Profile, Switches, SwitchRow, profile_values, switch_table
 from lilliput.training.trunks import branch_configs, group_trunks
 

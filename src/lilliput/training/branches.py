@@ -16,9 +16,9 @@ from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.errors import LilliputError
 from lilliput.core.files import write_json
 from lilliput.core.progress import SILENT, Reporter
-from lilliput.training.config import PLAN, RunConfig
 from lilliput.training.execution.plan import read_plan
 from lilliput.training.run import claim_run, train
+from lilliput.training.run_config import PLAN, RunConfig
 from lilliput.training.run_folder import RunResult
 from lilliput.training.trunks import branch_start
 

@@ -10,7 +10,7 @@ from lilliput.training.learning_rate import LearningRateSchedule, warmup_length
 
 @dataclass(frozen=True)
 class Stream:
-    """The places of the data stream that each step reads.
+    """Say which places of the data stream each step reads.
 
     Attributes:
         max_steps: Steps.
@@ -42,8 +42,8 @@ def plan_stream(training: TrainingConfig, sequences: int, input_tokens: int) -> 
     first = later // training.micro_batches if training.begins_with_a_part else later
     batches = training.max_steps
     if training.max_tokens is not None:
-        per_update = input_tokens / sequences * later
-        batches = max(1, round(training.max_tokens / per_update))
+        per_step = input_tokens / sequences * later
+        batches = max(1, round(training.max_tokens / per_step))
     if batches is not None:
         total = batches * later if training.begins_with_a_part else None
         return Stream(count_steps(training, batches), first, later, total)

@@ -1,4 +1,4 @@
-"""The configuration of a run: model, recipe and seed, and the identity that follows from them."""
+"""The recipe of a run: what is predicted, of how much data, with which optimizer, and how it is measured."""
 
 from __future__ import annotations
 
@@ -17,36 +17,14 @@ from pydantic import (
     model_validator,
 )
 
-from lilliput.architecture import Initialisation, ModelConfig, activation_floats
-from lilliput.core.artefacts import Manifest, artefact_id
 from lilliput.core.errors import ConfigurationError
-from lilliput.core.hashing import content_id
-from lilliput.core.settings import (
-    OUTSIDE_IDENTITY,
-    Settings,
-    SettingsT,
-    identity_values,
-    parse_settings,
-)
+from lilliput.core.settings import OUTSIDE_IDENTITY, Settings, SettingsT, parse_settings
 from lilliput.training.data.orders import base as orders
-from lilliput.training.data.orders.base import SHUFFLED, DataOrder, OrderSettings
+from lilliput.training.data.orders.base import SHUFFLED, OrderSettings
 from lilliput.training.learning_rate import SchedulerType
 from lilliput.training.objectives import base as objectives
-from lilliput.training.objectives.base import AUTO, Objective, ObjectiveSettings
-from lilliput.training.objectives.causal_lm import CausalLM
-from lilliput.training.objectives.masked_lm import MaskedLM
-from lilliput.training.switches import Profile, Switches, profile_values, switch_table
-
-RUN_KIND = "run"
-RUN_SCHEMA = 2
-PLAN = "plan.json"
-# A pass on a processor: with fewer tokens, starting it costs too much; with more floats kept for the way
-# back (4 bytes each, 2 in bfloat16), it leaves the caches. Of 16, 32 and 64 rows of 128, 64 were fastest at
-# 2,000 to 7,000 floats a position, 32 at 11,000 to 15,000, and 16 at 50,000; by 2 to 13 %.
-_PASS_TOKENS = 2048, 8192
-_PASS_FLOATS = 1 << 26
-# Each takes memory of its own (up to 0.2 GB at the shapes above), and finds less to do.
-MOST_REPLICAS = 16
+from lilliput.training.objectives.base import AUTO, ObjectiveSettings
+from lilliput.training.switches import Profile, Switches, profile_values
 
 
 class TrainingConfig(Settings):
@@ -282,137 +260,3 @@ def refuse_overridden_dropout(model: Mapping[str, Any], training: TrainingConfig
                 got=model[name],
                 remedy='Set training.switches.dropout to that, or to "model" to let the model\'s own settings hold.',
             )
-
-
-class RunConfig(Settings):
-    """One run: a model, a recipe and a seed."""
-
-    model: ModelConfig = Field(description="Shape and layout.")
-    training: TrainingConfig = Field(
-        default_factory=lambda: parse_settings(TrainingConfig, {}),
-        description="Recipe: data, optimizer, evaluation.",
-    )
-    seed: NonNegativeInt = Field(0, description="Of initial weights, data order, masks, dropout.")
-    initial_weights: str = Field(
-        default="",
-        description="Hash of imported weights to start from; empty: drawn from the seed.",
-    )
-
-    @model_validator(mode="after")
-    def _sequences_fit_the_model(self) -> Self:
-        if self.training.max_seq_length > self.model.max_seq_length:
-            raise ConfigurationError(
-                f"training.max_seq_length must be at most the model's {self.model.max_seq_length}",
-                got=self.training.max_seq_length,
-                remedy="Raise model.max_position_embeddings.",
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _suits_its_objective(self) -> Self:
-        self.objective()
-        return self
-
-    @model_validator(mode="after")
-    def _has_a_bias_to_start(self) -> Self:
-        if self.training.decoder_bias_init == "log_unigram":
-            if not self.model.decoder_bias:
-                raise ConfigurationError(
-                    "decoder_bias_init = 'log_unigram' needs a model with a bias on its logits",
-                    got=f"layout {self.model.layout} with decoder_bias = false",
-                    remedy="Set model.decoder_bias = true, or leave decoder_bias_init out.",
-                )
-            if self.initial_weights:
-                raise ConfigurationError(
-                    "decoder_bias_init must be 'drawn' for a run from imported weights",
-                    got="log_unigram",
-                    remedy="Leave it out: the imported weights have a bias of their own.",
-                )
-        return self
-
-    def objective(self) -> Objective:
-        """Return the training objective: the recipe's, or the one that follows from the layout."""
-        name = self.training.objective.name
-        if name == AUTO:
-            name = CausalLM.name if self.model.is_causal else MaskedLM.name
-        return objectives.REGISTRY.get(name, where="training.objective")(self.model, self.training)
-
-    def order_type(self) -> type[DataOrder]:
-        """Return the data order that the recipe names."""
-        return orders.REGISTRY.get(self.training.order.name, where="training.order")
-
-    def built_model(self) -> ModelConfig:
-        """Return the model as it is built, with the switches of the room `models` applied."""
-        switches = self.training.switches
-        values = self.model.model_dump()
-        values["always_eight_heads"] = self.model.always_eight_heads or switches.always_eight_heads
-        if switches.dropout is not None:
-            values["hidden_dropout_prob"] = switches.dropout
-            values["attention_probs_dropout_prob"] = switches.dropout
-        return ModelConfig(**values)
-
-    @property
-    def has_dropout(self) -> bool:
-        """Return whether the model as it is built has any."""
-        built = self.built_model()
-        return built.hidden_dropout_prob + built.attention_probs_dropout_prob > 0
-
-    @property
-    def most_replicas(self) -> int:
-        """Return how many micro-batches may be computed side by side; one with dropout, whose draws come from one generator."""
-        return 1 if self.has_dropout else MOST_REPLICAS
-
-    def max_cpu_rows(self, members: int = 1) -> int:
-        """Return rows of a forward pass on a processor at most: of one run, or of each member of a stack."""
-        training = self.training
-        kept = activation_floats(self.built_model(), training.max_seq_length) * members
-        fewest, most = _PASS_TOKENS
-        tokens = min(most, max(fewest, _PASS_FLOATS // kept))
-        return min(training.per_device_train_batch_size, max(1, tokens // training.max_seq_length))
-
-    def initialisation(self) -> Initialisation:
-        """Return how the weights start, with the switches of the room `models` applied."""
-        switches = self.training.switches
-        is_xavier = switches.initialization == "xavier"
-        gain = switches.projection_norm_gain
-        return Initialisation(
-            weights="xavier-normal" if is_xavier else "normal",
-            std=self.training.initializer_range,
-            bias=0.01 if is_xavier else 0.0,
-            projection_norm_gain=1.0 if gain is None else gain,
-            projection_norm_bias=0.0 if gain is None else gain,
-            zero_padding_row=not is_xavier,
-        )
-
-    def identity_settings(self) -> dict[str, Any]:
-        """Return what affects the result, as plain data; devices, threads and saving are left out."""
-        training = identity_values(self.training)
-        training["objective"]["name"] = self.objective().name
-        if self.training.switches.accumulation_off_by_one:
-            training["micro_batches"] = self.training.micro_batches
-        for row in switch_table():
-            if row.room == "evaluation":
-                del training["switches"][row.name]
-        # Mixtures that end in the same switches are the same run, whatever profile they started from.
-        del training["profile"]
-        return {
-            "model": self.model.model_dump(mode="json"),
-            "training": training,
-            "seed": self.seed,
-            "initial_weights": self.initial_weights,
-        }
-
-
-def run_identity(config: RunConfig, tokens_manifest: Manifest) -> str:
-    """Return the id of the run that `config` gives on this token store, before or after it is trained."""
-    return artefact_id(
-        RUN_KIND, RUN_SCHEMA, config.identity_settings(), {"tokens": tokens_manifest.id}
-    )
-
-
-def run_lineage(config: RunConfig, tokens_manifest: Manifest) -> str:
-    """Return the identity of a run without its budget: equal for runs that differ in length alone."""
-    settings = config.identity_settings()
-    for name in ("max_steps", "num_train_epochs", "max_tokens"):
-        del settings["training"][name]
-    return content_id({"settings": settings, "tokens": tokens_manifest.id})

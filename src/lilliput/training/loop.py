@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from lilliput.core.progress import Reporter, Task
-from lilliput.training.config import PLAN, RunConfig
 from lilliput.training.data.batches import GlobalBatch, MicroBatch
 from lilliput.training.data.token_data import RunData
 from lilliput.training.execution.captured import captured_step
@@ -25,11 +24,11 @@ from lilliput.training.execution.plan import (
     wait_for_device,
 )
 from lilliput.training.execution.replicas import Replicas
-from lilliput.training.initial_weights import build_start
 from lilliput.training.recorder import BudgetBranching, RunRecorder
+from lilliput.training.run_config import PLAN, RunConfig
 from lilliput.training.run_folder import load_model
 from lilliput.training.run_schedule import RunSchedule
-from lilliput.training.weights import build_run_model
+from lilliput.training.weights import build_run_model, build_start
 
 
 class TrainingLoop:
@@ -109,7 +108,7 @@ class TrainingLoop:
         return self.recorder.summary()
 
     def _advance(self, task: Task) -> None:
-        """One step, with what falls due after it."""
+        """Take one step, and do what falls due after it."""
         step = self.recorder.step + 1
         self._record(step)
         started = time.perf_counter()

@@ -14,12 +14,13 @@ from lilliput.core.errors import ConfigurationError
 from lilliput.core.settings import Settings, parse_settings
 from lilliput.core.toml import read_toml, with_overrides
 from lilliput.tokenization import open_store
-from lilliput.training.config import RunConfig, TrainingConfig, refuse_overridden_dropout
-from lilliput.training.initial_weights import read_start
+from lilliput.training.config import TrainingConfig, refuse_overridden_dropout
+from lilliput.training.run_config import RunConfig
+from lilliput.training.weights import read_start
 
 
 class _Recipe(Settings):
-    """The keys of the file."""
+    """Hold the keys of the file."""
 
     tokens: str = Field(description="Folder of the token store, relative to the recipe.")
     out: str = Field(description="Folder of the run, relative to the recipe.")
@@ -39,7 +40,7 @@ class _Recipe(Settings):
 
 @dataclass(frozen=True)
 class RunRecipe:
-    """A configuration with its places on disk."""
+    """Hold a configuration with its places on disk."""
 
     config: RunConfig
     tokens: Path

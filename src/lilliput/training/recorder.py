@@ -37,7 +37,7 @@ _GPU_CHECK_INTERVAL = 50
 
 @dataclass(frozen=True)
 class Counters:
-    """Counters of a run; all of them go into its checkpoints.
+    """Count what a run has done; all counters go into its checkpoints.
 
     Attributes:
         step: Steps done.

@@ -21,11 +21,11 @@ from lilliput.core.files import write_json
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.language.corpus.reading import TEXT_FORM_KEY
 from lilliput.training.checkpoints import remove_resume_points
-from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig, run_identity, run_lineage
 from lilliput.training.data.token_data import RunData, load_data
 from lilliput.training.execution.plan import threads_given_back
 from lilliput.training.loop import TrainingLoop
 from lilliput.training.recorder import BudgetBranching, RunRecorder
+from lilliput.training.run_config import RUN_KIND, RUN_SCHEMA, RunConfig, run_identity, run_lineage
 from lilliput.training.run_folder import CONFIG, RESULT, RunResult
 
 
@@ -85,7 +85,7 @@ def building_run(
     *,
     started: float | None = None,
 ) -> Generator[ArtefactBuild]:
-    """The folder of a run while it is built: `run.json` is there, and the manifest comes at the end.
+    """Yield the folder of a run while it is built: `run.json` is there, and the manifest comes at the end.
 
     `started` says when the run began, by `time.monotonic`, where that was before this block.
 

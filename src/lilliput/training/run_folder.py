@@ -13,7 +13,7 @@ from lilliput.core.reader import RunFile, read_record
 from lilliput.core.settings import parse_settings
 from lilliput.models import LanguageModel
 from lilliput.training.checkpoints import read_checkpoint
-from lilliput.training.config import RUN_KIND, RUN_SCHEMA, RunConfig
+from lilliput.training.run_config import RUN_KIND, RUN_SCHEMA, RunConfig
 from lilliput.training.weights import build_run_model, load_weights
 
 CONFIG = "run.json"
@@ -22,7 +22,7 @@ RESULT = "result.json"
 
 @dataclass(frozen=True)
 class RunResult:
-    """The figures of a finished run; losses in nats on the validation split at the last step.
+    """Hold the figures of a finished run; losses in nats on the validation split at the last step.
 
     Attributes:
         run_id: Identity of the run.

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.training.budget import Stream, evaluation_steps, plan_schedule, plan_stream
-from lilliput.training.config import RunConfig
 from lilliput.training.data.batches import GlobalBatch, MicroBatchAveraging, make_batch
 from lilliput.training.data.orders import DataOrder, OrderContext
 from lilliput.training.data.packing import Packing
 from lilliput.training.data.token_data import RunData
 from lilliput.training.learning_rate import LearningRateSchedule
 from lilliput.training.objectives.base import DrawKey
+from lilliput.training.run_config import RunConfig
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ class Switches(Settings):
 
 @dataclass(frozen=True)
 class SwitchRow:
-    """One row of the table."""
+    """Hold one row of the table."""
 
     name: str
     room: str

@@ -12,7 +12,7 @@ from typing import Any
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.hashing import content_id
 from lilliput.training.budget import count_steps, plan_schedule
-from lilliput.training.config import RunConfig
+from lilliput.training.run_config import RunConfig
 
 _BUDGETS = ("max_steps", "num_train_epochs", "max_tokens")
 
@@ -53,15 +53,15 @@ def _with_budget(config: RunConfig, max_steps: int) -> RunConfig:
 
 def branch_start(config: RunConfig) -> int:
     """Return the step after which a run of `branch_configs` leaves the trunk: its decay begins there."""
-    return plan_schedule(config.training, _updates(config)).decay_start
+    return plan_schedule(config.training, _steps(config)).decay_start
 
 
 def decay_share(config: RunConfig) -> float:
     """Return share of the steps of a run of `branch_configs` that come after it leaves the trunk."""
-    return 1.0 - branch_start(config) / max(1, _updates(config))
+    return 1.0 - branch_start(config) / max(1, _steps(config))
 
 
-def _updates(config: RunConfig) -> int:
+def _steps(config: RunConfig) -> int:
     return count_steps(config.training, config.training.max_steps or 0)
 
 

@@ -29,7 +29,7 @@ _EVALUATION_SEED = 0
 
 @dataclass(frozen=True)
 class Measurement:
-    """Losses in nats on the validation sequences.
+    """Hold losses in nats on the validation sequences.
 
     Attributes:
         loss: Mean over predicted tokens, pads not counted.
@@ -45,7 +45,7 @@ class Measurement:
 
     @property
     def perplexity(self) -> float:
-        """exp(loss)."""
+        """Return exp(loss)."""
         return math.exp(self.loss)
 
 
@@ -90,7 +90,7 @@ class Validation:
         number: int,
         interrupts: Interrupts | None = None,
     ) -> Measurement:
-        """Score evaluation `number` of the run.
+        """Measure the losses at evaluation `number` of the run.
 
         Raises:
             EmptyCorpusError: The draw of masks selects no token at all.
@@ -132,7 +132,7 @@ class Validation:
     def _reference(
         self, nats: NDArray[np.float64], rows: NDArray[np.int64], masked: NDArray[np.bool_]
     ) -> float:
-        """(Sum over masked + sum over pads) / (masked + pads), by batch or over all."""
+        """Return (sum over masked + sum over pads) / (masked + pads), by batch or over all."""
         lengths = self._sequences.lengths[self._chosen] + 2
         pads = self._rules.max_seq_length - lengths
         size = self._batch_size if self._batch_averaged else len(self._chosen)

@@ -1,15 +1,28 @@
-"""Building a run's model, and moving weights in and out of it by name."""
+"""The weights of a run: built from its seed or imported from a Hugging Face folder, and moved in and out by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from lilliput.core.errors import ArtefactError
-from lilliput.models import AttentionKernel, LanguageModel, build_model
-from lilliput.training.config import RunConfig
+from lilliput.architecture import ModelConfig
+from lilliput.core.errors import ArtefactError, ConfigurationError, InputError
+from lilliput.core.files import require_file
+from lilliput.core.hashing import file_hash
+from lilliput.models import AttentionKernel, LanguageModel, build_model, load_hugging_face
+from lilliput.models.hugging_face.layouts import read_foreign_config
+from lilliput.tokenization import TokenStore, load_tokenizer
+from lilliput.tokenization.symbols import token_bytes, word_start
+from lilliput.training.checkpoints import WEIGHTS, read_checkpoint
+from lilliput.training.data.unigram import log_unigram
+from lilliput.training.run_config import RunConfig
 
 
 def build_run_model(
@@ -46,3 +59,103 @@ def load_weights(model: LanguageModel, weights: Mapping[str, Tensor], where: str
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(weights[name])
+
+
+@dataclass(frozen=True)
+class ImportedStart:
+    """Hold what a run that goes on from a folder takes from it.
+
+    Attributes:
+        model: Shape and layout.
+        content: Hash of the weights; it enters the run's identity.
+    """
+
+    model: ModelConfig
+    content: str
+
+
+def read_start(folder: Path, store: TokenStore) -> ImportedStart:
+    """Return the model in `folder`, if it reads the very ids of the token store.
+
+    Raises:
+        InputError: A file is missing, or the layout is not one of ours.
+        ConfigurationError: The tokenizer in the folder is not the one that wrote the store.
+    """
+    config = require_file(folder / "config.json", "the configuration of the model to go on from")
+    weights = require_file(folder / WEIGHTS, "the weights of the model to go on from")
+    _, model = read_foreign_config(config)
+    _require_same_ids(folder, model, store)
+    return ImportedStart(model, file_hash(weights))
+
+
+def _require_same_ids(folder: Path, model: ModelConfig, store: TokenStore) -> None:
+    """Refuse a model whose ids stand for other text than those of the store."""
+    remedy = "Encode the corpus with the tokenizer in that folder: lilliput tokenizer encode."
+    if model.vocab_size != store.vocab_size:
+        raise ConfigurationError(
+            f"the model in {folder} must have the token store's {store.vocab_size} ids",
+            got=model.vocab_size,
+            remedy=remedy,
+        )
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.vocab_size > store.vocab_size:
+        raise ConfigurationError(
+            f"the tokenizer in {folder} must have at most the model's {store.vocab_size} ids",
+            got=tokenizer.vocab_size,
+        )
+    # The store keeps what each id stands for by length and place in a word, not by its text.
+    sizes, starts = (make(tokenizer, store.vocab_size) for make in (token_bytes, word_start))
+    differs = (sizes != store.token_bytes) | (starts != store.word_start)
+    if differs.any():
+        raise ConfigurationError(
+            f"the tokenizer in {folder} must be the one that wrote the token store",
+            got=f"another: id {int(np.flatnonzero(differs)[0])} is not the same text",
+            remedy=remedy,
+        )
+
+
+def build_start(
+    config: RunConfig,
+    attention_kernel: AttentionKernel,
+    initial: Path,
+    folder: Path | None,
+    train_tokens: NDArray[Any],
+) -> LanguageModel:
+    """Return the run's model before its first step.
+
+    Args:
+        config: Names the weights, if they are imported, by their hash.
+        attention_kernel: See `Transformer`.
+        initial: Checkpoint of the untrained weights; a run once begun starts from there, so that it
+            needs the folder no more.
+        folder: Hugging Face folder.
+        train_tokens: Of the train split; their frequencies may be the start of the logits' bias.
+
+    Raises:
+        InputError: The weights are imported and there is no folder.
+        ConfigurationError: The folder holds other weights.
+    """
+    model = build_run_model(config, attention_kernel)
+    if model.decoder_bias is not None and config.training.decoder_bias_init == "log_unigram":
+        with torch.no_grad():
+            bias = log_unigram(train_tokens, config.model.vocab_size)
+            model.decoder_bias.copy_(torch.from_numpy(bias))
+    if not config.initial_weights:
+        return model
+    if initial.is_dir():
+        load_weights(model, read_checkpoint(initial).weights, where=str(initial))
+        return model
+    if folder is None:
+        raise InputError(
+            "a run with initial_weights needs the folder that holds them",
+            got="none",
+            remedy="Give it with --from FOLDER, or as start_from in the recipe.",
+        )
+    content = file_hash(require_file(folder / WEIGHTS, "the weights of the model to go on from"))
+    if content != config.initial_weights:
+        raise ConfigurationError(
+            f"{folder} must hold the weights with which the run was configured",
+            got=f"{content}, not {config.initial_weights}",
+        )
+    load_weights(model, named_weights(load_hugging_face(folder)), where=str(folder))
+    return model

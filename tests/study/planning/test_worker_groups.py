@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from lilliput.architecture import ModelConfig
 from lilliput.study.planning.worker_groups import group_runs, stack_key
-from lilliput.training.config import RunConfig, TrainingConfig
+from lilliput.training.config import TrainingConfig
+from lilliput.training.run_config import RunConfig
 
 
 @dataclass(frozen=True)

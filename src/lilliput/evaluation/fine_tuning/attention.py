@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lilliput.evaluation.fine_tuning.dropout import Keys, drop
-from lilliput.models.transformer import LANES
+from lilliput.models.attention import LANES
 
 
 def short_attention(

@@ -23,14 +23,8 @@ from lilliput.evaluation.fine_tuning.attention import short_attention
 from lilliput.evaluation.fine_tuning.classifier import Classifier
 from lilliput.evaluation.fine_tuning.dropout import DropoutKeys, KeyedDropout
 from lilliput.evaluation.settings import FineTuningSettings
-from lilliput.models.transformer import (
-    AttentionContext,
-    Embeddings,
-    Layer,
-    NetworkConfig,
-    RequestedPositions,
-    rotate,
-)
+from lilliput.models.attention import AttentionContext, RequestedPositions, rotate
+from lilliput.models.transformer import Embeddings, Layer, NetworkConfig
 from lilliput.training.execution.optimizer import FlatAdamW, flat_size, member_views
 
 _BETAS = (0.9, 0.999)

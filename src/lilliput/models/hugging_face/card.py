@@ -84,7 +84,7 @@ def _task(architecture: str) -> str:
 
 
 def markdown_environment(package: str) -> jinja2.Environment:
-    """Templates of a package for Markdown, with the filters `plain` and `number`."""
+    """Return the templates of a package for Markdown, with the filters `plain` and `number`."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(package, "templates"),
         autoescape=False,
@@ -99,7 +99,7 @@ def markdown_environment(package: str) -> jinja2.Environment:
 
 
 def plain(text: object) -> str:
-    """`text` on one line, with nothing that Markdown, HTML or YAML would take for markup."""
+    """Return `text` on one line, with nothing that Markdown, HTML or YAML would take for markup."""
     one_line = " ".join(str(text).split())
     for character, name in {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}.items():
         one_line = one_line.replace(character, name)

@@ -38,7 +38,7 @@ KIND, SCHEMA = "export", 1
 
 @dataclass(frozen=True)
 class ExportedClassifier:
-    """A classification head with what it needs to be used.
+    """Hold a classification head with what it needs to be used.
 
     Attributes:
         head: The trained head.

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from lilliput.core.errors import InputError
 from lilliput.core.files import require_file
+from lilliput.models.attention import AttentionKernel
 from lilliput.models.build import LanguageModel
 from lilliput.models.hugging_face.layouts import read_foreign_config
 from lilliput.models.hugging_face.names import from_foreign
-from lilliput.models.transformer import AttentionKernel
 
 # Tensors that carry no weights of a language model, by the end of their names.
 _NOT_WEIGHTS = ("position_ids", "token_type_ids", "rotary_emb.inv_freq", "inv_freq")

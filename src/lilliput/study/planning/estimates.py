@@ -11,7 +11,7 @@ from typing import Any
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.study.recipe.expansion import PlannedRun, StudyGrid
 from lilliput.study.store.layout import StudyLayout
-from lilliput.training.config import RunConfig
+from lilliput.training.run_config import RunConfig
 from lilliput.training.trunks import decay_share, group_trunks
 
 

@@ -11,7 +11,7 @@ from lilliput.core.executors.process import available_cpus, threads_for
 from lilliput.study.planning.probe import cached_probe
 from lilliput.study.planning.resources import estimate_memory
 from lilliput.study.recipe.expansion import StudyGrid
-from lilliput.training.config import RunConfig
+from lilliput.training.run_config import RunConfig
 
 _CONTEXT_BYTES = 600e6  # Of CUDA in each process, before anything is stored.
 _USABLE_SHARE = 0.9

@@ -35,7 +35,7 @@ from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.reader import read_cached
 from lilliput.core.seeding import generator
 from lilliput.core.settings import parse_settings
-from lilliput.training.config import RunConfig
+from lilliput.training.run_config import RunConfig
 
 T = TypeVar("T")
 R = TypeVar("R")

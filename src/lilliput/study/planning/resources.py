@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lilliput.architecture import activation_floats, count_parameters
-from lilliput.training.config import RunConfig
+from lilliput.training.run_config import RunConfig
 
 _FLOAT_BYTES = 4
 # Weights, gradients, two moments, and the copies that evaluation and checkpoints make.

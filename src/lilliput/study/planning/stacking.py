@@ -30,7 +30,7 @@ from lilliput.study.planning.probe import (
     probe_key,
     shortened,
 )
-from lilliput.training.config import RunConfig
+from lilliput.training.run_config import RunConfig
 
 _SCHEMA = 1
 # Beyond sixteen, stacks pay on a GPU alone; there up to this many.

@@ -16,8 +16,8 @@ from lilliput.core.progress import Reporter
 from lilliput.study.planning.estimates import RunEstimate
 from lilliput.study.planning.probe import MeasuredSpeed, probe_key
 from lilliput.study.planning.stacking import MeasuredStack, best_stack, make_missing_trials
-from lilliput.training.config import RunConfig
 from lilliput.training.fleet import fleet_key
+from lilliput.training.run_config import RunConfig
 from lilliput.training.trunks import group_trunks
 
 

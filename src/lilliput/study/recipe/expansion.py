@@ -14,7 +14,8 @@ from lilliput.core.settings import parse_settings
 from lilliput.study.recipe.families import quantity_of
 from lilliput.study.recipe.grid import GridBlock, Variant
 from lilliput.study.recipe.schema import Recipe
-from lilliput.training.config import RunConfig, TrainingConfig, refuse_overridden_dropout
+from lilliput.training.config import TrainingConfig, refuse_overridden_dropout
+from lilliput.training.run_config import RunConfig
 from lilliput.training.switches import profile_values
 
 _BUDGETS = frozenset({"max_steps", "max_tokens", "num_train_epochs"})

@@ -70,7 +70,7 @@ class BatchRules:
 
 @dataclass(frozen=True)
 class DeviceTensors:
-    """Tensors that lie on one device, and other facts beside them."""
+    """Hold tensors that lie on one device, and other facts beside them."""
 
     def to(self, device: str) -> Self:
         """Return the same on another device."""
@@ -126,7 +126,7 @@ class MicroBatch(DeviceTensors):
 
 @dataclass(frozen=True)
 class GlobalBatch:
-    """The micro-batches of one step and what they hold, pads not counted.
+    """Hold the micro-batches of one step, and counts of what they hold without pads.
 
     Attributes:
         micro_batches: Shares of the step, each read at once.
@@ -220,7 +220,7 @@ def _row_weights(
 
 
 class _Rows:
-    """The rows of a global batch, P of them, filled as the packing says."""
+    """Fill the P rows of a global batch as the packing says."""
 
     def __init__(self, packing: Packing, lengths_G: NDArray[np.int64], rules: BatchRules) -> None:
         self._packing, self._rules = packing, rules
@@ -256,7 +256,7 @@ class _Rows:
         weights_G: NDArray[np.float32],
         parts: int,
     ) -> list[MicroBatch]:
-        """Equal parts of the rows, so that no forward pass is left with a few."""
+        """Return equal parts of the rows, so that no forward pass is left with a few."""
         micro_batches: list[MicroBatch] = []
         for rows in np.array_split(np.arange(self._packing.rows), parts):
             positions_N = np.flatnonzero(predicted_PL[rows])
@@ -294,7 +294,7 @@ class _Rows:
 def _queries(
     positions_N: NDArray[np.int64], rows: int, width: int
 ) -> tuple[Tensor, Tensor] | tuple[None, None]:
-    """`queries_BQ` and `slots_N` of predicted positions in order; None where they are most of a row."""
+    """Return `queries_BQ` and `slots_N` of predicted positions in order; None where they are most of a row."""
     row_N = positions_N // width
     counts_B = np.bincount(row_N, minlength=rows)
     # Few different numbers, for the sake of libraries that prepare each shape.

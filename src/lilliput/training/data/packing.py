@@ -2,7 +2,7 @@
 
 Each sequence sees itself alone: the attention mask and the places say which tokens are one text. Besides
 saving pads, micro-batches then have one of a few shapes, and a library that prepares each shape of a product once
-(oneDNN, in bfloat16) is asked for few: on short runs with a new shape in each pass, preparing them took
+(oneDNN, in bfloat16) is asked for few: on short runs with a new shape in each micro-batch, preparing them took
 half of the time and three quarters of the memory.
 """
 

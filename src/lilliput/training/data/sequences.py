@@ -19,7 +19,7 @@ SPECIAL_PER_SEQUENCE = 2
 
 @dataclass(frozen=True)
 class Sequences:
-    """All sequences of one split.
+    """Hold all sequences of one split.
 
     Attributes:
         tokens: The split's tokens, 1-D, memory-mapped or in memory.
@@ -66,7 +66,7 @@ def cut_sequences(
 def padded_ids(
     sequences: Sequences, chosen: NDArray[np.int64], width: int, special: SpecialIds
 ) -> NDArray[np.int64]:
-    """`<s>` tokens `</s>` `<pad>`… of the `chosen` sequences, int64 of shape (B, width)."""
+    """Return `<s>` tokens `</s>` `<pad>`… of the `chosen` sequences, int64 of shape (B, width)."""
     lengths = sequences.lengths[chosen, None]
     columns = np.arange(width, dtype=np.int64)
     places = sequences.starts[chosen, None] + np.minimum(np.maximum(columns - 1, 0), lengths - 1)

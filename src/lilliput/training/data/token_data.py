@@ -1,4 +1,4 @@
-"""The token store as a run reads it."""
+"""The data of a run: the token store as the run reads it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from lilliput.core.errors import ConfigurationError, EmptyCorpusError
 from lilliput.tokenization import TokenStore, open_store
-from lilliput.training.config import RunConfig, TrainingConfig
+from lilliput.training.config import TrainingConfig
 from lilliput.training.data.batches import BatchRules
 from lilliput.training.data.sequences import Sequences, cut_sequences
 from lilliput.training.data.unigram import unigram_entropy
 from lilliput.training.objectives.base import TokenFacts
+from lilliput.training.run_config import RunConfig
 
 # A store up to this size is read into memory; a larger one is paged in by the system.
 _IN_MEMORY_BYTES = 1 << 30
@@ -23,7 +24,7 @@ _IN_MEMORY_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class RunData:
-    """Both splits, what is predicted in them, and what predicting by frequency alone would cost.
+    """Hold both splits, what is predicted in them, and what predicting by frequency alone would cost.
 
     Attributes:
         train: Sequences of the train split.

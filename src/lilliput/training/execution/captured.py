@@ -1,6 +1,6 @@
 """One step as a CUDA graph: batch, forward, backward, clipping and AdamW in a single launch.
 
-At these sizes a GPU waits for Python. A replayed graph costs one launch for the some hundred kernels of an
+At these sizes a GPU waits for Python. A replayed graph costs one launch for the some hundred kernels of a
 step; what changes between steps (sequence numbers, mask key, learning rate) lies in buffers.
 """
 
@@ -54,7 +54,7 @@ def captured_step(
 
 
 class Recording:
-    """A computation as a CUDA graph; making it leaves weights and moments as they were.
+    """Record a computation as a CUDA graph; making it leaves weights and moments as they were.
 
     Args:
         compute: Nothing in it may wait for the device or change a shape.
@@ -78,7 +78,7 @@ class Recording:
             optimizer.restore(state)
 
     def replay(self) -> None:
-        """Compute it with what lies in its buffers now."""
+        """Run the recorded computation on what lies in its buffers now."""
         self._graph.replay()
 
 
@@ -140,7 +140,7 @@ class CapturedStep:
         self._key_2.copy_(torch.tensor([key.select, key.replace]), non_blocking=True)
 
     def compute(self) -> None:
-        """Return the computation to record."""
+        """Compute one step from what lies in the buffers; this is what is recorded."""
         self._engine.optimizer.zero_grad()
         micro_batches = device_batch(
             self._split, self._chosen_G, self._key_2, self._rules, self._plan.max_rows

@@ -3,7 +3,7 @@
 Tokens lie on the device; a step needs only the numbers of its sequences and the key of its masks. Every
 array has the same shape at every step, so that a step can be captured as a graph: sequences are padded
 to `max_seq_length`, and the predicted positions fill a buffer whose spare places have weight zero.
-Shapes: S streams of data, G sequences of a global batch, B of a pass, L their width, T all their positions
+Shapes: S streams of data, G sequences of a global batch, B of a micro-batch, L their width, T all their positions
 (B * L), N places for predicted positions.
 """
 
@@ -25,7 +25,7 @@ _NO_ROWS = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True)
 class DeviceSplit:
-    """One split on the device.
+    """Hold one split on the device.
 
     Attributes:
         tokens: int32, 1-D.
@@ -100,7 +100,7 @@ def device_batch(
         chosen_G: Numbers of the sequences, int64 on the device.
         key_2: Of the masks: both halves, int64 on the device.
         rules: Objective, pads and width.
-        rows: Sequences in one pass at most.
+        rows: Sequences in one micro-batch at most.
     """
     return [
         MicroBatch(
@@ -119,7 +119,7 @@ def device_batch(
 def device_micro_batches(
     split: DeviceSplit, chosen_SG: Tensor, keys_S2: Tensor, rules: BatchRules, rows: int
 ) -> list[DeviceMicroBatch]:
-    """`device_batch` for the global batches of several streams at once."""
+    """Return what `device_batch` does, for the global batches of several streams at once."""
     streams, size = chosen_SG.shape
     chosen_G = chosen_SG.flatten()
     rows_G = torch.arange(size, device=chosen_G.device).repeat(streams)
@@ -131,7 +131,7 @@ def device_micro_batches(
     weight_S1 = 1.0 / predicted_SGL.sum((1, 2)).clamp(min=1).to(torch.float32)[:, None]
     lengths_SG = split.lengths[chosen_SG] + SPECIAL_PER_SEQUENCE
     return [
-        _pass(seen, targets, predicted, lengths, weight_S1, rules)
+        _micro_batch(seen, targets, predicted, lengths, weight_S1, rules)
         for seen, targets, predicted, lengths in zip(
             *(part.split(rows, 1) for part in (seen_SGL, targets_SGL, predicted_SGL, lengths_SG)),
             strict=True,
@@ -150,7 +150,7 @@ def _padded_ids(split: DeviceSplit, chosen_G: Tensor, rules: BatchRules) -> Tens
     return torch.where(columns_L == 0, special.bos, ids_GL)
 
 
-def _pass(
+def _micro_batch(
     seen_SBL: Tensor,
     targets_SBL: Tensor,
     predicted_SBL: Tensor,

@@ -7,13 +7,14 @@ from torch import Tensor
 
 from lilliput.core.seeding import stream_key
 from lilliput.models import LanguageModel
-from lilliput.training.config import RunConfig, TrainingConfig
+from lilliput.training.config import TrainingConfig
 from lilliput.training.data.batches import GlobalBatch
 from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.optimizer import FlatAdamW
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.execution.replicas import Replicas
 from lilliput.training.objectives.base import Objective
+from lilliput.training.run_config import RunConfig
 
 
 class Engine:

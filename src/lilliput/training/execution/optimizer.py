@@ -15,7 +15,7 @@ _ALIGNMENT = 16
 
 @dataclass(frozen=True)
 class _Group:
-    """A part of the buffers with a decay of its own; the names of its state are torch's."""
+    """Hold a part of the buffers with a decay of its own; the names of its state are torch's."""
 
     weights: Tensor
     gradients: Tensor

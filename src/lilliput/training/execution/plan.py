@@ -19,13 +19,14 @@ from lilliput.core.files import write_json
 from lilliput.core.reader import read_record
 from lilliput.core.settings import parse_settings
 from lilliput.models import AttentionKernel
-from lilliput.training.config import MOST_REPLICAS, TrainingConfig
+from lilliput.training.config import TrainingConfig
 from lilliput.training.execution.allocator import keep_freed_memory
+from lilliput.training.run_config import MOST_REPLICAS
 
 
 @dataclass(frozen=True)
 class ExecutionPlan:
-    """Choices that may change rounding, and nothing else.
+    """Hold choices that may change rounding, and nothing else.
 
     Attributes:
         device: "cpu" or "cuda".
@@ -52,7 +53,7 @@ class ExecutionPlan:
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """`dtype` as torch names it."""
+        """Return `dtype` as torch names it."""
         return torch.bfloat16 if self.dtype == "bfloat16" else torch.float32
 
     @property
@@ -76,7 +77,7 @@ def wait_for_device(plan: ExecutionPlan) -> None:
 
 @contextmanager
 def threads_given_back() -> Generator[None]:
-    """After the block the process has the threads again that it had before."""
+    """Give the process back, after the block, the threads that it had before."""
     before = torch.get_num_threads()
     try:
         yield

@@ -24,7 +24,7 @@ from lilliput.training.objectives.base import Objective
 class Replicas:
     """A model and as many replicas that share its weights as the plan asks for.
 
-    Which replica takes which pass, and the order in which their gradients are added, are fixed: the sum
+    Which replica takes which micro-batch, and the order in which their gradients are added, are fixed: the sum
     is bitwise the same whenever it is made.
 
     Args:
@@ -85,7 +85,7 @@ class Replicas:
 def replica_threads(plan: ExecutionPlan) -> ThreadPoolExecutor:
     """Return a thread for each of the plan's replicas, which computes on its share of the processor's."""
     share = plan.threads_a_replica
-    return ThreadPoolExecutor(plan.replicas, "pass", torch.set_num_threads, (share,))
+    return ThreadPoolExecutor(plan.replicas, "replica", torch.set_num_threads, (share,))
 
 
 def _replica(model: LanguageModel) -> LanguageModel:

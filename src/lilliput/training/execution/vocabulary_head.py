@@ -208,7 +208,7 @@ def _word_tiles(z_CD: Tensor, vocab_size: int) -> Generator[slice]:
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """`total += left @ right`, accumulated in float32 whatever the factors are."""
+    """Do `total += left @ right`, accumulated in float32 whatever the factors are."""
     if left.dtype == torch.float32:
         total.addmm_(left, right)
     else:

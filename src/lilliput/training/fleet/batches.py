@@ -1,4 +1,4 @@
-"""One pass of all members: their micro-batches side by side, in one shape.
+"""Micro-batches of all members, side by side in one shape.
 
 Members that read the same data in the same order share one copy. The rows of others are as wide and as
 many as those of the member that needs most.
@@ -57,7 +57,7 @@ class StackedMicroBatch(DeviceTensors):
 
 @dataclass(frozen=True)
 class StackedBatch:
-    """A step of K members: the micro-batches, and what each member reads in them."""
+    """Hold a step of K members: the micro-batches, and what each member reads in them."""
 
     micro_batches: list[StackedMicroBatch]
     batches: list[GlobalBatch]
@@ -79,7 +79,7 @@ def streams_of(members: Sequence[RunSchedule]) -> tuple[list[RunSchedule], list[
 
 
 def stacked_batch(members: Sequence[RunSchedule], step: int, max_rows: int) -> StackedBatch:
-    """Step `step` of all members of a fleet, in micro-batches of at most `max_rows` rows."""
+    """Return step `step` of all members of a fleet, in micro-batches of at most `max_rows` rows."""
     schedules, places = streams_of(members)
     packings = _equal_packings(schedules, step)
     batches = [

@@ -1,4 +1,4 @@
-"""One step of all members of a fleet as a CUDA graph (see `training.captured`).
+"""One step of all members of a fleet as a CUDA graph (see `training.execution.captured`).
 
 Shapes: K members, S streams of data, G sequences of a global batch, N places for predicted positions.
 """
@@ -101,7 +101,7 @@ class CapturedFleetStep:
         return [counts[stream] for stream in self._stream_K]
 
     def compute(self, members: Sequence[int]) -> None:
-        """Return the computation to record."""
+        """Compute one step of `members` from what lies in the buffers; this is what is recorded."""
         micro_batches = device_micro_batches(
             self._split, self._chosen_SG, self._keys_S2, self._rules, self._plan.max_rows
         )
@@ -109,7 +109,7 @@ class CapturedFleetStep:
         self._stack.apply(members)
 
     def _stacked(self, one: DeviceMicroBatch) -> StackedMicroBatch:
-        """Return the pass with a row for each member, or one for all where they read the same."""
+        """Return the micro-batch with a row for each member, or one for all where they read the same."""
         mask_SBL, positions_SN = one.attention_mask_SBL, one.positions_SN
         take = self._take_K if len(self._streams) > 1 else slice(None)
         return StackedMicroBatch(

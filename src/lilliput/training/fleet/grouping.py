@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lilliput.core.hashing import content_id
-from lilliput.training.config import RunConfig
+from lilliput.training.run_config import RunConfig
 
 # What members may have of their own: it changes numbers, never the shape of a computation.
 _OWN_SETTINGS = (

@@ -106,7 +106,7 @@ class FleetLoop:
         return tuple(position for position, recorder in running.items() if recorder.step == first)
 
     def _advance(self, active: tuple[int, ...], task: Task) -> None:
-        """One step of the members `active`, with what falls due after it."""
+        """Take one step of the members `active`, and do what falls due after it."""
         step = self.recorders[active[0]].step + 1
         if self._captured is not None and self._captured.serves(step):
             self._captured.prepare(step, active)

@@ -26,7 +26,7 @@ def stacked_heads(
 
 
 class SeparateHeads:
-    """K heads, one after another.
+    """Compute K heads, one after another.
 
     Args:
         weight_KVD: Decoder matrices.
@@ -49,7 +49,7 @@ class SeparateHeads:
         grad_weight_KVD: Tensor,
         grad_bias_KV: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """`VocabularyHead.add_gradients` of each head: losses (K,), and their gradients by `z_KND`.
+        """Do `VocabularyHead.add_gradients` for each head; return losses (K,), and their gradients by `z_KND`.
 
         Args:
             z_KND: What the decoders multiply.
@@ -73,7 +73,7 @@ class SeparateHeads:
 
 
 class BatchedHeads:
-    """As `SeparateHeads`, by batched products, a chunk of rows at a time; no row is left out, whatever `counts` says."""
+    """Compute what `SeparateHeads` does by batched products, a chunk of rows at a time; no row is left out, whatever `counts` says."""
 
     def __init__(self, weight_KVD: Tensor, bias_KV: Tensor | None, dtype: torch.dtype) -> None:
         self._weight_KVD = weight_KVD.detach().to(dtype)
@@ -92,7 +92,7 @@ class BatchedHeads:
         grad_weight_KVD: Tensor,
         grad_bias_KV: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """As `SeparateHeads.add_gradients`."""
+        """Do the same as `SeparateHeads.add_gradients`."""
         weight_KVD = self._weight_KVD
         heads, rows, _ = z_KND.shape
         loss_K = z_KND.new_zeros(heads, dtype=torch.float32)

@@ -11,13 +11,13 @@ from typing import Any
 from lilliput.core.artefacts import Manifest, folder_holds, is_artefact, read_manifest
 from lilliput.core.errors import ConfigurationError, LilliputError
 from lilliput.core.progress import SILENT, Reporter
-from lilliput.training.config import PLAN, RunConfig, run_identity, run_lineage
 from lilliput.training.data.token_data import load_data
 from lilliput.training.execution.plan import ExecutionPlan, load_or_make_plan, threads_given_back
 from lilliput.training.fleet.grouping import fleet_key
 from lilliput.training.fleet.loop import FleetLoop
 from lilliput.training.loop import plan_for
 from lilliput.training.run import building_run, claim_run, finish_run
+from lilliput.training.run_config import PLAN, RunConfig, run_identity, run_lineage
 from lilliput.training.run_folder import RunResult
 from lilliput.training.run_schedule import RunSchedule
 

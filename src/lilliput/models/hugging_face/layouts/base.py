@@ -45,7 +45,7 @@ def _nothing_more(style: HeadStyle, pooling: Pooling) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ForeignLayout:
-    """One layout of Hugging Face.
+    """Describe one layout of Hugging Face.
 
     Attributes:
         model_type: Its name in `config.json`.

@@ -1,4 +1,4 @@
-"""Our own layout, "lilliput": says every configuration, and is the only one of `mini-bert`.
+"""The layout "lilliput", our own: it can express every configuration, and is the only one for `mini-bert`.
 
 Its folders bring the code of the model along, which `transformers` loads by `auto_map`.
 """
@@ -54,7 +54,7 @@ MINI_BERT = register_layout(
         read=_read,
         write=_write,
         classifier_fields=_classifier_fields,
-        code=("modeling_lilliput.py", "transformer.py", "classification.py"),
+        code=("modeling_lilliput.py", "transformer.py", "attention.py", "classification.py"),
         auto_map=_auto_map,
     )
 )

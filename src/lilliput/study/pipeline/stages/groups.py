@@ -23,8 +23,8 @@ from lilliput.study.planning.worker_groups import (
     group_in_stacks,
 )
 from lilliput.training import RunConfig
-from lilliput.training.config import PLAN
 from lilliput.training.execution.plan import read_plan
+from lilliput.training.run_config import PLAN
 from lilliput.training.trunks import decay_share
 
 
