@@ -57,7 +57,7 @@ def main() -> None:
                 waiting += 1
                 continue
             score(run.folder, place.tokenizer, place.out)
-            found |= {s.task: s for s in read_scores(place.out) if s.start == "trained"}
+            found |= {s.task: s for s in read_scores(place.out) if s.weights == "trained"}
         rows.append((run, found))
     lines = table(rows, [*(task.name for task in tasks), "mean"])
     if options.out:
@@ -102,7 +102,9 @@ def table(rows, names: list[str]) -> list[str]:
     lines.append("|---|---|---|" + "---|" * len(names))
     if first:
         lines.append("| scored items | | | " + " | ".join(str(first[n].n) for n in names) + " |")
-        lines.append("| chance | | | " + " | ".join(percent(first[n].chance) for n in names) + " |")
+        lines.append(
+            "| chance | | | " + " | ".join(percent(first[n].chance_level) for n in names) + " |"
+        )
     for run, found in rows:
         model = run.model
         keys = ("embedding", "hidden", "intermediate")

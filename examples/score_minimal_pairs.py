@@ -25,7 +25,7 @@ def main(run: str, tokenizer: str, pairs: str = "") -> list[Score]:
     data = Path(pairs) if pairs else write_pairs(Path(run).parent / "pairs")
     scores = evaluate_pairs(Path(run), data, Path(tokenizer), Path(run).parent / "scores-of-pairs")
     for score in scores:
-        if score.start == "trained":
+        if score.weights == "trained":
             interval = "" if score.low is None else f" [{score.low:.2f}, {score.high:.2f}]"
             print(
                 f"{score.task}: {score.value:.2f}{interval}, untrained {score.baseline:.2f}, n {score.n}"

@@ -254,8 +254,8 @@ def costs_of(study: Path) -> list[Row]:
 
 def gains_of(scores: list[Row]) -> list[Row]:
     """Trained beside untrained, each run and task."""
-    kept = ("run", "name", "family", "shape", "task", "n", "value", "low", "high", "baseline", "gain", "gain_low", "gain_high", "chance")  # fmt: skip
-    return [{key: row[key] for key in kept} for row in scores if row["start"] == "trained"]
+    kept = ("run", "name", "family", "shape", "task", "n", "value", "low", "high", "baseline", "gain", "gain_low", "gain_high", "chance_level")  # fmt: skip
+    return [{key: row[key] for key in kept} for row in scores if row["weights"] == "trained"]
 
 
 def downstream_of(gains: list[Row], runs: list[Row]) -> list[Row]:
@@ -270,13 +270,15 @@ def downstream_of(gains: list[Row], runs: list[Row]) -> list[Row]:
                 by_shape[row["shape"]].append(row["gain"])
             means = [mean(values) for values in by_shape.values()]
             half = half_width((variance(means), len(means) - 1), len(means))
-            above = [row for row in found if row["gain_low"] > 0 and row["low"] > row["chance"]]
+            above = [
+                row for row in found if row["gain_low"] > 0 and row["low"] > row["chance_level"]
+            ]
             rows.append(
                 {
                     "task": task,
                     "family": family,
                     "runs": len(found),
-                    "chance": mean(row["chance"] for row in found),
+                    "chance_level": mean(row["chance_level"] for row in found),
                     "untrained": mean(row["baseline"] for row in found),
                     "trained": mean(row["value"] for row in found),
                     "gain": mean(means),

@@ -49,7 +49,7 @@ def evaluation(line, probes, tmp_path_factory):
 
 def test_every_probe_is_scored_from_both_starts(evaluation, probes):
     scores = read_scores(evaluation)
-    assert {(s.task, s.start) for s in scores} == {
+    assert {(s.task, s.weights) for s in scores} == {
         (t, s) for t in ("word_order", "coherence", "source") for s in ("trained", "untrained")
     }
     for score in scores:
@@ -57,7 +57,7 @@ def test_every_probe_is_scored_from_both_starts(evaluation, probes):
         assert score.n == read_manifest(probes).facts[score.task]["dev"]
         assert score.low <= score.value <= score.high
         assert score.baseline is not None
-        if score.start == "trained":
+        if score.weights == "trained":
             assert score.gain == pytest.approx(score.value - score.baseline)
             assert score.gain_low <= score.gain <= score.gain_high
     assert set(as_summary(scores)) == {"word_order", "coherence", "source"}
@@ -66,7 +66,7 @@ def test_every_probe_is_scored_from_both_starts(evaluation, probes):
 def test_the_record_has_the_keys_that_others_read(evaluation):
     record = json.loads((evaluation / "scores.json").read_text())[0]
     assert {
-        "task", "start", "metric", "value", "low", "high", "n", "seeds", "baseline", "note",
+        "task", "weights", "metric", "value", "low", "high", "n", "seeds", "baseline", "note",
     } <= set(record)  # fmt: skip
 
 
@@ -77,13 +77,13 @@ def test_scores_follow_from_the_kept_predictions(evaluation, probes):
         rows = table[table["task"] == score.task]
         arrays = {
             start: np.stack([g["prediction"].to_numpy() for _, g in part.groupby("seed")])
-            for start, part in rows.groupby("start", observed=True)
+            for start, part in rows.groupby("weights", observed=True)
         }
-        labels = rows[(rows["start"] == score.start) & (rows["seed"] == 0)]["label"].to_numpy()
+        labels = rows[(rows["weights"] == score.weights) & (rows["seed"] == 0)]["label"].to_numpy()
         again = split_scores(
             score.task, tasks[score.task], labels, arrays, resamples=QUICK.resamples
         )
-        same = next(s for s in again if s.start == score.start)
+        same = next(s for s in again if s.weights == score.weights)
         assert (same.value, same.low, same.high) == (score.value, score.low, score.high)
 
 

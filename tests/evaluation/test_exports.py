@@ -91,7 +91,7 @@ def test_babylm_fine_tuning_holds_one_class_an_example(line, sst2, tmp_path):
     assert [e["id"] for e in entries[:2]] == ["sst2_0", "sst2_1"]
     labels = [0, 1] * 8
     right = sum(e["pred"] == y for e, y in zip(entries, labels, strict=True)) / 16
-    assert right == next(s.value for s in read_scores(evaluation) if s.start == "trained")
+    assert right == next(s.value for s in read_scores(evaluation) if s.weights == "trained")
     assert path.with_name("results.txt").read_text() == f"accuracy: {right}\n"
 
 

@@ -128,7 +128,7 @@ QUICK = FineTuningSettings(
 def test_nine_tasks_and_the_diagnostics_are_scored(line, glue, tmp_path):
     folders = [glue / name for name in (*GLUE_TASKS, "ax")]
     scores = evaluate_glue(line.run, folders, line.tokenizer, tmp_path / "out", settings=QUICK)
-    trained = {s.task: s for s in scores if s.start == "trained"}
+    trained = {s.task: s for s in scores if s.weights == "trained"}
     expected = set(GLUE_TASKS) - {"mnli"} | {"mnli_matched", "mnli_mismatched", "ax"}
     assert set(trained) == expected
     assert trained["stsb"].metric == "pearson+spearman"
@@ -219,7 +219,7 @@ def test_every_score_follows_from_the_kept_predictions(line, glue, tmp_path):
     evaluate_glue(line.run, folders, line.tokenizer, out, settings=QUICK)
     table = pq.read_table(out / "predictions.parquet").to_pandas()
     for score in read_scores(out):
-        rows = table[(table["score"] == score.task) & (table["start"] == score.start)]
+        rows = table[(table["score"] == score.task) & (table["weights"] == score.weights)]
         by_seed = [
             task_value(load_task(score.task).metrics, part["label"], part["prediction"])
             for _, part in rows.groupby("seed")
@@ -242,7 +242,7 @@ def test_a_folder_with_a_task_file_is_a_task(line, tmp_path):
     (score, untrained) = evaluate_glue(
         line.run, [folder], line.tokenizer, tmp_path / "out", settings=QUICK
     )
-    assert (score.task, score.n, untrained.start) == ("tone", 12, "untrained")
+    assert (score.task, score.n, untrained.weights) == ("tone", 12, "untrained")
     assert score.metric == "accuracy+matthews_corrcoef"
 
 
@@ -330,5 +330,5 @@ def test_class_names_and_text_ids_give_the_scores_of_numbers(line, tmp_path):
         scores = evaluate_glue(
             line.run, [folder], line.tokenizer, tmp_path / name / "out", settings=ONE_EPOCH
         )
-        values.append([(s.start, s.value, s.n) for s in scores])
+        values.append([(s.weights, s.value, s.n) for s in scores])
     assert values[0] == values[1]

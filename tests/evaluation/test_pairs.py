@@ -302,10 +302,10 @@ def test_a_run_is_scored_from_both_starts(line, tmp_path):
     _write_pairs(data, "same", [("we like", "like we"), ("dog", "dog")])
     out = tmp_path / "out"
     scores = evaluate_pairs(line.run, data, line.tokenizer, out)
-    assert {(s.task, s.start) for s in scores} == {
+    assert {(s.task, s.weights) for s in scores} == {
         (t, s) for t in ("order", "same", "mean") for s in ("trained", "untrained")
     }
-    by_name = {s.task: s for s in scores if s.start == "trained"}
+    by_name = {s.task: s for s in scores if s.weights == "trained"}
     assert "1 of 2 pairs are identical" in by_name["same"].note
     assert by_name["mean"].value == pytest.approx(
         (by_name["order"].value + by_name["same"].value) / 2
@@ -313,7 +313,7 @@ def test_a_run_is_scored_from_both_starts(line, tmp_path):
     table = pq.read_table(out / "predictions.parquet").to_pandas()
     for score in scores:
         if score.task != "mean":
-            rows = table[(table["task"] == score.task) & (table["start"] == score.start)]
+            rows = table[(table["task"] == score.task) & (table["weights"] == score.weights)]
             assert (rows["good"] > rows["bad"]).mean() == score.value
     assert evaluate_pairs(line.run, data, line.tokenizer, out) == read_scores(out)
 
@@ -425,13 +425,13 @@ def _long_and_short(folder):
 def test_a_sentence_that_is_too_long_is_set_aside_and_counted(line, tmp_path):
     data = _long_and_short(tmp_path / "pairs")
     scores = evaluate_pairs(line.run, data, line.tokenizer, tmp_path / "out")
-    found = {score.task: score for score in scores if score.start == "trained"}
+    found = {score.task: score for score in scores if score.weights == "trained"}
     assert found["long"].n == 2
     assert found["long"].details["unfit"] == 1
     assert "1 of 3 pairs have a sentence that is too long" in found["long"].note
     assert found["mean"].n == 3
     table = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pandas()
-    kept = table[(table.task == "long") & (table.start == "trained")]
+    kept = table[(table.task == "long") & (table.weights == "trained")]
     assert kept.example.tolist() == [0, 2]
     with pytest.raises(InputError, match="too long"):
         write_babylm_pairs(tmp_path / "out", data, tmp_path / "sent", model="m")

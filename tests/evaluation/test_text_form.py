@@ -151,7 +151,7 @@ def test_cased_and_lowered_glue_score_the_same(lowered, tmp_path):
         out = tmp_path / str(is_cased) / "out"
         evaluate_glue(lowered.run, [folder], lowered.tokenizer, out, settings=ONE_EPOCH)
         predictions.append(
-            [(score.start, score.value) for score in read_scores(out)]
+            [(score.weights, score.value) for score in read_scores(out)]
             + pq.read_table(out / "predictions.parquet")["prediction"].to_pylist()
         )
     assert predictions[0] == predictions[1]

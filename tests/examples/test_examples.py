@@ -121,7 +121,7 @@ def test_a_model_is_trained_and_exported(model: Path) -> None:
 def test_minimal_pairs_are_scored(model: Path) -> None:
     tokenizer = model / "tokenizers" / "byte-bpe-500"
     scores = example("score_minimal_pairs").main(str(model / "run"), str(tokenizer))
-    trained = [score for score in scores if score.start == "trained"]
+    trained = [score for score in scores if score.weights == "trained"]
     assert {score.n for score in trained} == {3}
     assert all(0.0 <= score.value <= 1.0 for score in trained)
 

@@ -231,7 +231,7 @@ def test_damage_is_found(tmp_path: Path):
 
 
 def test_the_card_tells_scores_costs_and_hashes_and_nothing_can_break_out_of_it(tmp_path: Path):
-    score = {"task": "cola|<b>", "start": "trained", "metric": "matthews", "value": 0.25}
+    score = {"task": "cola|<b>", "weights": "trained", "metric": "matthews", "value": 0.25}
     score |= {"low": 0.1, "high": 0.4, "n": 1043, "baseline": None, "note": ""}
     card = ModelCard(
         name='tiny "model" <script>alert(1)</script>',

@@ -205,15 +205,15 @@ class StudyMaker:
             "n": 400,
             "seeds": 2,
             "note": "",
-            "chance": 0.5,
+            "chance_level": 0.5,
         }
         return [
             {
-                **shared, "start": "trained", "value": start + gain, "low": start + gain - 0.03,
+                **shared, "weights": "trained", "value": start + gain, "low": start + gain - 0.03,
                 "high": start + gain + 0.03, "baseline": start, "gain": gain, "gain_low": gain - 0.03,
                 "gain_high": gain + 0.03,
             },
-            {**shared, "start": "untrained", "value": start, "low": start - 0.03, "high": start + 0.03},
+            {**shared, "weights": "untrained", "value": start, "low": start - 0.03, "high": start + 0.03},
         ]  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def test_a_gain_over_a_poor_start_is_measured_apart():
     assert said.endswith(
         "with the whole interval: the gain may be over a poor initial score alone."
     )
-    good = replace(score, chance=0.4)
+    good = replace(score, chance_level=0.4)
     assert good.is_learned
     assert "poor start" not in gain_sentence((good,), "sst2")
     assert "1 of these scores is not above" in gain_sentence((score, good), "sst2")

@@ -120,7 +120,7 @@ def pairs(
         settings=_overridden(default_pair_settings(run), overrides),
         **_how(checkpoint, device),
     )
-    last = [score for score in scores if score.start == "trained"][-1]
+    last = [score for score in scores if score.weights == "trained"][-1]
     mean = {"value": last.value, "low": last.low, "high": last.high}
     _deliver(run, scores, places.out, mean, as_json)
 
@@ -152,7 +152,7 @@ def probes(
         settings=_overridden(ProbeSettings().fine_tuning, overrides),
         **_how(checkpoint, device),
     )
-    names = [[score.task] for score in scores if score.start == "trained"]
+    names = [[score.task] for score in scores if score.weights == "trained"]
     found = average_interval(places.out, names)
     mean = {"value": found.value, "low": found.low, "high": found.high}
     _deliver(run, scores, places.out, mean, as_json)
@@ -215,7 +215,7 @@ def _suggest_next(run: Path, out: Path) -> None:
 
 def _show(scores: Sequence[Score], mean: dict[str, Any] | None) -> None:
     for score in scores:
-        if score.start != "trained":
+        if score.weights != "trained":
             continue
         bounds = "" if score.low is None else f" [{score.low:.3f}, {score.high:.3f}]"
         base = "" if score.baseline is None else f", untrained {score.baseline:.3f}"

@@ -152,11 +152,11 @@ def evaluate_tasks(
     if is_finished(out, made_from, origins):
         return read_scores(out)
     with building(out, EVALUATION_KIND, EVALUATION_SCHEMA, made_from, origins) as build:
-        starts = load_weights(run, checkpoint)
-        encoder = load_encoder(run, tokenizer, starts[0].model, reporter)
+        weight_sets = load_weights(run, checkpoint)
+        encoder = load_encoder(run, tokenizer, weight_sets[0].model, reporter)
         with reporter.task("evaluation", total=len(data), unit="tasks") as progress:
             for one in data:
-                _score_once(build, one, starts, encoder, settings, device)
+                _score_once(build, one, weight_sets, encoder, settings, device)
                 progress.advance(note=one.task.name)
         _assemble(build, [one.task.name for one in data])
     return read_scores(out)
@@ -165,7 +165,7 @@ def evaluate_tasks(
 def _score_once(
     build: ArtefactBuild,
     data: TaskData,
-    starts: Sequence[ScoredWeights],
+    weight_sets: Sequence[ScoredWeights],
     encoder: SequenceEncoder,
     settings: FineTuningSettings,
     device: str,
@@ -174,15 +174,15 @@ def _score_once(
     record = _part(build, data.task.name, "json")
     if record.is_file():
         return
-    found = _fine_tune_starts(data, starts, encoder, settings, device)
+    found = _fine_tune_weights(data, weight_sets, encoder, settings, device)
     tables = [
-        _prediction_table(data, start.name, split, predictions)
-        for start, tuned in zip(starts, found, strict=True)
+        _prediction_table(data, weights.name, split, predictions)
+        for weights, tuned in zip(weight_sets, found, strict=True)
         for split, predictions in tuned.predictions.items()
     ]
     with atomic_path(_part(build, data.task.name, "parquet")) as path:
         pq.write_table(pa.concat_tables(tables), path, compression="zstd")
-    write_json(record, [s.as_record() for s in _task_scores(data, starts, found, settings)])
+    write_json(record, [s.as_record() for s in _task_scores(data, weight_sets, found, settings)])
 
 
 def _part(build: ArtefactBuild, task: str, kind: str) -> Path:
@@ -190,14 +190,14 @@ def _part(build: ArtefactBuild, task: str, kind: str) -> Path:
     return build.scratch("parts") / f"{task}.{kind}"
 
 
-def _fine_tune_starts(
+def _fine_tune_weights(
     data: TaskData,
-    starts: Sequence[ScoredWeights],
+    weight_sets: Sequence[ScoredWeights],
     encoder: SequenceEncoder,
     settings: FineTuningSettings,
     device: str,
 ) -> list[FineTuned]:
-    config = starts[0].model.config
+    config = weight_sets[0].model.config
     longest = min(settings.max_seq_length, config.max_position_embeddings - config.position_offset)
     fitting = settings.model_copy(update={"max_seq_length": longest})
     train = LabelledTexts(
@@ -211,18 +211,20 @@ def _fine_tune_starts(
         for split, examples in data.scored.items()
     }
     return [
-        fine_tune_seeds(start.model, data.task, train, scored, fitting, device=device)
-        for start in starts
+        fine_tune_seeds(weights.model, data.task, train, scored, fitting, device=device)
+        for weights in weight_sets
     ]
 
 
-def _prediction_table(data: TaskData, start: str, split: str, predictions_SN: FloatArray) -> Table:
+def _prediction_table(
+    data: TaskData, weights: str, split: str, predictions_SN: FloatArray
+) -> Table:
     seeds, count = predictions_SN.shape
     examples = data.scored[split]
     names = {
         "task": data.task_of(split).name,
         "score": data.score_name(split),
-        "start": start,
+        "weights": weights,
         "split": split,
     }
     columns: dict[str, Any] = {
@@ -238,19 +240,19 @@ def _prediction_table(data: TaskData, start: str, split: str, predictions_SN: Fl
 
 def _task_scores(
     data: TaskData,
-    starts: Sequence[ScoredWeights],
+    weight_sets: Sequence[ScoredWeights],
     found: Sequence[FineTuned],
     settings: FineTuningSettings,
 ) -> list[Score]:
-    """Return one score a labelled split and start; the name says which split where a task has several."""
+    """Return one score for each labelled split and each of the weights; the name says which split where a task has several."""
     scores: list[Score] = []
     for split, examples in data.scored.items():
         rows = np.flatnonzero(examples.labelled)
         if not rows.size:
             continue
         predictions = {
-            start.name: tuned.predictions[split][:, rows]
-            for start, tuned in zip(starts, found, strict=True)
+            weights.name: tuned.predictions[split][:, rows]
+            for weights, tuned in zip(weight_sets, found, strict=True)
         }
         made = split_scores(
             data.score_name(split),
@@ -261,13 +263,13 @@ def _task_scores(
         )
         hidden = {"train": data.hidden_in_train, split: examples.hidden}
         note = _hidden_note(hidden)
-        for score, start, tuned in zip(made, starts, found, strict=True):
+        for score, weights, tuned in zip(made, weight_sets, found, strict=True):
             details = {**score.details, **tuned.as_details(), **data.facts}
-            details |= {"weights_digest": start.digest, "train_examples": len(data.train)}
+            details |= {"weights_digest": weights.digest, "train_examples": len(data.train)}
             details |= {"hidden_labels": hidden} if note else {}
             note_too = " ".join(filter(None, (score.note, note)))
             scores.append(
-                replace(score, checkpoint=start.checkpoint, note=note_too, details=details)
+                replace(score, checkpoint=weights.checkpoint, note=note_too, details=details)
             )
     return scores
 
@@ -286,7 +288,7 @@ def split_scores(
     *,
     resamples: int,
 ) -> list[Score]:
-    """Return the score of each start from its predictions alone.
+    """Return the scores of trained and untrained weights from their predictions alone.
 
     Args:
         name: What to call the score.
@@ -296,17 +298,17 @@ def split_scores(
         resamples: Bootstrap draws behind each interval.
     """
     intervals = {
-        start: value_interval(task.metrics, labels, array, resamples)
-        for start, array in predictions.items()
+        weights: value_interval(task.metrics, labels, array, resamples)
+        for weights, array in predictions.items()
     }
     baseline = intervals[UNTRAINED].value if UNTRAINED in intervals else None
     scores: list[Score] = []
-    for start, array in predictions.items():
+    for weights, array in predictions.items():
         seeds, count = array.shape
-        interval = intervals[start]
+        interval = intervals[weights]
         score = Score(
             task=name,
-            start=start,
+            weights=weights,
             metric="+".join(task.metrics),
             value=interval.value,
             low=interval.low,
@@ -315,12 +317,12 @@ def split_scores(
             seeds=seeds,
             baseline=baseline,
             note=caution(count),
-            chance=chance_value(task.metrics, labels),
+            chance_level=chance_value(task.metrics, labels),
             details={
                 "metrics": {m: float(seed_values((m,), labels, array).mean()) for m in task.metrics}
             },
         )
-        if start == TRAINED and baseline is not None:
+        if weights == TRAINED and baseline is not None:
             gain = gain_interval(task.metrics, labels, array, predictions[UNTRAINED], resamples)
             score = replace(score, gain=gain.value, gain_low=gain.low, gain_high=gain.high)
         scores.append(score)
@@ -335,5 +337,5 @@ def _assemble(build: ArtefactBuild, names: Sequence[str]) -> None:
         pq.write_table(pa.concat_tables(tables), path, compression="zstd")
     write_json(build.path(SCORES_FILE), records)
     build.facts["scores"] = {
-        f"{score.task}/{score.start}": score.value for score in map(score_from_record, records)
+        f"{score.task}/{score.weights}": score.value for score in map(score_from_record, records)
     }

@@ -62,11 +62,11 @@ def load_weights(
         InputError: The run or the checkpoint is not there.
         ArtefactError: The weights are not what their name says.
     """
-    starts = [_load(run, TRAINED, checkpoint)]
+    weight_sets = [_load(run, TRAINED, checkpoint)]
     if untrained and checkpoint != INITIAL:
-        starts.append(_load(run, UNTRAINED, INITIAL))
-        _prove_untrained(run, starts[1], starts[0])
-    return starts
+        weight_sets.append(_load(run, UNTRAINED, INITIAL))
+        _prove_untrained(run, weight_sets[1], weight_sets[0])
+    return weight_sets
 
 
 def _load(run: Path, name: str, checkpoint: str) -> ScoredWeights:

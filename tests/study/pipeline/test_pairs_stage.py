@@ -68,10 +68,10 @@ def test_a_study_scores_pairs_and_tabulates_their_mean(with_pairs, tmp_path):
     words = read_vocabulary(out / "vocabulary").words
     for run in {row["run"] for row in table}:
         scores = read_json(out / "evaluations" / run / "pairs" / "scores.json")
-        parts = [s for s in scores if s["task"] != "mean" and s["start"] == "trained"]
+        parts = [s for s in scores if s["task"] != "mean" and s["weights"] == "trained"]
         assert [part["n"] for part in parts] == [40] * PARADIGMS
         assert "xylem" not in words
-        [row] = [r for r in table if r["run"] == run and r["start"] == "trained"]
+        [row] = [r for r in table if r["run"] == run and r["weights"] == "trained"]
         assert float(row["value"]) == pytest.approx(sum(p["value"] for p in parts) / PARADIGMS)
     measured = rows(out / "tables" / "measurements.csv")
     final = [row for row in measured if row["is_final"] == "true"]

@@ -74,11 +74,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = RunConfig(model=model, training=training, seed=7)
     result = train(config, tokens, root / "runs" / "started", info={"name": "tiny one"})
     (root / "runs" / "started").rename(root / "runs" / result.run_id)
-    score = {"task": "cloze", "start": "trained", "metric": "accuracy", "value": 0.5, "low": 0.25}
+    score = {"task": "cloze", "weights": "trained", "metric": "accuracy", "value": 0.5, "low": 0.25}
     score |= {"high": 0.75, "n": 12, "baseline": 0.4, "note": "few", "checkpoint": "final"}
     scores = root / "evaluations" / result.run_id / "probes" / "scores.json"
     scores.parent.mkdir(parents=True)
-    scores.write_text(json.dumps([score, score | {"start": "untrained", "value": 0.125}]))
+    scores.write_text(json.dumps([score, score | {"weights": "untrained", "value": 0.125}]))
     return root
 
 

@@ -71,7 +71,7 @@ def find_correlations(
     by_name = {run.name: run for run in runs}
     found: dict[tuple[str, str], list[tuple[Run, float]]] = {}
     for score in scores:
-        if score.part_of or score.start != "trained":
+        if score.part_of or score.weights != "trained":
             continue
         if score.run in by_name and score.value.value is not None:
             key = (groups[score.run], score.task)

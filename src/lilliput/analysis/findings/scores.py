@@ -21,25 +21,25 @@ class TaskScore:
     Attributes:
         run: Name of the run.
         task: Name of the task.
-        start: "trained" or "untrained": the weights before fine-tuning.
+        weights: "trained" or "untrained": the weights before fine-tuning.
         metric: Name of the metric, such as "accuracy".
         value: Mean over seeds with its interval over seeds and examples.
         seeds: Fine-tuned models.
         gain: Trained minus untrained with its interval; None where this is the score of the untrained weights, or they
             were not scored.
-        chance: Score of always giving the most frequent label.
+        chance_level: Score of always giving the most frequent label.
         note: A remark that is needed to read the value; mostly empty.
         part_of: Name of the mean that this task is a part of; empty for a whole task, or a mean.
     """
 
     run: str
     task: str
-    start: str
+    weights: str
     metric: str
     value: Quantity
     seeds: int
     gain: Quantity | None
-    chance: float | None
+    chance_level: float | None
     note: str
     part_of: str = ""
 
@@ -55,7 +55,9 @@ class TaskScore:
         A gain alone is not enough: untrained weights that score below the most frequent label give one too.
         """
         low = self.value.low
-        return self.shows_gain and (self.chance is None or (low is not None and low > self.chance))
+        return self.shows_gain and (
+            self.chance_level is None or (low is not None and low > self.chance_level)
+        )
 
 
 def read_scores(folder: Path, means: Mapping[str, str] | None = None) -> tuple[TaskScore, ...]:
@@ -71,7 +73,7 @@ def read_scores(folder: Path, means: Mapping[str, str] | None = None) -> tuple[T
         records = _with_mean(
             read_record(path, list[dict[str, Any]]), (means or {}).get(path.parent.name, _MEAN)
         )
-        untrained = {r["task"]: r["value"] for r in records if r["start"] == "untrained"}
+        untrained = {r["task"]: r["value"] for r in records if r["weights"] == "untrained"}
         found += [_score(run, record, untrained) for record in records]
         found += [
             _bare_score(run, record, "untrained", float(record["baseline"]), None)
@@ -103,28 +105,28 @@ def scores_of(runs: Sequence[Run]) -> tuple[TaskScore, ...]:
             if not column.startswith("score_"):
                 continue
             task = column.removeprefix("score_")
-            start = run.final.get(f"baseline_{task}")
-            gain = None if start is None else Quantity(value - start)
+            untrained = run.final.get(f"baseline_{task}")
+            gain = None if untrained is None else Quantity(value - untrained)
             record = {"task": task}
             found.append(_bare_score(run.name, record, "trained", value, gain))
-            if start is not None:
-                found.append(_bare_score(run.name, record, "untrained", start, None))
+            if untrained is not None:
+                found.append(_bare_score(run.name, record, "untrained", untrained, None))
     return tuple(found)
 
 
 def _bare_score(
-    run: str, record: Mapping[str, Any], start: str, value: float, gain: Quantity | None
+    run: str, record: Mapping[str, Any], weights: str, value: float, gain: Quantity | None
 ) -> TaskScore:
     """Return a value without an interval, for the task of `record`."""
     return TaskScore(
         run=run,
         task=str(record["task"]),
-        start=start,
+        weights=weights,
         metric=str(record.get("metric", "")),
         value=Quantity(value, n=int(record.get("n") or 0) or None, unit="examples"),
         seeds=int(record.get("seeds") or 0),
         gain=gain,
-        chance=finite(record.get("chance")),
+        chance_level=finite(record.get("chance_level")),
         note="",
         part_of=str(record.get("part_of", "")),
     )
@@ -142,12 +144,12 @@ def _score(run: str, record: Mapping[str, Any], untrained: Mapping[str, Any]) ->
     return TaskScore(
         run=run,
         task=str(record["task"]),
-        start=str(record["start"]),
+        weights=str(record["weights"]),
         metric=str(record.get("metric", "")),
         value=value,
         seeds=int(record.get("seeds") or 0),
         gain=_gain(record, untrained, n),
-        chance=finite(record.get("chance")),
+        chance_level=finite(record.get("chance_level")),
         note=str(record.get("note") or ""),
         part_of=str(record.get("part_of", "")),
     )
@@ -157,14 +159,14 @@ def _gain(
     record: Mapping[str, Any], untrained: Mapping[str, Any], n: int | None
 ) -> Quantity | None:
     """Return the recorded paired gain; else the difference of the two values, without an interval."""
-    if record["start"] != "trained":
+    if record["weights"] != "trained":
         return None
     gain = finite(record.get("gain"))
     if gain is not None:
         low, high = finite(record.get("gain_low")), finite(record.get("gain_high"))
         return Quantity(gain, low, high, n, "examples")
     value = finite(record.get("value"))
-    start = finite(untrained.get(record["task"])) or finite(record.get("baseline"))
-    if value is None or start is None:
+    baseline = finite(untrained.get(record["task"])) or finite(record.get("baseline"))
+    if value is None or baseline is None:
         return None
-    return Quantity(value - start, None, None, n, "examples")
+    return Quantity(value - baseline, None, None, n, "examples")

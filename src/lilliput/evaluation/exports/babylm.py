@@ -32,7 +32,7 @@ def write_babylm_pairs(
     revision: str = "main",
     task: str = "blimp",
 ) -> Path:
-    """Write the trained start's choices on minimal pairs; the file.
+    """Write the choices of the trained weights on minimal pairs; the file.
 
     Args:
         evaluation: Artefact of `evaluate_pairs` on all pairs of `data`.
@@ -82,19 +82,19 @@ def write_babylm_pairs(
 def write_babylm_fine_tuning(
     evaluation: Path, out: Path, *, model: str, revision: str = "main", seed: int = 0
 ) -> list[Path]:
-    """Write the trained start's classes on fine-tuned tasks, of one seed; the files.
+    """Write the classes of the trained weights on fine-tuned tasks, of one seed; the files.
 
     Args:
         evaluation: Artefact of `evaluate_glue`.
         out: The pipeline's results folder.
         model: Name of the model's folder.
         revision: "main", or a checkpoint.
-        seed: EvaluationFolders of the seed among those that were fine-tuned.
+        seed: Number of the seed among those that were fine-tuned.
     """
     columns = read_predictions(evaluation, TRAINED)
     files: list[Path] = []
     for score in read_scores(evaluation):
-        if score.start != TRAINED:
+        if score.weights != TRAINED:
             continue
         rows = (columns["score"] == score.task) & (columns["seed"] == seed)
         predictions = columns["prediction"][rows]

@@ -84,7 +84,7 @@ def glue_average(
 
 def average_of_scores(
     scores: Sequence[Score],
-    start: str = "trained",
+    weights: str = "trained",
     tasks: Sequence[TaskDefinition] | None = None,
 ) -> GlueAverage | None:
     """Return the average of the scores of trained or untrained weights; None where no task counts.
@@ -93,42 +93,44 @@ def average_of_scores(
 
     Args:
         scores: Of any tasks.
-        start: "trained" or "untrained".
+        weights: "trained" or "untrained".
         tasks: Their definitions; GLUE's by default.
     """
     tasks = shipped_tasks() if tasks is None else tasks
-    found = _by_task(scores, start, tasks)
+    found = _by_task(scores, weights, tasks)
     values = {task: [score.value for score in group] for task, group in found.items()}
     return glue_average(values, tasks) if values else None
 
 
-def average_of_evaluation(evaluation: Path, start: str = "trained") -> GlueAverage | None:
+def average_of_evaluation(evaluation: Path, weights: str = "trained") -> GlueAverage | None:
     """Return the average of an evaluation with intervals, from its kept predictions.
 
     The tasks' own definitions, which the evaluation keeps, say which of them count.
 
     Args:
         evaluation: Artefact of `evaluate_glue`.
-        start: "trained" or "untrained".
+        weights: "trained" or "untrained".
     """
     records = read_manifest(evaluation, "evaluation").settings["tasks"]
     tasks = [parse_settings(TaskDefinition, record, where=str(evaluation)) for record in records]
     scores = read_scores(evaluation)
-    average = average_of_scores(scores, start, tasks)
+    average = average_of_scores(scores, weights, tasks)
     if average is None:
         return None
-    found = _by_task(scores, start, tasks)
+    found = _by_task(scores, weights, tasks)
     groups = {task: [score.task for score in group] for task, group in found.items()}
     others = [names for task, names in groups.items() if task != "wnli"]
     return replace(
         average,
-        bounds=average_interval(evaluation, list(groups.values()), start=start),
-        bounds_without_wnli=average_interval(evaluation, others, start=start) if others else None,
+        bounds=average_interval(evaluation, list(groups.values()), weights=weights),
+        bounds_without_wnli=average_interval(evaluation, others, weights=weights)
+        if others
+        else None,
     )
 
 
 def _by_task(
-    scores: Sequence[Score], start: str, tasks: Sequence[TaskDefinition]
+    scores: Sequence[Score], weights: str, tasks: Sequence[TaskDefinition]
 ) -> dict[str, list[Score]]:
     """Return the scores of one set of weights by the task they belong to, of the tasks that count."""
     task_of = {
@@ -136,6 +138,6 @@ def _by_task(
     }
     found: dict[str, list[Score]] = {}
     for score in scores:
-        if score.start == start and score.task in task_of:
+        if score.weights == weights and score.task in task_of:
             found.setdefault(task_of[score.task], []).append(score)
     return found

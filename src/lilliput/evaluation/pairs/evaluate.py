@@ -78,8 +78,8 @@ def evaluate_pairs(
         ConfigurationError: The tokenizer is not the run's.
     """
     files = find_paradigms(data, paradigms)
-    starts = load_weights(run, checkpoint)
-    settings = settings or plain_pair_settings(starts[0].model.config.is_causal)
+    weight_sets = load_weights(run, checkpoint)
+    settings = settings or plain_pair_settings(weight_sets[0].model.config.is_causal)
     admits, words = admission(vocabulary, rule) if vocabulary else (None, "")
     made_from: dict[str, Any] = {
         "pairs": settings.model_dump(mode="json"),
@@ -91,17 +91,17 @@ def evaluate_pairs(
     inputs = _inputs(run, tokenizer, files)
     if not is_finished(out, made_from, inputs):
         kept = _kept_paradigms(files, admits, settings.max_pairs)
-        encoder = load_encoder(run, tokenizer, starts[0].model, reporter)
+        encoder = load_encoder(run, tokenizer, weight_sets[0].model, reporter)
         with building(out, EVALUATION_KIND, EVALUATION_SCHEMA, made_from, inputs) as build:
-            scored = _score_all(build, kept, starts, encoder, settings, device, reporter)
-            write_scored(build, scored, settings, starts)
+            scored = _score_all(build, kept, weight_sets, encoder, settings, device, reporter)
+            write_scored(build, scored, settings, weight_sets)
     return read_scores(out)
 
 
 def _score_all(
     build: ArtefactBuild,
     paradigms: Sequence[Paradigm],
-    starts: Sequence[ScoredWeights],
+    weight_sets: Sequence[ScoredWeights],
     encoder: SequenceEncoder,
     settings: PairSettings,
     device: str,
@@ -113,14 +113,14 @@ def _score_all(
         for paradigm in paradigms:
             one = read_part(build, paradigm)
             if one is None:
-                one = _score(paradigm, starts, encoder, settings, device)
+                one = _score(paradigm, weight_sets, encoder, settings, device)
                 write_part(build, one)
             scored.append(one)
             progress.advance(note=_counted(one.paradigm))
     full = [one for one in scored if one.paradigm.pairs]
     if not full:
         raise InputError(
-            f"sentences must have 1 to {longest_sentence(starts[0].model)} tokens for this model",
+            f"sentences must have 1 to {longest_sentence(weight_sets[0].model)} tokens for this model",
             got=f"no pair of such sentences among {sum(p.total for p in paradigms):,}",
             remedy="Use a model with a larger max_position_embeddings.",
         )
@@ -158,7 +158,7 @@ def _kept_paradigms(
 
 def _score(
     paradigm: Paradigm,
-    starts: Sequence[ScoredWeights],
+    weight_sets: Sequence[ScoredWeights],
     encoder: SequenceEncoder,
     settings: PairSettings,
     device: str,
@@ -168,7 +168,7 @@ def _score(
         encoder.tokenised([getattr(pair, side) for pair in paradigm.pairs])
         for side in ("good", "bad")
     )
-    longest = longest_sentence(starts[0].model)
+    longest = longest_sentence(weight_sets[0].model)
     rows = [
         row
         for row, pair in enumerate(zip(good, bad, strict=True))
@@ -177,10 +177,10 @@ def _score(
     good, bad = [good[row] for row in rows], [bad[row] for row in rows]
     is_same = np.array([g.ids == b.ids for g, b in zip(good, bad, strict=True)], np.bool_)
     found: dict[str, tuple[FloatArray, FloatArray]] = {}
-    for start in starts if rows else ():
-        model = start.model.to(device)
+    for weights in weight_sets if rows else ():
+        model = weights.model.to(device)
         values = score_sentences(model, [*good, *bad], encoder.special, settings)
         first, second = values[: len(rows)], values[len(rows) :]
         # The same tokens are a tie, whatever the rounding of two batches.
-        found[start.name] = (first, np.where(is_same, first, second))
+        found[weights.name] = (first, np.where(is_same, first, second))
     return ScoredParadigm(paradigm.fitting(rows), found)

@@ -27,7 +27,7 @@ class Paradigm:
     Attributes:
         name: The file's name without its ending.
         pairs: Pairs whose sentences differ, in the file's order.
-        numbers: EvaluationFolders of each pair in the file, from 0.
+        numbers: Number of each pair in the file, from 0.
         identical: Pairs of the file whose two sentences are the same; they are skipped.
         unfit: Pairs left out because a sentence is longer than the model reads, or has no token at all.
         total: Pairs of the file.

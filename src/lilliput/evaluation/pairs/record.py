@@ -42,7 +42,7 @@ CHANCE = 0.5
 def paradigm_scores(
     name: str, found: Mapping[str, FloatArray], *, resamples: int, note: str = ""
 ) -> list[Score]:
-    """Return the accuracy of each start on one paradigm, from its hits.
+    """Return the accuracy on one paradigm, from trained and untrained weights, from its hits.
 
     Args:
         name: Of the paradigm.
@@ -52,20 +52,20 @@ def paradigm_scores(
     """
     baseline = float(found[UNTRAINED].mean()) if UNTRAINED in found else None
     scores: list[Score] = []
-    for start, array in found.items():
+    for weights, array in found.items():
         interval = proportion_interval(float(array.sum()), len(array))
-        score = _score(name, start, interval, baseline, note)
-        if start == TRAINED and UNTRAINED in found:
+        score = _score(name, weights, interval, baseline, note)
+        if weights == TRAINED and UNTRAINED in found:
             gain = _mean_interval(array - found[UNTRAINED], resamples)
             score = replace(score, gain=gain.value, gain_low=gain.low, gain_high=gain.high)
         scores.append(score)
     return scores
 
 
-def _score(name: str, start: str, interval: Interval, baseline: float | None, note: str) -> Score:
+def _score(name: str, weights: str, interval: Interval, baseline: float | None, note: str) -> Score:
     return Score(
         task=name,
-        start=start,
+        weights=weights,
         metric="pair_accuracy",
         value=interval.value,
         low=interval.low,
@@ -74,7 +74,7 @@ def _score(name: str, start: str, interval: Interval, baseline: float | None, no
         seeds=1,
         baseline=baseline,
         note=" ".join(filter(None, (caution(interval.n), note))),
-        chance=CHANCE,
+        chance_level=CHANCE,
     )
 
 
@@ -94,17 +94,17 @@ def mean_over_paradigms(
 
     Args:
         name: Of the benchmark.
-        found: For each paradigm, start to hits.
+        found: For each paradigm, name of the weights to hits.
         resamples: Bootstrap draws.
     """
-    starts = list(found[0])
-    arrays = {start: [one[start] for one in found] for start in starts}
-    baseline = _mean_of_means(arrays[UNTRAINED]) if UNTRAINED in starts else None
+    weight_sets = list(found[0])
+    arrays = {weights: [one[weights] for one in found] for weights in weight_sets}
+    baseline = _mean_of_means(arrays[UNTRAINED]) if UNTRAINED in weight_sets else None
     scores: list[Score] = []
-    for start in starts:
-        interval = _stratified(arrays[start], resamples)
-        score = _score(name, start, interval, baseline, f"mean of {len(found)} paradigms")
-        if start == TRAINED and UNTRAINED in starts:
+    for weights in weight_sets:
+        interval = _stratified(arrays[weights], resamples)
+        score = _score(name, weights, interval, baseline, f"mean of {len(found)} paradigms")
+        if weights == TRAINED and UNTRAINED in weight_sets:
             pairs = zip(arrays[TRAINED], arrays[UNTRAINED], strict=True)
             gain = _stratified([a - b for a, b in pairs], resamples)
             score = replace(score, gain=gain.value, gain_low=gain.low, gain_high=gain.high)
@@ -137,7 +137,7 @@ def _stratified(arrays: Sequence[FloatArray], resamples: int) -> Interval:
 _SCHEMA = pa.schema(
     [
         ("task", pa.string()),
-        ("start", pa.string()),
+        ("weights", pa.string()),
         ("example", pa.int64()),
         ("good", pa.float64()),
         ("bad", pa.float64()),
@@ -147,7 +147,7 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class ScoredParadigm:
-    """Likelihoods of one paradigm's sentences: start to (good, bad), each of shape (pairs,)."""
+    """Hold the likelihoods of one paradigm's sentences: name of the weights to (good, bad), each of shape (pairs,)."""
 
     paradigm: Paradigm
     found: Mapping[str, tuple[FloatArray, FloatArray]]
@@ -155,7 +155,7 @@ class ScoredParadigm:
     @property
     def hits(self) -> dict[str, FloatArray]:
         """By name of the weights, 1 for each pair that is right, one half for a tie, else 0."""
-        return {start: pair_hits(good, bad) for start, (good, bad) in self.found.items()}
+        return {weights: pair_hits(good, bad) for weights, (good, bad) in self.found.items()}
 
 
 def _part(build: ArtefactBuild, name: str) -> Path:
@@ -175,13 +175,13 @@ def read_part(build: ArtefactBuild, paradigm: Paradigm) -> ScoredParadigm | None
     if not path.is_file():
         return None
     table = pq.read_table(path)
-    columns = {name: table[name].to_numpy() for name in ("start", "example", "good", "bad")}
+    columns = {name: table[name].to_numpy() for name in ("weights", "example", "good", "bad")}
     found: dict[str, tuple[FloatArray, FloatArray]] = {}
     examples: list[int] = []
-    for start in dict.fromkeys(columns["start"].tolist()):
-        rows = columns["start"] == start
+    for weights in dict.fromkeys(columns["weights"].tolist()):
+        rows = columns["weights"] == weights
         examples = columns["example"][rows].tolist()
-        found[start] = (columns["good"][rows], columns["bad"][rows])
+        found[weights] = (columns["good"][rows], columns["bad"][rows])
     row_of = {number: row for row, number in enumerate(paradigm.numbers)}
     return ScoredParadigm(paradigm.fitting([row_of[number] for number in examples]), found)
 
@@ -190,26 +190,26 @@ def write_scored(
     build: ArtefactBuild,
     scored: Sequence[ScoredParadigm],
     settings: PairSettings,
-    starts: Sequence[ScoredWeights],
+    weight_sets: Sequence[ScoredWeights],
 ) -> None:
     """Put the likelihoods and the scores of all paradigms, and their mean, into an artefact."""
     with atomic_path(build.path(PREDICTIONS_FILE)) as path:
         pq.write_table(_table(scored), path, compression="zstd")
-    by_name = {start.name: start for start in starts}
+    by_name = {weights.name: weights for weights in weight_sets}
     records = [
         replace(
             score,
-            checkpoint=by_name[score.start].checkpoint,
+            checkpoint=by_name[score.weights].checkpoint,
             details={
                 **score.details,
                 "method": settings.method,
-                "weights_digest": by_name[score.start].digest,
+                "weights_digest": by_name[score.weights].digest,
             },
         ).as_record()
         for score in _scores(scored, settings.resamples)
     ]
     write_json(build.path(SCORES_FILE), records)
-    build.facts["scores"] = {f"{r['task']}/{r['start']}": r["value"] for r in records}
+    build.facts["scores"] = {f"{r['task']}/{r['weights']}": r["value"] for r in records}
 
 
 def _table(scored: Sequence[ScoredParadigm]) -> Table:
@@ -217,7 +217,7 @@ def _table(scored: Sequence[ScoredParadigm]) -> Table:
         pa.table(
             {
                 "task": [one.paradigm.name] * len(good),
-                "start": [start] * len(good),
+                "weights": [weights] * len(good),
                 "example": list(one.paradigm.numbers),
                 "good": good,
                 "bad": bad,
@@ -225,7 +225,7 @@ def _table(scored: Sequence[ScoredParadigm]) -> Table:
             _SCHEMA,
         )
         for one in scored
-        for start, (good, bad) in one.found.items()
+        for weights, (good, bad) in one.found.items()
     ]
     return pa.concat_tables([_SCHEMA.empty_table(), *tables])
 

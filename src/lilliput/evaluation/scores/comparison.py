@@ -155,7 +155,7 @@ def _shared_sets(
 ) -> Iterator[tuple[str, str, FloatArray, FloatArray, FloatArray]]:
     for folder in (first, second):
         read_manifest(folder, "evaluation")
-    metrics = {s.task: s.metric for s in read_scores(first) if s.start == TRAINED}
+    metrics = {s.task: s.metric for s in read_scores(first) if s.weights == TRAINED}
     ours, theirs = (prediction_sets(folder, TRAINED) for folder in (first, second))
     for name in ours:
         if name not in theirs or name not in metrics:

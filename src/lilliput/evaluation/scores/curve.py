@@ -73,7 +73,7 @@ def score_curve(run: Path, evaluations: Sequence[Path]) -> list[CurvePoint]:
                 score.n,
             )
             for score in read_scores(folder)
-            if score.start == TRAINED
+            if score.weights == TRAINED
         ]
     return sorted(points, key=lambda point: (point.task, point.tokens_seen))
 

@@ -23,7 +23,7 @@ from lilliput.evaluation.scores.metrics import METRICS, majority_predictions
 from lilliput.evaluation.settings import MIN_ITEMS_TO_CONCLUDE
 
 EVALUATION_KIND = "evaluation"
-EVALUATION_SCHEMA = 1
+EVALUATION_SCHEMA = 2
 SCORES_FILE = "scores.json"
 PREDICTIONS_FILE = "predictions.parquet"
 MEAN = "mean"  # Task name of the unweighted mean over the paradigms of minimal pairs.
@@ -33,11 +33,11 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Score:
-    """One task scored from one start.
+    """The score of one task from trained or untrained weights.
 
     Attributes:
         task: Name of the task (or paradigm).
-        start: "trained" for pre-trained weights, "untrained" for the weights that run began with.
+        weights: "trained" for pre-trained weights, "untrained" for the weights that run began with.
         metric: What `value` is; several joined by "+" when it is their mean.
         value: Mean over seeds.
         low: Lower bound of the 95 % interval over seeds and examples; None when there is none.
@@ -47,16 +47,16 @@ class Score:
         baseline: Value from the untrained weights with the same seeds and examples; None when they
             were not scored.
         note: What must be known to read the value, in words; empty when nothing must.
-        chance: Value of always giving the most frequent label (or of a coin, for pairs).
-        gain: `value - baseline` of a trained start; None elsewhere.
-        gain_low: Lower bound of the gain, seeds and examples drawn together for both starts.
+        chance_level: Value of always giving the most frequent label (or of a coin, for pairs).
+        gain: `value - baseline` of trained weights; None elsewhere.
+        gain_low: Lower bound of the gain, seeds and examples drawn together for both.
         gain_high: Upper bound.
         checkpoint: Which checkpoint was scored.
         details: Each metric by itself, kept counts, chosen settings.
     """
 
     task: str
-    start: str
+    weights: str
     metric: str
     value: float
     low: float | None
@@ -65,7 +65,7 @@ class Score:
     seeds: int
     baseline: float | None = None
     note: str = ""
-    chance: float | None = None
+    chance_level: float | None = None
     gain: float | None = None
     gain_low: float | None = None
     gain_high: float | None = None
@@ -103,22 +103,22 @@ def read_scores(folder: Path) -> list[Score]:
     ]
 
 
-def read_predictions(folder: Path, start: str) -> dict[str, NDArray[Any]]:
-    """Return the kept predictions of one start by column, each of shape (rows,), in the order kept."""
+def read_predictions(folder: Path, weights: str) -> dict[str, NDArray[Any]]:
+    """Return the kept predictions of trained or untrained weights by column, each of shape (rows,), in the order kept."""
     table = read_table(folder / PREDICTIONS_FILE)
     columns = {name: np.array(table[name].to_pylist()) for name in table.column_names}
-    rows = columns["start"] == start
+    rows = columns["weights"] == weights
     return {name: column[rows] for name, column in columns.items()}
 
 
 def prediction_sets(
-    folder: Path, start: str
+    folder: Path, weights: str
 ) -> dict[str, tuple[NDArray[np.int64], FloatArray, FloatArray]]:
-    """Return for each score its item numbers, labels, and predictions (seeds, items) of one start.
+    """Return for each score its item numbers, labels, and predictions (seeds, items), of trained or untrained weights.
 
     Items whose label is hidden are left out, and so is a set that has no others.
     """
-    columns = read_predictions(folder, start)
+    columns = read_predictions(folder, weights)
     is_pairs = "good" in columns
     names = columns["task" if is_pairs else "score"]
     read = _pair_set if is_pairs else _label_set
@@ -185,7 +185,7 @@ def gain_interval(
     untrained_SN: FloatArray,
     resamples: int,
 ) -> Interval:
-    """Return the mean difference of two starts, the same seeds and examples drawn for both each time."""
+    """Return the mean difference of trained and untrained weights, the same seeds and examples drawn for both each time."""
     trained = _Statistic(metrics, labels, trained_SN)
     untrained = _Statistic(metrics, labels, untrained_SN)
 
@@ -233,11 +233,11 @@ def as_summary(scores: Sequence[Score]) -> dict[str, dict[str, Any]]:
     `kept` counts the rows (of pairs: the pairs) that a vocabulary left, by split; None without one.
     """
     keys = ("value", "low", "high", "n", "seeds", "baseline", "gain", "gain_low", "gain_high")
-    keys = (*keys, "metric", "chance", "note")
+    keys = (*keys, "metric", "chance_level", "note")
     return {
         score.task: {key: getattr(score, key) for key in keys} | {"kept": score.details.get("kept")}
         for score in scores
-        if score.start == "trained"
+        if score.weights == "trained"
     }
 
 
@@ -245,7 +245,7 @@ def average_interval(
     evaluation: Path,
     groups: Sequence[Sequence[str]],
     *,
-    start: str = "trained",
+    weights: str = "trained",
     resamples: int = _RESAMPLES,
 ) -> Interval:
     """Return the unweighted mean over groups of scores, with an interval over seeds and examples.
@@ -256,14 +256,14 @@ def average_interval(
     Args:
         evaluation: Artefact "evaluation".
         groups: Names of scores; those of one group (MNLI's two sets) are averaged first.
-        start: "trained" or "untrained".
+        weights: "trained" or "untrained".
         resamples: Draws.
 
     Returns:
         The interval; `n` counts the groups.
     """
-    scores = {score.task: score for score in read_scores(evaluation) if score.start == start}
-    sets = prediction_sets(evaluation, start)
+    scores = {score.task: score for score in read_scores(evaluation) if score.weights == weights}
+    sets = prediction_sets(evaluation, weights)
     values, draws = np.zeros(len(groups)), np.zeros((len(groups), resamples))
     number = 0
     for row, group in enumerate(groups):

@@ -106,7 +106,7 @@ def _scores(folder: Path) -> Iterator[Mapping[str, Any]]:
         yield from (
             score
             for score in read_record(path, list[dict[str, Any]])
-            if score["start"] == "trained"
+            if score["weights"] == "trained"
         )
 
 

@@ -90,7 +90,7 @@ def _measurements(run: RunRecord, scores: Sequence[Mapping[str, Any]]) -> Iterat
 def _final_scores(scores: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     columns: dict[str, float | None] = {}
     for score in scores:
-        prefix = "score" if score["start"] == "trained" else "baseline"
+        prefix = "score" if score["weights"] == "trained" else "baseline"
         columns[f"{prefix}_{score['task']}"] = score["value"]
     return columns
 

@@ -91,7 +91,7 @@ def _scores_data(evidence: Evidence) -> DataTable:
             {
                 "run": score.run,
                 "task": score.task,
-                "start": score.start,
+                "weights": score.weights,
                 "metric": score.metric,
                 "value": score.value.value,
                 "low": score.value.low,
@@ -110,13 +110,13 @@ def _chances(scores: tuple[TaskScore, ...]) -> DataTable:
     """Return the most frequent label's score of each task; a mean where corpora differ."""
     values: dict[str, list[float]] = {}
     for score in scores:
-        if score.chance is not None:
-            values.setdefault(score.task, []).append(score.chance)
+        if score.chance_level is not None:
+            values.setdefault(score.task, []).append(score.chance_level)
     rows: list[dict[str, Cell]] = [
-        {"name": "most frequent label", "task": task, "chance": sum(v) / len(v)}
+        {"name": "most frequent label", "task": task, "chance_level": sum(v) / len(v)}
         for task, v in values.items()
     ]
-    return DataTable.from_rows(rows, ["name", "task", "chance"])
+    return DataTable.from_rows(rows, ["name", "task", "chance_level"])
 
 
 def _figures(
@@ -139,10 +139,10 @@ def _score_figure() -> Figure:
         x=Axis("{parameters}", log=True),
         y=Axis("Score on {task}"),
         layers=(
-            FigureLayer("chances", "rule", y="chance", where={"task": "$task"}),
+            FigureLayer("chances", "rule", y="chance_level", where={"task": "$task"}),
             FigureLayer(
                 "scores", "points", x="$parameters", y="value", low="low", high="high",
-                colour="start", where={"task": "$task"}, hover=("start", "metric", "examples", "seeds"),
+                colour="weights", where={"task": "$task"}, hover=("weights", "metric", "examples", "seeds"),
             ),
         ),
         note="Bars are 95 % intervals over fine-tuning seeds and examples, drawn together.",
@@ -164,7 +164,7 @@ def _gain_figure(evidence: Evidence) -> Figure:
             FigureLayer("zero", "rule", y="zero"),
             FigureLayer(
                 "scores", "points", x="$parameters", y="gain", low="gain_low", high="gain_high",
-                colour="$colour", where={"task": "$task", "start": "trained"},
+                colour="$colour", where={"task": "$task", "weights": "trained"},
                 hover=("examples", "seeds"),
             ),
         ),
@@ -180,10 +180,10 @@ def _loss_figure(found: tuple[TaskCorrelation, ...]) -> Figure:
         x=Axis("{loss}", log=True),
         y=Axis("Score on {task}"),
         layers=(
-            FigureLayer("chances", "rule", y="chance", where={"task": "$task"}),
+            FigureLayer("chances", "rule", y="chance_level", where={"task": "$task"}),
             FigureLayer(
                 "scores", "points", x="$loss", y="value", low="low", high="high", colour="$colour",
-                where={"task": "$task", "start": "trained"}, hover=("examples", "seeds"),
+                where={"task": "$task", "weights": "trained"}, hover=("examples", "seeds"),
             ),
         ),
         note="One point a model, fine-tuned from its pre-trained weights.",
@@ -246,11 +246,11 @@ def _scores_table(evidence: Evidence) -> TableView:
                 (
                     text_cell(run.label if run else score.run),
                     text_cell(task_label(score.task)),
-                    text_cell(score.start),
+                    text_cell(score.weights),
                     text_cell(score.metric),
                     quantity_cell(score.value),
                     number_cell(score.seeds),
-                    number_cell(score.chance),
+                    number_cell(score.chance_level),
                     quantity_cell(score.gain),
                 )
             )
@@ -261,7 +261,7 @@ def _scores_table(evidence: Evidence) -> TableView:
         columns=(
             TableColumn("Model"),
             TableColumn("Task"),
-            TableColumn("Start"),
+            TableColumn("Weights"),
             TableColumn("Metric"),
             TableColumn("Score", numeric=True),
             TableColumn("Seeds", numeric=True),

@@ -123,7 +123,7 @@ def _mean_scores(evidence: Evidence) -> dict[str, float]:
     tasks = len(tasks_of(whole))
     values: dict[str, list[float]] = {}
     for score in whole:
-        if score.start == "trained" and score.value.value is not None:
+        if score.weights == "trained" and score.value.value is not None:
             values.setdefault(score.run, []).append(score.value.value)
     return {run: fmean(v) for run, v in values.items() if len(v) == tasks}
 
