@@ -6,8 +6,10 @@ effect, correlates, and plans the next runs. Runs are resampled, never the point
 nothing of training and never imports torch.
 """
 
+from lilliput.analysis.acceptance import RULES, Acceptance, against_target, compare_means
 from lilliput.analysis.best_size import SizeLaw, analyse_size
 from lilliput.analysis.coefficients import partial_correlation
+from lilliput.analysis.compare import AtCost, Comparison, Side, analyse_comparison, split_table
 from lilliput.analysis.correlation import (
     Correlation,
     CorrelationResult,
@@ -86,13 +88,17 @@ __all__ = [
     "MUENNIGHOFF",
     "POINTS",
     "RESAMPLE_WAYS",
+    "RULES",
     "SCHEMA",
     "Acceptability",
+    "Acceptance",
     "Allocation",
+    "AtCost",
     "BestSizeLaw",
     "BreakEstimate",
     "BreakTest",
     "CellProblem",
+    "Comparison",
     "Correlation",
     "CorrelationResult",
     "CostLaw",
@@ -113,12 +119,15 @@ __all__ = [
     "ParametricFit",
     "RepeatedDataLaw",
     "SchemaColumn",
+    "Side",
     "SizeLaw",
     "SizedLaw",
     "Strategy",
     "Table",
     "TrainingPlan",
     "acceptability",
+    "against_target",
+    "analyse_comparison",
     "analyse_correlation",
     "analyse_factors",
     "analyse_fit",
@@ -128,6 +137,7 @@ __all__ = [
     "bootstrap_break_test",
     "check_table",
     "cluster_draws",
+    "compare_means",
     "davies_p",
     "direction_of",
     "exponent_against_cut",
@@ -163,6 +173,7 @@ __all__ = [
     "profile_interval",
     "read_table",
     "register_law",
+    "split_table",
     "unregister_law",
     "write_table",
 ]

@@ -138,7 +138,10 @@ WordRuleOption = Annotated[
 
 # ---- Analyses of a table ------------------------------------------------------------------------------
 TableArgument = Annotated[
-    str, typer.Argument(help="A CSV or Parquet file of measurements, or 'paper' (built in).")
+    str,
+    typer.Argument(
+        help="A CSV or Parquet file of measurements, a study's folder, or 'paper' (built in)."
+    ),
 ]
 ColumnOption = Annotated[
     list[str] | None,

@@ -156,6 +156,13 @@ class CostLaw(CurveLaw):
         del breaks
         return None
 
+    def last_exponent(self, breaks: int) -> str | None:
+        """Return the parameter that says how fast the loss falls at the largest cost; None where none does.
+
+        Above a floor it is the exponent of what lies above the floor, and so no slope of the loss itself.
+        """
+        return self.last_slope(breaks)
+
     def grows_flatter(self, fit: CurveFit) -> bool:
         """Say whether it is curved and falls ever more slowly, as a law above a floor does."""
         del fit

@@ -18,6 +18,8 @@ from lilliput.core.arrays import FloatArray
 _VARIANCE_FLOOR = 1e-16
 # Median of the absolute value of a standard normal variate.
 _MEDIAN_OF_NORMAL = 0.6745
+# Costs searched for a loss: so many times around those of the data, on so many points.
+_REACH, _GRID = 1e3, 2000
 # Half window of a density at the median, in standard deviations of normal noise, times n^(-1/3):
 # 1.96^(2/3) (1.5 phi(0)^2)^(1/3) in shares, divided by phi(0).
 _HALL_SHEATHER = 1.96 ** (2 / 3) * (1.5 / (2 * math.pi)) ** (1 / 3) * math.sqrt(2 * math.pi)
@@ -105,6 +107,33 @@ def predict(law: str, names: tuple[str, ...], vector: FloatArray, flops: ArrayLi
     x = np.log(np.asarray(flops, dtype=np.float64))
     values = dict(zip(names, vector[: len(names)].tolist(), strict=True))
     return np.exp(curve_law(law).log_curve(x, values, np.log(vector[len(names) :])))
+
+
+def cost_of_loss(fit: CurveFit, losses: ArrayLike, costs: ArrayLike) -> FloatArray:
+    """Return the lowest cost at which a curve reaches each loss; NaN where it does not within a thousand times.
+
+    The curve is read off a fine grid, straight between its points in log-log (which a power law is).
+
+    Args:
+        fit: The curve.
+        losses: Losses to reach, shape (losses,).
+        costs: Costs around which it is searched, any shape.
+    """
+    every = np.asarray(costs, dtype=np.float64)
+    x = np.linspace(
+        math.log(every.min() / _REACH), math.log(every.max() * _REACH), _GRID, dtype=np.float64
+    )
+    y = np.log(fit.predict(np.exp(x)))
+    found: list[float] = []
+    for target in np.log(np.asarray(losses, dtype=np.float64)).reshape(-1).tolist():
+        below = np.flatnonzero(y <= target)
+        if below.size == 0 or below[0] == 0:
+            found.append(math.nan)
+            continue
+        i = int(below[0])
+        share = (target - y[i - 1]) / (y[i] - y[i - 1])
+        found.append(math.exp(float(x[i - 1] + share * (x[i] - x[i - 1]))))
+    return np.array(found)
 
 
 def line_coefficients(design: FloatArray, y: FloatArray) -> FloatArray:

@@ -173,6 +173,11 @@ class PowerLawAboveFloor(CostLaw):
         log_power = math.log(parameters["coefficient"]) - parameters["exponent"] * log_flops
         return np.log(parameters["offset"] + np.exp(log_power))
 
+    def last_exponent(self, breaks: int) -> str:
+        """Return the name of the exponent above the floor."""
+        del breaks
+        return "exponent"
+
     def reduces_to(self, fit: CurveFit) -> str | None:
         """Say that with an offset of zero this is the plain power law."""
         return "power" if fit.parameters["offset"] == 0 else None

@@ -17,6 +17,8 @@ from lilliput.architecture import SIZES, ModelConfig, training_flops
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
+# Where a study keeps the measurements of its runs.
+MEASUREMENTS = "tables/measurements.csv"
 BUILTIN_TABLES: tuple[str, ...] = ("paper",)
 _VOCAB_SIZE, _POSITIONS, _SEQ_LENGTH = 19_010, 130, 128
 
@@ -25,7 +27,7 @@ def load_table(source: str | Path, *, columns: dict[str, str] | None = None) -> 
     """Return a built-in table by its name, or the checked table in a file.
 
     Args:
-        source: "paper", or the path of a CSV or Parquet file.
+        source: "paper", the path of a CSV or Parquet file, or the folder of a study.
         columns: Schema name to the header that holds it, for a file with other headers.
 
     Raises:
@@ -40,6 +42,8 @@ def load_table(source: str | Path, *, columns: dict[str, str] | None = None) -> 
             )
         return paper_table()
     path = Path(source)
+    if path.is_dir():
+        path = _table_of_study(path)
     if not path.suffix and not path.exists():
         raise InputError(
             "the table must be a file or a built-in table",
@@ -47,6 +51,17 @@ def load_table(source: str | Path, *, columns: dict[str, str] | None = None) -> 
             remedy=f"Built-in tables: {', '.join(BUILTIN_TABLES)}.",
         )
     return read_table(path, columns=columns)
+
+
+def _table_of_study(folder: Path) -> Path:
+    path = folder / MEASUREMENTS
+    if path.is_file():
+        return path
+    raise InputError(
+        "a folder must be that of a study with runs",
+        got=f"{folder} without {MEASUREMENTS}",
+        remedy=f"Run the study first, or give a table: {', '.join(BUILTIN_TABLES)}, a CSV or a Parquet file.",
+    )
 
 
 def paper_table() -> Table:

@@ -1,11 +1,11 @@
-"""`lilliput analyse`: laws, frontiers, costs and correlations from a table of runs."""
+"""`lilliput analyse`: laws, frontiers, costs, correlations and comparisons from a table of runs."""
 
 from __future__ import annotations
 
 import typer
 
 from lilliput.cli._frame import add_group
-from lilliput.cli.analyse.comparisons import correlate, icer
+from lilliput.cli.analyse.comparisons import compare, correlate, icer
 from lilliput.cli.analyse.laws import CommandWithLaws, fit, frontier, plan
 from lilliput.cli.analyse.tables import check, convert
 
@@ -15,6 +15,6 @@ _ABOUT = "Scaling laws, frontiers, cost-effectiveness and correlations from a ta
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
     group = add_group(app, "analyse", _ABOUT)
-    for command in (fit, frontier, icer, correlate, plan, check, convert):
-        kind = CommandWithLaws if command in (fit, plan) else None
+    for command in (fit, frontier, icer, correlate, compare, plan, check, convert):
+        kind = CommandWithLaws if command in (fit, plan, compare) else None
         group.command(cls=kind)(command)
