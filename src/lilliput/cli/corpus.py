@@ -30,6 +30,7 @@ SourcesArgument = Annotated[
     list[str],
     typer.Argument(help="Files, folders, globs, URLs, package:NAME, or hub:NAME with --hub."),
 ]
+CorpusArgument = Annotated[Path, typer.Argument(help="Folder of a corpus.")]
 ProcessesOption = Annotated[
     int | None, typer.Option("--workers", help="Number of processes that work at the same time.")
 ]
@@ -43,6 +44,8 @@ def register(app: typer.Typer) -> None:
     group.command()(build)
     group.command()(estimate)
     group.command(name="filter")(filter_command)
+    group.command()(score)
+    group.command()(prune)
 
 
 def build(
@@ -188,6 +191,92 @@ def filter_command(
         for split, counts in record["splits"].items():
             echo(f"{split}: {counts['kept']:,} of {counts['rows']:,} rows kept")
         echo(f"{record['kept']:,} of {record['rows']:,} rows kept.")
+
+    deliver(record, as_json, show)
+
+
+def score(
+    corpus: CorpusArgument,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="length, rarity, age, age-max, compression, ngram, column or importance."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the scores.")],
+    vocabulary: Annotated[
+        Path | None, typer.Option(help="Word list with ages, for the scores age and age-max.")
+    ] = None,
+    executor: ExecutorOption = "inline",
+    workers: ProcessesOption = None,
+    set_values: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give each span of a corpus a number: how long, rare, late learned or surprising it is.
+
+    Curricula (training.order) and `lilliput corpus prune` read the scores.
+
+    Example: lilliput corpus score corpora/constrained --by rarity --out scores/rarity
+    """
+    from lilliput.core.executors import make_executor
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.core.toml import with_overrides
+    from lilliput.language.scores import score_corpus
+
+    settings = with_overrides({"name": by}, set_values or [])
+    with make_executor(executor, workers) as pool:
+        record = score_corpus(
+            corpus,
+            settings,
+            out,
+            vocabulary=vocabulary,
+            reporter=reporter_for_terminal(),
+            executor=pool,
+        )
+
+    def show() -> None:
+        echo(
+            f"{record['spans']:,} spans, {record['missing']:,} of the train split without a score."
+        )
+        if record["quantiles"]:
+            shown = "  ".join(f"{float(q):.0%} {v:.4g}" for q, v in record["quantiles"].items())
+            echo(f"{by}: mean {record['mean']:.4g}, quantiles {shown}")
+        suggest("corpus", "prune", corpus, scores=out, keep="low", rate="0.5", out=unused("pruned"))
+
+    deliver(record, as_json, show)
+
+
+def prune(
+    corpus: CorpusArgument,
+    scores: Annotated[Path, typer.Option(help="Folder of the scores (lilliput corpus score).")],
+    keep: Annotated[str, typer.Option(help="low, middle, high, gumbel, random or random-mix.")],
+    rate: Annotated[float, typer.Option(help="Share of the train spans to keep.")],
+    out: Annotated[Path, typer.Option(help="Folder for the pruned corpus.")],
+    like: Annotated[
+        Path | None,
+        typer.Option(help="Pruned corpus whose words of each source random-mix copies."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of random choices.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Keep a share of the train split by a score; the held-out splits stay whole.
+
+    Random pruning at the same rate, with the same mix of sources, is the control.
+
+    Example: lilliput corpus prune corpora/constrained --scores scores/rarity --keep low --rate 0.5 --out pruned
+    """
+    from lilliput.core.settings import parse_settings
+    from lilliput.language.corpus.pruning import PruningSettings, prune_corpus
+
+    settings = parse_settings(PruningSettings, {"keep": keep, "rate": rate, "seed": seed})
+    record = prune_corpus(corpus, out, settings, scores=scores, like=like)
+
+    def show() -> None:
+        echo(
+            f"{record['kept_spans']:,} of {record['train_spans']:,} spans of the train split kept "
+            f"({record['kept_words']:,} of {record['train_words']:,} words)."
+        )
+        suggest("tokenizer", "train", out, out=unused("tokenizers"))
 
     deliver(record, as_json, show)
 

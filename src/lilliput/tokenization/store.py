@@ -35,6 +35,11 @@ def offsets_file(split: str) -> str:
     return f"{split}.offsets.npy"
 
 
+def span_ids_file(split: str) -> str:
+    """Return the name of the file with the ids of a split's spans."""
+    return f"{split}.span_ids.npy"
+
+
 @dataclass(frozen=True)
 class TokenStore:
     """An encoded corpus.
@@ -85,6 +90,28 @@ class TokenStore:
         if len(offsets) > 1 and bool((np.diff(offsets) < 0).any()):
             raise damaged(self.folder / offsets_file(name), "offsets that go backwards")
         return tokens, offsets
+
+    def span_ids(self, name: str) -> NDArray[np.uint64]:
+        """Return the span id of each document of a split, uint64 of shape (documents,); scores are found by it.
+
+        Raises:
+            InputError: The corpus of the store has no span ids.
+            ArtefactError: The file is damaged.
+        """
+        _, offsets = self.split(name)
+        if span_ids_file(name) not in self.manifest.files:
+            raise InputError(
+                "scores are found by span, so that the token store must have the ids of its spans",
+                got=f"{self.folder} without them",
+                remedy="Encode a corpus of lilliput corpus build again, into another folder.",
+            )
+        ids = _checked_array(self.folder, self.manifest, span_ids_file(name))
+        if len(ids) != len(offsets) - 1:
+            raise damaged(
+                self.folder / span_ids_file(name),
+                f"{len(ids)} span ids for {len(offsets) - 1} documents",
+            )
+        return ids
 
 
 def open_store(folder: Path, tokenizer: Path | None = None) -> TokenStore:

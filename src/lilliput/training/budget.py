@@ -30,6 +30,12 @@ class Stream:
         count = self.first if step == 1 else self.later
         return start, count if self.total is None else min(count, self.total - start)
 
+    @property
+    def end(self) -> int:
+        """Return the number of places that the whole run reads."""
+        first, count = self.places(self.max_steps)
+        return first + count
+
 
 def plan_stream(training: TrainingConfig, sequences: int, input_tokens: int) -> Stream:
     """Return the stream of a run over a split of so many sequences and input tokens.

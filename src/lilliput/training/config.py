@@ -20,7 +20,7 @@ from pydantic import (
 from lilliput.core.errors import ConfigurationError
 from lilliput.core.settings import OUTSIDE_IDENTITY, Settings, SettingsT, parse_settings
 from lilliput.training.data.orders import base as orders
-from lilliput.training.data.orders.base import SHUFFLED, OrderSettings
+from lilliput.training.data.orders.base import CURRICULUM, SHUFFLED, OrderSettings
 from lilliput.training.learning_rate import SchedulerType
 from lilliput.training.objectives import base as objectives
 from lilliput.training.objectives.base import AUTO, ObjectiveSettings
@@ -185,7 +185,10 @@ class TrainingConfig(Settings):
         def kind(name: str) -> type[OrderSettings]:
             return orders.REGISTRY.get(name, where="training.order").settings_type
 
-        return _named_settings(given, kind, "training.order", SHUFFLED)
+        # A table that says what to sort by, without a name, means a curriculum.
+        is_curriculum = isinstance(given, Mapping) and "by" in given
+        default = CURRICULUM if is_curriculum else SHUFFLED
+        return _named_settings(given, kind, "training.order", default)
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

@@ -58,6 +58,7 @@ class RunSchedule:
                     seed=config.seed,
                     sequences=data.train,
                     max_steps=stream.max_steps,
+                    places=stream.end,
                     shuffle=training.switches.shuffle,
                     store=data.store,
                 )

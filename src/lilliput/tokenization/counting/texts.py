@@ -40,17 +40,20 @@ def shard_paths(corpus: Path) -> list[Path]:
     return paths
 
 
-def batches_of_shard(shard: Path, row_groups: Sequence[int] | None = None) -> Iterator[Any]:
+def batches_of_shard(
+    shard: Path, row_groups: Sequence[int] | None = None, more_columns: Sequence[str] = ()
+) -> Iterator[Any]:
     """Yield record batches with the columns `text` and `split`, each of about four megabytes of text at most.
 
     Args:
         shard: A Parquet file.
         row_groups: Those to read; all when None.
+        more_columns: Columns to read beside these two.
     """
     with pq.ParquetFile(shard) as file:
         groups = list(range(file.num_row_groups) if row_groups is None else row_groups)
         yield from file.iter_batches(
-            _rows_at_once(file), row_groups=groups, columns=["text", "split"]
+            _rows_at_once(file), row_groups=groups, columns=["text", "split", *more_columns]
         )
 
 
@@ -68,11 +71,14 @@ def row_group_ranges(shard: Path, most_bytes: int) -> list[tuple[int, int]]:
     return [*ranges, (first, metadata.num_row_groups)]
 
 
+def rows_of(batch: Any, split: str) -> Any:
+    """Return the rows of one split in a record batch."""
+    return batch.filter(pc.call_function("equal", [batch.column("split"), pa.scalar(split)]))
+
+
 def column_of(batch: Any, split: str) -> Texts:
     """Return the texts of one split in a record batch."""
-    return batch.column("text").filter(
-        pc.call_function("equal", [batch.column("split"), pa.scalar(split)])
-    )
+    return rows_of(batch, split).column("text")
 
 
 def columns_of(corpus: Path, split: str) -> Iterator[Texts]:

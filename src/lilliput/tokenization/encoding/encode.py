@@ -23,11 +23,12 @@ from lilliput.core.executors import Executor, make_executor
 from lilliput.core.files import atomic_path, read_json, write_json
 from lilliput.core.progress import SILENT, Reporter, Task
 from lilliput.language.corpus.reading import TEXT_FORM_KEY, recorded_text_form
+from lilliput.language.corpus.span_ids import SPAN_ID_COLUMNS, names_spans, span_ids
 from lilliput.language.words.text_form import TextForm
 from lilliput.tokenization.counting.texts import (
     batches_of_shard,
-    column_of,
     row_group_ranges,
+    rows_of,
     shard_paths,
 )
 from lilliput.tokenization.encoding.encoder import TextEncoder
@@ -38,6 +39,7 @@ from lilliput.tokenization.store import (
     SCHEMA,
     SPLITS,
     offsets_file,
+    span_ids_file,
     token_dtype,
     tokens_file,
 )
@@ -92,6 +94,7 @@ class _Work:
     row_groups: tuple[int, int]
     part: Path
     encoder: _EncoderChoice
+    has_span_ids: bool
 
 
 def encode_corpus(
@@ -151,12 +154,14 @@ def encode_corpus(
 def _plan(build: ArtefactBuild, corpus: Path, encoder: _EncoderChoice) -> list[_Work]:
     """Return the parts of a corpus, in order."""
     parts = build.scratch(_PARTS)
+    has_span_ids = all(map(names_spans, shard_paths(corpus)))
     return [
         _Work(
             shard=shard,
             row_groups=(first, last),
             part=parts / f"{shard.stem}-{first:05d}-{last:05d}",
             encoder=encoder,
+            has_span_ids=has_span_ids,
         )
         for shard in shard_paths(corpus)
         for first, last in row_group_ranges(shard, _PART_BYTES)
@@ -199,20 +204,26 @@ def _encode_parts(executor: Executor, work: Sequence[_Work], task: Task) -> None
 
 
 def _encode_part(work: _Work) -> None:
-    """Encode one part into one file of tokens and one of sizes per split; the record comes last."""
+    """Encode one part into one file of tokens, of sizes and of span ids per split; the record comes last."""
     encoder, unknown = _encoder(work.encoder)
     ids = {split: [np.zeros(0, work.encoder.dtype)] for split in SPLITS}
     lengths = {split: [np.zeros(0, np.int64)] for split in SPLITS}
-    for batch in batches_of_shard(work.shard, range(*work.row_groups)):
+    spans = {split: [np.zeros(0, np.uint64)] for split in SPLITS}
+    names = SPAN_ID_COLUMNS if work.has_span_ids else ()
+    for batch in batches_of_shard(work.shard, range(*work.row_groups), names):
         for split in SPLITS:
-            found, sizes = encoder.encode(column_of(batch, split))
+            rows = rows_of(batch, split)
+            found, sizes = encoder.encode(rows.column("text"))
             ids[split].append(found)
             lengths[split].append(sizes)
+            if work.has_span_ids:
+                spans[split].append(span_ids(rows))
     record: dict[str, list[int]] = {}
     for split in SPLITS:
         tokens, sizes = np.concatenate(ids[split]), np.concatenate(lengths[split])
         _save(_part(work, split, "tokens"), tokens)
         _save(_part(work, split, "sizes"), sizes)
+        _save(_part(work, split, "spans"), np.concatenate(spans[split]))
         record[split] = [len(tokens), len(sizes), int((tokens == unknown).sum())]
     write_json(work.part.with_suffix(".json"), record)
 
@@ -250,6 +261,9 @@ def _assemble(build: ArtefactBuild, work: Sequence[_Work], dtype: np.dtype[Any])
         sizes = np.concatenate([_load(_part(item, split, "sizes")) for item in work])
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         _save(build.path(offsets_file(split)), offsets)
+        if all(item.has_span_ids for item in work):
+            spans = np.concatenate([_load(_part(item, split, "spans")) for item in work])
+            _save(build.path(span_ids_file(split)), spans)
     return {
         "tokens": sum(t[0] for t in totals.values()),
         "documents": sum(t[1] for t in totals.values()),

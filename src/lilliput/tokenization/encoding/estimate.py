@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.intervals import Interval, mean_interval
 from lilliput.language.corpus.reading import recorded_text_form
+from lilliput.language.corpus.span_ids import names_spans
 from lilliput.tokenization.counting.texts import shard_paths
 from lilliput.tokenization.encoding.encoder import TextEncoder
 from lilliput.tokenization.folder import load_tokenizer
@@ -19,7 +20,7 @@ from lilliput.tokenization.store import token_dtype
 
 _SAMPLED_SHARDS = 8
 _SAMPLED_ROWS = 512  # Of each sampled shard.
-_OFFSET_BYTES = 8
+_OFFSET_BYTES = _SPAN_ID_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def estimate_store(
     sizes = np.concatenate([encoder.encode(_first_texts(shards[i]))[1] for i in chosen])
     per_document = mean_interval(sizes if len(sizes) else [0.0], unit="documents")
     tokens = _scaled(per_document, documents, 0.0)
-    fixed = documents * _OFFSET_BYTES + rows * 5
+    per_row = _OFFSET_BYTES + _SPAN_ID_BYTES * all(map(names_spans, shards))
+    fixed = documents * per_row + rows * 5
     return StoreEstimate(documents, tokens, _scaled(tokens, token_dtype(rows).itemsize, fixed))
 
 

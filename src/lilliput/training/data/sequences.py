@@ -25,11 +25,13 @@ class Sequences:
         tokens: The split's tokens, 1-D, memory-mapped or in memory.
         starts: First token of each sequence, int64 of shape (N,).
         lengths: Tokens of each sequence without `<s>` and `</s>`, int64 of shape (N,).
+        documents: Document of the split that each sequence is cut from, int64 of shape (N,).
     """
 
     tokens: NDArray[Any]
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    documents: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -60,6 +62,7 @@ def cut_sequences(
         tokens,
         np.asarray(offsets)[document] + within,
         np.minimum(sizes[document] - within, room),
+        document,
     )
 
 

@@ -21,6 +21,7 @@ from lilliput.core.settings import Settings
 from lilliput.training.data.sequences import Sequences
 
 SHUFFLED = "shuffled"
+CURRICULUM = "curriculum"
 
 
 class OrderSettings(Settings):
@@ -28,8 +29,8 @@ class OrderSettings(Settings):
 
     name: str = Field(
         SHUFFLED,
-        description="shuffled, or one that another package registers. shuffled takes a fresh permutation of the "
-        "sequences each epoch, or the stored order where switches.shuffle is false.",
+        description="shuffled, curriculum, or one that another package registers. shuffled takes a fresh permutation "
+        "of the sequences each epoch, or the stored order where switches.shuffle is false.",
     )
 
     def located(self, folder: Path) -> Self:
@@ -51,6 +52,7 @@ class OrderContext:
         seed: Seed of the run.
         sequences: The train split: where each sequence begins in the token store, and its length.
         max_steps: Steps of the run; read it only in an order that `depends_on_max_steps`.
+        places: Places of the stream that the whole run reads; read it only in such an order too.
         shuffle: The run's switch `shuffle`; False reads the sequences in the stored order.
         store: Folder of the token store.
     """
@@ -59,6 +61,7 @@ class OrderContext:
     seed: int
     sequences: Sequences
     max_steps: int
+    places: int
     shuffle: bool
     store: Path
 

@@ -1,0 +1,1 @@
+"""The scorers of spans that ship with the package; one module each."""
