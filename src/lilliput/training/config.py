@@ -23,7 +23,7 @@ from lilliput.training.data.orders import base as orders
 from lilliput.training.data.orders.base import CURRICULUM, SHUFFLED, OrderSettings
 from lilliput.training.learning_rate import SchedulerType
 from lilliput.training.objectives import base as objectives
-from lilliput.training.objectives.base import AUTO, ObjectiveSettings
+from lilliput.training.objectives.base import AUTO, ObjectiveSettings, StudyRun
 from lilliput.training.switches import Profile, Switches, profile_values
 
 
@@ -208,10 +208,19 @@ class TrainingConfig(Settings):
             )
         return self
 
-    def located(self, folder: Path) -> Self:
-        """Return the recipe with the paths of its objective and order resolved against `folder`."""
-        found = {"objective": self.objective.located(folder), "order": self.order.located(folder)}
-        return self.model_copy(update=found)
+    def located(self, folder: Path, runs: Mapping[str, StudyRun] | None = None) -> Self:
+        """Return the recipe with the paths of its objective and order resolved against `folder`.
+
+        Args:
+            folder: Where relative paths begin.
+            runs: In a study, what is known of the runs that the objective names.
+        """
+        objective = (
+            self.objective.located(folder)
+            if runs is None
+            else self.objective.located_in_study(folder, runs)
+        )
+        return self.model_copy(update={"objective": objective, "order": self.order.located(folder)})
 
     @property
     def micro_batches(self) -> int:

@@ -156,6 +156,7 @@ def shortened(config: RunConfig, steps: int) -> RunConfig:
     budget = {
         "max_steps": steps, "max_tokens": None, "num_train_epochs": None, "warmup_steps": None,
         "eval_points_per_decade": 0, "eval_steps": (), "eval_sequences": 4, "save_steps": (),
+        "objective": config.training.objective.rehearsed(),
     }  # fmt: skip
     return config.model_copy(update={"training": config.training.model_copy(update=budget)})
 

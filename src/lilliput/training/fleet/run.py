@@ -137,7 +137,8 @@ def _require_one_shape(members: Sequence[FleetMember]) -> None:
     keys = [fleet_key(member.config) for member in members]
     if None in keys:
         raise ConfigurationError(
-            "a fleet's members must have neither dropout, accumulation_off_by_one, pads that count nor imported weights",
+            "a fleet's members must have neither dropout, accumulation_off_by_one, pads that count, imported weights "
+            "nor an objective with a loss of its own, such as distillation",
             got=f"member {keys.index(None)} that has",
             remedy="Train it alone.",
         )

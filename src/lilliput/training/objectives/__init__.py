@@ -2,6 +2,7 @@
 
 from lilliput.training.objectives.base import (
     DrawKey,
+    ModelLoader,
     Objective,
     ObjectiveSettings,
     Targets,
@@ -11,6 +12,7 @@ from lilliput.training.objectives.base import (
 
 __all__ = [
     "DrawKey",
+    "ModelLoader",
     "Objective",
     "ObjectiveSettings",
     "Targets",

@@ -10,10 +10,10 @@ Modules of this room do not import torch when they are loaded: a study is planne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,21 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 
+@dataclass(frozen=True)
+class StudyRun:
+    """Hold what is known of another run before it is trained.
+
+    Attributes:
+        identity: Its id.
+        folder: Where it lies, or will once it is trained.
+        model: Its shape.
+    """
+
+    identity: str
+    folder: str
+    model: ModelConfig
+
+
 class ObjectiveSettings(Settings):
     """The name of an objective; a subclass adds the settings that it alone needs.
 
@@ -58,6 +73,34 @@ class ObjectiveSettings(Settings):
         """
         del folder
         return self
+
+    @property
+    def study_runs(self) -> tuple[str, ...]:
+        """Return the runs of the same study that must be finished before this one, as a recipe writes them; none by default."""
+        return ()
+
+    def located_in_study(self, folder: Path, runs: Mapping[str, StudyRun]) -> Self:
+        """Return these settings with relative paths resolved, and with what is known of each of `study_runs`.
+
+        Override it together with `study_runs`, and put the identity of each run into a field.
+        """
+        del runs
+        return self.located(folder)
+
+    def rehearsed(self) -> Self:
+        """Return these settings for a measurement of speed, on invented tokens.
+
+        Override it where `prepare` reads files: they may not be there yet when a study is planned.
+        """
+        return self
+
+
+class ModelLoader(Protocol):
+    """Loads the model of a run: `load_model` of `lilliput.training`."""
+
+    def __call__(self, run: Path, which: str = "final") -> LanguageModel:
+        """Return the model as it was at the checkpoint `which`, in float32 on the processor."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -174,11 +217,18 @@ class Objective:
 
     # ---- The loss of a prediction ---------------------------------------------------------------------
 
-    def prepare(self, load_model: Callable[[Path], LanguageModel]) -> None:
+    def require_store(self, store: Path) -> None:
+        """Refuse a token store that the objective cannot be trained on; by default none is refused.
+
+        Args:
+            store: Folder of the run's token store.
+        """
+
+    def prepare(self, load_model: ModelLoader) -> None:
         """Load what the loss needs beside the model, once, before the first step; by default nothing.
 
         Args:
-            load_model: Returns the final model of the run in a folder, in float32 on the processor.
+            load_model: Returns the model of the run in a folder, in float32 on the processor.
         """
 
     def head_loss(
