@@ -238,7 +238,7 @@ class Distillation(Objective):
                 _require_same_tokens(folder, store)
             else:
                 from lilliput.tokenization import open_store
-                from lilliput.training.initial_weights import read_start
+                from lilliput.training.weights import read_start
 
                 read_start(folder, open_store(store))
 
