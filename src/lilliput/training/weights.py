@@ -18,8 +18,8 @@ from lilliput.core.files import require_file
 from lilliput.core.hashing import file_hash
 from lilliput.models import AttentionKernel, LanguageModel, build_model, load_hugging_face
 from lilliput.models.hugging_face.layouts import read_foreign_config
-from lilliput.tokenization import TokenStore, load_tokenizer
-from lilliput.tokenization.symbols import token_bytes, word_start
+from lilliput.tokenization import TokenStore
+from lilliput.tokenization.same_ids import require_same_ids
 from lilliput.training.checkpoints import WEIGHTS, read_checkpoint
 from lilliput.training.data.unigram import log_unigram
 from lilliput.training.run_config import RunConfig
@@ -84,34 +84,8 @@ def read_start(folder: Path, store: TokenStore) -> ImportedStart:
     config = require_file(folder / "config.json", "the configuration of the model to go on from")
     weights = require_file(folder / WEIGHTS, "the weights of the model to go on from")
     _, model = read_foreign_config(config)
-    _require_same_ids(folder, model, store)
+    require_same_ids(folder, model.vocab_size, store)
     return ImportedStart(model, file_hash(weights))
-
-
-def _require_same_ids(folder: Path, model: ModelConfig, store: TokenStore) -> None:
-    """Refuse a model whose ids stand for other text than those of the store."""
-    remedy = "Encode the corpus with the tokenizer in that folder: lilliput tokenizer encode."
-    if model.vocab_size != store.vocab_size:
-        raise ConfigurationError(
-            f"the model in {folder} must have the token store's {store.vocab_size} ids",
-            got=model.vocab_size,
-            remedy=remedy,
-        )
-    tokenizer = load_tokenizer(folder)
-    if tokenizer.vocab_size > store.vocab_size:
-        raise ConfigurationError(
-            f"the tokenizer in {folder} must have at most the model's {store.vocab_size} ids",
-            got=tokenizer.vocab_size,
-        )
-    # The store keeps what each id stands for by length and place in a word, not by its text.
-    sizes, starts = (make(tokenizer, store.vocab_size) for make in (token_bytes, word_start))
-    differs = (sizes != store.token_bytes) | (starts != store.word_start)
-    if differs.any():
-        raise ConfigurationError(
-            f"the tokenizer in {folder} must be the one that wrote the token store",
-            got=f"another: id {int(np.flatnonzero(differs)[0])} is not the same text",
-            remedy=remedy,
-        )
 
 
 def build_start(

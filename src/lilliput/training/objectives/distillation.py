@@ -24,6 +24,8 @@ from lilliput.core.files import require_file
 from lilliput.core.hashing import file_hash
 from lilliput.core.reader import RunFile, read_record
 from lilliput.core.settings import OUTSIDE_IDENTITY, parse_settings
+from lilliput.tokenization import open_store
+from lilliput.tokenization.same_ids import require_same_ids
 from lilliput.training.objectives.base import (
     DrawKey,
     ModelLoader,
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from lilliput.models import LanguageModel
     from lilliput.training.config import TrainingConfig
     from lilliput.training.data.batches import MicroBatch
-    from lilliput.training.execution.soft_targets import TeacherLikeliest
+    from lilliput.training.soft_targets import TeacherLikeliest
     from lilliput.training.execution.vocabulary_head import VocabularyHead
 
 NAME = "distillation"
@@ -232,15 +234,14 @@ class Distillation(Objective):
         """
         if self.settings.is_rehearsal:
             return
-        for folder in map(Path, self.settings.teacher_folders):
-            if (folder / _RUN_FILE).is_file():
+        settings = self.settings
+        for name, model in zip(settings.teacher_folders, settings.teacher_models, strict=True):
+            folder = Path(name)
+            if (folder / _MODEL_FILE).is_file():
+                require_same_ids(folder, model.vocab_size, open_store(store))
+            else:
                 _require_finished(folder)
                 _require_same_tokens(folder, store)
-            else:
-                from lilliput.tokenization import open_store
-                from lilliput.training.weights import read_start
-
-                read_start(folder, open_store(store))
 
     def prepare(self, load_model: ModelLoader) -> None:
         """Load the teachers; at λ = 0 there is nothing to ask them.
@@ -268,7 +269,7 @@ class Distillation(Objective):
 
     def _load(self, load_model: ModelLoader, folder: Path) -> LanguageModel:
         is_trained = self.settings.teacher_weights == "trained"
-        if (folder / _RUN_FILE).is_file():
+        if not (folder / _MODEL_FILE).is_file():
             _require_finished(folder)
             return load_model(folder, "final" if is_trained else "initial")
         from lilliput.models import build_model, load_hugging_face
@@ -290,7 +291,7 @@ class Distillation(Objective):
         settings = self.settings
         if settings.weight == 0.0:
             return super().head_loss(head, z_ND, micro, grad_weight_VD, grad_bias_V)
-        from lilliput.training.execution.soft_targets import add_distillation_gradients
+        from lilliput.training.soft_targets import add_distillation_gradients
 
         logits = self._teacher_logits(micro, z_ND)
         kept = None if settings.top_k is None else self._likeliest(logits, settings.top_k)
@@ -311,7 +312,7 @@ class Distillation(Objective):
         """Return the function that gives the teachers' logits at some of the predicted positions, over τ."""
         import torch
 
-        from lilliput.training.execution.soft_targets import mean_logits
+        from lilliput.training.soft_targets import mean_logits
 
         temperature, dtype = self.settings.temperature, z_ND.dtype
         device = z_ND.device.type
@@ -356,7 +357,7 @@ class Distillation(Objective):
 
     @staticmethod
     def _likeliest(logits: Callable[[slice], Tensor], count: int) -> TeacherLikeliest:
-        from lilliput.training.execution.soft_targets import likeliest_of
+        from lilliput.training.soft_targets import likeliest_of
 
         return lambda rows: likeliest_of(logits(rows), count)
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lilliput.training.execution import soft_targets
-from lilliput.training.execution.soft_targets import add_distillation_gradients, likeliest_of
+from lilliput.training import soft_targets
+from lilliput.training.soft_targets import add_distillation_gradients, likeliest_of
 from lilliput.training.execution.vocabulary_head import VocabularyHead
 
 ROWS, WIDTH, WORDS = 70, 8, 50

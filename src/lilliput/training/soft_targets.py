@@ -24,11 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from lilliput.training.execution.vocabulary_head import VocabularyHead
+if TYPE_CHECKING:
+    from lilliput.training.execution.vocabulary_head import VocabularyHead
 
 # Three matrices of a chunk are read several times, so that they should lie in the cache together; measured on a
 # core with 2 MiB of second-level cache, chunks of 0.5 to 4 MiB cost the same within 5 %.
