@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from lilliput.training import soft_targets
-from lilliput.training.soft_targets import add_distillation_gradients, likeliest_of
 from lilliput.training.execution.vocabulary_head import VocabularyHead
+from lilliput.training.soft_targets import add_distillation_gradients, likeliest_of
 
 ROWS, WIDTH, WORDS = 70, 8, 50
 

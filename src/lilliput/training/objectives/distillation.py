@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from lilliput.models import LanguageModel
     from lilliput.training.config import TrainingConfig
     from lilliput.training.data.batches import MicroBatch
-    from lilliput.training.soft_targets import TeacherLikeliest
     from lilliput.training.execution.vocabulary_head import VocabularyHead
+    from lilliput.training.soft_targets import TeacherLikeliest
 
 NAME = "distillation"
 SELF, RUN_PREFIX = "self", "run:"
