@@ -28,6 +28,7 @@ _VERBS = (
     "train",
     "study",
     "evaluate",
+    "generate",
     "analyse",
     "report",
     "runs",

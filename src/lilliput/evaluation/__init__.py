@@ -19,6 +19,9 @@ if TYPE_CHECKING:
         write_lm_eval_pairs,
         write_lm_eval_tasks,
     )
+    from lilliput.evaluation.generation.fill import FilledMask, fill_masks
+    from lilliput.evaluation.generation.generate import GeneratedTexts, Sample, generate_texts
+    from lilliput.evaluation.generation.settings import GenerationSettings
     from lilliput.evaluation.glue.average import (
         GlueAverage,
         average_of_evaluation,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 
 _LATER = {
     "shipped_tasks": "tasks.definition",
+    "GenerationSettings": "generation.settings",
     "GlueAverage": "glue.average",
     "Score": "scores.score",
     "TaskDefinition": "tasks.definition",
@@ -64,6 +68,11 @@ _WITH_TORCH = {
     "evaluate_glue": "glue.evaluate",
     "evaluate_pairs": "pairs.evaluate",
     "evaluate_probes": "probes.evaluate",
+    "FilledMask": "generation.fill",
+    "GeneratedTexts": "generation.generate",
+    "Sample": "generation.generate",
+    "fill_masks": "generation.fill",
+    "generate_texts": "generation.generate",
     "run_lm_eval": "exports.lm_eval",
     "score_curve": "scores.curve",
     "write_babylm_fine_tuning": "exports.babylm",
@@ -74,10 +83,14 @@ _WITH_TORCH = {
 
 __all__ = [
     "CurvePoint",
+    "FilledMask",
     "FineTuningSettings",
+    "GeneratedTexts",
+    "GenerationSettings",
     "GlueAverage",
     "PairSettings",
     "ProbeSettings",
+    "Sample",
     "Score",
     "ScoreComparison",
     "TaskDefinition",
@@ -91,7 +104,9 @@ __all__ = [
     "evaluate_glue",
     "evaluate_pairs",
     "evaluate_probes",
+    "fill_masks",
     "filter_task",
+    "generate_texts",
     "glue_average",
     "known_tasks",
     "load_task",
