@@ -27,6 +27,15 @@ def frontier_arrays(paper_frontier: Frontier) -> tuple[np.ndarray, np.ndarray]:
     return np.array([p.flops for p in points]), np.array([p.loss for p in points])
 
 
+@pytest.fixture(scope="session")
+def suites(data_folder: Path) -> Path:
+    """Public tables of runs with published fits, beside the research data; the project does not ship them."""
+    folder = data_folder.parent / "golden" / "suites"
+    if not folder.is_dir():
+        pytest.skip("needs the public tables: golden/suites beside the folder of LILLIPUT_DATA")
+    return folder
+
+
 @pytest.fixture
 def csv_file(tmp_path: Path) -> Callable[..., Path]:
     """A CSV file from columns of cells."""
@@ -39,3 +48,18 @@ def csv_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def run_text() -> Callable[..., str]:
+    """Run a verb of `lilliput analyse` and return what it prints."""
+    from typer.testing import CliRunner
+
+    from lilliput.cli._frame import build_app
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(build_app(), ["analyse", *arguments])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    return run

@@ -115,7 +115,7 @@ TRACKER = {
 
 
 def test_check_suggests_the_columns_of_a_trackers_export(csv_file):
-    said = run_text("check", str(csv_file(TRACKER)))
+    said = run_text("check", str(csv_file(TRACKER | {"val-loss": ["", 4.0, "", 3.5]})))
     (line,) = [line for line in said.splitlines() if line.startswith("Next: ")]
     assert line.split(" --column ")[1:] == [
         "run=Name",
@@ -124,21 +124,28 @@ def test_check_suggests_the_columns_of_a_trackers_export(csv_file):
         "num_parameters=params",
         "tokens_seen=tokens",
     ]
+    assert said.splitlines()[:7] == [
+        "Column Name was read as run.",
+        "Column _step was read as step.",
+        "Column val-loss was read as loss.",
+        "Column params was read as num_parameters.",
+        "Column tokens was read as tokens_seen.",
+        "Sizes in words of column num_parameters were read as numbers: 125m is 125000000.",
+        "Rows from before the first step that were left out: 2.",
+    ]
 
 
 def test_check_says_each_kind_of_fault_once_and_what_would_work(csv_file):
-    path = str(csv_file(TRACKER))
-    named = ["loss=val-loss", "num_parameters=params", "tokens_seen=tokens"]
-    mapping = [word for column in named for word in ("--column", column)]
-    result = CliRunner().invoke(build_app(), ["analyse", "check", path, *mapping])
+    path = str(csv_file(TRACKER | {"params": ["big", "big", "big", "big"]}))
+    result = CliRunner().invoke(build_app(), ["analyse", "check", path, "--json"])
     assert result.exit_code == 2
-    assert result.stdout.splitlines()[:4] == [
-        "lines 2, 3, 4, 5, num_parameters: must be a number: got '125m'. Write all digits: 125000000.",
-        "lines 2, 4, tokens_seen: must be above zero: got '0'. "
-        "Leave out the rows from before the first step, or leave the cell empty.",
+    result = CliRunner().invoke(build_app(), ["analyse", "check", path])
+    assert result.stdout.splitlines()[6:9] == [
+        "lines 3, 5, num_parameters: must be a number: got 'big'. Correct the cell, or leave it empty where "
+        "nothing was measured.",
         "line 5, loss: must be finite: got 'NaN'. "
         "Leave out the rows of a run that diverged, or leave the cell empty.",
-        "7 faults.",
+        "3 faults.",
     ]
 
 
@@ -152,7 +159,7 @@ def test_check_of_sizes_and_tokens_without_flops_leads_to_the_law_of_both(csv_fi
         }
     )
     said = run_text("check", str(path))
-    assert "Sizes and tokens alone are enough for --law parametric." in said
+    assert "or take --flops 6ND (6 x parameters x tokens)" in said
     assert said.splitlines()[-1] == f"Next: lilliput analyse fit {path} --law parametric"
 
 

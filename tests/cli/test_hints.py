@@ -178,7 +178,7 @@ def test_an_analysis_keeps_its_options(words: list[str], first: str, kept: list[
         ("my runs.csv", ["--column=flops=C", "--column=loss=val loss"], "analyse fit"),
         ("few runs.csv", ["--column=flops=C", "--column=loss=val loss"], "report"),
         ("no costs.csv", [], "report"),
-        ("my runs.csv", ["--column=flops=C"], "analyse check"),
+        ("my runs.csv", ["--column=flops=C"], "analyse fit"),
     ],
 )
 def test_convert_suggests_what_the_table_can_carry(

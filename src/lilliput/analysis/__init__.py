@@ -67,14 +67,14 @@ from lilliput.analysis.laws.repeated import MUENNIGHOFF, RepeatedDataLaw
 from lilliput.analysis.laws.repeated_fit import fit_repeated, fit_repetition
 from lilliput.analysis.planning import TrainingPlan, analyse_plan
 from lilliput.analysis.table.cells import CellProblem
+from lilliput.analysis.table.foreign import Understood, likely_columns, understand
 from lilliput.analysis.table.measurements import Measurements, measurements_of
 from lilliput.analysis.table.paper import BUILTIN_TABLES, load_table, paper_table
 from lilliput.analysis.table.schema import SCHEMA, SchemaColumn
 from lilliput.analysis.table.tidy import (
     Table,
     check_table,
-    header_of,
-    likely_columns,
+    found_columns,
     read_table,
     write_table,
 )
@@ -125,6 +125,7 @@ __all__ = [
     "Strategy",
     "Table",
     "TrainingPlan",
+    "Understood",
     "acceptability",
     "against_target",
     "analyse_comparison",
@@ -147,9 +148,9 @@ __all__ = [
     "fit_parametric",
     "fit_repeated",
     "fit_repetition",
+    "found_columns",
     "frontier",
     "frontier_rows",
-    "header_of",
     "icer",
     "icer_with_seeds",
     "isoflop_allocation",
@@ -174,6 +175,7 @@ __all__ = [
     "read_table",
     "register_law",
     "split_table",
+    "understand",
     "unregister_law",
     "write_table",
 ]

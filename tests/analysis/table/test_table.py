@@ -11,7 +11,7 @@ from lilliput.analysis import (
     SCHEMA,
     analyse_fit,
     check_table,
-    header_of,
+    found_columns,
     load_table,
     measurements_of,
     read_table,
@@ -263,7 +263,9 @@ def test_a_builtin_table_takes_no_mapping():
 
 def test_known_and_carried_columns_are_told_apart(csv_file):
     path = csv_file({"run": "ab", "flops_x": [1e9, 2e9], "val": [3, 2], "note": "xy"})
-    assert header_of(path, columns={"loss": "val"}) == (["loss", "run", "flops_x"], ["note"])
+    found = found_columns(path, columns={"loss": "val"})
+    assert list(found.raw.columns) == ["loss", "run", "flops_x", "note"]
+    assert not found.mapping
 
 
 def test_the_page_lists_every_column_of_the_schema():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from lilliput.core.artefacts import whole
 from lilliput.core.errors import InputError
 from lilliput.core.files import require_file
 
-_EMPTY = {"", "na", "n/a", "null", "none"}
+EMPTY = {"", "na", "n/a", "#n/a", "null", "none", "-", "–", "—"}
 _TRUE, _FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no", ""}
 # "125m" as people write the size of a model.
 _SCALED = re.compile(r"(\d+(?:\.\d+)?) ?([kmbgt])", re.IGNORECASE)
@@ -63,7 +64,7 @@ class RawTable:
 
 
 def read_raw(path: Path) -> RawTable:
-    """Return the cells of a CSV, TSV or Parquet file.
+    """Return the cells of a CSV, TSV, JSON Lines or Parquet file.
 
     Raises:
         InputError: No such file, an unknown ending, no rows, or a malformed line.
@@ -75,8 +76,10 @@ def read_raw(path: Path) -> RawTable:
         raw = _read_csv(path, _DELIMITERS[ending])
     elif ending == ".parquet":
         raw = _read_parquet(path)
+    elif ending in (".jsonl", ".ndjson"):
+        raw = _read_json_lines(path)
     else:
-        raise InputError("the table must be a .csv, .tsv or .parquet file", got=path.name)
+        raise InputError("the table must be a .csv, .tsv, .jsonl or .parquet file", got=path.name)
     if raw.lines.size == 0:
         raise InputError(f"{raw.source} must hold at least one row", got="none")
     return raw
@@ -141,6 +144,42 @@ def _read_parquet(path: Path) -> RawTable:
     return RawTable(path.name, columns, np.arange(1, content.num_rows + 1))
 
 
+def _read_json_lines(path: Path) -> RawTable:
+    """Return the cells of a file with one flat JSON object a line; a key that a line lacks is an empty cell."""
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    rows.append(_flat_object(path, number, line))
+                    lines.append(number)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path.name} must be UTF-8 text", got=error) from None
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [_cell_of(row.get(name)) for row in rows] for name in names}
+    return RawTable(path.name, columns, np.array(lines, dtype=np.int64))
+
+
+def _flat_object(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        # Numbers stay as they are written: no digit is lost on the way.
+        row = json.loads(line, parse_float=str, parse_int=str)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path.name} line {number} must be one JSON object", got=error) from None
+    if not isinstance(row, dict):
+        raise InputError(
+            f"{path.name} line {number} must be one JSON object", got=line.strip()[:40]
+        )
+    return cast("dict[str, Any]", row)
+
+
+def _cell_of(value: Any) -> str:
+    if value is None or isinstance(value, (dict, list)):
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+
+
 def problems_of(raw: RawTable) -> list[CellProblem]:
     """Return every cell of a known column that breaks its rule, in the order of lines."""
     found: list[CellProblem] = []
@@ -161,14 +200,14 @@ def _broken_rule(column: SchemaColumn, cell: str) -> str:
         return "" if cell or column.name != "run" else "must name the run"
     if column.kind == "flag":
         return "" if cell.lower() in _TRUE | _FALSE else "must be true or false"
-    if cell.lower() in _EMPTY:
+    if cell.lower() in EMPTY:
         return ""
     return _broken_number_rule(column, cell)
 
 
 def _broken_number_rule(column: SchemaColumn, cell: str) -> str:
-    value = _as_number(cell)
-    if value is None and _as_number(cell.replace(",", "")) is not None:
+    value = as_number(cell)
+    if value is None and as_number(cell.replace(",", "")) is not None:
         return "must be a number with a decimal point and no commas"
     if value is None:
         return "must be a number"
@@ -191,13 +230,14 @@ def checked_column(name: str, cells: Sequence[str]) -> NDArray[Any]:
         return np.array(cells, dtype=np.str_)
     if column is not None and column.kind == "flag":
         return np.array([cell.lower() in _TRUE for cell in cells])
-    numbers = [math.nan if cell.lower() in _EMPTY else _as_number(cell) for cell in cells]
+    numbers = [math.nan if cell.lower() in EMPTY else as_number(cell) for cell in cells]
     if any(number is None for number in numbers):
         return np.array(cells, dtype=np.str_)
     return np.array(numbers, dtype=np.float64)
 
 
-def _as_number(cell: str) -> float | None:
+def as_number(cell: str) -> float | None:
+    """Return the number that a cell holds; None where it holds none."""
     try:
         return float(cell)
     except ValueError:

@@ -15,6 +15,27 @@ _LOSS_CEILING, _FLOPS_FLOOR = 1e3, 1e3
 _LEAST_LOGARITHM, _LARGEST_LOGARITHM = 5.0, 100.0
 
 
+SIX_ND = "flops_6nd"
+_FLOPS_PER_PARAMETER_TOKEN = 6.0
+
+
+def is_six_nd(asked: str | None) -> bool:
+    """Return whether `--flops 6ND` was asked for: the usual estimate of 6 FLOPs a parameter and token."""
+    return asked is not None and asked.lower() in ("6nd", SIX_ND)
+
+
+def with_six_nd(table: Table) -> Table:
+    """Return the table with a column `flops_6nd` of 6 x parameters x tokens, unless it has one already.
+
+    Raises:
+        InputError: The table lacks `num_parameters` or `tokens_seen`.
+    """
+    if SIX_ND in table:
+        return table
+    work = table.number("num_parameters") * table.number("tokens_seen")
+    return table.with_columns({SIX_ND: _FLOPS_PER_PARAMETER_TOKEN * work})
+
+
 def choose_flops(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]:
     """Return the cost column and warnings about the choice.
 
@@ -28,7 +49,7 @@ def choose_flops(table: Table, asked: str | None) -> tuple[str, tuple[str, ...]]
         if "flops" in table:
             return "flops", ("Column flops does not say by which convention it was counted.",)
         has_sizes = "num_parameters" in table and "tokens_seen" in table
-        instead = " Sizes and tokens alone are enough for --law parametric." if has_sizes else ""
+        instead = ", or take --flops 6ND (6 x parameters x tokens)" if has_sizes else ""
         raise InputError(
             f"{table.source} must have a column flops_<convention>",
             got=", ".join(table.columns),
@@ -88,7 +109,7 @@ def refuse_logarithms(x: FloatArray, flops: str) -> None:
         raise InputError(
             f"{flops} must hold FLOPs; they look like logarithms",
             got=f"{low:.4g} to {high:.4g}",
-            remedy="Write ten (or e) to their power, such as 6.3e17 for 17.8.",
+            remedy=f"Name the column that holds logarithms: --column {flops}=log10:{flops}, or ln:{flops}.",
         )
 
 

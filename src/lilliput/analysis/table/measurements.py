@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lilliput.analysis.table.columns import (
+    SIX_ND,
     choose_flops,
     choose_loss,
+    is_six_nd,
     refuse_logarithms,
     refuse_swapped,
+    with_six_nd,
 )
-from lilliput.analysis.table.run_stages import first_twentieth, furthest, up_to_step, warm_up_of
+from lilliput.analysis.table.run_stages import (
+    first_twentieth,
+    furthest,
+    superseded,
+    up_to_step,
+    warm_up_of,
+)
 from lilliput.analysis.table.tidy import Table
 from lilliput.analysis.table.units import independent_units
 from lilliput.core.arrays import FloatArray
@@ -83,7 +92,7 @@ def measurements_of(
 
     Args:
         table: One row a measurement.
-        flops: Cost column or convention; by default the table's.
+        flops: Cost column or convention; by default the table's. "6ND" makes it: 6 x parameters x tokens.
         loss: Loss column; by default `loss`, else `loss_reference` with a warning.
         after_step: Rows up to this step are left out, none with 0; by default those of the warm-up
             where the table marks it (see `warm_up_of`).
@@ -92,6 +101,8 @@ def measurements_of(
     Raises:
         InputError: A column is missing, no row has both, or the two columns look swapped.
     """
+    if is_six_nd(flops):
+        table, flops = with_six_nd(table), SIX_ND
     flops_column, flops_warnings = choose_flops(table, flops)
     loss_column, loss_warnings = choose_loss(table, loss)
     x, y = table.number(flops_column), table.number(loss_column)
@@ -110,6 +121,10 @@ def measurements_of(
     refuse_swapped(x, y, flops_column, loss_column)
     refuse_logarithms(x, flops_column)
     kept = table.select(usable)
+    again = superseded(kept)
+    if again.any():
+        refused["from before a resume"] = int(again.sum())
+        x, y, kept = x[~again], y[~again], kept.select(~again)
     run_names, run, run_warnings = _runs(kept)
     group, unit = independent_units(kept, run, cluster=cluster)
     is_final = _final_rows(kept, run, x)
@@ -122,7 +137,7 @@ def measurements_of(
         run=run,
         group=group,
         unit=unit,
-        step=kept.number("step") if "step" in kept else np.full(usable.size, np.nan),
+        step=kept.number("step") if "step" in kept else np.full(x.size, np.nan),
         is_final=is_final,
         is_early=first_twentieth(run, x) if warm_up is None else warm_up,
         lines=kept.lines,
@@ -135,6 +150,7 @@ def measurements_of(
             *flops_warnings,
             *loss_warnings,
             *run_warnings,
+            *_resumed_warning(int(again.sum())),
             *_one_cost_warning(x, flops_column),
             *_rising_warning(x, y, flops_column, loss_column),
         ),
@@ -186,6 +202,14 @@ def _runs(table: Table) -> tuple[tuple[str, ...], NDArray[np.intp], tuple[str, .
 def _final_rows(table: Table, run: NDArray[np.intp], flops: FloatArray) -> NDArray[np.bool_]:
     """Return the column `is_final`; without it, mark the costliest row of each run."""
     return table.columns["is_final"].astype(bool) if "is_final" in table else furthest(run, flops)
+
+
+def _resumed_warning(count: int) -> tuple[str, ...]:
+    if not count:
+        return ()
+    return (
+        f"Rows left out because their run was resumed before them and measured these steps again: {count}.",
+    )
 
 
 def _one_cost_warning(x: FloatArray, flops: str) -> tuple[str, ...]:

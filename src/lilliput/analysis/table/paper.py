@@ -50,7 +50,7 @@ def load_table(source: str | Path, *, columns: dict[str, str] | None = None) -> 
             got=source,
             remedy=f"Built-in tables: {', '.join(BUILTIN_TABLES)}.",
         )
-    return read_table(path, columns=columns)
+    return read_table(path, columns=columns, as_kept=True)
 
 
 def _table_of_study(folder: Path) -> Path:

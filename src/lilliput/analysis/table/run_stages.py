@@ -53,6 +53,7 @@ def furthest(run: NDArray[np.intp], progress: NDArray[np.float64]) -> Flags:
 Flags = NDArray[np.bool_]
 # The warm-up of arXiv 2305.17266, 1,773 of 35,475 steps.
 USUAL_SHARE = 0.05
+_ROWS_PER_RESUME = 10
 
 
 def warm_up_of(table: Table, run: NDArray[np.intp], flops: FloatArray) -> Flags | None:
@@ -79,6 +80,30 @@ def warm_up_of(table: Table, run: NDArray[np.intp], flops: FloatArray) -> Flags 
             peaks[name] = row
     at_peak = np.array([flops[peaks[name]] for name in run.tolist()])
     return flops < at_peak
+
+
+def superseded(table: Table) -> Flags:
+    """Return the rows that a resumed run measured again: the later measurement of a step holds.
+
+    A run is taken as resumed where, in the order of the file, its steps fall back, at most once in ten rows, to
+    steps that it had measured. Example: with steps 1, 2, 3, 4, 3, 4, 5 the first 3 and 4 are superseded. In a table
+    that is sorted another way nothing is.
+    """
+    flags = np.zeros(len(table), dtype=bool)
+    if "run" not in table or "step" not in table:
+        return flags
+    codes = np.unique(table.text("run"), return_inverse=True)[1].reshape(-1)
+    steps = table.number("step")
+    for code in range(int(codes.max()) + 1):
+        rows = np.flatnonzero((codes == code) & np.isfinite(steps))
+        falls = np.flatnonzero(np.diff(steps[rows]) < 0) + 1
+        if not 0 < falls.size <= max(1, rows.size // _ROWS_PER_RESUME):
+            continue
+        for fall in falls.tolist():
+            before = rows[:fall]
+            if steps[rows[fall]] in steps[before]:
+                flags[before[steps[before] >= steps[rows[fall]]]] = True
+    return flags
 
 
 def first_twentieth(run: NDArray[np.intp], flops: FloatArray) -> Flags:

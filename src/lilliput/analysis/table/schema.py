@@ -67,6 +67,7 @@ SCHEMA: tuple[SchemaColumn, ...] = (
         "flag",
         "Whether pads count in `loss_reference` with a loss of zero.",
     ),
+    SchemaColumn("loss_se", "number", "Standard error of `loss`, in nats.", positive=True),
     SchemaColumn("loss_*", "number", "A loss under another convention, in nats.", positive=True),
     SchemaColumn("test_loss*", "number", "Loss on test data, on final rows.", positive=True),
     SchemaColumn("perplexity*", "number", "exp(loss) under the same convention.", positive=True),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lilliput.analysis.table.columns import with_six_nd
 from lilliput.analysis.table.measurements import Measurements
 from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
@@ -79,9 +80,8 @@ def with_flops(table: Table, flops: str | None) -> Table:
     lacks = flops is None and not table.flops_columns()
     if not lacks or "num_parameters" not in table or "tokens_seen" not in table:
         return table
-    work = _FLOPS_PER_PARAMETER_TOKEN * table.number("num_parameters") * table.number("tokens_seen")
     said = "The table has no FLOPs: 6 x parameters x tokens stands for them."
-    return replace(table.with_columns({"flops_6nd": work}), warnings=(*table.warnings, said))
+    return replace(with_six_nd(table), warnings=(*table.warnings, said))
 
 
 def require_column(table: Table, name: str, what: str) -> None:

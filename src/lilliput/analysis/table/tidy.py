@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from lilliput.analysis.table.cells import (
     problems_of,
     read_raw,
 )
+from lilliput.analysis.table.foreign import Understood, raised_cells, understand
 from lilliput.analysis.table.schema import SCHEMA, describe
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
@@ -120,17 +120,27 @@ class Table:
         return f"Name the column that holds it: --column {name}={header}"
 
 
-def read_table(path: Path, *, columns: Mapping[str, str] | None = None) -> Table:
-    """Return the checked table in a CSV or Parquet file.
+def read_table(
+    path: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    as_kept: bool = False,
+    drop_originals: bool = False,
+) -> Table:
+    """Return the checked table in a CSV, TSV, JSON Lines or Parquet file.
 
     Args:
-        path: `.csv`, `.tsv` or `.parquet`.
-        columns: Schema name to the header that holds it in this file.
+        path: `.csv`, `.tsv`, `.jsonl` or `.parquet`.
+        columns: Schema name to the header that holds it in this file ("log10:HEADER" where it holds logarithms).
+        as_kept: Whether to understand the table as people keep it (see `understand`): other headers, sizes as
+            text, logarithms, perplexity. Otherwise the names and numbers must be those of the schema.
+        drop_originals: Whether headers that were found to hold a column of the schema are left out under their own name.
 
     Raises:
         InputError: The file cannot be read, or a cell breaks the schema; the message names the line.
     """
-    raw = _renamed(read_raw(path), columns or {})
+    understood = _understood(path, columns or {}, as_kept=as_kept)
+    raw = understood.without_originals() if drop_originals else understood.raw
     problems = problems_of(raw)
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -141,7 +151,7 @@ def read_table(path: Path, *, columns: Mapping[str, str] | None = None) -> Table
             remedy=first.remedy,
         )
     values = {name: checked_column(name, cells) for name, cells in raw.columns.items()}
-    said = tuple(filter(None, (_misspelt(name) for name in columns or {})))
+    said = (*understood.said, *filter(None, (_misspelt(name) for name in columns or {})))
     written = {
         name: np.array(cells, dtype=np.str_)
         for name, cells in raw.columns.items()
@@ -159,61 +169,51 @@ def _misspelt(name: str) -> str:
     return f"No analysis looks for a column {name}: the schema has {near[0]}."
 
 
-def check_table(path: Path, *, columns: Mapping[str, str] | None = None) -> list[CellProblem]:
+def check_table(
+    path: Path, *, columns: Mapping[str, str] | None = None, as_kept: bool = False
+) -> list[CellProblem]:
     """Return every cell that breaks the schema, in the order of lines; a valid table has none.
 
     Raises:
         InputError: The file cannot be read at all.
     """
-    return problems_of(_renamed(read_raw(path), columns or {}))
+    return problems_of(_understood(path, columns or {}, as_kept=as_kept).raw)
 
 
-def header_of(
-    path: Path, *, columns: Mapping[str, str] | None = None
-) -> tuple[list[str], list[str]]:
-    """Return the columns of a file that the schema knows, and those that are merely carried along.
+def found_columns(path: Path, *, columns: Mapping[str, str] | None = None) -> Understood:
+    """Return the table of a file as it is understood, with the columns that were found and how they were read.
 
     Raises:
         InputError: The file cannot be read.
     """
-    names = list(_renamed(read_raw(path), columns or {}).columns)
-    known = [name for name in names if describe(name)]
-    return known, [name for name in names if not describe(name)]
+    return _understood(path, columns or {}, as_kept=True)
 
 
-# Headers of trackers and of tables that people keep, in lower case and with _ for all other signs.
-_LIKELY = {
-    "run": ("name", "run_name", "run_id"),
-    "step": ("step", "steps", "global_step", "iteration"),
-    "loss": ("val_loss", "eval_loss", "valid_loss", "validation_loss", "dev_loss", "train_loss"),
-    "num_parameters": ("params", "n_params", "num_params", "parameters", "n_parameters"),
-    "tokens_seen": ("tokens", "n_tokens", "num_tokens", "train_tokens", "total_tokens"),
-    "wall_time_s": ("runtime", "relative_time_process"),
-}
-
-
-def likely_columns(names: Sequence[str]) -> dict[str, str]:
-    """Return columns of the schema that a table lacks, each with the header that probably holds it."""
-    plain = {re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_"): name for name in reversed(names)}
-    found: dict[str, str] = {}
-    for column, headers in _LIKELY.items():
-        match = next((plain[header] for header in headers if header in plain), None)
-        if column not in names and match is not None and not describe(match):
-            found[column] = match
-    return found
+def _understood(path: Path, columns: Mapping[str, str], *, as_kept: bool) -> Understood:
+    raw = _renamed(read_raw(path), columns)
+    return understand(raw, columns) if as_kept else Understood(raw, {}, ())
 
 
 def _renamed(raw: RawTable, columns: Mapping[str, str]) -> RawTable:
+    mapped: dict[str, Sequence[str]] = {}
+    taken: set[str] = set()
     for name, header in columns.items():
-        if header not in raw.columns:
+        source = header if header in raw.columns else header.partition(":")[2]
+        if source not in raw.columns:
             raise InputError(
                 f"{raw.source} must have the column mapped to {name}",
                 got=header,
                 remedy=f"Its columns are: {', '.join(raw.columns)}.",
             )
-    taken = set(columns.values())
+        raised = None if source == header else raised_cells(name, header, raw.columns[source])
+        if source != header and raised is None:
+            raise InputError(
+                f"{name} may be mapped to HEADER, log10:HEADER, ln:HEADER or log2:HEADER",
+                got=header,
+            )
+        mapped[name] = raw.columns[source] if raised is None else raised
+        taken.add(source)
     kept = {n: c for n, c in raw.columns.items() if n not in taken and n not in columns}
-    mapped = {name: raw.columns[header] for name, header in columns.items()}
     return RawTable(raw.source, {**mapped, **kept}, raw.lines)
 
 

@@ -26,29 +26,34 @@ _LOSSES = ("loss", "loss_reference", "perplexity", "bits_per_byte")
 def check(table: Path, column: ColumnOption = None, as_json: JsonOption = False) -> None:
     """Check a table against the schema, naming the line of each fault.
 
-    Example: lilliput analyse check runs.csv --column loss=val_loss
+    Example: lilliput analyse check runs.csv --column loss=eval_2
     """
-    from lilliput.analysis import check_table, header_of, likely_columns, load_table
+    from lilliput.analysis import check_table, found_columns, load_table
+    from lilliput.analysis.table.schema import describe
 
     columns = column_mapping(column)
-    problems = check_table(table, columns=columns)
-    known, carried = header_of(table, columns=columns)
+    problems = check_table(table, columns=columns, as_kept=True)
+    found = found_columns(table, columns=columns)
+    known = [name for name in found.raw.columns if describe(name)]
+    carried = [name for name in found.without_originals().columns if not describe(name)]
+    mapping = [f"{name}={header}" for name, header in found.mapping.items()]
 
     def show() -> None:
+        for sentence in found.said:
+            echo(sentence)
         for line in _grouped(problems):
             echo(line)
         echo(f"{plural(len(problems), 'fault')}.")
         echo(f"Understood: {', '.join(known) or 'no column; name them with --column NAME=HEADER'}.")
         if carried:
             echo(f"Carried along: {', '.join(carried)}.")
-        likely = [f"{name}={header}" for name, header in likely_columns([*known, *carried]).items()]
-        if likely:
-            suggest("analyse", "check", table, column=[*(column or []), *likely])
-        elif not problems:
-            _suggest_next(load_table(str(table), columns=columns), table, column, is_checked=True)
+        if not problems:
+            every = [*(column or []), *mapping] or None
+            _suggest_next(load_table(str(table), columns=columns), table, every, is_checked=True)
 
     record = {"problems": [problem.as_record() for problem in problems]}
-    deliver(record | {"known": known, "carried": carried}, as_json, show)
+    found_record = {"found": dict(found.mapping), "said": list(found.said)}
+    deliver(record | {"known": known, "carried": carried} | found_record, as_json, show)
     if problems:
         raise typer.Exit(EXIT_USER)
 
@@ -65,7 +70,7 @@ def convert(
     """
     from lilliput.analysis import load_table, read_table, write_table
 
-    found = read_table(table, columns=column_mapping(column))
+    found = read_table(table, columns=column_mapping(column), as_kept=True, drop_originals=True)
     write_table(found, out)
     record = {"rows": len(found), "columns": list(found.columns), "path": str(out)}
 
