@@ -53,7 +53,7 @@ class CapturedFleetStep:
         self._rules = planned[0].data.rules
         self._streams, self._stream_K = streams_of(planned)
         device, size = split.tokens.device, planned[0].stream.later
-        self._take_K = torch.tensor(self._stream_K, device=device)
+        self._take_K = torch.tensor(self._stream_K).to(device)
         streams = len(self._streams)
         self._chosen_SG = torch.zeros(streams, size, dtype=torch.int64, device=device)
         self._keys_S2 = torch.zeros(streams, 2, dtype=torch.int64, device=device)
