@@ -181,12 +181,22 @@ def _require_data(data: Path | None) -> Path:
 
 def _overridden(settings: SettingsT, overrides: Sequence[str] | None) -> SettingsT:
     """Return `settings` with each KEY=VALUE put in its place, checked as a whole."""
+    from lilliput.core.errors import ConfigurationError
     from lilliput.core.settings import parse_settings
     from lilliput.core.toml import with_overrides
+    from lilliput.evaluation import FineTuningSettings
 
     # Without what nobody gave: that is left to the run's switches.
     values = with_overrides(settings.model_dump(mode="json", exclude_unset=True), overrides or ())
-    return parse_settings(type(settings), values, where="--set")
+    found = parse_settings(type(settings), values, where="--set")
+    if isinstance(found, FineTuningSettings):
+        try:
+            found.require_effect()
+        except ValueError as error:
+            raise ConfigurationError(
+                str(error), got=f"--set {' --set '.join(overrides or ())}"
+            ) from None
+    return found
 
 
 def _deliver(

@@ -108,6 +108,24 @@ class FineTuningSettings(Settings):
             len(self.learning_rates) * len(self.num_train_epochs) > 1
         )
 
+    def require_effect(self) -> None:
+        """Raise ValueError where a setting is given that decides nothing.
+
+        Not a rule of the class: beside the switches of one run a setting may be idle that another run needs.
+        """
+        several = len(self.learning_rates) > 1 or len(self.num_train_epochs) > 1
+        if self.selection == "last" and several:
+            raise ValueError(
+                "selection 'last' takes the first of learning_rates and of num_train_epochs: give one of each, "
+                "or selection 'held-out'"
+            )
+        usual = type(self).model_fields["selection_share"].default
+        if self.selection_share != usual and not self.has_choice:
+            raise ValueError(
+                f"selection_share = {self.selection_share:g} would do nothing: there is one learning rate and "
+                "one number of epochs, and so nothing to choose"
+            )
+
     @classmethod
     def named(cls, preset: str) -> FineTuningSettings:
         """Return the settings called "default", which leave to the run's switches what they rule, or "paper".
@@ -144,13 +162,16 @@ class FineTuningSettings(Settings):
         )
 
 
+_OF_SOURCE = ("source_column", "source_prefix", "max_sources")
+
+
 class ProbeSettings(Settings):
     """Probe tasks made from held-out text alone, and how models are fine-tuned on them."""
 
     tasks: tuple[Literal["word_order", "coherence", "source"], ...] = Field(
         default=("word_order", "coherence", "source"), min_length=1, description="Probes to make."
     )
-    splits: tuple[str, ...] = Field(
+    splits: tuple[Literal["train", "validation", "test"], ...] = Field(
         default=("validation", "test"),
         min_length=1,
         description="Splits of the corpus to take text from.",
@@ -194,6 +215,17 @@ class ProbeSettings(Settings):
             raise ValueError(f"max_words must be at least min_words ({self.min_words})")
         return self
 
+    @model_validator(mode="after")
+    def _every_setting_acts(self) -> ProbeSettings:
+        for name in () if "source" in self.tasks else _OF_SOURCE:
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name} = {value!r} would do nothing: the probe source is not among tasks"
+                )
+        self.fine_tuning.require_effect()
+        return self
+
 
 class PairSettings(Settings):
     """Scoring of minimal pairs."""
@@ -222,6 +254,16 @@ class PairSettings(Settings):
     resamples: PositiveInt = Field(
         default=1000, description="Bootstrap draws behind each interval."
     )
+
+    @model_validator(mode="after")
+    def _parts_are_read(self) -> PairSettings:
+        usual = type(self).model_fields["masked_once_parts"].default
+        if self.masked_once_parts != usual and self.method != "masked_once":
+            raise ValueError(
+                f"masked_once_parts = {self.masked_once_parts} would do nothing: only the method masked_once reads "
+                f"it, and the method is {self.method}"
+            )
+        return self
 
 
 def plain_pair_settings(is_causal: bool) -> PairSettings:

@@ -15,6 +15,7 @@ from lilliput.core.settings import Settings, parse_settings
 from lilliput.core.toml import read_toml, with_overrides
 from lilliput.tokenization import open_store
 from lilliput.training.config import TrainingConfig, refuse_overridden_dropout
+from lilliput.training.idle_settings import refuse_idle_settings
 from lilliput.training.run_config import RunConfig
 from lilliput.training.weights import read_start
 
@@ -78,6 +79,7 @@ def read_recipe(
         values["model"] = _agreed_model(recipe.model, start.model, folder)
         values["initial_weights"] = start.content
     config = parse_settings(RunConfig, values, where=path.name)
+    refuse_idle_settings(config)
     return RunRecipe(config, tokens, path.parent / recipe.out, folder)
 
 

@@ -33,15 +33,24 @@ CHARACTERS = st.one_of(
     st.characters(exclude_categories=["Cs"]),
 )  # fmt: skip
 TEXTS = st.lists(CHARACTERS, max_size=60).map("".join)
+# Only windows overlap: stride and overlap are refused beside the other shapes.
+SHAPES = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "span_shape": st.just("windows"),
+            "stride_words": st.integers(1, 4),
+            "overlap": st.sampled_from(["keep", "remove"]),
+        }
+    ).filter(lambda shape: shape["stride_words"] < 3 or shape["overlap"] == "keep"),
+    st.fixed_dictionaries({"span_shape": st.sampled_from(["sentences", "runs"])}),
+)
 RULES = st.builds(
-    SpanSettings,
+    lambda shape, **values: SpanSettings(**shape, **values),
+    SHAPES,
     word_profile=st.sampled_from(["paper", "cpp", "modern"]),
-    span_shape=st.sampled_from(["windows", "sentences", "runs"]),
     span_words=st.integers(3, 9),
-    stride_words=st.integers(1, 4),
     min_words=st.integers(0, 3),
     max_unknown_share=st.sampled_from([0.0, 0.2, 0.5]),
-    overlap=st.sampled_from(["keep", "remove"]),
 )
 
 
@@ -133,7 +142,8 @@ def test_words_of_every_length_are_told_apart_by_each_letter(length: int) -> Non
     "middle", ["don't", "http://a.org/x-y", "5th", "naïve", "“a”\u3000b", "the", "x" * 70]
 )
 def test_nothing_depends_on_where_blocks_of_64_bytes_begin(profile: str, middle: str) -> None:
-    rule = SpanSettings(word_profile=profile, span_words=4, stride_words=1, min_words=0)
+    strides = {"stride_words": 1} if profile == "paper" else {}
+    rule = SpanSettings(word_profile=profile, span_words=4, min_words=0, **strides)
     vocabulary = from_counts(dict.fromkeys(WORDS, 1))
     texts = [f"{'x' * before} {middle} a. {'be ' * 30}" for before in range(130)]
     texts += [f"{'a ' * before}{middle}" for before in range(70)]
@@ -187,3 +197,34 @@ def test_a_key_table_holds_exactly_the_words_it_was_given(words: list[str], more
     assert all(is_known(table, *(np.uint64(part) for part in key)) for key in keys)
     absent = np.array([key_of(f"absent{n}") for n in range(100)], np.uint64)
     assert not any(is_known(table, low, high) for low, high in absent)
+
+
+@pytest.mark.parametrize("profile", ["paper", "cpp", "modern"])
+@pytest.mark.parametrize("shape", [None, "windows", "sentences", "runs"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("span_words", 5), ("stride_words", 2), ("min_words", 4), ("max_unknown_share", 0.5), ("overlap", "remove"),
+    ],
+)  # fmt: skip
+def test_every_setting_moves_a_span_or_is_refused(
+    profile: str, shape: str | None, name: str, value: object
+) -> None:
+    base = {"word_profile": profile, "span_shape": shape, "span_words": 8, "min_words": 2}
+    is_windows = SpanSettings(**base).shape == "windows"
+    base |= {"stride_words": 1} if is_windows else {}
+    if name in ("stride_words", "overlap") and not is_windows:
+        with pytest.raises(ValueError, match=f"{name} = .* would do nothing: only windows"):
+            SpanSettings(**base | {name: value})
+        return
+    vocabulary = from_counts(dict.fromkeys(["the", "a", "number", "be", "t"], 1))
+    text = "Be the a number the be a the number be. Zebra. The a. Zebra be. The be be be. The a a the zebra be. The be."
+    plain, changed = SpanSettings(**base), SpanSettings(**base | {name: value})
+    assert found_by_finder([text], changed, vocabulary) != found_by_finder(
+        [text], plain, vocabulary
+    )
+
+
+def test_windows_apart_cannot_overlap() -> None:
+    with pytest.raises(ValueError, match="overlap = 'remove' would do nothing: .* every 110 words"):
+        SpanSettings(span_shape="windows", stride_words=110, overlap="remove")

@@ -40,6 +40,79 @@ def test_overrides_that_do_nothing_are_refused(
         load_recipe(str(recipe_file), assignments)
 
 
+# What is written in the recipe, after the texts that it names, and what is said of it.
+IDLE = [
+    ("[languages.twin]\nsources = ['x.txt']\nmatched_to = 'invented'\n[languages.twin.corpus]\ntest_share = 0.3",
+     "languages.twin.*corpus would do nothing beside matched_to: .*set languages.invented.corpus"),
+    ("[languages.windows]\nsources = ['x.txt']\n[languages.windows.corpus]\noverlap = 'remove'",
+     "overlap = 'remove' would do nothing: only windows overlap, and the spans are sentences"),
+    ("[languages.windows]\nsources = ['x.txt']\n[languages.windows.corpus]\nword_profile = 'cpp'\nstride_words = 3",
+     "stride_words = 3 would do nothing.*the spans are runs"),
+    ("[search]\nlearning_rates = [1e-3, 2e-3, 3e-3]", r"\[search\] must change something.*no block of the grid"),
+    ("[variants.wide]\ntraining = { learning_rate = 1e-2 }", r"\[variants.wide\] must change something.*no block.*lists it"),
+    ("[probes]\ntasks = ['word_order']\nmax_sources = 3", "max_sources = 3 would do nothing: the probe source"),
+    ("[probes.fine_tuning]\nselection_share = 0.3\nlearning_rates = [1e-3]\nnum_train_epochs = [1]",
+     "selection_share = 0.3 would do nothing: there is one learning rate"),
+    ("[probes.fine_tuning]\nselection = 'last'\nlearning_rates = [1e-3, 2e-3]", "takes the first of learning_rates"),
+    ("[probes]\nsplits = ['dev']", "'train', 'validation' or 'test'"),
+    ("[pairs]\ndata = 'x'\n[pairs.scoring]\nmasked_once_parts = 3", "masked_once_parts = 3 would do nothing"),
+    ("[training.switches]\nscore_padding = true\n[[grid]]\nshapes = ['8/8/16/1/1']\nvariant = 'x'\n"
+     "training = { num_cycles = 2.0 }", "training.num_cycles must change something: got 2.0, and only .*'cosine'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tables", "sentence"), IDLE, ids=[text[:30] for text, _ in IDLE])
+def test_settings_that_do_nothing_are_refused(
+    recipe_file: Path, tmp_path: Path, tables: str, sentence: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{recipe_file.read_text()}\n{tables}\n")
+    with pytest.raises(ConfigurationError, match=sentence):
+        load_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("vocabulary.coverage", "0.5", "coverage = 0.5 would do nothing beside vocabulary.file"),
+        ("vocabulary.size", "10", "size = 10 would do nothing beside vocabulary.file"),
+        ("vocabulary.word_profile", "paper", "word_profile = 'paper' would do nothing beside"),
+        ("vocabulary.coverage", "none", ""),
+    ],
+)
+def test_a_file_of_words_is_taken_whole(
+    recipe_file: Path, tmp_path: Path, key: str, value: str, sentence: str
+) -> None:
+    path, names = tmp_path / "mine.toml", "sources"
+    text = recipe_file.read_text()
+    vocabulary = text[text.index("[vocabulary]") : text.index("[languages.invented]")]
+    path.write_text(text.replace(vocabulary, "[vocabulary]\nfile = 'words.csv'\n\n"))
+    assert names in vocabulary
+    if not sentence:
+        assert load_recipe(str(path)).vocabulary.coverage is None
+        return
+    with pytest.raises(ConfigurationError, match=sentence):
+        load_recipe(str(path), [f"{key}={value}"])
+
+
+def test_settings_of_the_training_that_every_block_replaces_are_refused(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    text = recipe_file.read_text().replace(
+        "seeds = [0, 1]", "seeds = [0, 1]\nlearning_rates = [1e-3]"
+    )
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    load_recipe(str(path))
+    path.write_text(text.replace("[training]", "[training]\nlearning_rate = 1e-2"))
+    with pytest.raises(
+        ConfigurationError, match="training.learning_rate = 0.01 must change.*every block"
+    ):
+        load_recipe(str(path))
+    # A smaller grid for a moment is no mistake in the recipe.
+    load_recipe(str(path), [RATES])
+
+
 @pytest.mark.parametrize(
     "assignments",
     [

@@ -9,7 +9,7 @@ from lilliput.architecture import count_parameters
 from lilliput.core.errors import ConfigurationError, InputError, OccupiedFolderError
 from lilliput.core.settings import parse_settings
 from lilliput.recipes import recipe_text, shipped_recipes
-from lilliput.study import Recipe, init_recipe, load_recipe, plan_study, run_study
+from lilliput.study import Recipe, init_recipe, load_recipe
 from lilliput.study.planning.plan import plan_grid
 from lilliput.study.recipe.expansion import expand_recipe
 
@@ -200,11 +200,8 @@ shapes = ["32/64/256/4/2"]
 training = { switches = { shuffle = true } }
 """,
     )
-    recipe = load_recipe(str(path))
     with pytest.raises(ConfigurationError, match="with shuffling 32/64/256/4/2 seed 0', the same"):
-        plan_study(recipe, tmp_path / "study")
-    with pytest.raises(ConfigurationError, match="must differ in what is trained"):
-        run_study(recipe, tmp_path / "study")
+        load_recipe(str(path))
     assert not (tmp_path / "study").exists()
 
 

@@ -51,6 +51,22 @@ class SpanSettings(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _only_windows_overlap(self) -> SpanSettings:
+        for name in () if self.shape == "windows" else ("stride_words", "overlap"):
+            value = getattr(self, name)
+            if value != SpanSettings.model_fields[name].default:
+                raise ValueError(
+                    f"{name} = {value!r} would do nothing: only windows overlap, and the spans are {self.shape}. "
+                    "Leave it out, or set span_shape to windows"
+                )
+        if self.overlap == "remove" and self.stride_words >= self.span_words:
+            raise ValueError(
+                f"overlap = 'remove' would do nothing: windows of {self.span_words} words begin every "
+                f"{self.stride_words} words. Leave it out, or lower stride_words"
+            )
+        return self
+
     @property
     def profile(self) -> WordProfile:
         """Return the word profile itself."""

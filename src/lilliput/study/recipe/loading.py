@@ -17,6 +17,7 @@ from lilliput.core.toml import parse_assignment, parse_toml, read_toml, with_ove
 from lilliput.core.wording import listed
 from lilliput.recipes import recipe_text, shipped_recipes
 from lilliput.study.recipe.expansion import PlannedRun, StudyGrid, expand_recipe
+from lilliput.study.recipe.idle import refuse_idle_settings
 from lilliput.study.recipe.schema import Recipe
 from lilliput.training.switches import Profile, profile_values
 
@@ -45,6 +46,9 @@ def load_recipe(name_or_path: str, assignments: Sequence[str] = ()) -> Recipe:
     recipe = _parsed(tables, assignments, name_or_path)
     _refuse_unused_paths(tables, recipe, assignments)
     _refuse_idle_overrides(tables, recipe, assignments)
+    changed = {parse_assignment(text)[0][0] for text in assignments}
+    if recipe.scale == "full" and "grid" not in changed:
+        refuse_idle_settings(recipe, set(_texts_in(tables)))
     return recipe
 
 

@@ -65,6 +65,14 @@ class VocabularyRecipe(Settings):
     def _one_origin(self) -> VocabularyRecipe:
         if bool(self.file) == bool(self.sources):
             raise ValueError("the vocabulary must have either a file or sources")
+        if self.file:
+            for name in ("coverage", "size", "word_profile"):
+                value = getattr(self, name)
+                if value != type(self).model_fields[name].default:
+                    raise ValueError(
+                        f"vocabulary.{name} = {value!r} would do nothing beside vocabulary.file: every word of the "
+                        "file is allowed. Leave it out, or name sources in place of the file"
+                    )
         return self
 
 
@@ -86,6 +94,15 @@ class LanguageRecipe(Settings):
         default_factory=lambda: parse_settings(CorpusSettings, {}),
         description="How spans are cut and filtered.",
     )
+
+    @model_validator(mode="after")
+    def _copies_the_rule(self) -> LanguageRecipe:
+        if self.matched_to and self.corpus != parse_settings(CorpusSettings, {}):
+            raise ValueError(
+                f"corpus would do nothing beside matched_to: the rule and the splits are those of {self.matched_to!r}. "
+                f"Leave it out, or set languages.{self.matched_to}.corpus"
+            )
+        return self
 
 
 class TokenizersRecipe(Settings):
@@ -125,6 +142,11 @@ class GlueRecipe(Settings):
         default_factory=lambda: parse_settings(FineTuningSettings, {}),
         description="How the tasks are learned, the same from trained and untrained weights; what is left out follows the switches of each run.",
     )
+
+    @model_validator(mode="after")
+    def _every_setting_acts(self) -> GlueRecipe:
+        self.fine_tuning.require_effect()
+        return self
 
 
 class PairsRecipe(Settings):

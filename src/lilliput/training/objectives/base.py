@@ -173,6 +173,8 @@ class Objective:
     settings_type: ClassVar[type[ObjectiveSettings]] = ObjectiveSettings
     # True: only for models in which a token sees the past alone; False: only for the others; None: for all.
     needs_causal_model: ClassVar[bool | None] = None
+    # Keys of `training` that it never reads: a recipe that sets one is refused.
+    ignores: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, model: ModelConfig, training: TrainingConfig) -> None:
         self.model, self.training = model, training

@@ -22,6 +22,10 @@ class CausalLM(Objective):
     name = "causal_lm"
     description = "Each token is predicted from those before it."
     needs_causal_model = True
+    ignores = (
+        "mlm_probability", "mask_replace_prob", "random_replace_prob", "whole_word_mask",
+        "fixed_mask_count",
+    )  # fmt: skip
 
     def targets(self, ids_GL: Any, rows_G: Any, key: DrawKey, facts: TokenFacts) -> Targets:
         """Return the ids as they are, with the ids one place on as targets."""
