@@ -266,7 +266,7 @@ def prune(
     Example: lilliput corpus prune corpora/constrained --scores scores/rarity --keep low --rate 0.5 --out pruned
     """
     from lilliput.core.settings import parse_settings
-    from lilliput.language.scores.pruning import PruningSettings, prune_corpus
+    from lilliput.language.scores import PruningSettings, prune_corpus
 
     settings = parse_settings(PruningSettings, {"keep": keep, "rate": rate, "seed": seed})
     record = prune_corpus(corpus, out, settings, scores=scores, like=like)

@@ -70,6 +70,9 @@ def read_recipe(
     tokens = path.parent / recipe.tokens
     folder = start_from or (path.parent / recipe.start_from if recipe.start_from else None)
     training = recipe.training.located(path.parent)
+    if training.order.score:
+        order = training.order.seen_from(tokens)
+        training = training.model_copy(update={"order": order})
     values: dict[str, Any] = {"training": training, "seed": recipe.seed}
     refuse_overridden_dropout(recipe.model, training)
     if folder is None:

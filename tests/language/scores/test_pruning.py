@@ -16,7 +16,8 @@ from lilliput.core.errors import ConfigurationError
 from lilliput.core.verification import verify
 from lilliput.language import CorpusSettings, build_corpus, from_counts, iter_texts
 from lilliput.language.scores import score_corpus
-from lilliput.language.scores.pruning import PruningSettings, chosen_spans, prune_corpus
+from lilliput.language.scores.pruning import chosen_spans, prune_corpus
+from lilliput.language.scores.settings import PruningSettings
 
 SETTINGS = CorpusSettings(validation_share=0.1, test_share=0.1, min_words=20, span_words=60)
 

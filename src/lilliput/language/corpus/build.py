@@ -89,6 +89,8 @@ class BuildPlan:
     def described(self) -> dict[str, Any]:
         """Return the settings that affect the result, the profile's version among them."""
         described = self.settings.model_dump()
+        if self.settings.max_train_words is None:
+            del described["max_train_words"]  # A corpus without the limit is the one of before.
         described["word_profile_version"] = self.settings.profile.version
         described[TEXT_FORM_KEY] = self.settings.profile.text_form.model_dump()
         if self.matched is not None:
@@ -204,6 +206,9 @@ def _select(plan: BuildPlan, tables: Sequence[Path], pairs: Path) -> Selection:
     if plan.settings.quotas:
         quotas = {(name,): words for name, words in plan.settings.quotas.items()}
         limit_words(tables, selection, quotas, ("source",), seed)
+    if plan.settings.max_train_words is not None:
+        most = {("train",): plan.settings.max_train_words}
+        limit_words(tables, selection, most, ("split",), seed)
     if plan.targets is not None:
         limit_words(tables, selection, plan.targets, plan.matched_by, seed)
     return selection
@@ -267,7 +272,7 @@ def build_matched_corpus(
     plan = BuildPlan(
         given=resolve_input(documents, settings, hub=hub),
         vocabulary=None,
-        settings=settings.model_copy(update={"quotas": {}}),
+        settings=settings.model_copy(update={"quotas": {}, "max_train_words": None}),
         targets=targets,
         rates=rates,
         matched=manifest.id,

@@ -33,6 +33,10 @@ class CorpusSettings(SpanSettings):
     quotas: dict[str, PositiveInt] = Field(
         default_factory=dict, description="Most words to take of a source; others are not limited."
     )
+    max_train_words: PositiveInt | None = Field(
+        default=None,
+        description="Most words of the train split, spans chosen by hash; all when left out.",
+    )
     near_duplicates: float | None = Field(
         default=None,
         gt=0,

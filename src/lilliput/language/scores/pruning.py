@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
-from pydantic import Field
 
 from lilliput.core.artefacts import (
     ArtefactBuild,
@@ -30,7 +29,6 @@ from lilliput.core.artefacts import (
 from lilliput.core.errors import ConfigurationError, EmptyCorpusError
 from lilliput.core.files import atomic_path, read_json, write_json, write_text
 from lilliput.core.seeding import stream_key
-from lilliput.core.settings import Seed, Settings
 from lilliput.language.corpus.card import corpus_card
 from lilliput.language.corpus.reading import KIND, SCHEMA, shard_paths
 from lilliput.language.corpus.settings import SPLITS
@@ -38,23 +36,9 @@ from lilliput.language.corpus.span_ids import span_ids
 from lilliput.language.corpus.writing import CORPUS_SCHEMA
 from lilliput.language.scores.build import profile_of
 from lilliput.language.scores.reading import read_scores
+from lilliput.language.scores.settings import BY_SCORE, PruningSettings
 from lilliput.language.spans.counter import WordCounter
 from lilliput.language.words.splitting import split_words
-
-Kept = Literal["low", "middle", "high", "gumbel", "random", "random-mix"]
-BY_SCORE: frozenset[Kept] = frozenset({"low", "middle", "high", "gumbel"})
-
-
-class PruningSettings(Settings):
-    """Which share of the train split is kept."""
-
-    keep: Kept = Field(
-        description="low, middle or high scores; gumbel: drawn without replacement, with chances "
-        "proportional to exp(score); random: any spans; random-mix: any, as many of each source as another "
-        "pruned corpus has."
-    )
-    rate: float = Field(gt=0, le=1, description="Share of the spans of the train split to keep.")
-    seed: Seed = Field(0, description="Of random choices.")
 
 
 def prune_corpus(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lilliput.core.artefacts import building, is_artefact, read_manifest, whole
 from lilliput.core.errors import InputError
@@ -71,6 +71,37 @@ class Vocabulary:
         if not profile.folds_entries:
             return self.words
         return tuple(dict.fromkeys(w for entry in self.words for w in split_words(entry, profile)))
+
+    def part(self, size: int, by: Literal["frequency", "age"] = "frequency") -> Vocabulary:
+        """Return the `size` most frequent words, or those that children use first.
+
+        Words of equal age are taken by frequency; words of unknown age come last.
+
+        Raises:
+            InputError: The vocabulary has fewer words, or ages are asked for and none is known.
+        """
+        if size > len(self):
+            raise InputError(
+                f"a part of the vocabulary must have at most its {len(self):,} words",
+                got=f"{size:,}",
+                remedy="Take smaller sizes, or a larger vocabulary.",
+            )
+        if by == "age" and self.ages is None:
+            raise InputError(
+                "words can be taken by age where the vocabulary knows the age of their first use",
+                got="a vocabulary without ages",
+                remedy='Use by = "frequency", or build the vocabulary from transcripts.',
+            )
+        ages = self.ages if by == "age" and self.ages is not None else (None,) * len(self)
+        ranked = sorted(range(len(self)), key=lambda n: (ages[n] is None, ages[n] or 0.0, n))
+        kept = sorted(ranked[:size])
+        return replace(
+            self,
+            words=tuple(self.words[n] for n in kept),
+            frequencies=tuple(self.frequencies[n] for n in kept),
+            ages=None if self.ages is None else tuple(self.ages[n] for n in kept),
+            damaged=_damaged(self.words[n] for n in kept),
+        )
 
     def with_words(self, more: Sequence[str]) -> Vocabulary:
         """Return this vocabulary with those of `more` that it does not hold, at frequency 0, to fill the gaps of a list.

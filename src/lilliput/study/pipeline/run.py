@@ -24,7 +24,7 @@ from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.wording import plural, spoken_duration
 from lilliput.study.pipeline.context import StudyContext
 from lilliput.study.pipeline.stages.analysis import analyse_study, report_study
-from lilliput.study.pipeline.stages.language import build_languages
+from lilliput.study.pipeline.stages.language import build_languages, build_order_scores
 from lilliput.study.pipeline.stages.scoring import build_glue_tasks, build_probe_tasks, score_runs
 from lilliput.study.pipeline.stages.search import search_learning_rates
 from lilliput.study.pipeline.stages.tokenizers import build_tokenizers
@@ -123,6 +123,7 @@ def run_study(
             build_probe_tasks(context)
             build_glue_tasks(context)
             build_tokenizers(context)
+            build_order_scores(context)
             context = replace(context, executor=pool.reserving(share, len(grid.runs)))
             context = replace(context, grid=search_learning_rates(context))
             trained = train_runs(context)

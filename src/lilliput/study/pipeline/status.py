@@ -111,9 +111,9 @@ def _stages(
     tasks = list(map(layout.probes, languages)) if recipe.probes else []
     tasks += list(map(layout.glue, recipe.glue.tasks)) if recipe.glue else []
     yield "tasks", built(tasks)
-    for count in range(1, len(languages) + 1):  # A language is encoded before the next one's turn.
-        yield "tokenizers", built(map(layout.comparison, languages[:count]))
-        yield "tokens", built(map(layout.tokens, languages[:count]))
+    trained = [language for language in languages if recipe.tokenized_as(language) == language]
+    yield "tokenizers", built(map(layout.comparison, trained))
+    yield "tokens", built(map(layout.tokens, languages))
     if grid.searched and not is_found(grid, layout):
         trials = SearchLayout(layout.root).runs
         found = len(list(trials.glob("*/manifest.json")))

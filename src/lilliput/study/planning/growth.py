@@ -27,7 +27,7 @@ from lilliput.study.store.runs import flatten
 STUDY_KIND, STUDY_SCHEMA = "study", 1
 # What all runs rest on stays; how runs are trained is compared run by run; no id rests on the analysis and on
 # folders; all that is left are scores, which may be added.
-_DATA = ("name", "seed", "vocabulary", "languages", "tokenizers")
+_DATA = ("name", "seed", "vocabulary", "languages", "language_sizes", "scores", "tokenizers")
 _RUNS = ("model", "training", "variants", "grid", "search")
 _FREE = ("scale", "paths", "analysis", "checkpoint_quota_gb")
 _SCORES = tuple(key for key in Recipe.model_fields if key not in (*_DATA, *_RUNS, *_FREE))

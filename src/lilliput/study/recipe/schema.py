@@ -26,8 +26,6 @@ from lilliput.core.settings import (
 )
 from lilliput.core.wording import listed
 from lilliput.evaluation.settings import FineTuningSettings, PairSettings, ProbeSettings, WordRule
-from lilliput.language.corpus.settings import CorpusSettings
-from lilliput.language.reading.documents import TextUnit
 from lilliput.language.words.profiles import ProfileName
 from lilliput.study.recipe.grid import (
     MOST_RUNS,
@@ -35,6 +33,11 @@ from lilliput.study.recipe.grid import (
     Variant,
     VariantName,
     require_changeable,
+)
+from lilliput.study.recipe.languages import (
+    LanguageRecipe,
+    LanguageSizes,
+    with_sized_languages,
 )
 from lilliput.tokenization.settings import KindName
 from lilliput.training.config import TrainingConfig
@@ -73,35 +76,6 @@ class VocabularyRecipe(Settings):
                         f"vocabulary.{name} = {value!r} would do nothing beside vocabulary.file: every word of the "
                         "file is allowed. Leave it out, or name sources in place of the file"
                     )
-        return self
-
-
-class LanguageRecipe(Settings):
-    """One corpus of the study."""
-
-    sources: tuple[str, ...] = Field(
-        ..., min_length=1, description="Files, folders, globs, or package:NAME for installed texts."
-    )
-    text_unit: TextUnit = Field(
-        default="auto",
-        description="What one document of plain text is: file, section (for few long files), line or auto.",
-    )
-    matched_to: str = Field(
-        default="",
-        description="Name of the constrained language whose size this one copies, unfiltered.",
-    )
-    corpus: CorpusSettings = Field(
-        default_factory=lambda: parse_settings(CorpusSettings, {}),
-        description="How spans are cut and filtered.",
-    )
-
-    @model_validator(mode="after")
-    def _copies_the_rule(self) -> LanguageRecipe:
-        if self.matched_to and self.corpus != parse_settings(CorpusSettings, {}):
-            raise ValueError(
-                f"corpus would do nothing beside matched_to: the rule and the splits are those of {self.matched_to!r}. "
-                f"Leave it out, or set languages.{self.matched_to}.corpus"
-            )
         return self
 
 
@@ -228,6 +202,13 @@ class Recipe(Settings):
     )
     vocabulary: VocabularyRecipe
     languages: dict[FolderName, LanguageRecipe] = Field(..., min_length=1)
+    language_sizes: LanguageSizes | None = Field(
+        default=None, description="Languages of several sizes, made by one table."
+    )
+    scores: dict[FolderName, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Scores of spans under names of your own: `name` of the scorer, and its settings.",
+    )
     tokenizers: TokenizersRecipe
     model: dict[str, Any] = Field(
         default_factory=dict, description="What all models share: layout, norm_position, …"
@@ -255,6 +236,28 @@ class Recipe(Settings):
         description="Most gigabytes of checkpoints to keep once runs are scored; absent, all are kept.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _make_sized_languages(cls, values: Any) -> Any:
+        return with_sized_languages(values) if isinstance(values, Mapping) else values
+
+    @model_validator(mode="after")
+    def _pruned_languages_have_origins(self) -> Recipe:
+        for name, language in self.languages.items():
+            if language.pruned is None:
+                continue
+            origin, like = language.pruned.of, language.pruned.like
+            if origin not in self.languages or self.languages[origin].pruned is not None:
+                raise ValueError(
+                    f"languages.{name}.pruned.of must name a language that is not pruned"
+                )
+            other = self.languages[like].pruned if like in self.languages else None
+            if like is not None and (other is None or other.of != origin or other.like):
+                raise ValueError(
+                    f"languages.{name}.pruned.like must name a language pruned from {origin} by a score"
+                )
+        return self
+
     @model_validator(mode="after")
     def _names_exist(self) -> Recipe:
         require_distinct_folders(self.languages)
@@ -270,7 +273,11 @@ class Recipe(Settings):
                     )
         for name, language in self.languages.items():
             target = language.matched_to
-            if target and (target not in self.languages or self.languages[target].matched_to):
+            if target and (
+                target not in self.languages
+                or self.languages[target].matched_to
+                or self.languages[target].pruned
+            ):
                 raise ValueError(f"languages.{name}.matched_to must name a constrained language")
         return self
 
@@ -335,6 +342,14 @@ class Recipe(Settings):
         copy = self.model_copy()
         copy._where = where
         return copy
+
+    def tokenized_as(self, language: str) -> str:
+        """Return the language whose tokenizer a language uses: a pruned one's is that of the whole.
+
+        Losses of models of the whole and of its parts are then losses of the same tokens.
+        """
+        pruned = self.languages[language].pruned
+        return language if pruned is None else pruned.of
 
     def resolve(self, text: str) -> str:
         """Return `text` with every {name} of `paths` replaced by its folder.

@@ -31,6 +31,14 @@ class StudyLayout:
         """Texts of a language, in shards."""
         return self.root / "corpora" / language
 
+    def words(self, language: str) -> Path:
+        """Return the words of a language that uses a part of the vocabulary."""
+        return self.root / "vocabularies" / language
+
+    def scores(self, language: str) -> Path:
+        """Return all scores of a language's spans, a folder each."""
+        return self.root / "scores" / language
+
     def tokenizer(self, language: str, candidate: str) -> Path:
         """Return a trained tokenizer; `candidate` is KIND-SIZE."""
         return self.root / "tokenizers" / language / candidate

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lilliput.core.artefacts import is_artefact, read_manifest
+from lilliput.core.errors import EmptyCorpusError
 from lilliput.core.hashing import content_id
 from lilliput.language import (
     Vocabulary,
@@ -14,28 +15,92 @@ from lilliput.language import (
     read_vocabulary,
     write_vocabulary,
 )
+from lilliput.language.scores import prune_corpus, score_corpus
 from lilliput.study.pipeline.context import StudyContext
-from lilliput.study.recipe.schema import LanguageRecipe
+from lilliput.study.recipe.languages import LanguageRecipe, PrunedLanguage
 from lilliput.study.recipe.sources import text_sources
 
 
 def build_languages(context: StudyContext) -> None:
-    """Build vocabulary, constrained corpora, then the unconstrained ones that copy their size."""
+    """Build vocabulary, constrained corpora, the unconstrained ones that copy their size, then pruned ones."""
     vocabulary = _vocabulary(context)
     languages = context.recipe.languages
     for name, language in languages.items():
-        if not language.matched_to:
-            build_corpus(
-                text_sources(context.recipe, language.sources, language.text_unit),
-                vocabulary,
-                context.layout.corpus(name),
-                language.corpus,
-                reporter=context.reporter,
-                executor=context.executor,
-            )
+        if not language.matched_to and language.pruned is None:
+            _build_constrained(context, name, language, vocabulary)
     for name, language in languages.items():
         if language.matched_to:
             _build_matched(context, name, language)
+    pruned = {name: language.pruned for name, language in languages.items() if language.pruned}
+    # Those that copy another's mix of sources come after it.
+    for name, pruning in sorted(pruned.items(), key=lambda item: item[1].like is not None):
+        _build_pruned(context, name, pruning)
+
+
+def _build_constrained(
+    context: StudyContext, name: str, language: LanguageRecipe, vocabulary: Vocabulary
+) -> None:
+    layout, words = context.layout, vocabulary
+    if language.words is not None:
+        words = vocabulary.part(language.words.size, language.words.by)
+        write_vocabulary(
+            words,
+            layout.words(name),
+            settings=language.words.model_dump(mode="json"),
+            inputs={"vocabulary": read_manifest(layout.vocabulary).id},
+        )
+    facts = build_corpus(
+        text_sources(context.recipe, language.sources, language.text_unit),
+        words,
+        layout.corpus(name),
+        language.corpus,
+        reporter=context.reporter,
+        executor=context.executor,
+    )
+    wanted, found = language.corpus.max_train_words, facts["splits"]["train"]["words"]
+    if context.recipe.language_sizes and wanted and found < wanted:
+        raise EmptyCorpusError(
+            f"every language of language_sizes must have {wanted:,} words to train on",
+            got=f"{found:,} words in {name}",
+            remedy="Lower language_sizes.train_words, leave out the smallest sizes, or give more texts.",
+        )
+
+
+def _build_pruned(context: StudyContext, name: str, pruning: PrunedLanguage) -> None:
+    layout = context.layout
+    scores = None if pruning.by is None else build_scores(context, pruning.of, pruning.by)
+    prune_corpus(
+        layout.corpus(pruning.of),
+        layout.corpus(name),
+        pruning.settings,
+        scores=scores,
+        like=None if pruning.like is None else layout.corpus(pruning.like),
+    )
+
+
+def build_order_scores(context: StudyContext) -> None:
+    """Score the corpora whose runs read their sequences in the order of a score."""
+    for language, score in sorted(
+        {(run.language, run.training.order.score) for run in context.grid.runs}
+    ):
+        if score:
+            build_scores(context, language, score)
+
+
+def build_scores(context: StudyContext, language: str, score: str) -> Path:
+    """Score the spans of a language, by a scorer or by what the recipe calls `score`; the folder."""
+    layout = context.layout
+    out = layout.scores(language) / score
+    own = layout.words(language)
+    score_corpus(
+        layout.corpus(language),
+        context.recipe.scores.get(score, score),
+        out,
+        vocabulary=own if is_artefact(own) else layout.vocabulary,
+        reporter=context.reporter,
+        executor=context.executor,
+    )
+    return out
 
 
 def _build_matched(context: StudyContext, name: str, language: LanguageRecipe) -> None:

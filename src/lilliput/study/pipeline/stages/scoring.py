@@ -213,7 +213,9 @@ def _place(
     return {
         "name": record.name,
         "run": record.folder,
-        "tokenizer": layout.tokenizer(language, context.recipe.tokenizers.train_with),
+        "tokenizer": layout.tokenizer(
+            context.recipe.tokenized_as(language), context.recipe.tokenizers.train_with
+        ),
         "out": layout.evaluation(record.run_id, suite),
         "origins": tuple(origins),
     }

@@ -15,6 +15,8 @@ def build_tokenizers(context: StudyContext) -> None:
     morphology = _morphology(context)
     for language in context.recipe.languages:
         corpus = layout.corpus(language)
+        if context.recipe.tokenized_as(language) != language:
+            continue
         candidates = train_tokenizers(
             corpus,
             layout.tokenizers(language),
@@ -29,8 +31,10 @@ def build_tokenizers(context: StudyContext) -> None:
             morphology=morphology,
             reporter=reporter,
         )
-        chosen = layout.tokenizer(language, recipe.train_with)
-        encode_corpus(corpus, chosen, layout.tokens(language), reporter=reporter)
+    for language in context.recipe.languages:
+        origin = context.recipe.tokenized_as(language)
+        chosen = layout.tokenizer(origin, recipe.train_with)
+        encode_corpus(layout.corpus(language), chosen, layout.tokens(language), reporter=reporter)
 
 
 def _morphology(context: StudyContext) -> Path | None:

@@ -25,8 +25,9 @@ from lilliput.study.planning.estimates import run_flops, run_tokens
 from lilliput.study.planning.stacking import best_stack, make_trials, missing_trials
 from lilliput.study.planning.worker_groups import StackKey, stack_key
 from lilliput.study.store.failures import FAILURE, as_failure
+from lilliput.study.store.layout import StudyLayout
 from lilliput.tokenization import open_store
-from lilliput.training import run_identity
+from lilliput.training import RunConfig, run_identity
 from lilliput.training.execution.allocator import return_freed_memory
 
 # Executed FLOP/s of one worker, about; and how long a shape's runs must take at that rate, one after
@@ -152,7 +153,7 @@ def run_tasks(context: StudyContext) -> list[RunTask]:
     }
     tasks: list[RunTask] = []
     for run in runs:
-        config = run.config(vocab_sizes[run.language])
+        config = _with_order(run.config(vocab_sizes[run.language]), context.layout, run.language)
         folder = context.layout.run(run_identity(config, manifests[run.language]))
         facts = manifests[run.language].facts
         tokens = run_tokens(config, facts) or 0.0
@@ -167,3 +168,13 @@ def run_tasks(context: StudyContext) -> list[RunTask]:
             )
         )
     return tasks
+
+
+def _with_order(config: RunConfig, layout: StudyLayout, language: str) -> RunConfig:
+    """Return the configuration with the scores found that its data order reads."""
+    if not config.training.order.score:
+        return config
+    order = config.training.order.located(layout.scores(language))
+    order = order.seen_from(layout.tokens(language))
+    training = config.training.model_copy(update={"order": order})
+    return config.model_copy(update={"training": training})

@@ -33,6 +33,11 @@ class OrderSettings(Settings):
         "of the sequences each epoch, or the stored order where switches.shuffle is false.",
     )
 
+    @property
+    def score(self) -> str:
+        """Return the name of the score of spans that the order reads, which a study then makes; empty: none."""
+        return ""
+
     def located(self, folder: Path) -> Self:
         """Return these settings with relative paths resolved against the recipe's `folder`.
 
@@ -40,6 +45,11 @@ class OrderSettings(Settings):
         into a field: it then enters the id of the run.
         """
         del folder
+        return self
+
+    def seen_from(self, store: Path) -> Self:
+        """Return these settings with paths relative to the token store, so that both can be moved together."""
+        del store
         return self
 
 

@@ -8,6 +8,7 @@ spans by the seed.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal, Self
 
@@ -77,7 +78,8 @@ class CurriculumSettings(OrderSettings):
             "cycles": self.direction == "interleaved",
         }
         for key, is_read in owners.items():
-            if key in self.model_fields_set and not is_read:
+            # A recipe that was read and written again gives every key its value.
+            if getattr(self, key) != type(self).model_fields[key].default and not is_read:
                 raise ValueError(
                     f"order.{key} would do nothing with sampler = {self.sampler!r} and direction = {self.direction!r}"
                 )
@@ -85,15 +87,27 @@ class CurriculumSettings(OrderSettings):
             raise ValueError('direction = "interleaved" needs sampler = "buckets"')
         return self
 
+    @property
+    def score(self) -> str:
+        """Return the score that sorts the data."""
+        return self.by
+
     def located(self, folder: Path) -> Self:
         """Return the settings with the folder of the scores resolved, and the id of what lies there.
 
         Args:
             folder: What `scores` is relative to; a folder named as the score is taken where `scores` is empty.
         """
+        if self.scores_id:
+            return self
         place = folder / (self.scores or self.by)
         found = read_manifest(place, "span-scores")
         return self.model_copy(update={"scores": str(place), "scores_id": found.id})
+
+    def seen_from(self, store: Path) -> Self:
+        """Return the settings with the folder of the scores relative to the token store."""
+        place = os.path.relpath(self.scores, store)
+        return self.model_copy(update={"scores": Path(place).as_posix()})
 
 
 @register_order
@@ -139,7 +153,7 @@ class Curriculum(DataOrder):
                 remedy="Make it with: lilliput corpus score CORPUS --by NAME --out FOLDER, and set "
                 "training.order.scores.",
             )
-        scores = read_scores(Path(settings.scores))
+        scores = read_scores(context.store / settings.scores)
         by_document = scores.of(open_store(context.store).span_ids("train"))
         score = by_document[context.sequences.documents]
         if settings.direction == "shuffled":
