@@ -12,7 +12,7 @@ from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import ConfigurationError, EmptyCorpusError
 from lilliput.core.verification import verify
 from lilliput.language import iter_texts, read_vocabulary
-from lilliput.study import Recipe, load_recipe, run_study
+from lilliput.study import Recipe, load_recipe, plan_study, run_study
 
 RECIPE = """
 name = "choices"
@@ -165,9 +165,14 @@ def test_too_little_text_for_the_smallest_language_is_one_sentence(tmp_path):
         ("languages.rare.pruned.rate = 1.5", "less than or equal to 1"),
         ('languages.mix.pruned.like = "whole"', "must name a language pruned from whole"),
         ('languages.rare.sources = ["x"]', "either sources or pruned"),
+        ('languages.rare.pruned.by = "rarityy"', "Did you mean 'rarity'"),
+        ('scores.mine.name = "length"', "'mine', which nothing reads"),
     ],
 )
 def test_wrong_languages_are_refused_before_anything_is_built(tmp_path, change, message):
     recipe_in(tmp_path)
     with pytest.raises(ConfigurationError, match=message):
-        load_recipe(str(tmp_path / "choices.toml"), [change.replace(" = ", "=")])
+        plan_study(
+            load_recipe(str(tmp_path / "choices.toml"), [change.replace(" = ", "=")]),
+            tmp_path / "out",
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Literal
@@ -152,7 +152,21 @@ def expand_recipe(recipe: Recipe) -> StudyGrid:
     if not runs:
         raise ConfigurationError("the grid must have at least one run", got="none")
     _require_distinct(runs, configs)
+    _require_read(recipe, runs.values())
     return StudyGrid(recipe, tuple(runs.values()))
+
+
+def _require_read(recipe: Recipe, runs: Iterable[PlannedRun]) -> None:
+    """Raise ConfigurationError where nothing reads one of the recipe's scores."""
+    pruned = (language.pruned for language in recipe.languages.values())
+    read = {one.by for one in pruned if one} | {run.training.order.score for run in runs}
+    for name in recipe.scores:
+        if name not in read:
+            raise ConfigurationError(
+                "every score of [scores] must be read by a pruned language or a data order",
+                got=f"{name!r}, which nothing reads",
+                remedy="Name it as `by`, or take it out of the recipe.",
+            )
 
 
 def _require_distinct(runs: Mapping[str, PlannedRun], configs: Mapping[str, RunConfig]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.errors import InputError
@@ -35,6 +36,7 @@ def require_sources(recipe: Recipe, layout: StudyLayout) -> None:
         path = Path(recipe.resolve(recipe.tokenizers.morphology))
         require_file(path, "the file of tokenizers.morphology")
     _require_tasks(recipe)
+    _require_scores(recipe)
     named = list(recipe.languages.values())
     texts = {text: None for language in named for text in language.sources}
     if not is_artefact(layout.vocabulary):  # Else its words are counted already.
@@ -56,6 +58,23 @@ def _require_tasks(recipe: Recipe) -> None:
             present_splits(task, Path(recipe.resolve(recipe.glue.data)) / task.name)
     if recipe.pairs:
         find_paradigms(Path(recipe.resolve(recipe.pairs.data)))
+
+
+def asked_score(recipe: Recipe, name: str) -> dict[str, Any]:
+    """Return the scorer that a recipe means by a name, with its settings and the recipe's folders filled in."""
+    given = recipe.scores.get(name, {"name": name})
+    return {k: recipe.resolve(v) if isinstance(v, str) else v for k, v in given.items()}
+
+
+def _require_scores(recipe: Recipe) -> None:
+    """Raise ConfigurationError where a score that a pruned language reads, or one of [scores], is not known."""
+    pruned = [language.pruned for language in recipe.languages.values() if language.pruned]
+    names = [*recipe.scores, *(one.by for one in pruned if one.by is not None)]
+    if names:
+        from lilliput.language.scores.build import scorer_settings
+
+        for name in names:
+            scorer_settings(asked_score(recipe, name))
 
 
 def text_sources(recipe: Recipe, sources: Sequence[str], unit: TextUnit = "auto") -> list[Source]:

@@ -18,7 +18,7 @@ from lilliput.language import (
 from lilliput.language.scores import prune_corpus, score_corpus
 from lilliput.study.pipeline.context import StudyContext
 from lilliput.study.recipe.languages import LanguageRecipe, PrunedLanguage
-from lilliput.study.recipe.sources import text_sources
+from lilliput.study.recipe.sources import asked_score, text_sources
 
 
 def build_languages(context: StudyContext) -> None:
@@ -94,7 +94,7 @@ def build_scores(context: StudyContext, language: str, score: str) -> Path:
     own = layout.words(language)
     score_corpus(
         layout.corpus(language),
-        context.recipe.scores.get(score, score),
+        asked_score(context.recipe, score),
         out,
         vocabulary=own if is_artefact(own) else layout.vocabulary,
         reporter=context.reporter,
