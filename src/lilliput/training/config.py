@@ -90,6 +90,10 @@ class TrainingConfig(Settings):
         description="Waves of cosine after the warm-up, as in transformers' get_cosine_schedule_with_warmup: "
         "0.5 ends at min_lr_ratio, 0.25 halfway between it and the peak.",
     )
+    average_last: float = Field(
+        0.0, ge=0, le=1,
+        description="Share of the last steps whose mean weights are the run's final ones; 0 keeps the last weights.",
+    )  # fmt: skip
     weight_decay: NonNegativeFloat = Field(0.01, description="AdamW's decoupled decay.")
     adam_beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment.")
     adam_beta2: float = Field(0.95, ge=0, lt=1, description="Decay of the second moment.")

@@ -29,6 +29,7 @@ from lilliput.training.execution.optimizer import FlatAdamW
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.run_schedule import RunSchedule
 from lilliput.training.validation import Validation
+from lilliput.training.weight_average import WeightAverage
 from lilliput.training.weights import load_weights, named_weights
 
 # On a GPU the loss is looked at every so many steps: reading it waits for the device.
@@ -127,6 +128,7 @@ class RunRecorder:
             batch_averaged=training.switches.eval_average == "batch",
             redraw_seed=schedule.config.seed if training.switches.redraw_evaluation_masks else None,
         )
+        self._average = WeightAverage(schedule.stream.max_steps, training.average_last)
         self._progress = Counters()
         self._records: list[dict[str, Any]] = []
         self._resumed_at = time.monotonic()
@@ -195,6 +197,7 @@ class RunRecorder:
             Stopped: An interrupt came during the evaluation; the next call makes up for it.
         """
         step = self.step
+        self._average.take(step, self.optimizer.weights)
         if step in self.schedule.evaluation_steps and self._records[-1]["step"] != step:
             self._evaluate(self.schedule.rates.learning_rate(step))
         if step in self.schedule.config.training.save_steps:
@@ -281,8 +284,10 @@ class RunRecorder:
             "progress": asdict(progress),
             "records": self._records,
             "lineage": self._branching.lineage,
+            **self._average.record(),
         }
-        return Checkpoint(progress.step, named_weights(self.model), self.optimizer.state(), state)
+        tensors = self.optimizer.state() | self._average.tensors()
+        return Checkpoint(progress.step, named_weights(self.model), tensors, state)
 
     def _resume(self) -> None:
         """Go on from the newest whole checkpoint, or from the trunk, if there is one."""
@@ -294,6 +299,7 @@ class RunRecorder:
             return
         load_weights(self.model, checkpoint.weights, where=f"step {checkpoint.step}")
         self.optimizer.load_state(dict(checkpoint.optimizer))
+        self._average.restore(checkpoint.optimizer, checkpoint.state, self.optimizer.weights.device)
         self._progress = Counters(**checkpoint.state["progress"])
         self._records = list(checkpoint.state["records"])
         self._saved = (self.step, len(self._records))

@@ -136,6 +136,8 @@ class RunConfig(Settings):
         """Return what affects the result, as plain data; devices, threads and saving are left out."""
         training = identity_values(self.training)
         training["objective"]["name"] = self.objective().name
+        if not self.training.average_last:
+            del training["average_last"]  # A run that averages nothing is the one of before.
         if self.training.switches.accumulation_off_by_one:
             training["micro_batches"] = self.training.micro_batches
         for row in switch_table():

@@ -89,6 +89,7 @@ def _may_branch(config: RunConfig) -> bool:
         and training.warmup_steps is not None
         and training.max_steps is not None
         and not config.order_type().depends_on_max_steps
+        and not training.average_last
         and _has_plateau(config, training.max_steps)
     )
 
