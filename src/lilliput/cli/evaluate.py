@@ -33,6 +33,8 @@ _GLUE = """Example: lilliput evaluate glue STUDY/runs/3f2a --tasks cola,sst2 --d
 --vocabulary words.csv --set learning_rates=[5e-4,1e-3] --json"""
 _PAIRS = """Example: lilliput evaluate pairs STUDY/runs/3f2a --data blimp/ --tasks
 adjunct_island,causative --vocabulary words.csv --set method=within_word_l2r"""
+_CHOICES = """Example: lilliput evaluate choices STUDY/runs/3f2a --data tasks/ --tasks copa,piqa
+--vocabulary words.csv --set shots=2 --set seeds=[0,1,2]"""
 _PROBES = """Example: lilliput evaluate probes STUDY/runs/3f2a --data STUDY/probes/constrained"""
 
 
@@ -42,6 +44,7 @@ def register(app: typer.Typer) -> None:
     group = add_group(app, "evaluate", about)
     group.command("glue", epilog=_GLUE)(glue)
     group.command("pairs", epilog=_PAIRS)(pairs)
+    group.command("choices", epilog=_CHOICES)(choices)
     group.command("probes", epilog=_PROBES)(probes)
 
 
@@ -123,6 +126,42 @@ def pairs(
     last = [score for score in scores if score.weights == "trained"][-1]
     mean = {"value": last.value, "low": last.low, "high": last.high}
     _deliver(run, scores, places.out, mean, as_json)
+
+
+def choices(
+    run: RunArgument,
+    tasks: TasksOption = "",
+    data: DataOption = None,
+    vocabulary: ExampleWordsOption = None,
+    word_rule: WordRuleOption = "corrected",
+    tokenizer: RunTokenizerOption = None,
+    out: ScoresOption = None,
+    checkpoint: CheckpointOption = "final",
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score multiple-choice tasks without learning: COPA, PIQA, ARC-easy, or a folder in lm-eval's form."""
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.evaluation import ChoiceSettings, evaluate_choices
+    from lilliput.evaluation.admission import word_rule_named
+    from lilliput.evaluation.folders import evaluation_folders
+    from lilliput.study import run_folder
+
+    run = run_folder(run)
+    places = evaluation_folders(run, "choices", tokenizer, out, checkpoint)
+    scores = evaluate_choices(
+        run,
+        _require_data(data),
+        places.tokenizer,
+        places.out,
+        tasks=_names(tasks),
+        vocabulary=vocabulary,
+        rule=word_rule_named(word_rule),
+        settings=_overridden(ChoiceSettings(), overrides),
+        checkpoint=checkpoint,
+        reporter=reporter_for_terminal(),
+    )
+    _deliver(run, scores, places.out, None, as_json)
 
 
 def probes(
@@ -239,7 +278,13 @@ def _show(scores: Sequence[Score], mean: dict[str, Any] | None) -> None:
             rows = (f"{split} {n['kept']} of {n['rows']}" for split, n in kept.items())
             echo(f"    kept: {', '.join(rows)}")
         elif kept is not None:
-            echo(f"    {kept:,} of {score.details['pairs']:,} pairs kept")
+            noun = "pairs" if "pairs" in score.details else "rows"
+            echo(f"    {kept:,} of {score.details[noun]:,} {noun} kept")
+        if score.details.get("unigram") is not None:
+            levels = (
+                f"{name} {score.details[name]:.3f}" for name in ("chance", "majority", "unigram")
+            )
+            echo(f"    levels: {', '.join(levels)}; margin {score.details['margin']:+.3f} nats")
         if score.note:
             echo(f"    {score.note}")
     if mean is not None:

@@ -13,6 +13,9 @@ from lilliput.core.lazy import lazy_attributes
 from lilliput.evaluation.settings import FineTuningSettings, PairSettings, ProbeSettings
 
 if TYPE_CHECKING:
+    from lilliput.evaluation.choices.evaluate import evaluate_choices
+    from lilliput.evaluation.choices.probes import build_choice_probes
+    from lilliput.evaluation.choices.settings import ChoiceProbeSettings, ChoiceSettings
     from lilliput.evaluation.exports.babylm import write_babylm_fine_tuning, write_babylm_pairs
     from lilliput.evaluation.exports.lm_eval import (
         run_lm_eval,
@@ -45,7 +48,10 @@ if TYPE_CHECKING:
 
 _LATER = {
     "shipped_tasks": "tasks.definition",
+    "ChoiceProbeSettings": "choices.settings",
+    "ChoiceSettings": "choices.settings",
     "GenerationSettings": "generation.settings",
+    "build_choice_probes": "choices.probes",
     "GlueAverage": "glue.average",
     "Score": "scores.score",
     "TaskDefinition": "tasks.definition",
@@ -65,6 +71,7 @@ _WITH_TORCH = {
     "CurvePoint": "scores.curve",
     "compare_evaluations": "scores.comparison",
     "default_pair_settings": "pairs.evaluate",
+    "evaluate_choices": "choices.evaluate",
     "evaluate_glue": "glue.evaluate",
     "evaluate_pairs": "pairs.evaluate",
     "evaluate_probes": "probes.evaluate",
@@ -82,6 +89,8 @@ _WITH_TORCH = {
 }
 
 __all__ = [
+    "ChoiceProbeSettings",
+    "ChoiceSettings",
     "CurvePoint",
     "FilledMask",
     "FineTuningSettings",
@@ -98,9 +107,11 @@ __all__ = [
     "average_interval",
     "average_of_evaluation",
     "average_of_scores",
+    "build_choice_probes",
     "build_probes",
     "compare_evaluations",
     "default_pair_settings",
+    "evaluate_choices",
     "evaluate_glue",
     "evaluate_pairs",
     "evaluate_probes",
