@@ -10,7 +10,9 @@ from typing import Any
 
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.study.recipe.expansion import PlannedRun, StudyGrid
+from lilliput.study.recipe.needed_runs import in_levels, located_config
 from lilliput.study.store.layout import StudyLayout
+from lilliput.training.objectives.base import StudyRun
 from lilliput.training.run_config import RunConfig
 from lilliput.training.trunks import decay_share, group_trunks
 
@@ -61,9 +63,14 @@ class RunEstimate:
 def estimate_runs(grid: StudyGrid, layout: StudyLayout) -> list[RunEstimate]:
     """Return the cost of every run of the grid."""
     facts = {language: _store_facts(layout, language) for language in grid.recipe.languages}
-    return _with_trunks(
-        [_estimate_run(run, grid.vocab_size, facts[run.language]) for run in grid.runs]
-    )
+    known: dict[str, StudyRun] = {}
+    by_name: dict[str, RunEstimate] = {}
+    for run in (run for level in in_levels(grid.runs) for run in level):
+        one = _estimate_run(grid, run, facts[run.language], known)
+        # Of a run that is not trained yet, its name must do for its id.
+        known[run.name] = StudyRun(run.name, "", one.run_config.model)
+        by_name[run.name] = one
+    return _with_trunks([by_name[run.name] for run in grid.runs])
 
 
 def _store_facts(layout: StudyLayout, language: str) -> Mapping[str, Any]:
@@ -91,9 +98,12 @@ def _with_trunks(estimates: Sequence[RunEstimate]) -> list[RunEstimate]:
     return found
 
 
-def _estimate_run(run: PlannedRun, vocab_size: int, facts: Mapping[str, Any]) -> RunEstimate:
+def _estimate_run(
+    grid: StudyGrid, run: PlannedRun, facts: Mapping[str, Any], known: Mapping[str, StudyRun]
+) -> RunEstimate:
     """Return the cost of one run, from its token store when there is one, else from its budget in tokens."""
-    config = run.config(int(facts.get("vocab_size", vocab_size)))
+    vocab_size = int(facts.get("vocab_size", grid.vocab_size))
+    config = located_config(grid.recipe, run, vocab_size, known)
     tokens = run_tokens(config, facts)
     flops = {} if tokens is None else run_flops(config, tokens, facts)
     return RunEstimate(run, config, tokens, flops)

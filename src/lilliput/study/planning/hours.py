@@ -77,7 +77,8 @@ def _seconds(
     efforts: Sequence[float],
 ) -> tuple[float, float, float]:
     tokens = run.trained_tokens or 0.0
-    if run.shape in rates:
+    # Runs that need others, as students need teachers, are slower than the plain ones of their shape.
+    if run.shape in rates and not run.run.needs:
         return _around(tokens / rates[run.shape], _MEASURED_SPREAD)
     if probe:
         return _around(tokens / probe.tokens_per_s, _PROBED_SPREAD)

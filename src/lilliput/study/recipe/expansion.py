@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from lilliput.core.hashing import content_id
 from lilliput.core.settings import parse_settings
 from lilliput.study.recipe.families import quantity_of
 from lilliput.study.recipe.grid import GridBlock, Variant
+from lilliput.study.recipe.needed_runs import with_needed_runs
 from lilliput.study.recipe.schema import Recipe
 from lilliput.training.config import TrainingConfig, refuse_overridden_dropout
 from lilliput.training.run_config import RunConfig
@@ -38,6 +39,7 @@ class PlannedRun:
         budget: Its budget in words, where its block has several.
         scored: Whether it is fine-tuned and scored when it is trained.
         is_searched: Whether its learning rate is searched; until it is found, the recipe's stands in for it.
+        needs: Names of the runs that must be finished before it, such as its teachers, as its settings write them.
     """
 
     language: str
@@ -52,6 +54,7 @@ class PlannedRun:
     budget: str = ""
     scored: bool = True
     is_searched: bool = False
+    needs: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def name(self) -> str:
@@ -153,7 +156,7 @@ def expand_recipe(recipe: Recipe) -> StudyGrid:
         raise ConfigurationError("the grid must have at least one run", got="none")
     _require_distinct(runs, configs)
     _require_read(recipe, runs.values())
-    return StudyGrid(recipe, tuple(runs.values()))
+    return StudyGrid(recipe, with_needed_runs(runs, configs))
 
 
 def _require_read(recipe: Recipe, runs: Iterable[PlannedRun]) -> None:

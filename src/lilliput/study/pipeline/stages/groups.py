@@ -39,6 +39,7 @@ class RunTask:
         out: Folder of the run.
         info: What stands beside the configuration.
         flops: Executed FLOPs that the run will take, from which the time left is estimated.
+        level: 0 for a run that needs no other, else one more than the highest level of those that it needs.
     """
 
     name: str
@@ -47,6 +48,7 @@ class RunTask:
     out: Path
     info: Mapping[str, Any]
     flops: float
+    level: int = 0
 
     @property
     def label(self) -> str:

@@ -24,11 +24,13 @@ from lilliput.study.pipeline.stages.groups import (
 from lilliput.study.planning.estimates import run_flops, run_tokens
 from lilliput.study.planning.stacking import best_stack, make_trials, missing_trials
 from lilliput.study.planning.worker_groups import StackKey, stack_key
+from lilliput.study.recipe.needed_runs import in_levels, located_config
 from lilliput.study.store.failures import FAILURE, as_failure
 from lilliput.study.store.layout import StudyLayout
 from lilliput.tokenization import open_store
 from lilliput.training import RunConfig, run_identity
 from lilliput.training.execution.allocator import return_freed_memory
+from lilliput.training.objectives.base import StudyRun
 
 # Executed FLOP/s of one worker, about; and how long a shape's runs must take at that rate, one after
 # another, for trials of a few seconds to be worth their time.
@@ -53,14 +55,19 @@ def train_runs(context: StudyContext) -> TrainedRuns:
     groups = [group for group in _planned_groups(context, tasks) if not is_group_done(group)]
     # The largest first, so that no worker is left alone with one at the end.
     groups.sort(key=lambda group: -group_flops(group))
+    levels = [
+        [group for group in groups if group.runs[0].level == level]
+        for level in sorted({task.level for task in tasks})
+    ]
     if begun := resumed_runs(waiting):
         context.reporter.say(begun)
     with watching(context.reporter, waiting, len(tasks) - len(waiting)):
         progress = partial(names_below, *(task.out for task in waiting))
-        for _, failed in context.executor.map(train_group, groups, progress):
-            for name, message in failed:
-                failures.append((name, message))
-                context.reporter.say(f"failed: {name}: {message}")
+        for level in filter(None, levels):  # Teachers are finished before their students begin.
+            for _, failed in context.executor.map(train_group, level, progress):
+                for name, message in failed:
+                    failures.append((name, message))
+                    context.reporter.say(f"failed: {name}: {message}")
     done = tuple(task.out for task in tasks if task.is_done)
     return TrainedRuns(done, len(tasks) - len(waiting), tuple(failures))
 
@@ -151,23 +158,27 @@ def run_tasks(context: StudyContext) -> list[RunTask]:
     vocab_sizes: Mapping[str, int] = {
         language: open_store(store).vocab_size for language, store in stores.items()
     }
-    tasks: list[RunTask] = []
-    for run in runs:
-        config = _with_order(run.config(vocab_sizes[run.language]), context.layout, run.language)
-        folder = context.layout.run(run_identity(config, manifests[run.language]))
-        facts = manifests[run.language].facts
-        tokens = run_tokens(config, facts) or 0.0
-        tasks.append(
-            RunTask(
+    known: dict[str, StudyRun] = {}
+    tasks: dict[str, RunTask] = {}
+    for level, members in enumerate(in_levels(runs)):
+        for run in members:
+            manifest, size = manifests[run.language], vocab_sizes[run.language]
+            config = located_config(context.recipe, run, size, known)
+            config = _with_order(config, context.layout, run.language)
+            identity = run_identity(config, manifest)
+            folder = context.layout.run(identity)
+            known[run.name] = StudyRun(identity, str(folder.resolve()), config.model)
+            tokens = run_tokens(config, manifest.facts) or 0.0
+            tasks[run.name] = RunTask(
                 name=run.name,
                 config=config.model_dump(mode="json"),
                 tokens=stores[run.language],
                 out=folder,
                 info=run.info(),
-                flops=run_flops(config, tokens, facts)["flops_executed_masked"],
+                flops=run_flops(config, tokens, manifest.facts)["flops_executed_masked"],
+                level=level,
             )
-        )
-    return tasks
+    return [tasks[run.name] for run in runs]
 
 
 def _with_order(config: RunConfig, layout: StudyLayout, language: str) -> RunConfig:
