@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from lilliput.cli._frame import add_group, deliver, echo
-from lilliput.cli._hints import suggest
+from lilliput.cli._hints import suggest, unused
 from lilliput.cli._options import (
     CheckpointOption,
     DataOption,
@@ -37,6 +37,8 @@ _CHOICES = """Example: lilliput evaluate choices STUDY/runs/3f2a --data tasks/ -
 --vocabulary words.csv --set shots=2 --set seeds=[0,1,2]"""
 _PROBES = """Example: lilliput evaluate probes STUDY/runs/3f2a --data STUDY/probes/constrained"""
 
+_SPANS = """Example: lilliput evaluate spans STUDY/runs/3f2a --by loss --out scores/loss"""
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
@@ -46,6 +48,61 @@ def register(app: typer.Typer) -> None:
     group.command("pairs", epilog=_PAIRS)(pairs)
     group.command("choices", epilog=_CHOICES)(choices)
     group.command("probes", epilog=_PROBES)(probes)
+    group.command("spans", epilog=_SPANS)(spans)
+
+
+def spans(
+    run: RunArgument,
+    by: Annotated[str, typer.Option(help="loss or el2n.")] = "loss",
+    tokens: Annotated[
+        Path | None,
+        typer.Option(help="Token store of the corpus to score; the run's own when left out."),
+    ] = None,
+    out: ScoresOption = None,
+    checkpoint: CheckpointOption = "final",
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score the spans of a corpus by the run's loss on each, for curricula and `lilliput corpus prune`."""
+    from lilliput.core.errors import InputError
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.core.settings import parse_settings
+    from lilliput.core.toml import with_overrides
+    from lilliput.evaluation.folders import run_origins
+    from lilliput.evaluation.spans import RunScoreSettings, score_spans
+    from lilliput.study import run_folder
+
+    run = run_folder(run)
+    store = tokens or run_origins(run).tokens
+    if store is None:
+        raise InputError(
+            "the token store of the corpus must be known",
+            got=f"no token store of this run beside {run.parent}",
+            remedy="Give its folder with --tokens.",
+        )
+    values = with_overrides({"name": by, "checkpoint": checkpoint}, overrides or [])
+    settings = parse_settings(RunScoreSettings, values)
+    place = out or run.with_name(f"{run.resolve().name}-{by}")
+    record = score_spans(run, store, place, settings, reporter=reporter_for_terminal())
+
+    def show() -> None:
+        mean = "none" if record["mean"] is None else f"{record['mean']:.4g}"
+        echo(
+            f"{record['spans']:,} spans, mean {by} {mean}, {record['missing']:,} without a score: {place}"
+        )
+        corpus = run_origins(run).corpus
+        if corpus is not None and tokens is None:
+            suggest(
+                "corpus",
+                "prune",
+                corpus,
+                scores=place,
+                keep="middle",
+                rate="0.5",
+                out=unused("pruned"),
+            )
+
+    deliver(record, as_json, show)
 
 
 def glue(

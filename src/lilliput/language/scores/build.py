@@ -108,7 +108,7 @@ def score_corpus(
             progress.found(len(tasks) - len(waiting))
             for _ in (executor or InlineExecutor()).map(_score_shard, waiting):
                 progress.advance()
-        build.facts |= _facts(settings.name, [task.out for task in tasks])
+        build.facts |= summarise_scores(settings.name, [task.out for task in tasks])
         return dict(build.facts)
 
 
@@ -167,8 +167,12 @@ def _score_shard(task: _Task) -> None:
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=SCORES_SCHEMA))
 
 
-def _facts(name: str, shards: Sequence[Path]) -> dict[str, Any]:
-    """Return what a reader is told of the scores; ids that stand twice are refused."""
+def summarise_scores(name: str, shards: Sequence[Path]) -> dict[str, Any]:
+    """Return the facts of scores: their number, mean and quantiles.
+
+    Raises:
+        ConfigurationError: Two spans have one id.
+    """
     table = pa.concat_tables([parquet.read_table(path) for path in shards])
     ids = table.column("span_id").to_numpy()
     if len(np.unique(ids)) != len(ids):

@@ -10,11 +10,12 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from lilliput.models import LanguageModel
 from lilliput.training.data.batches import MicroBatch
 from lilliput.training.execution.plan import ExecutionPlan
-from lilliput.training.execution.vocabulary_head import VocabularyHead, token_losses
+from lilliput.training.execution.vocabulary_head import VocabularyHead, row_chunks, token_losses
 from lilliput.training.objectives.base import Objective
 
 HEAD_ROWS = 32  # Predicted positions of a micro-batch are rounded up to these.
@@ -71,6 +72,23 @@ def predicted_losses(model: LanguageModel, micro: MicroBatch, plan: ExecutionPla
         z_ND, read = _head_inputs(model, micro, plan)
     losses_N = token_losses(z_ND, model.decoder_weight, model.decoder_bias, read.targets_N)
     return losses_N[: len(micro.targets_N)]
+
+
+def prediction_errors(model: LanguageModel, micro: MicroBatch, plan: ExecutionPlan) -> Tensor:
+    """Return the length of softmax(logits) - onehot(target) at each predicted position, float32 of shape (N,).
+
+    Its square is sum p^2 - 2 p(target) + 1. No gradients are kept, and logits of some rows at a time.
+    """
+    with torch.no_grad(), precision(plan):
+        z_ND, read = _head_inputs(model, micro, plan)
+        errors_N = z_ND.new_empty(len(z_ND), dtype=torch.float32)
+        weight_VD, bias_V = model.decoder_weight, model.decoder_bias
+        for rows in row_chunks(z_ND, weight_VD.shape[0]):
+            logits_CV = functional.linear(z_ND[rows].float(), weight_VD.float(), bias_V)
+            p_CV = logits_CV.float().softmax(1)
+            p_target_C = p_CV.gather(1, read.targets_N[rows, None])[:, 0]
+            errors_N[rows] = ((p_CV**2).sum(1) - 2 * p_target_C + 1).clamp(min=0).sqrt()
+    return errors_N[: len(micro.targets_N)]
 
 
 def _head_inputs(

@@ -59,7 +59,7 @@ def token_losses(
     losses_N = z_ND.new_empty(len(targets_N), dtype=torch.float32)
     with torch.no_grad():
         head = VocabularyHead(weight_VD, bias_V, z_ND.dtype)
-        for rows in _row_chunks(z_ND, weight_VD.shape[0]):
+        for rows in row_chunks(z_ND, weight_VD.shape[0]):
             losses_N[rows] = head.forward(z_ND[rows], targets_N[rows], keep=False).losses_C
     return losses_N
 
@@ -125,7 +125,7 @@ class VocabularyHead:
         """
         grad_z_ND = torch.empty_like(z_ND)
         loss = z_ND.new_zeros((), dtype=torch.float32)
-        for rows in _row_chunks(z_ND, self.weight_VD.shape[0]):
+        for rows in row_chunks(z_ND, self.weight_VD.shape[0]):
             z_CD, targets_C, weights_C = z_ND[rows], targets_N[rows], row_weights_N[rows]
             chunk = self.forward(z_CD, targets_C, keep=True)
             loss += chunk.losses_C @ weights_C
@@ -192,7 +192,7 @@ class VocabularyHead:
         return _Chunk(losses_C, sums_C, product_CD, tiles)
 
 
-def _row_chunks(z_ND: Tensor, vocab_size: int) -> Generator[slice]:
+def row_chunks(z_ND: Tensor, vocab_size: int) -> Generator[slice]:
     budget = _CHUNK_BYTES_CPU if z_ND.device.type == "cpu" else CHUNK_BYTES_GPU
     rows = max(16, budget // (vocab_size * z_ND.element_size()))
     for start in range(0, z_ND.shape[0], rows):
