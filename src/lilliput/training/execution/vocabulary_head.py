@@ -193,6 +193,7 @@ class VocabularyHead:
 
 
 def row_chunks(z_ND: Tensor, vocab_size: int) -> Generator[slice]:
+    """Yield slices of rows whose logits over the whole vocabulary fit in a chunk."""
     budget = _CHUNK_BYTES_CPU if z_ND.device.type == "cpu" else CHUNK_BYTES_GPU
     rows = max(16, budget // (vocab_size * z_ND.element_size()))
     for start in range(0, z_ND.shape[0], rows):
