@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,18 @@ from lilliput.analysis.inference.choice import (
     choose_law,
     judge_unbroken,
 )
-from lilliput.analysis.inference.diagnostics import residual_diagnostics
+from lilliput.analysis.inference.diagnostics import influence_of, residual_diagnostics
 from lilliput.analysis.inference.draws import draw_parameters, draws_residuals, units_behind
 from lilliput.analysis.inference.options import FitOptions, Rows, drawn_unit, resampled_facts
 from lilliput.analysis.inference.results import BreakEstimate, LawCandidate, LawFit, estimates_of
-from lilliput.analysis.inference.sample import FitSample
+from lilliput.analysis.inference.sample import FitSample, named_influence
 from lilliput.analysis.inference.slope_change import (
     davies_p,
     exponent_against_cut,
     profile_interval,
 )
 from lilliput.analysis.inference.warnings import fit_warnings
-from lilliput.analysis.laws.base import BestSizeLaw, SizedLaw
+from lilliput.analysis.laws.base import BestSizeLaw, Law, SizedLaw
 from lilliput.analysis.laws.curve import CurveFit, covariance_of
 from lilliput.analysis.laws.forms import LawForm, check_breaks, fit_form, forms_for
 from lilliput.analysis.laws.registry import AUTO, cost_law, law_named
@@ -67,6 +68,7 @@ def analyse_fit(
             got=f"{options.law}, a law of the best size",
             remedy=f"Take --law auto, or lilliput analyse fit --law {options.law}.",
         )
+    _check_settings(law, options)
     if isinstance(law, SizedLaw):
         table = with_flops(table, flops)
     data = measurements_of(
@@ -75,6 +77,26 @@ def analyse_fit(
     if isinstance(law, SizedLaw):
         return fit_sized_law(table, data, law, options, reporter=reporter)
     return fit_measurements(data, options, reporter=reporter)
+
+
+def _check_settings(law: Law | None, options: FitOptions) -> None:
+    """Raise where a setting of laws of size and tokens is given to a law that does not heed it.
+
+    Raises:
+        InputError: It is, or the setting is not above zero.
+    """
+    given = {"delta": options.delta, "offset": options.offset}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if not (isinstance(law, SizedLaw) and law.takes_settings):
+            raise InputError(
+                f"--{name} is a setting of the laws of size and tokens",
+                got=f"--law {options.law}",
+                remedy="Take --law parametric or --law parametric_tied.",
+            )
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"--{name} must be above zero", got=value)
 
 
 def fit_measurements(
@@ -184,7 +206,11 @@ def _assemble(
             "left_out": [left.as_record() for left in choice.left_out],
         },
         cut_sensitivity=exponent_against_cut(flops, loss),
-        facts={"verdict": choice.verdict, **_facts(data, rows, options, chosen)},
+        facts={
+            "verdict": choice.verdict,
+            **_facts(data, rows, options, chosen),
+            "influence": named_influence(influence_of(chosen, log_loss, sample.units), data),
+        },
     )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from lilliput.analysis.inference.diagnostics import residual_diagnostics
+from lilliput.analysis.inference.diagnostics import influence_of, residual_diagnostics
 from lilliput.analysis.inference.draws import draw_counts
 from lilliput.analysis.inference.options import FitOptions, drawn_unit, resampled_facts
 from lilliput.analysis.inference.results import Estimate, LawCandidate, LawFit, estimates_of
-from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints
+from lilliput.analysis.inference.sample import named_influence
+from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints, SizedSettings
 from lilliput.analysis.laws.curve import CurveFit, huber_covariance_of
 from lilliput.analysis.laws.parametric import HUBER_DELTA
 from lilliput.analysis.laws.registry import curve_law
@@ -86,7 +89,26 @@ def _points(
         unique = table.number("unique_tokens")[np.searchsorted(table.lines, sized.data.lines)]
         sized, unique = sized.select(unique > 0, "no unique_tokens"), unique[unique > 0]
     found = sized.data
-    return sized, SizedPoints(found.flops, found.loss, sized.parameters, sized.tokens, unique)
+    settings = SizedSettings(options.delta or HUBER_DELTA, options.offset)
+    weights = _weights(table, sized) if law.takes_settings else None
+    if weights is not None:
+        said = "Points were weighted by 1 / loss_se^2 (relative to the loss)."
+        sized = replace(sized, warnings=(*sized.warnings, said))
+    points = SizedPoints(
+        found.flops, found.loss, sized.parameters, sized.tokens, unique, weights, settings
+    )
+    return sized, points
+
+
+def _weights(table: Table, sized: SizedMeasurements) -> FloatArray | None:
+    """Return the weight of each point by the column `loss_se`, of mean one; None where some point has none."""
+    if "loss_se" not in table or sized.data.loss_column != "loss":
+        return None
+    se = table.number("loss_se")[np.searchsorted(table.lines, sized.data.lines)]
+    if not (se > 0).all():
+        return None
+    weights = (sized.data.loss / se) ** 2
+    return weights / weights.mean()
 
 
 def _result(
@@ -122,7 +144,9 @@ def _result(
         loss=data.loss,
         runs=tuple(data.run_names[code] for code in data.run.tolist()),
         draws=draws,
-        covariance=huber_covariance_of(curve, curve.fitted - np.log(data.loss), HUBER_DELTA),
+        covariance=huber_covariance_of(
+            curve, curve.fitted - np.log(data.loss), points.settings.delta
+        ),
         diagnostics=residual_diagnostics(curve, np.log(data.flops), np.log(data.loss), data.run),
         facts={
             "flops_column": data.flops_column,
@@ -138,6 +162,9 @@ def _result(
             "level": options.level,
             "seed": options.seed,
             **fit.facts,
+            "influence": named_influence(
+                influence_of(curve, np.log(data.loss), data.group, points.settings.delta), data
+            ),
         },
         sizes=_sizes(points),
     )

@@ -197,6 +197,13 @@ ClusterOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the draws.")]
+DeltaOption = Annotated[
+    float | None,
+    typer.Option("--delta", help="Residual from which the Huber loss of L(N, D) is linear; 0.001."),
+]
+OffsetOption = Annotated[
+    float | None, typer.Option("--offset", help="Hold the irreducible loss of L(N, D) here.")
+]
 
 
 def fit_options(
@@ -211,6 +218,8 @@ def fit_options(
     resample: str,
     cluster: str | None,
     seed: int,
+    delta: float | None = None,
+    offset: float | None = None,
 ) -> FitOptions:
     """Return how a law is fitted, as the options of the command line say.
 
@@ -231,6 +240,8 @@ def fit_options(
         resample=one_of("--resample", resample, RESAMPLE_WAYS),
         cluster=cluster,
         seed=seed,
+        delta=delta,
+        offset=offset,
     )
 
 

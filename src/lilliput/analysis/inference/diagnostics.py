@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from scipy import stats
 
 from lilliput.analysis.laws.curve import CurveFit, plain_number
 from lilliput.core.arrays import FloatArray
+
+_FEWEST_UNITS, _SHOWN_UNITS = 4, 3
 
 
 def intraclass_correlation(residuals: FloatArray, clusters: NDArray[np.intp]) -> float:
@@ -51,3 +54,50 @@ def residual_diagnostics(
         "durbin_watson": plain_number(steps / fit.rss) if fit.rss > 0 else None,
         "intraclass_correlation": intraclass_correlation(log_loss - fit.fitted, clusters),
     }
+
+
+def influence_of(
+    fit: CurveFit, log_loss: FloatArray, units: NDArray[np.intp], delta: float = math.inf
+) -> list[dict[str, Any]]:
+    """Return the units whose removal moves the fit most, each with the constant that it moves most.
+
+    The fit without a unit is found to first order, on the tangent of the curve; points whose residual exceeds
+    `delta` count as the Huber loss counts them.
+
+    Args:
+        fit: The law.
+        log_loss: ln loss of the points, shape (points,).
+        units: Independent unit of each point, shape (points,).
+        delta: Where the Huber loss turns linear; by default never (least squares).
+
+    Returns:
+        The first three, the most influential first: `unit` (its index), `parameter` (as a covariance knows it),
+        `change` without the unit, and `standard_errors` (the change in the spread of these changes).
+    """
+    residual = log_loss - fit.fitted
+    root = np.sqrt(np.minimum(1.0, delta / np.maximum(np.abs(residual), 1e-300)))
+    design, target = fit.tangent * root[:, None], residual * root
+    codes = np.unique(units)
+    if codes.size < _FEWEST_UNITS or fit.n <= len(fit.free):
+        return []
+    every = np.linalg.lstsq(design, target, rcond=None)[0]
+    changes = np.zeros((codes.size, len(fit.free)))
+    for i, code in enumerate(codes.tolist()):
+        kept = units != code
+        if np.linalg.matrix_rank(design[kept]) == len(fit.free):
+            changes[i] = np.linalg.lstsq(design[kept], target[kept], rcond=None)[0] - every
+    # The jackknife: their spread times the root of (k - 1)^2 / k is a standard error.
+    se = changes.std(axis=0) * (codes.size - 1) / math.sqrt(codes.size)
+    size = np.abs(changes) / np.where(se > 0, se, np.inf)
+    found: list[dict[str, Any]] = []
+    for i in np.argsort(size.max(axis=1))[::-1][:_SHOWN_UNITS].tolist():
+        column = int(np.argmax(size[i]))
+        found.append(
+            {
+                "unit": int(codes[i]),
+                "parameter": fit.free[column],
+                "change": float(changes[i, column]),
+                "standard_errors": float(size[i, column]),
+            }
+        )
+    return found

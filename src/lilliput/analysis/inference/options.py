@@ -39,6 +39,8 @@ class FitOptions:
         cluster: Column that names the independent unit; None for shapes or runs.
         level: Coverage of the intervals.
         seed: Of all draws.
+        delta: Residual of ln loss from which the Huber loss of a law of size and tokens grows linearly; None for 1e-3.
+        offset: Irreducible loss that a law of size and tokens is held at; None where it is fitted.
     """
 
     law: str = AUTO
@@ -52,6 +54,8 @@ class FitOptions:
     cluster: str | None = None
     level: float = 0.95
     seed: int = 0
+    delta: float | None = None
+    offset: float | None = None
 
 
 def drawn_rows(data: Measurements, options: FitOptions, *, share: float = 1.0) -> Iterator[Rows]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,10 +69,20 @@ class FitSample:
 
     def name_of(self, unit: int) -> str:
         """Return the names of the runs of a unit, such as "run r19" or "runs s3-0, s3-1"."""
-        codes = np.unique(self.data.run[self.data.group == unit]).tolist()
-        names = [self.data.run_names[code] for code in codes[:_SHOWN_RUNS]]
-        more = ", …" if len(codes) > _SHOWN_RUNS else ""
-        return f"run{'s' if len(codes) > 1 else ''} {', '.join(names)}{more}"
+        return unit_name(self.data, unit)
+
+
+def unit_name(data: Measurements, unit: int) -> str:
+    """Return the names of the runs of a unit, such as "run r19" or "runs s3-0, s3-1"."""
+    codes = np.unique(data.run[data.group == unit]).tolist()
+    names = [data.run_names[code] for code in codes[:_SHOWN_RUNS]]
+    more = ", …" if len(codes) > _SHOWN_RUNS else ""
+    return f"run{'s' if len(codes) > 1 else ''} {', '.join(names)}{more}"
+
+
+def named_influence(influence: list[dict[str, Any]], data: Measurements) -> list[dict[str, Any]]:
+    """Return the units of `influence_of` by the names of their runs."""
+    return [{**one, "unit": unit_name(data, one["unit"])} for one in influence]
 
 
 def worst_fitting_units(sample: FitSample, laws: Sequence[CurveFit], count: int) -> tuple[int, ...]:

@@ -180,6 +180,19 @@ class CostLaw(CurveLaw):
 
 
 @dataclass(frozen=True)
+class SizedSettings:
+    """Hold how a law of size and tokens is fitted.
+
+    Attributes:
+        delta: Residual of ln L from which the Huber loss grows linearly.
+        offset: Irreducible loss in nats where it is known; None where it is fitted.
+    """
+
+    delta: float = 1e-3
+    offset: float | None = None
+
+
+@dataclass(frozen=True)
 class SizedPoints:
     """Hold the points of a law of size and tokens, each array of shape (points,) and above zero.
 
@@ -189,6 +202,8 @@ class SizedPoints:
         parameters: Parameters N.
         tokens: Tokens D, every epoch counted.
         unique_tokens: Tokens there were to read; None where the law does not need them.
+        weights: Times that each point counts; None where all count once.
+        settings: How the law is fitted.
     """
 
     flops: FloatArray
@@ -196,6 +211,8 @@ class SizedPoints:
     parameters: FloatArray
     tokens: FloatArray
     unique_tokens: FloatArray | None = None
+    weights: FloatArray | None = None
+    settings: SizedSettings = SizedSettings()
 
     @property
     def flops_per_parameter_token(self) -> FloatArray:
@@ -223,9 +240,11 @@ class SizedLaw(CurveLaw):
 
     Attributes:
         needs_unique_tokens: Whether the table must have the column `unique_tokens`.
+        takes_settings: Whether it heeds the weights of the points, and a known offset.
     """
 
     needs_unique_tokens: ClassVar[bool] = False
+    takes_settings: ClassVar[bool] = False
 
     def place_in_lists(self) -> tuple[int, ...]:
         """Return 1: these laws stand after those of cost alone."""

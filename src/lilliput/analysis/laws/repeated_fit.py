@@ -23,12 +23,13 @@ from lilliput.analysis.laws.repeated import CONSTANTS, RepeatedDataLaw, best_spl
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
-_RATE_STARTS = np.array([1.0, 3.0, 10.0, 30.0, 100.0])
+_RATE_STARTS = np.array([0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0])
 # Rates are kept between e^-5 and e^12 repetitions: beyond, all or none of their worth is lost.
 _LOWEST_RATE, _HIGHEST_RATE = -5.0, 12.0
 _RATES = CONSTANTS[-2:]
 # A rate this near to a bound, in its logarithm, has been stopped by it.
 _AT_BOUND = 1e-6
+_FOLLOWED_STARTS = 6
 _FEWEST_FRESH = 6
 _STEPS, _DRAW_STEPS = 300, 60
 _DRAWS_AT_ONCE = 50
@@ -80,15 +81,19 @@ def fit_repetition(
         each = np.where(size <= delta, size**2 / 2, delta * (size - delta / 2))
         return float(each.sum()) / delta
 
-    starts = [np.log([d, n]) for d in _RATE_STARTS for n in _RATE_STARTS]
-    best = min(starts, key=objective)
-    found = minimize(
-        objective,
-        best,
-        method="Nelder-Mead",
-        options={"xatol": 1e-9, "fatol": 1e-14, "maxiter": 4000},
-    )
-    return with_rates(found.x)
+    starts = sorted((np.log([d, n]) for d in _RATE_STARTS for n in _RATE_STARTS), key=objective)
+    best = starts[0]
+    # The valley of the two rates is flat and has several minima: the best starts, and then their best once more.
+    for start in (*starts[:_FOLLOWED_STARTS], None):
+        found = minimize(
+            objective,
+            best if start is None else start,
+            method="Nelder-Mead",
+            options={"xatol": 1e-9, "fatol": 1e-14, "maxiter": 4000},
+        )
+        if found.fun < objective(best):
+            best = found.x
+    return with_rates(best)
 
 
 def fit_repeated(

@@ -14,12 +14,14 @@ from lilliput.cli._options import (
     BreaksOption,
     ClusterOption,
     ColumnOption,
+    DeltaOption,
     FinishedOption,
     FlopsOption,
     JsonOption,
     LawOption,
     LossOption,
     MethodOption,
+    OffsetOption,
     PointsOption,
     ResampleOption,
     ResamplesOption,
@@ -61,6 +63,8 @@ def fit(
     resample: ResampleOption = "unit",
     cluster: ClusterOption = None,
     seed: SeedOption = 0,
+    delta: DeltaOption = None,
+    offset: OffsetOption = None,
     flops: FlopsOption = None,
     loss: LossOption = None,
     column: ColumnOption = None,
@@ -84,6 +88,8 @@ def fit(
         resample=resample,
         cluster=cluster,
         seed=seed,
+        delta=delta,
+        offset=offset,
     )
     content = load_table(table, columns=column_mapping(column))
     if options.law in {one.name for one in laws_of(BestSizeLaw)}:

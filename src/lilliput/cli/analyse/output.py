@@ -45,6 +45,11 @@ def show_fit(found: Any, with_warnings: bool = True) -> None:
     breaks = [("break at", value) for value in record["breaks"]]
     _show_values([*record["parameters"].items(), *breaks])
     _show_cuts(found.cut_sensitivity)
+    for one in found.facts.get("influence", [])[:1]:
+        echo(
+            f"The fit rests most on {one['unit']}: without it {one['parameter']} changes by "
+            f"{one['change']:+.3g} ({one['standard_errors']:.2g} standard errors)."
+        )
     echo("Laws compared (law, breaks, BIC):")
     for candidate in found.candidates:
         echo(f"  {candidate.law:17}{candidate.n_breaks}  {candidate.bic:9.1f}")
