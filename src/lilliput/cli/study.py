@@ -216,6 +216,7 @@ def _folder(recipe: Recipe, out: Path | None) -> Path:
 
 def _show_plan(found: StudyPlan) -> None:
     from lilliput.architecture import FLOPS_CONVENTIONS
+    from lilliput.study.planning.plateau import plateau_warnings
 
     for family, count in found.by_family.items():
         echo(f"{family:<32} {plural(count, 'run')}")
@@ -243,3 +244,5 @@ def _show_plan(found: StudyPlan) -> None:
         hours = asdict(found.hours)
         span = spoken_interval(lambda value: spoken_duration(3600 * value), **hours)
         echo(f"time of training: {span}, from {found.basis}; scoring is not counted")
+    for warning in plateau_warnings(found.plateau):
+        echo(f"warning: {warning}")

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lilliput.analysis.findings.learning import PLATEAU_EXIT_NATS, plateau_exit_index
+from lilliput.analysis.findings.learning import (
+    PLATEAU_EXIT_NATS,
+    plateau_crossing,
+    plateau_exit_index,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,3 +39,11 @@ def test_nothing_before_the_escape_qualifies(values, entropy):
     assert not any(values[i] <= limit and values[i + 1] <= limit for i in range(max(0, end)))
     if found is not None:
         assert max(values[found : found + 2]) <= limit
+
+
+def test_the_crossing_lies_between_the_evaluations_that_show_it_in_the_logarithm_of_the_cost():
+    losses = [6.2, 5.6, 5.4, 5.0]
+    assert plateau_crossing([100, 1000, 4000, 9000], losses, 6.0) == pytest.approx(2000)
+    assert plateau_crossing([100, 1000, 4000, 9000], [6.2, 5.6, 5.4, 5.6], 6.0) is None
+    assert plateau_crossing([100, 1000], [5.0, 4.9], 6.0) == 100
+    assert plateau_crossing([0, 1000, 2000], [6.2, 5.0, 4.9], 6.0) == 1000

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from lilliput.analysis.findings.break_origin import BreakOrigin, find_break_origins
 from lilliput.analysis.findings.correlations import TaskCorrelation, find_correlations
 from lilliput.analysis.findings.costs import Costs, find_costs
 from lilliput.analysis.findings.laws import GroupLaw, fit_laws
@@ -20,7 +21,7 @@ from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.reader import read_record
 
-FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 7
+FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 8
 _FOLDER, _TABLES = "analysis", "tables"
 
 
@@ -55,11 +56,14 @@ class Findings:
         laws: One entry a group of comparable runs and FLOPs convention, the study's convention first.
         costs: Every group under every cost and effect.
         correlations: Loss against score, one entry a group and task.
+        break_origins: Whether the break moves with the plateau, one entry a convention, the study's convention first;
+            empty where no two families can be compared.
     """
 
     laws: tuple[GroupLaw, ...] = ()
     costs: Costs = field(default_factory=Costs)
     correlations: tuple[TaskCorrelation, ...] = ()
+    break_origins: tuple[BreakOrigin, ...] = ()
 
 
 def flops_columns(measured: FindingsSource) -> list[str]:
@@ -79,18 +83,20 @@ def compute_findings(measured: FindingsSource, reporter: Reporter = SILENT) -> F
     if table is None:
         return Findings()
     columns = flops_columns(measured)
-    with reporter.task("analysis", total=3, unit="parts") as progress:
+    with reporter.task("analysis", total=4, unit="parts") as progress:
         laws = fit_laws(table, columns, resamples)
         progress.advance(note="laws")
         costs = find_costs(table, columns, resamples)
         progress.advance(note="costs")
         correlations = find_correlations(measured.runs, measured.scores, resamples)
         progress.advance(note="correlations")
-    return Findings(laws, costs, correlations)
+        origins = find_break_origins(table, columns, resamples)
+        progress.advance(note="breaks and plateaus")
+    return Findings(laws, costs, correlations, origins)
 
 
 def write_findings(findings: Findings, place: Callable[[str], Path]) -> None:
-    """Keep the findings as `laws.json`, `costs.json` and `correlations.json`.
+    """Keep each part of the findings as a file of its own, such as `laws.json`.
 
     Args:
         findings: What was computed.

@@ -11,6 +11,7 @@ Index 2 is one lucky evaluation. Index 4 is below the limit and so is the next o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -103,3 +104,35 @@ def plateau_exit_index(
     below = [loss <= limit for loss in losses]
     pairs = enumerate(pairwise(below))
     return next((index for index, (now, then) in pairs if now and then), None)
+
+
+def plateau_crossing(
+    costs: Sequence[float],
+    losses: Sequence[float],
+    entropy: float,
+    *,
+    nats: float = PLATEAU_EXIT_NATS,
+) -> float | None:
+    """Return the cost at which a run left the plateau, between the two evaluations that show it.
+
+    The loss is taken as straight in the logarithm of the cost between the last evaluation above the limit and the
+    first below it. Example with the limit 5.5: 5.6 at 1,000 steps and 5.4 at 4,000 steps give 2,000 steps.
+
+    Args:
+        costs: Steps, tokens or FLOPs of the evaluations, ascending.
+        losses: Held-out losses at these costs, nats.
+        entropy: Held-out token-unigram entropy, nats.
+        nats: How far below the entropy a loss must be, in two evaluations in a row.
+
+    Returns:
+        The cost in the unit of `costs`, or None where the run never left the plateau.
+    """
+    index = plateau_exit_index(losses, entropy, nats=nats)
+    if index is None:
+        return None
+    if index == 0 or costs[index - 1] <= 0:
+        return costs[index]
+    above, below = losses[index - 1], losses[index]
+    share = (above - (entropy - nats)) / (above - below)
+    low, high = math.log(costs[index - 1]), math.log(costs[index])
+    return math.exp(low + share * (high - low))

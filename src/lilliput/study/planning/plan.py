@@ -16,6 +16,7 @@ from lilliput.study.planning.growth import growth_in
 from lilliput.study.planning.hours import estimate_hours, measure_or_recall
 from lilliput.study.planning.learning_rates import key_of, read_rates, trial_grid, with_found_rates
 from lilliput.study.planning.packing import DeviceSharing, pack_runs
+from lilliput.study.planning.plateau import PlateauForecast, forecast_plateaus
 from lilliput.study.planning.probe import cached_probe, probe_key
 from lilliput.study.planning.resources import ResourceEstimate, estimate_disk, estimate_memory
 from lilliput.study.planning.worker_groups import PlannedGroups, plan_groups
@@ -47,6 +48,7 @@ class StudyPlan:
         packing: How many runs share a device; None unless asked for.
         branches: Runs that start from the state of a longer one; only their decay is trained.
         stacks: Of each shape that trials found to pay as a stack, how many runs one holds at most.
+        plateau: Whether the longest runs of each family will leave the plateau of token frequencies.
     """
 
     runs: int
@@ -63,6 +65,7 @@ class StudyPlan:
     packing: DeviceSharing | None = None
     branches: int = 0
     stacks: Mapping[str, int] = field(default_factory=dict[str, int])
+    plateau: tuple[PlateauForecast, ...] = ()
 
     def as_record(self) -> dict[str, Any]:
         """Return the keys of the command line's JSON contract."""
@@ -148,6 +151,7 @@ def plan_grid(
         packing=pack_runs([one.run_config for one in estimates], workers) if pack else None,
         branches=sum(one.trained_share < 1 for one in estimates),
         stacks={shape: stack.size for shape, stack in training.stacks.items()},
+        plateau=forecast_plateaus(estimates, layout),
     )
 
 

@@ -8,6 +8,7 @@ from lilliput.analysis.findings.quantities import format_count
 from lilliput.core.wording import listed, plural
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
+from lilliput.report.pages.break_origin import answer_break_origin
 from lilliput.report.pages.downstream.sentences import tasks_of, whole_scores
 from lilliput.report.pages.summary.answers_from_losses import (
     answer_break,
@@ -36,6 +37,7 @@ def build_summary(evidence: Evidence, findings: Findings) -> PageContent:
         answer_gain(evidence),
         answer_correlation(correlations, unlearned),
         answer_break(laws),
+        *([origin] if (origin := answer_break_origin(findings)) else []),
         answer_exponent(laws, unlearned),
         answer_depth(evidence),
         answer_optimality(evidence, laws),
