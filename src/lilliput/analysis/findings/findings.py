@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from lilliput.analysis.findings.break_origin import BreakOrigin, find_break_origins
 from lilliput.analysis.findings.correlations import TaskCorrelation, find_correlations
 from lilliput.analysis.findings.costs import Costs, find_costs
+from lilliput.analysis.findings.data_choices import DataChoice, find_data_choices
 from lilliput.analysis.findings.laws import GroupLaw, fit_laws
 from lilliput.analysis.findings.runs import Run
 from lilliput.analysis.findings.scores import TaskScore
@@ -21,7 +22,7 @@ from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.reader import read_record
 
-FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 8
+FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 9
 _FOLDER, _TABLES = "analysis", "tables"
 
 
@@ -58,12 +59,14 @@ class Findings:
         correlations: Loss against score, one entry a group and task.
         break_origins: Whether the break moves with the plateau, one entry a convention, the study's convention first;
             empty where no two families can be compared.
+        data_choices: Orders and pruned corpora against their controls; empty where a study has neither.
     """
 
     laws: tuple[GroupLaw, ...] = ()
     costs: Costs = field(default_factory=Costs)
     correlations: tuple[TaskCorrelation, ...] = ()
     break_origins: tuple[BreakOrigin, ...] = ()
+    data_choices: tuple[DataChoice, ...] = ()
 
 
 def flops_columns(measured: FindingsSource) -> list[str]:
@@ -92,7 +95,8 @@ def compute_findings(measured: FindingsSource, reporter: Reporter = SILENT) -> F
         progress.advance(note="correlations")
         origins = find_break_origins(table, columns, resamples)
         progress.advance(note="breaks and plateaus")
-    return Findings(laws, costs, correlations, origins)
+    choices = find_data_choices(measured.runs, measured.recipe)
+    return Findings(laws, costs, correlations, origins, choices)
 
 
 def write_findings(findings: Findings, place: Callable[[str], Path]) -> None:

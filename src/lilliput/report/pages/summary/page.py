@@ -9,6 +9,7 @@ from lilliput.core.wording import listed, plural
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.pages.break_origin import answer_break_origin
+from lilliput.report.pages.data_choices import answers_data_choices
 from lilliput.report.pages.downstream.sentences import tasks_of, whole_scores
 from lilliput.report.pages.summary.answers_from_losses import (
     answer_break,
@@ -44,6 +45,7 @@ def build_summary(evidence: Evidence, findings: Findings) -> PageContent:
         answer_parameters(evidence),
         answer_language(evidence),
         answer_factors(costs, unlearned),
+        *answers_data_choices(findings),
     ]
     content = {
         "facts": _facts(evidence),
