@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from pyarrow import parquet
 from tests.language.conftest import WORDS, make_documents
 
 from lilliput.cli import main
+from lilliput.core.errors import EmptyCorpusError
+from lilliput.language import CorpusSettings
+from lilliput.language.corpus.facts import require_text
 
 BUILD_KEYS = {
     "documents", "spans", "kept", "written", "duplicates", "dropped", "words", "bytes_in", "mb_per_s",
@@ -136,3 +140,129 @@ def test_damaged_input_stops_or_is_counted_and_the_rest_is_built(
     assert code == 0
     assert record["damaged"] == {"invalid_utf8": 1, "too_long": 1, "unreadable_file": 2}
     assert record["documents"] >= 120 + 40 + 40
+
+
+def test_damaged_files_are_named_and_words_to_add_are_printed(
+    tmp_path: Path, capsys, monkeypatch
+) -> None:
+    texts, words = write_texts(tmp_path / "in"), tmp_path / "few.csv"
+    (texts / "broken.txt").write_bytes(b"\xff\xfe\xff a")
+    words.write_text("word,frequency\n" + "".join(f"{word},3\n" for word in WORDS[1:]))
+
+    def said(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["lilliput", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code == 0
+        return capsys.readouterr().out
+
+    skip = ("--on-error", "skip", "--set", "min_words=3")
+    built = said(
+        "corpus",
+        "build",
+        texts,
+        "--vocabulary",
+        words,
+        "--out",
+        tmp_path / "out",
+        *skip,
+        "--no-unconstrained",
+    )
+    assert re.search(r"damaged, invalid utf8: 1\n    \S*broken.txt[^\n]*: invalid utf8\n", built)
+    assert f"Words that would keep more spans, each alone: {WORDS[0]} (" in built
+    listed = said(
+        "vocabulary", "build", texts, "--on-error", "skip", "--size", 1, "--out", tmp_path / "v.csv"
+    )
+    assert "1 word covers" in listed
+    assert "broken.txt" in listed
+    assert "broken.txt" in said("corpus", "estimate", texts, "--vocabulary", words, *skip)
+    every = said(
+        "corpus",
+        "estimate",
+        texts,
+        "--vocabulary",
+        words,
+        "--on-error",
+        "skip",
+        "--word-profile",
+        "all",
+    )
+    for profile in ("paper", "cpp", "modern"):
+        assert f"\n{profile:<7} words kept" in f"\n{every}"
+    assert every.count("dropped in the sample: ") == 3
+
+
+def test_what_a_command_writes_or_reads_otherwise_is_no_text_of_it(
+    tmp_path: Path, lilliput
+) -> None:
+    texts = write_texts(tmp_path / "in", 120)
+    first = lilliput("vocabulary", "build", texts, "--out", texts / "v.csv")
+    assert lilliput("vocabulary", "build", texts, "--out", texts / "v.csv") == first
+    build = (
+        "corpus",
+        "build",
+        texts,
+        "--vocabulary",
+        texts / "v.csv",
+        "--out",
+        texts / "out",
+        "--set",
+        "min_words=3",
+    )
+    code, record = lilliput(*build)
+    assert (code, record["documents"]) == (0, 120)
+    assert record["unconstrained"]["documents"] == 120
+    assert lilliput(*build) == (code, record)
+
+
+@pytest.mark.parametrize("name", ["frequency", "Count", "freq", "occurrences"])
+def test_a_list_with_counts_is_ranked_by_them(tmp_path: Path, lilliput, name: str) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text(f"word,{name}\ndog,2\ncat,7\nfox,1\n")
+    code, record = lilliput("vocabulary", "build", path, "--size", 2, "--out", tmp_path / "v.csv")
+    assert (code, record["tokens"]) == (0, 10)
+    assert (tmp_path / "v.csv").read_text() == "word,frequency\ncat,7\ndog,2\n"
+
+
+def test_a_list_without_known_counts_is_not_ranked_in_silence(tmp_path: Path, lilliput) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("word,zipf\ndog,2\ncat,7\nfox,1\n")
+    code, record = lilliput("vocabulary", "build", path, "--size", 2, "--out", tmp_path / "v.csv")
+    assert code == 2
+    assert "Name the column of the numbers frequency, freq, count" in record["error"]["try"]
+    assert "zipf" in record["error"]["got"]
+
+
+def test_a_corpus_that_keeps_nothing_says_which_words_are_missing() -> None:
+    facts = {
+        "splits": {key: {"spans": 0} for key in ("train", "validation", "test")},
+        "written": 0, "documents": 9, "dropped": {"unknown_words": 40}, "words_read": 90_000,
+        "words_to_add": [["zebra", 7], ["tapir", 2]],
+    }  # fmt: skip
+    said = (
+        r"Use a larger vocabulary \('zebra' and 'tapir' would each keep spans\), raise max_unknown"
+    )
+    with pytest.raises(EmptyCorpusError, match=said):
+        require_text(facts, CorpusSettings())
+
+
+def test_a_refused_tokenizer_leaves_no_folder(tmp_path: Path, lilliput, words: Path) -> None:
+    texts = write_texts(tmp_path / "in")
+    code, _ = lilliput(
+        "corpus",
+        "build",
+        texts,
+        "--vocabulary",
+        words,
+        "--out",
+        tmp_path / "c",
+        "--no-unconstrained",
+    )
+    assert code == 0
+    out = tmp_path / "tokenizers"
+    train = ("tokenizer", "train", tmp_path / "c" / "constrained", "--out", out)
+    code, record = lilliput(*train, "--vocab-size", 7)
+    assert (code, out.exists()) == (2, False), record
+    out.mkdir()
+    assert lilliput(*train, "--vocab-size", 7)[0] == 2
+    assert list(out.iterdir()) == []

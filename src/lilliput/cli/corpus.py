@@ -20,7 +20,7 @@ from lilliput.cli._options import (
     WordListOption,
     WordProfileOption,
 )
-from lilliput.cli.vocabulary import show_transcripts
+from lilliput.cli.vocabulary import show_damaged_places, show_transcripts
 from lilliput.core.wording import spoken_duration, spoken_interval, spoken_size
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ SourcesArgument = Annotated[
     list[str],
     typer.Argument(help="Files, folders, globs, URLs, package:NAME, or hub:NAME with --hub."),
 ]
+_ALL = "all"
+_SHOWN_WORDS = 10
 CorpusArgument = Annotated[Path, typer.Argument(help="Folder of a corpus.")]
 ProcessesOption = Annotated[
     int | None, typer.Option("--workers", help="Number of processes that work at the same time.")
@@ -79,6 +81,7 @@ def build(
     words = read_vocabulary(vocabulary)
     with make_executor(executor, workers) as pool:
         shared: dict[str, Any] = {"reporter": reporter, "executor": pool, "hub": hub}
+        shared["leave_out"] = [out, vocabulary]  # They may lie in the folder of the texts.
         record = build_corpus(given, words, out / "constrained", settings, **shared)
         if unconstrained:
             matched = build_matched_corpus(
@@ -97,7 +100,11 @@ def _show_build(record: Mapping[str, Any], out: Path) -> None:
         echo(f"  dropped, {reason.replace('_', ' ')}: {number:,}")
     for reason, number in record["damaged"].items():
         echo(f"  damaged, {reason.replace('_', ' ')}: {number:,}")
+    show_damaged_places(record.get("damaged_places"))
     show_transcripts(record.get("transcripts"))
+    if words := record.get("words_to_add"):
+        shown = ", ".join(f"{word} ({spans:,})" for word, spans in words[:_SHOWN_WORDS])
+        echo(f"Words that would keep more spans, each alone: {shown}.")
     suggest("tokenizer", "train", out / "constrained", out=unused("tokenizers"))
 
 
@@ -115,29 +122,36 @@ def estimate(
 ) -> None:
     """Read a sample and estimate the words kept, the time and the disk, each with an interval.
 
+    `--word-profile all` compares the words kept under every profile.
+
     Example: lilliput corpus estimate stories/ --vocabulary vocabulary --word-profile modern
     """
     from lilliput.core.progress import reporter_for_terminal
     from lilliput.language import estimate_corpus, read_vocabulary
+    from lilliput.language.words.profiles import PROFILES
 
-    record = estimate_corpus(
-        _sources(sources, text_column),
-        read_vocabulary(vocabulary),
-        _settings(word_profile, on_error, set_values),
-        sample_bytes=int(sample_mb * 1e6),
-        workers=workers or 1,
-        hub=hub,
-        reporter=reporter_for_terminal(),
-    )
+    words, reporter = read_vocabulary(vocabulary), reporter_for_terminal()
+
+    def estimated(profile: str) -> dict[str, Any]:
+        return estimate_corpus(
+            _sources(sources, text_column),
+            words,
+            _settings(profile, on_error, set_values),
+            sample_bytes=int(sample_mb * 1e6),
+            workers=workers or 1,
+            hub=hub,
+            leave_out=[vocabulary],
+            reporter=reporter,
+        )
+
+    if word_profile == _ALL:
+        every = {profile: estimated(profile) for profile in PROFILES}
+        deliver({"profiles": every}, as_json, lambda: _show_profiles(every))
+        return
+    record = estimated(word_profile)
 
     def show() -> None:
-        words, hours, disk = record["kept"], record["hours"], record["disk_bytes"]
-        echo(f"words kept   {_interval('{:,.0f}'.format, words)}")
-        echo(f"time         {_interval(_spoken_hours, hours)}")
-        echo(f"disk         {_interval(spoken_size, disk)}")
-        for fate in ("dropped", "damaged"):
-            for reason, number in record[fate].items():
-                echo(f"  {fate} in the sample, {reason.replace('_', ' ')}: {number:,}")
+        _show_estimate(record)
         suggest(
             "corpus",
             "build",
@@ -154,6 +168,26 @@ def estimate(
         )
 
     deliver(record, as_json, show)
+
+
+def _show_estimate(record: Mapping[str, Any]) -> None:
+    echo(f"words kept   {_interval('{:,.0f}'.format, record['kept'])}")
+    echo(f"time         {_interval(_spoken_hours, record['hours'])}")
+    echo(f"disk         {_interval(spoken_size, record['disk_bytes'])}")
+    for fate in ("dropped", "damaged"):
+        for reason, number in record[fate].items():
+            echo(f"  {fate} in the sample, {reason.replace('_', ' ')}: {number:,}")
+    show_damaged_places(record["damaged_places"])
+
+
+def _show_profiles(every: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print what is kept under each word profile, and why spans of the sample are not."""
+    for profile, record in every.items():
+        reasons = (f"{reason.replace('_', ' ')} {n:,}" for reason, n in record["dropped"].items())
+        dropped = ", ".join(reasons) or "none"
+        echo(f"{profile:<7} words kept {_interval('{:,.0f}'.format, record['kept'])}")
+        echo(f"        dropped in the sample: {dropped}")
+    echo("docs/language.md says how the profiles differ; give one of them with --word-profile.")
 
 
 def _interval(spoken: Callable[[float], str], found: Mapping[str, Any]) -> str:

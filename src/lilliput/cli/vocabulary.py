@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +18,8 @@ from lilliput.cli._options import (
     WordProfileOption,
 )
 from lilliput.core.wording import plural
+
+_SHOWN_PLACES = 10
 
 
 def show_transcripts(said: Mapping[str, Any] | None) -> None:
@@ -43,6 +45,14 @@ def show_transcripts(said: Mapping[str, Any] | None) -> None:
         f"{said['kept']:,} of {said['utterances']:,} utterances count"
         + (f"; not: {reasons}." if reasons else ".")
     )
+
+
+def show_damaged_places(places: Sequence[str] | None) -> None:
+    """Print where the text was that was left out as damaged, the first places alone."""
+    for place in (places or ())[:_SHOWN_PLACES]:
+        echo(f"    {place.replace('_', ' ')}")
+    if places and len(places) > _SHOWN_PLACES:
+        echo("    …")
 
 
 def register(app: typer.Typer) -> None:
@@ -105,12 +115,15 @@ def build(
     )
 
     def show() -> None:
-        echo(f"{record['words']:,} words cover {record['coverage']:.1%} of {record['tokens']:,}.")
+        covers = "covers" if record["words"] == 1 else "cover"
+        words = plural(record["words"], "word")
+        echo(f"{words} {covers} {record['coverage']:.1%} of {record['tokens']:,}.")
         if record["damaged"]:
             entries = ", ".join(map(repr, record["damaged"]))
             echo(f"{len(record['damaged'])} damaged entries can never match: {entries}")
         for reason, number in record.get("damaged_input", {}).items():
             echo(f"  damaged, {reason.replace('_', ' ')}: {number:,}")
+        show_damaged_places(record.get("damaged_places"))
         show_transcripts(record.get("transcripts"))
         options = {"vocabulary": out, "word_profile": unless("modern", word_profile)}
         if len(sources) == 1 and is_word_list(Path(sources[0])):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -94,10 +94,15 @@ def building(
     folder = folder.resolve()
     inputs = dict(inputs or {})
     identity = artefact_id(kind, schema, settings, inputs)
+    fresh = [one for one in (folder, *folder.parents) if not one.exists()]
     claim_folder(folder, identity, kind)
     started = time.monotonic() if started is None else started
     build = ArtefactBuild(folder, identity)
-    yield build
+    try:
+        yield build
+    except BaseException:
+        _leave_no_empty_folder(folder, fresh)
+        raise
     seconds = round(time.monotonic() - started, 3)
     build.finish(
         {
@@ -110,6 +115,17 @@ def building(
             "environment": environment() | {"wall_time_s": seconds},
         }
     )
+
+
+def _leave_no_empty_folder(folder: Path, fresh: Sequence[Path]) -> None:
+    """Take away the mark of a build that made nothing, and the folders that were made for it."""
+    if any(path.is_file() and path.name != BUILDING for path in folder.rglob("*")):
+        return
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    for path in fresh:  # From the inside out; one that holds anything else stays.
+        with suppress(OSError):
+            path.rmdir()
 
 
 def claim_folder(folder: Path, identity: str, kind: str) -> None:

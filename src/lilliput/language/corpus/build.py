@@ -41,6 +41,7 @@ from lilliput.language.reading.documents import Damage, Document, Source
 from lilliput.language.words.vocabulary import Vocabulary
 
 _WORK = "work"
+_LISTED_PLACES = 20
 DROPPED_SCHEMA = pa.schema(
     [
         ("text", pa.string()),
@@ -107,6 +108,7 @@ def build_corpus(
     reporter: Reporter = SILENT,
     executor: Executor | None = None,
     hub: bool = False,
+    leave_out: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Build the corpus of all spans that `vocabulary` admits; its facts come back.
 
@@ -118,6 +120,7 @@ def build_corpus(
         reporter: Where progress goes.
         executor: Where shards are worked on; this process when None.
         hub: Whether sources may be fetched from the network.
+        leave_out: Files and folders that a source may hold and that are no input; `out` never is.
 
     Returns:
         The keys of `lilliput corpus build --json`, and counts by source and split.
@@ -127,7 +130,7 @@ def build_corpus(
         InputError: A source cannot be read.
     """
     settings = settings or CorpusSettings()
-    given = resolve_input(documents, settings, hub=hub)
+    given = resolve_input(documents, settings, hub=hub, leave_out=[out, *leave_out])
     plan = BuildPlan(given, vocabulary, settings)
     return run_plan(plan, out, reporter, executor or InlineExecutor())
 
@@ -171,16 +174,21 @@ def _run(
     facts = corpus_facts(read_counts, selection, written)
     read = [damage.as_record(), *(record["damage"] for record in records)]
     facts["damaged"] = sum_damage(read)
+    if places := [place for record in read for place in record["examples"]]:
+        facts["damaged_places"] = places[:_LISTED_PLACES]
     if transcripts := sum_transcripts(read):
         facts["transcripts"] = transcripts
+    unknown = None
+    if plan.vocabulary is not None:
+        unknown = unknown_statistics(
+            sum_unknown([task.words_to_add_path for task in tasks]), plan.settings.unknown_share
+        )
+        facts["words_to_add"] = unknown["words_to_add"]
     require_text(facts, plan.settings)
     _write_samples(records, build.path("dropped.parquet"))
     types = count_types(task.record for task in write_tasks)
     statistics = corpus_statistics(types, written, read_counts, plan.vocabulary, plan.settings)
-    if plan.vocabulary is not None:
-        unknown = sum_unknown([task.words_to_add_path for task in tasks])
-        statistics |= unknown_statistics(unknown, plan.settings.unknown_share)
-        facts["words_to_add"] = statistics["words_to_add"]
+    statistics |= unknown or {}
     write_json(build.path("statistics.json"), statistics)
     write_text(build.path("README.md"), corpus_card(facts, statistics, plan.described))
     return facts
@@ -247,6 +255,7 @@ def build_matched_corpus(
     reporter: Reporter = SILENT,
     executor: Executor | None = None,
     hub: bool = False,
+    leave_out: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Build the unconstrained twin of `corpus`: as many words of each source and split.
 
@@ -262,6 +271,7 @@ def build_matched_corpus(
         reporter: Where progress goes.
         executor: Where shards are worked on; this process when None.
         hub: Whether sources may be fetched from the network.
+        leave_out: Files and folders that a source may hold and that are no input; `out` never is.
     """
     manifest = read_manifest(corpus, KIND, SCHEMA)
     settings = CorpusSettings.model_validate(
@@ -270,7 +280,7 @@ def build_matched_corpus(
     facts = manifest.facts
     targets, rates = _targets(facts["sources"]) if by_source else (_totals(facts["splits"]), None)
     plan = BuildPlan(
-        given=resolve_input(documents, settings, hub=hub),
+        given=resolve_input(documents, settings, hub=hub, leave_out=[out, corpus, *leave_out]),
         vocabulary=None,
         settings=settings.model_copy(update={"quotas": {}, "max_train_words": None}),
         targets=targets,

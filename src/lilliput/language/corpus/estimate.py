@@ -55,6 +55,7 @@ class _Sample:
         labels: The shard of each piece.
         dropped: Spans that did not pass, by reason.
         damaged: Documents and files that could not be read, by reason.
+        damaged_places: Some of them.
         read_whole: By format and compression, bytes of text and bytes of file of the shards read to their end.
     """
 
@@ -62,6 +63,7 @@ class _Sample:
     labels: list[int] = field(default_factory=list[int])
     dropped: Counter[str] = field(default_factory=Counter[str])
     damaged: Counter[str] = field(default_factory=Counter[str])
+    damaged_places: list[str] = field(default_factory=list[str])
     read_whole: defaultdict[tuple[str, str], list[float]] = field(
         default_factory=lambda: defaultdict(lambda: [0.0, 0.0])
     )
@@ -80,6 +82,7 @@ def estimate_corpus(
     sample_bytes: int = 16_000_000,
     workers: int = 1,
     hub: bool = False,
+    leave_out: Sequence[Path] = (),
     reporter: Reporter = SILENT,
 ) -> dict[str, Any]:
     """Return `kept` words, `hours` and `disk_bytes` of a build, each with a 95 % interval.
@@ -94,7 +97,7 @@ def estimate_corpus(
         InputError: The sample holds no text.
     """
     settings = settings or CorpusSettings()
-    files = find_files(sources, hub=hub)
+    files = find_files(sources, hub=hub, leave_out=leave_out)
     shards = plan_shards(
         files,
         settings.max_document_bytes,
@@ -127,6 +130,7 @@ def estimate_corpus(
         "shards": len(shards),
         "dropped": dict(sorted(sample.dropped.items())),
         "damaged": dict(sorted(sample.damaged.items())),
+        "damaged_places": sample.damaged_places,
     }
 
 
@@ -173,6 +177,7 @@ def _read(
         whole[0] += read
         whole[1] += _plain_bytes(shard.file, shard.first, shard.last)
     sample.damaged.update(damage.counts)
+    sample.damaged_places += damage.examples
 
 
 def _measure(

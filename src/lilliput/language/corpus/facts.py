@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lilliput.core.errors import EmptyCorpusError
+from lilliput.core.wording import listed
 from lilliput.language.corpus.counts import SpanCounts
 from lilliput.language.corpus.selection import Selection
 from lilliput.language.corpus.settings import SPLITS, CorpusSettings
@@ -82,6 +83,7 @@ def _by_source(read: SpanCounts, rows: Sequence[Sequence[Any]]) -> dict[str, dic
     return result
 
 
+_LISTED_WORDS = 8
 _WORDS_FOR_SPLITS = 10_000
 """Some hundred spans of the default shapes: enough that every split is likely to hold some."""
 
@@ -119,8 +121,9 @@ def _relaxation(facts: Mapping[str, Any], settings: CorpusSettings) -> str:
     if dropped.get("too_short", 0) > dropped.get("unknown_words", 0):
         return f"Lower min_words (now {settings.least_words}), or give longer documents."
     if dropped.get("unknown_words"):
+        words = listed([repr(word) for word, _ in facts.get("words_to_add", [])[:_LISTED_WORDS]])
         return (
-            f"Use a larger vocabulary, raise max_unknown_share (now {settings.unknown_share:g}), "
-            f"or lower span_words (now {settings.span_words})."
+            f"Use a larger vocabulary{f' ({words} would each keep spans)' if words else ''}, raise max_unknown_share "
+            f"(now {settings.unknown_share:g}), or lower span_words (now {settings.span_words})."
         )
     return "Give documents that hold text."

@@ -106,8 +106,9 @@ def resolve_input(
     settings: CorpusSettings,
     *,
     hub: bool = False,
+    leave_out: Sequence[Path] = (),
 ) -> CorpusInput:
-    """Return the input for what a user may give.
+    """Return the input for what a user may give; what lies in `leave_out` is none.
 
     Raises:
         InputError: Nothing was given, or documents are mixed with paths.
@@ -124,4 +125,4 @@ def resolve_input(
     if are_documents[0]:
         return MemoryInput(tuple(cast("list[Document]", items)), settings)
     sources = cast("list[str | Path | Source]", items)
-    return FileInput(tuple(find_files(sources, hub=hub)), settings)
+    return FileInput(tuple(find_files(sources, hub=hub, leave_out=leave_out)), settings)

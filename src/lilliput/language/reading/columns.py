@@ -21,7 +21,7 @@ from lilliput.core.wording import listed, some
 from lilliput.language.reading.documents import Source
 
 # By falling preference; C4, Wikipedia, BookCorpus, TinyStories and FineWeb say `text`.
-_TEXT_NAMES = ("text", "content", "story", "article", "document", "passage", "sentence", "body",
+TEXT_NAMES = ("text", "content", "story", "article", "document", "passage", "sentence", "body",
                "raw_content", "gloss", "utterance")  # fmt: skip
 _ID_NAMES = ("doc_id", "id", "docid", "document_id", "transcript_id", "url", "idx")
 _SOURCE_NAMES = ("source",)
@@ -89,17 +89,17 @@ def choose_columns(
         doc_id=given.id_column or _first_of(_ID_NAMES, available),
         source=None if given.name else _first_of(_SOURCE_NAMES, available),
         split_group=given.split_group_column or _first_of(_GROUP_NAMES, available),
-        is_guess=given.text_column is None and text.lower() != _TEXT_NAMES[0],
+        is_guess=given.text_column is None and text.lower() != TEXT_NAMES[0],
     )
 
 
 def _find_text(available: Mapping[str, ColumnContent], where: str) -> str:
     top = {name: holds for name, holds in available.items() if "." not in name}
-    if named := _first_of(_TEXT_NAMES[:1], top):
+    if named := _first_of(TEXT_NAMES[:1], top):
         return named
     for wanted in (ColumnContent.STRINGS, ColumnContent.NOTHING):
         matching = [name for name, holds in top.items() if holds is wanted]
-        if found := _first_of(_TEXT_NAMES, matching):
+        if found := _first_of(TEXT_NAMES, matching):
             return found
     others = [
         name
@@ -108,10 +108,10 @@ def _find_text(available: Mapping[str, ColumnContent], where: str) -> str:
     ]
     if len(others) == 1 and top[others[0]] is ColumnContent.STRINGS:
         return others[0]
-    inner = [name for name in available if name.rsplit(".", 1)[-1].lower() in _TEXT_NAMES]
+    inner = [name for name in available if name.rsplit(".", 1)[-1].lower() in TEXT_NAMES]
     likely = listed([*others, *(name for name in inner if "." in name)][:4], "or")
     raise InputError(
-        f"{where} must have one column of text, or one called {_TEXT_NAMES[0]!r}",
+        f"{where} must have one column of text, or one called {TEXT_NAMES[0]!r}",
         got=f"the columns {some(available) or '(none)'}",
         remedy=f"Name it with --text-column{f' ({likely})' if likely else ''}.",
     )

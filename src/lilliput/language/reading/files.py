@@ -7,7 +7,7 @@ from __future__ import annotations
 import glob
 import gzip
 import io
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,30 +79,40 @@ def _open_raw(path: str) -> IO[bytes]:
     return open_remote(path)
 
 
-def find_files(sources: Iterable[str | Path | Source], *, hub: bool = False) -> list[InputFile]:
+def find_files(
+    sources: Iterable[str | Path | Source],
+    *,
+    hub: bool = False,
+    leave_out: Sequence[Path] = (),
+) -> list[InputFile]:
     """Return all files that the sources name, in order of their paths.
 
     Args:
         sources: Paths, globs, folders, URLs, or `hub:NAME`.
         hub: Whether the network may be used.
+        leave_out: Files and folders that a source may hold and that are no input: what this very command writes.
 
     Raises:
         InputError: A source names no readable file.
     """
-    files = [file for given in sources for file in _files_of(as_source(given), hub)]
+    own = {path.absolute() for path in leave_out}
+    files = [file for given in sources for file in _files_of(as_source(given), hub, own)]
     if not files:
         raise InputError("at least one source must be given", got="none")
     return files
 
 
-def _files_of(source: Source, hub: bool) -> list[InputFile]:
+def _files_of(source: Source, hub: bool, leave_out: Set[Path]) -> list[InputFile]:
     is_local = not (is_remote(source.path) or source.path.startswith("hub:"))
     if not is_local:
         from lilliput.language.reading.remote import find_remote
 
         found = find_remote(source.path, hub=hub)
     else:
-        found = _find_local(source.path)
+        found = [
+            one for one in _find_local(source.path)
+            if leave_out.isdisjoint((Path(one[0]).absolute(), *Path(one[0]).absolute().parents))
+        ]  # fmt: skip
     files = [_describe(path, name, size, source) for path, name, size in found]
     known = [file for file in files if file is not None]
     if not found and is_local and not Path(source.path).expanduser().exists():

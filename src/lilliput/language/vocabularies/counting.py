@@ -45,6 +45,7 @@ def build_vocabulary(
     reporter: Reporter = SILENT,
     hub: bool = False,
     damage: Damage | None = None,
+    leave_out: Sequence[Path] = (),
 ) -> Vocabulary:
     """Return the most frequent words of texts.
 
@@ -61,6 +62,7 @@ def build_vocabulary(
         hub: Whether sources may be fetched from the network.
         damage: Takes in what could not be read and what transcripts held, for a report; its own
             `on_error` holds.
+        leave_out: Files and folders that a source may hold and that are no input.
 
     Raises:
         InputError: The texts hold no word.
@@ -68,7 +70,7 @@ def build_vocabulary(
     rule = word_profile(profile)
     damage = Damage(on_error) if damage is None else damage
     spoken, counter = TranscriptWords(rule, speakers, max_age_months), WordCounter(rule)
-    documents, files = _resolve(sources, hub)
+    documents, files = _resolve(sources, hub, leave_out)
     others: list[InputFile] = []
     with reporter.task("count words", unit="documents") as progress:
         for file in files:
@@ -153,14 +155,18 @@ def iter_documents(
 
 
 def _resolve(
-    given: Iterable[Document] | Sequence[str | Path | Source], hub: bool
+    given: Iterable[Document] | Sequence[str | Path | Source],
+    hub: bool,
+    leave_out: Sequence[Path] = (),
 ) -> tuple[list[Document], list[InputFile]]:
     """Return the documents that were given in memory, and the files of all sources."""
     items = [given] if isinstance(given, str | Path | Source) else list(given)
     items = list(with_packages(items))
     documents = [item for item in items if isinstance(item, Document)]
     sources = [item for item in items if not isinstance(item, Document)]
-    return documents, find_files(sources, hub=hub) if sources or not documents else []
+    if documents and not sources:
+        return documents, []
+    return documents, find_files(sources, hub=hub, leave_out=leave_out)
 
 
 def _batches(

@@ -21,6 +21,7 @@ KIND = "vocabulary"
 SCHEMA = 1
 WORDS_FILE = "words.csv"
 _AGE_COLUMN = "age_of_first_use_months"
+FREQUENCY_COLUMNS = ("frequency", "freq", "count", "counts", "occurrences")
 _REPLACEMENT = "\ufffd"
 _DELIMITERS = ",;\t"
 
@@ -230,8 +231,11 @@ def _parse_csv(path: Path, tokens: int | None) -> Vocabulary:
             got=f"the columns {', '.join(header) or '(none)'}",
             remedy="Name the columns in the first line: word,frequency.",
         )
-    entries = [_entry(dict(zip(header, row, strict=False)), path) for row in rows if any(row)]
-    if "frequency" not in header:  # Listed twice is not counted twice.
+    frequency = frequency_column(header)
+    entries = [
+        _entry(dict(zip(header, row, strict=False)), frequency, path) for row in rows if any(row)
+    ]
+    if frequency is None:  # Listed twice is not counted twice.
         entries = list({entry[0]: entry for entry in reversed(entries)}.values())
     return _from_rows(entries, tokens)
 
@@ -250,10 +254,15 @@ def header_of_list(line: str) -> tuple[str, list[str]]:
     return ",", [name.strip().lower() for name in next(csv.reader([line.rstrip("\r\n")]), [])]
 
 
-def _entry(row: Mapping[str, str], path: Path) -> tuple[str, int, float | None]:
+def frequency_column(header: Sequence[str]) -> str | None:
+    """Return the column of a word list that holds the frequencies; None where no name of one is there."""
+    return next((name for name in FREQUENCY_COLUMNS if name in header), None)
+
+
+def _entry(row: Mapping[str, str], column: str | None, path: Path) -> tuple[str, int, float | None]:
     word = row.get("word", "")
     try:
-        frequency = int(float(row.get("frequency") or 1))
+        frequency = int(float((column and row.get(column)) or 1))
         age = row.get(_AGE_COLUMN)
         return word, frequency, float(age) if age else None
     except (ValueError, OverflowError):

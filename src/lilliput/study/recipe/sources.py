@@ -45,7 +45,7 @@ def require_sources(recipe: Recipe, layout: StudyLayout) -> None:
         if source.path.startswith(PACKAGE_PREFIX):
             require_package(source.path.removeprefix(PACKAGE_PREFIX))
         elif not is_remote(source.path) and not source.path.startswith("hub:"):
-            find_files([source])
+            find_files([source], leave_out=[layout.root])
 
 
 def _require_tasks(recipe: Recipe) -> None:

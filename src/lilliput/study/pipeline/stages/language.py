@@ -56,6 +56,7 @@ def _build_constrained(
         language.corpus,
         reporter=context.reporter,
         executor=context.executor,
+        leave_out=[context.layout.root],
     )
     wanted, found = language.corpus.max_train_words, facts["splits"]["train"]["words"]
     if context.recipe.language_sizes and wanted and found < wanted:
@@ -112,6 +113,7 @@ def _build_matched(context: StudyContext, name: str, language: LanguageRecipe) -
         by_source=language.sources == twin.sources,
         reporter=context.reporter,
         executor=context.executor,
+        leave_out=[context.layout.root],
     )
 
 
@@ -134,6 +136,7 @@ def _vocabulary(context: StudyContext) -> Vocabulary:
             coverage=recipe.coverage,
             size=recipe.size,
             reporter=context.reporter,
+            leave_out=[context.layout.root],
         )
     vocabulary = vocabulary.with_words(recipe.add_words)
     write_vocabulary(vocabulary, out, settings=settings, inputs=origin)
