@@ -35,6 +35,7 @@ _PAIRS = """Example: lilliput evaluate pairs STUDY/runs/3f2a --data blimp/ --tas
 adjunct_island,causative --vocabulary words.csv --set method=within_word_l2r"""
 _CHOICES = """Example: lilliput evaluate choices STUDY/runs/3f2a --data tasks/ --tasks copa,piqa
 --vocabulary words.csv --set shots=2 --set seeds=[0,1,2]"""
+_CONTEXT = """Example: lilliput evaluate context STUDY/runs/3f2a --set sequences=200"""
 _PROBES = """Example: lilliput evaluate probes STUDY/runs/3f2a --data STUDY/probes/constrained"""
 
 _SPANS = """Example: lilliput evaluate spans STUDY/runs/3f2a --by loss --out scores/loss"""
@@ -47,6 +48,7 @@ def register(app: typer.Typer) -> None:
     group.command("glue", epilog=_GLUE)(glue)
     group.command("pairs", epilog=_PAIRS)(pairs)
     group.command("choices", epilog=_CHOICES)(choices)
+    group.command("context", epilog=_CONTEXT)(context)
     group.command("probes", epilog=_PROBES)(probes)
     group.command("spans", epilog=_SPANS)(spans)
 
@@ -219,6 +221,36 @@ def choices(
         reporter=reporter_for_terminal(),
     )
     _deliver(run, scores, places.out, None, as_json)
+
+
+def context(
+    run: RunArgument,
+    tokens: Annotated[
+        Path | None,
+        typer.Option("--tokens", help="The run's token store; found inside a study."),
+    ] = None,
+    out: ScoresOption = None,
+    checkpoint: CheckpointOption = "final",
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how a causal run uses its context: late loss against early, and copying a repeated sequence."""
+    from lilliput.core.progress import reporter_for_terminal
+    from lilliput.evaluation import ContextSettings, evaluate_context
+    from lilliput.evaluation.folders import scores_folder
+    from lilliput.study import run_folder
+
+    run = run_folder(run)
+    folder = out or scores_folder(run, "context", checkpoint)
+    scores = evaluate_context(
+        run,
+        folder,
+        tokens=tokens,
+        settings=_overridden(ContextSettings(), overrides),
+        checkpoint=checkpoint,
+        reporter=reporter_for_terminal(),
+    )
+    _deliver(run, scores, folder, None, as_json)
 
 
 def probes(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lilliput.evaluation.choices.evaluate import evaluate_choices
     from lilliput.evaluation.choices.probes import build_choice_probes
     from lilliput.evaluation.choices.settings import ChoiceProbeSettings, ChoiceSettings
+    from lilliput.evaluation.context.evaluate import evaluate_context
+    from lilliput.evaluation.context.settings import ContextSettings
     from lilliput.evaluation.exports.babylm import write_babylm_fine_tuning, write_babylm_pairs
     from lilliput.evaluation.exports.lm_eval import (
         run_lm_eval,
@@ -50,6 +52,7 @@ _LATER = {
     "shipped_tasks": "tasks.definition",
     "ChoiceProbeSettings": "choices.settings",
     "ChoiceSettings": "choices.settings",
+    "ContextSettings": "context.settings",
     "GenerationSettings": "generation.settings",
     "build_choice_probes": "choices.probes",
     "GlueAverage": "glue.average",
@@ -72,6 +75,7 @@ _WITH_TORCH = {
     "compare_evaluations": "scores.comparison",
     "default_pair_settings": "pairs.evaluate",
     "evaluate_choices": "choices.evaluate",
+    "evaluate_context": "context.evaluate",
     "evaluate_glue": "glue.evaluate",
     "evaluate_pairs": "pairs.evaluate",
     "evaluate_probes": "probes.evaluate",
@@ -91,6 +95,7 @@ _WITH_TORCH = {
 __all__ = [
     "ChoiceProbeSettings",
     "ChoiceSettings",
+    "ContextSettings",
     "CurvePoint",
     "FilledMask",
     "FineTuningSettings",
@@ -112,6 +117,7 @@ __all__ = [
     "compare_evaluations",
     "default_pair_settings",
     "evaluate_choices",
+    "evaluate_context",
     "evaluate_glue",
     "evaluate_pairs",
     "evaluate_probes",

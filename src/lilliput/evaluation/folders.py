@@ -34,17 +34,26 @@ def evaluation_folders(
     Raises:
         InputError: The run is not there, or no tokenizer was given and none is found.
     """
-    manifest = read_manifest(run, "run")
     study = run.resolve().parent.parent
     origins = run_origins(run)
-    name = suite if checkpoint == "final" else f"{suite}-{checkpoint}"
-    is_study = run.resolve().parent.name == "runs"
-    beside = run.with_name(f"{run.resolve().name}-{name}")
     return EvaluationFolders(
         tokenizer or _required(origins.tokenizer, study),
-        out or (study / "evaluations" / manifest.id / name if is_study else beside),
+        out or scores_folder(run, suite, checkpoint),
         study / "probes" / origins.tokens.name if origins.tokens else None,
     )
+
+
+def scores_folder(run: Path, suite: str, checkpoint: str) -> Path:
+    """Return where the scores of a run on a suite go: into its study, or beside the run.
+
+    Raises:
+        InputError: The run is not there.
+    """
+    name = suite if checkpoint == "final" else f"{suite}-{checkpoint}"
+    if run.resolve().parent.name != "runs":
+        return run.with_name(f"{run.resolve().name}-{name}")
+    study = run.resolve().parent.parent
+    return study / "evaluations" / read_manifest(run, "run").id / name
 
 
 def _required(tokenizer: Path | None, study: Path) -> Path:
