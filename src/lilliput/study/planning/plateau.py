@@ -20,7 +20,7 @@ from typing import Any
 from lilliput.analysis.findings.learning import plateau_crossing
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.files import read_json_lines
-from lilliput.core.reader import read_record
+from lilliput.core.reader import RunFile, read_record
 from lilliput.core.wording import plural
 from lilliput.study.planning.estimates import RunEstimate
 from lilliput.study.store.layout import StudyLayout
@@ -225,7 +225,7 @@ def _finished_exits(layout: StudyLayout) -> Iterator[KnownExit]:
         if not is_artefact(folder):
             continue
         entropy = read_record(folder / "result.json").get("unigram_entropy")
-        config = read_record(folder / "run.json")
+        config = read_record(folder / "run.json", RunFile)["config"]
         points = sorted(read_json_lines(folder / "metrics.jsonl"), key=lambda each: each["step"])
         if entropy is None or not points:
             continue
