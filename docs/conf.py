@@ -25,9 +25,13 @@ suppress_warnings = ["myst.xref_missing"]
 def fill_from_code(app: object, name: str, source: list[str]) -> None:
     """Put what the code says in the place of its marker."""
     del app
-    from reference_text import cli_reference, recipe_reference
+    from reference_text import cli_reference, glossary_reference, recipe_reference
 
-    makers = {"reference/cli": cli_reference, "reference/recipe": recipe_reference}
+    makers = {
+        "reference/cli": cli_reference,
+        "reference/glossary": glossary_reference,
+        "reference/recipe": recipe_reference,
+    }
     if name in makers:
         source[0] = source[0].replace("<!-- from the code -->", makers[name]())
 

@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from lilliput.architecture import ModelConfig
 from lilliput.cli._frame import build_app
+from lilliput.report.glossary import GLOSSARY
 from lilliput.study import Recipe
 
 TABLE_HEAD = "| option | meaning | default |\n|---|---|---|"
@@ -66,6 +67,12 @@ def _option_row(option: Any) -> str:
 
 def _cell(text: str) -> str:
     return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def glossary_reference() -> str:
+    """Every word of the report with its meaning, as a definition list."""
+    terms = sorted(GLOSSARY, key=lambda term: term.name.casefold())
+    return "\n".join(f"{term.name}\n: {term.meaning}\n" for term in terms)
 
 
 def recipe_reference() -> str:

@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from lilliput.cli._frame import build_app
+from lilliput.report.glossary import GLOSSARY
 from lilliput.study import Recipe
 from lilliput.training import TrainingConfig, switch_table
 
@@ -98,3 +99,11 @@ def test_every_defect_of_the_reference_code_has_its_row() -> None:
     assert rows == [str(number) for number in range(1, 36)]
     for row in switch_table():
         assert row.name in page or row.room == "evaluation", row.name
+
+
+def test_every_word_of_the_report_is_in_the_glossary(reference: ModuleType) -> None:
+    text = reference.glossary_reference()
+    assert len(GLOSSARY) >= 40
+    assert len({term.id for term in GLOSSARY}) == len(GLOSSARY)
+    for term in GLOSSARY:
+        assert f"{term.name}\n: {term.meaning}\n" in text

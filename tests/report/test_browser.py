@@ -75,6 +75,14 @@ class Visit:
         self.page.locator(f"nav a[href='#{name}']").click()
         self.page.locator(f"#{name}-title").wait_for(state="visible")
 
+    def choose(self, page: str, control: str, value: str) -> None:
+        """Choose in a control of a page, which may be folded."""
+        select = self.page.locator(f"#{page} select[data-control={control}]")
+        folded = self.page.locator(f"#{page} details.choices:not([open]) > summary")
+        if not select.is_visible() and folded.count():
+            folded.click()
+        select.select_option(value)
+
     def draw(self, figure: str) -> Any:
         """The plot of a figure, scrolled to and drawn."""
         self.page.locator(f"#{figure}").scroll_into_view_if_needed()
@@ -155,7 +163,7 @@ def test_the_flops_convention_moves_the_curves_and_the_columns(visit: Callable[.
     seen.go("scaling")
     seen.draw("frontier")
     first = max(x for t in seen.traces("frontier") for x in t["x"])
-    seen.page.locator("#scaling select[data-control=flops]").select_option("flops_reference")
+    seen.choose("scaling", "flops", "flops_reference")
     second = max(x for t in seen.traces("frontier") for x in t["x"])
     # In this study the authors' formula counts exactly twice as much.
     assert second == pytest.approx(2 * first, rel=1e-6)
@@ -170,8 +178,8 @@ def test_progress_and_loss_can_be_chosen(visit: Callable[..., Visit]):
     seen.go("training")
     seen.draw("loss-curves")
     before = {t["run"]: t for t in seen.traces("loss-curves") if t["mode"] == "lines"}
-    seen.page.locator("#training select[data-control=loss]").select_option("loss_reference")
-    seen.page.locator("#training select[data-control=progress]").select_option("step")
+    seen.choose("training", "loss", "loss_reference")
+    seen.choose("training", "progress", "step")
     after = {t["run"]: t for t in seen.traces("loss-curves") if t["mode"] == "lines"}
     for run, trace in after.items():
         assert trace["x"] == [10 * (i + 1) for i in range(EVALUATIONS)]
@@ -185,8 +193,8 @@ def test_the_legend_offers_what_can_be_drawn(visit: Callable[..., Visit]):
     entry = seen.page.locator("#loss-curves .legend-entry", has_text="the paper's 42 runs")
     # The paper's table has its authors' loss along updates and their FLOPs only.
     assert entry.count() == 0
-    seen.page.locator("#training select[data-control=loss]").select_option("loss_reference")
-    seen.page.locator("#training select[data-control=progress]").select_option("step")
+    seen.choose("training", "loss", "loss_reference")
+    seen.choose("training", "progress", "step")
     assert entry.count() == 1
     own = len([t for t in seen.traces("loss-curves") if t["mode"] == "lines"])
     entry.click()

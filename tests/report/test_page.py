@@ -42,7 +42,7 @@ def test_a_page_from_outside_stands_between_the_others(
     source = "paper" if kind == "table" else str(make_study(seeds=1).whole())
     html = report_by_the_command_line(source, tmp_path / "r.html")
     order = re.findall(r'<section id="([\w-]+)"', html)
-    assert order[order.index(toy.NAME) - 1 :] == ["runs", toy.NAME, "method"]
+    assert order[order.index(toy.NAME) - 1 :] == ["runs", toy.NAME, "method", "glossary"]
     assert re.findall(r'<li><a href="#([\w-]+)"', html) == order
     assert "<h2" in html
     assert ">Data cards</h2>" in html
@@ -59,7 +59,7 @@ def test_without_it_the_pages_are_those_of_the_package() -> None:
     names = [each.name for each in registered_pages()]
     assert names == [
         "summary", "language", "tokenizers", "training", "scaling", "break-and-plateau", "choice-of-data", "downstream", "cost", "runs",
-        "method",
+        "method", "glossary",
     ]  # fmt: skip
 
 

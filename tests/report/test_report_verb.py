@@ -92,3 +92,35 @@ def test_a_folder_without_a_study_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert str(tmp_path) in done.stderr
     assert "table of runs" in done.stderr
+
+
+def test_the_figures_are_listed_and_one_is_written_for_print(table: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    listed = lilliput(table, "--list-figures", "--json", cwd=tmp_path)
+    assert listed.returncode == 0, listed.stderr
+    figures = json.loads(listed.stdout)["figures"]
+    assert {"name", "title", "page"} == set(figures[0])
+    name = figures[0]["name"]
+    done = lilliput(table, "--figure", name, "--format", "svg", "--width", "8.4cm", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / f"{name}.svg").is_file()
+    assert "84 mm wide" in done.stdout
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--figure", "nosuch"], "nosuch"),
+        (["--figure", "overview", "--width", "wide"], "--width 84mm"),
+        (["--figure", "overview", "--format", "gif"], "pdf, svg, png"),
+        (["--figure", "overview", "--format", "pdf", "--out", "a.png"], "must agree"),
+    ],
+)
+def test_a_figure_that_cannot_be_written_is_named(
+    options: list[str], words: str, table: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    done = lilliput(table, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr

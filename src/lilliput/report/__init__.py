@@ -5,6 +5,12 @@ as single; where data cannot tell, the page says so. Each figure is a tidy table
 so the page, the CSV inside it and the PDF come from one description.
 """
 
-from lilliput.report.document import ReportResult, write_report
+from lilliput.report.document import (
+    NamedFigure,
+    ReportResult,
+    list_figures,
+    write_figure,
+    write_report,
+)
 
-__all__ = ["ReportResult", "write_report"]
+__all__ = ["NamedFigure", "ReportResult", "list_figures", "write_figure", "write_report"]

@@ -23,8 +23,12 @@ from jinja2 import ChoiceLoader, DictLoader, Environment, PackageLoader, StrictU
 from markupsafe import Markup
 
 from lilliput.analysis.findings.findings import findings_of
+from lilliput.core.errors import InputError
+from lilliput.core.extras import require
 from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.report.drawing.colours import looks_of
+from lilliput.report.glossary import GLOSSARY
 from lilliput.report.page import BuiltPage, registered_pages
 from lilliput.report.reading.evidence import Evidence, read_evidence
 
@@ -40,6 +44,7 @@ _SCRIPTS = (
     "figures.js",
     "tables.js",
     "downloads.js",
+    "terms.js",
     "routing.js",
 )
 
@@ -103,6 +108,54 @@ def write_report(
     return ReportResult(out, figures, drawn)
 
 
+@dataclass(frozen=True)
+class NamedFigure:
+    """Name one figure of a report: `name` is what `--figure` takes."""
+
+    name: str
+    title: str
+    page: str
+
+
+def list_figures(source: Path) -> list[NamedFigure]:
+    """Return the figures of the report about `source`, in the order of its pages.
+
+    Raises:
+        InputError: There is nothing to report on at `source`.
+        ArtefactError: A file of the study is damaged.
+    """
+    pages = build_pages(read_evidence(source))
+    return [NamedFigure(f.id, f.title, page.title) for page in pages for f in page.figures]
+
+
+def write_figure(source: Path, name: str, out: Path, *, width_mm: float = 84.0) -> Path:
+    """Write one figure of the report about `source` for print.
+
+    Args:
+        source: A study folder, a table of measurements, or "paper".
+        name: Name of the figure, see `list_figures`.
+        out: The file to write; its ending says which kind: pdf, svg or png.
+        width_mm: Width on paper.
+
+    Raises:
+        InputError: There is nothing to report on, no figure of this name, or no such kind of file.
+        ArtefactError: A file of the study is damaged.
+        MissingExtraError: matplotlib is not installed.
+    """
+    from lilliput.report.drawing.paper import FORMATS, PrintStyle, draw_figure
+
+    kind = out.suffix.removeprefix(".").lower()
+    if kind not in FORMATS:
+        raise InputError(
+            f"a figure must be written as one of {', '.join(FORMATS)}",
+            got=f"the file name {out.name!r}",
+            remedy=f"Name it {out.stem}.pdf.",
+        )
+    require("matplotlib", "paper")
+    style = PrintStyle((kind,), width_mm, has_title=False, is_text_outlined=True)
+    return draw_figure(build_pages(read_evidence(source)), name, out, style)
+
+
 def _draw(pages: list[BuiltPage], folder: Path | None) -> tuple[Path, ...]:
     if folder is None:
         return ()
@@ -141,9 +194,16 @@ def render(evidence: Evidence, pages: list[BuiltPage]) -> str:
 def embedded_data(pages: list[BuiltPage]) -> dict[str, Any]:
     """Return what the page's script reads: tables once each, figures, controls by page."""
     tables = {name: table for page in pages for name, table in page.tables.items()}
+    figures = [figure for page in pages for figure in page.figures]
+    controls = [control for page in pages for control in page.controls]
     return {
         "tables": {name: table.as_record() for name, table in tables.items()},
-        "figures": [figure.as_record() for page in pages for figure in page.figures],
+        "figures": [figure.as_record() for figure in figures],
+        "looks": {
+            column: {value: look.as_record() for value, look in values.items()}
+            for column, values in looks_of(figures, controls, tables).items()
+        },
+        "glossary": [{"id": term.id, "forms": [term.name, *term.forms]} for term in GLOSSARY],
         "controls": {
             page.name: [control.as_record() for control in page.controls] for page in pages
         },

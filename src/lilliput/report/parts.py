@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lilliput.analysis.findings.quantities import Quantity, finite, format_number
+from lilliput.report.drawing.figures import Figure
 
 Verdict = Literal["yes", "no", "unclear", "absent"]
 _VERDICTS: dict[Verdict, str] = {
@@ -24,11 +25,19 @@ def yes_in_part(clear: Sized, found: Sized) -> str:
 
 @dataclass(frozen=True)
 class TableColumn:
-    """One column of a table; `when` shows it under one value of each named choice only."""
+    """One column of a table.
+
+    Attributes:
+        label: Head of the column.
+        numeric: Whether its cells are numbers.
+        when: Shows it under one value of each named choice only.
+        is_extra: Left out until the reader asks for all columns; the CSV has it.
+    """
 
     label: str
     numeric: bool = False
     when: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_extra: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,7 @@ class Answer:
         published: What the paper found; empty where it says nothing.
         page: Id of the page that shows it.
         verdict_text: A verdict in other words than yes and no.
+        figure: A small figure that shows it; None where nothing can be drawn.
     """
 
     question: str
@@ -112,6 +122,7 @@ class Answer:
     published: str = ""
     page: str = ""
     verdict_text: str = ""
+    figure: Figure | None = None
 
     @property
     def paragraphs(self) -> list[str]:

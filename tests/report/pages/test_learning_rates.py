@@ -40,7 +40,10 @@ def test_the_slope_is_said_and_drawn(tmp_path: Path) -> None:
     write_search(tmp_path, WIDTHS)
     search = read_search(tmp_path)
     (figure,) = rate_figures(search)
-    assert "constrained corrected: the best rate goes with width to the power −0.70" in figure.text
+    assert (
+        "constrained, corrected training: the best rate goes with width to the power −0.70"
+        in figure.text
+    )
     assert "4 shapes" in figure.text
     tables = rate_tables(search)
     first, last = tables["rate_lines"].rows()

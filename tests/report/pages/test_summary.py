@@ -89,3 +89,31 @@ def test_the_two_frontiers_have_two_names(pages: list[BuiltPage]):
     said = " ".join(answer(pages, "compute-optimal models better").paragraphs)
     assert "frontier of compute and loss" in said
     assert "efficient shapes" in said
+
+
+def test_the_summary_opens_with_one_figure_over_the_whole_study(pages: list[BuiltPage]):
+    summary = pages[0]
+    lead = summary.content["lead"]
+    assert summary.figures[0] is lead
+    tables = {layer.table for layer in lead.layers}
+    assert {"runs", "laws", "best", "unigrams"} <= tables
+    assert summary.controls == ()  # The first page asks for no choice.
+    assert len(summary.content["sentences"]) >= 3
+
+
+def test_the_best_run_of_each_group_is_marked(pages: list[BuiltPage], study: Path):
+    best = pages[0].tables["best"]
+    runs = read_evidence(study).runs
+    for group, loss in zip(best.columns["group"], best.columns["final_loss"], strict=True):
+        ended = [run.final["loss"] for run in runs if run.facets["language"] == group]
+        assert loss == min(ended)
+
+
+def test_questions_that_the_data_do_not_reach_are_set_aside(tmp_path: Path):
+    folder = StudyMaker(tmp_path / "study", seeds=1)
+    folder.recipe()
+    folder.runs()
+    content = build_pages(read_evidence(folder.folder))[0].content
+    assert {a.verdict for a in content["unreached"]} == {"absent"}
+    assert any("pre-training help" in a.question for a in content["unreached"])
+    assert all(a.verdict != "absent" for a in content["answers"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from lilliput.analysis.findings.groups import group_names
 from lilliput.analysis.findings.quantities import Quantity
 from lilliput.analysis.findings.runs import Run
 from lilliput.core.arrays import FloatArray
@@ -97,3 +98,96 @@ def difference_of_means(one: Sequence[float], other: Sequence[float]) -> Quantit
 
     clusters = np.arange(values.size)
     return Quantity.from_interval(bootstrap_interval(statistic, clusters, unit="models"))
+
+
+@dataclass(frozen=True)
+class ShapeMean:
+    """Hold where the runs of one shape and group ended.
+
+    Attributes:
+        group: The group of comparable runs.
+        shape: The shape, or the name of the run where shapes are unknown.
+        sizes: The five sizes of the shape, where known.
+        num_parameters: Parameters of the model; None where unknown.
+        loss: Mean final loss over the seeds, with Student's interval.
+    """
+
+    group: str
+    shape: str
+    sizes: Mapping[str, int]
+    num_parameters: float | None
+    loss: Quantity
+
+
+def means_by_shape(runs: Sequence[Run]) -> list[ShapeMean]:
+    """Return the mean final loss of each shape in each group, the smallest first."""
+    groups = group_names(runs)
+    members: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        if final_loss(run) is not None:
+            alike = (run.facets.get(name, "") for name in _ALIKE)
+            shape = run.facets.get("shape", run.name)
+            members.setdefault((groups[run.name], shape, *alike), []).append(run)
+    return [_shape_mean(group, shape, some) for (group, shape, *_), some in members.items()]
+
+
+def _shape_mean(group: str, shape: str, runs: Sequence[Run]) -> ShapeMean:
+    losses = [loss for run in runs if (loss := final_loss(run)) is not None]
+    size = runs[0].final.get("num_parameters")
+    return ShapeMean(group, shape, runs[0].sizes, size, mean_over_seeds(losses))
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Hold shapes of one group that differ in one thing: depth alone, or all widths at one depth.
+
+    Attributes:
+        group: The group of comparable runs.
+        held: What they share, such as "hidden 64" or "2 layers".
+        steps: The shapes, the smallest first; at least two.
+    """
+
+    group: str
+    held: str
+    steps: tuple[ShapeMean, ...]
+
+
+def depth_ladders(means: Sequence[ShapeMean]) -> list[Ladder]:
+    """Return the shapes that are alike but for their number of layers."""
+    return _ladders(
+        means, "num_hidden_layers", _DEPTH_PARTNERS, lambda s: f"width {s['hidden_size']}"
+    )
+
+
+def width_ladders(means: Sequence[ShapeMean]) -> list[Ladder]:
+    """Return the shapes of one depth, by their hidden size; where two share it, the first is kept."""
+    return _ladders(
+        means, "hidden_size", ("num_hidden_layers",), lambda s: _layers(s["num_hidden_layers"])
+    )
+
+
+def _layers(count: int) -> str:
+    return "1 layer" if count == 1 else f"{count} layers"
+
+
+def _ladders(
+    means: Sequence[ShapeMean],
+    step: str,
+    held: Sequence[str],
+    name: Callable[[Mapping[str, int]], str],
+) -> list[Ladder]:
+    found: dict[tuple[object, ...], dict[int, ShapeMean]] = {}
+    for mean in means:
+        if step in mean.sizes and all(size in mean.sizes for size in held):
+            key = (mean.group, *(mean.sizes[size] for size in held))
+            found.setdefault(key, {}).setdefault(mean.sizes[step], mean)
+    by_size = sorted(found.items(), key=lambda item: [int(str(size)) for size in item[0][1:]])
+    return [
+        Ladder(
+            str(group),
+            name(next(iter(steps.values())).sizes),
+            tuple(steps[s] for s in sorted(steps)),
+        )
+        for (group, *_), steps in by_size
+        if len(steps) > 1
+    ]

@@ -57,10 +57,19 @@ def group_names(runs: Sequence[Run]) -> dict[str, str]:
 
 def _labels(facets: Mapping[str, Sequence[str]], count: int) -> list[str]:
     """Return the group of each row: its values of the facets that differ between rows."""
-    differing = [values for name, values in facets.items() if _separates_groups(name, set(values))]
+    differing = [
+        [_in_words(name, value) for value in values]
+        for name, values in facets.items()
+        if _separates_groups(name, set(values))
+    ]
     if not differing:
         return [ALL_RUNS] * count
     return [", ".join(filter(None, row)) or UNCHANGED for row in zip(*differing, strict=True)]
+
+
+def _in_words(facet: str, value: str) -> str:
+    """Return a value that says by itself what it is: "corrected" alone would not."""
+    return f"{value} training" if facet == "profile" and value else value
 
 
 def _separates_groups(facet: str, values: set[str]) -> bool:

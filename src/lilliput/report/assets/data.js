@@ -52,22 +52,14 @@ function rowsOf(layer, page) {
   return rows;
 }
 
-// Values of a column in the order in which their colours are given, whatever is hidden now.
-function valuesInOrder(layer, column) {
-  const runs = report.tables.runs;
-  const own = report.tables[layer.table];
-  const table = column in own ? own : runs ?? own;
-  return [...new Set(table[column] ?? [])].filter((value) => value !== null).map(String);
-}
-
 function labelled(title) {
   return title.replace(/\{(\w+)\}/g, (whole, name) => {
     for (const controls of Object.values(report.controls)) {
       const option = controls.find((c) => c.name === name)?.options.find((o) => o.value === choices.get(name));
       if (option) return labelled(option.label);
     }
-    return whole;
-  });
+    return ''; // No such choice here: nothing is named that is not drawn.
+  }).replace(' ()', '').trim();
 }
 
 function asText(value) {

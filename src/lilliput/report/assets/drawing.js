@@ -4,19 +4,16 @@ const SYMBOLS = ['circle', 'square', 'diamond', 'triangle-up', 'cross', 'triangl
 const DASHES = ['solid', 'dash', 'dot', 'dashdot', 'longdash', 'longdashdot', 'solid', 'dash'];
 const NARROW = 480;
 
-// How each value of a column looks: distinct colours and symbols for few, a dark-to-light ramp for many.
+// How each value of a column looks: one colour for one thing on every figure, a ramp where values have an order.
 function looks(layer) {
   const column = resolved(layer.colour);
-  const values = valuesInOrder(layer, column);
-  const many = values.length > CATEGORICAL;
-  const entries = values.map((value, index) => [value, {
-    colour: many ? ramp(index / (values.length - 1)) : colourOf(`c${index + 1}`),
-    symbol: many ? 'circle' : SYMBOLS[index],
-  }]);
-  return { column, many, of: new Map(entries) };
+  const entries = Object.entries(report.looks[column] ?? {});
+  const many = entries.length > CATEGORICAL;
+  const style = ([tone, share, symbol]) => ({ colour: share === null ? colourOf(`c${tone}`) : ramp(share), symbol: SYMBOLS[symbol] });
+  return { column, many, of: new Map(entries.map(([value, look]) => [value, style(look)])) };
 }
 
-const toneOf = (layer) => colourOf(layer.faint ? 'faint' : `c${layer.tone}`);
+const toneOf = (layer) => colourOf(layer.faint ? 'faint' : layer.tone === 0 ? 'ink' : `c${layer.tone}`);
 
 function ramp(share) {
   const stops = ['ramp1', 'ramp2', 'ramp3', 'ramp4'].map((name) => colourOf(name).match(/[\d.]+/g).map(Number));
@@ -47,7 +44,7 @@ function hoverText(table, layer, row) {
   return parts.join('<br>');
 }
 
-function tracesOf(layer, index, page) {
+function tracesOf(layer, index, page, xTitle) {
   const table = report.tables[layer.table];
   const [x, y] = [resolved(layer.x), resolved(layer.y)];
   const rows = rowsOf(layer, page).filter((row) => {
@@ -56,13 +53,74 @@ function tracesOf(layer, index, page) {
   });
   const look = layer.colour ? looks(layer) : null;
   const styleOf = (row) => look?.of.get(String(cellOf(table, look.column, row)))
-    ?? { colour: toneOf(layer), symbol: layer.faint ? 'circle' : SYMBOLS[layer.tone - 1] };
+    ?? { colour: toneOf(layer), symbol: layer.faint ? 'circle' : SYMBOLS[Math.max(0, layer.tone - 1)] };
   const seriesOf = (row) => [
     layer.series ? cellOf(table, layer.series, row) : '',
     look ? cellOf(table, look.column, row) : '',
   ].join('\u001f');
   const draw = { lines: lineTrace, points: pointTrace, band: bandTraces }[layer.mark];
-  return [...grouped(rows, seriesOf).values()].flatMap((members) => draw({ table, layer, x, y, index }, members, styleOf(members[0])));
+  const series = [...grouped(rows, seriesOf).values()];
+  const aside = asideOf(layer, rows.map((row) => cellOf(table, x, row)), series.length);
+  return series.flatMap((members, place) => draw({ table, layer, x, y, index, aside: aside(place), xTitle }, members, styleOf(members[0])));
+}
+
+// Points of different colours with intervals stand a little apart, so that each interval can be seen.
+const ASIDE = 0.007;
+
+function asideOf(layer, places, count) {
+  const numbers = places.filter((place) => typeof place === 'number' && place > 0);
+  const isApart = layer.apart && numbers.length === places.length;
+  if (!isApart || count < 2) return () => 1;
+  const [low, high] = extent(numbers);
+  const span = Math.max(high / low, 1.5);
+  return (place) => span ** (ASIDE * (place - (count - 1) / 2));
+}
+
+// Words beside the last point of each series, in its colour; those that would overlap are moved apart.
+function labelsOf(layer, page) {
+  if (!layer.label) return [];
+  const table = report.tables[layer.table];
+  const [x, y] = [resolved(layer.x), resolved(layer.y)];
+  const look = layer.colour ? looks(layer) : null;
+  const known = (row) => typeof cellOf(table, x, row) === 'number' && typeof cellOf(table, y, row) === 'number';
+  const ends = new Map();
+  for (const row of rowsOf(layer, page).filter(known)) {
+    const series = String(layer.series ? cellOf(table, layer.series, row) : row);
+    const last = ends.get(series);
+    if (last === undefined || cellOf(table, x, row) >= cellOf(table, x, last)) ends.set(series, row);
+  }
+  return [...ends.values()].map((row) => ({
+    x: cellOf(table, x, row),
+    y: cellOf(table, y, row),
+    text: plain(cellOf(table, layer.label, row)),
+    colour: look?.of.get(String(cellOf(table, look.column, row)))?.colour ?? toneOf(layer),
+  }));
+}
+
+const LINE_PX = 15;
+
+// Heights of labels, the highest first: none overlaps the next, and none sinks below the axis.
+function apart(heights) {
+  const places = [];
+  for (const height of heights) places.push(Math.min(height, (places.at(-1) ?? Infinity) - LINE_PX));
+  for (let order = places.length - 1, least = LINE_PX / 2; order >= 0; order -= 1, least += LINE_PX) places[order] = Math.max(places[order], least);
+  return places;
+}
+
+function annotationsOf(labels, figure, layout, width, height) {
+  const place = (axis, value) => (axis.log ? Math.log10(value) : value);
+  const [low, high] = layout.yaxis.range ?? extent(labels.map((label) => place(figure.y, label.y)));
+  const inside = Math.max(60, height - layout.margin.t - layout.margin.b - 20);
+  const sorted = labels.map((label) => ({ ...label, at: ((place(figure.y, label.y) - low) / ((high - low) || 1)) * inside })).sort((one, other) => other.at - one.at);
+  const places = apart(sorted.map((label) => label.at + LINE_PX / 2));
+  return sorted.map((label, order) => {
+    const at = places[order];
+    return {
+      x: place(figure.x, label.x), y: place(figure.y, label.y), yshift: at - label.at, xshift: -4,
+      text: label.text, showarrow: false, xanchor: 'right', yanchor: 'middle', align: 'right',
+      font: { size: width < NARROW ? 11 : 12, color: label.colour }, bgcolor: translucent(colourOf('paper'), 0.75), borderpad: 1,
+    };
+  });
 }
 
 function isDimmed(table, row) {
@@ -86,21 +144,21 @@ function lineTrace({ table, layer, x, y, index }, rows, style) {
   }];
 }
 
-function pointTrace({ table, layer, x, y }, rows, style) {
+function pointTrace({ table, layer, x, y, aside, xTitle }, rows, style) {
   const bounds = layer.low ? intervalOf(table, layer, layer.horizontal ? x : y, rows, style.colour) : null;
   return [{
     type: 'scatter',
     mode: 'markers',
-    x: rows.map((row) => cellOf(table, x, row)),
+    x: rows.map((row) => (aside === 1 ? cellOf(table, x, row) : cellOf(table, x, row) * aside)),
     y: rows.map((row) => cellOf(table, y, row)),
     [layer.horizontal ? 'error_x' : 'error_y']: bounds ?? undefined,
-    text: rows.map((row) => hoverText(table, layer, row)),
+    text: rows.map((row) => [hoverText(table, layer, row), `${plain(xTitle)}: ${plain(cellOf(table, x, row))}`].filter(Boolean).join('<br>')),
     customdata: rows.map((row) => cellOf(table, 'run', row)),
-    hovertemplate: '%{text}<br>%{xaxis.title.text}: %{x:.4~g}<br>%{yaxis.title.text}: %{y:.4~g}<extra></extra>',
+    hovertemplate: '%{text}<br>%{yaxis.title.text}: %{y:.4~g}<extra></extra>',
     marker: {
       color: style.colour,
-      symbol: style.symbol,
-      size: layer.faint ? 4 : 9,
+      symbol: layer.symbol || style.symbol,
+      size: layer.faint ? 4 : layer.symbol === 'star' ? 15 : 9,
       opacity: rows.map((row) => (isDimmed(table, row) ? 0.15 : layer.faint ? 0.5 : 0.95)),
       line: { color: colourOf('paper'), width: layer.faint ? 0 : 1 },
     },
@@ -129,22 +187,37 @@ function bandTraces({ table, layer, x }, rows, style) {
   return [edge(layer.low, false), edge(layer.high, true)];
 }
 
+// References: a dotted line or a stripe each, named where it stands. Lines that lie together share one name.
 function shapesOf(layer, page) {
   const table = report.tables[layer.table];
   const place = layer.mark === 'rule' ? resolved(layer.y) : layer.low;
   const known = (row) => typeof cellOf(table, place, row) === 'number';
   const falling = (one, other) => cellOf(table, place, other) - cellOf(table, place, one);
-  return rowsOf(layer, page).filter(known).sort(falling).map((row, order) => {
-    const name = plain(cellOf(table, 'name', row));
-    const colour = colourOf('quiet');
-    if (layer.mark === 'rule') {
-      const at = cellOf(table, place, row);
-      return { type: 'line', layer: 'below', xref: 'paper', x0: 0, x1: 1, y0: at, y1: at, line: { color: colour, width: 1, dash: 'dot' }, label: { text: name, textposition: order % 4 < 2 ? 'start' : 'end', yanchor: order % 2 ? 'top' : 'bottom', font: { size: 11, color: colour } } };
-    }
+  const rows = rowsOf(layer, page).filter(known).sort(falling);
+  const colour = colourOf('quiet');
+  if (layer.mark === 'rule') {
+    const lines = rows.map((row) => [cellOf(table, place, row), String(cellOf(table, 'name', row) ?? '')]);
+    return lines.map(([at], order) => ({
+      type: 'line', layer: 'below', xref: 'paper', x0: 0, x1: 1, y0: at, y1: at, line: { color: colour, width: 1, dash: 'dot' },
+      label: { text: plain(sharedName(lines, order)), textposition: order % 2 ? 'end' : 'start', yanchor: 'bottom', font: { size: 11, color: colour } },
+    }));
+  }
+  return rows.map((row, order) => {
     const [low, high] = [cellOf(table, layer.low, row), cellOf(table, layer.high, row)];
-    const label = { text: name, textposition: order % 2 ? 'bottom left' : 'top left', textangle: 0, font: { size: 11, color: colour } };
+    const label = { text: plain(cellOf(table, 'name', row)), textposition: order % 2 ? 'bottom left' : 'top left', textangle: 0, font: { size: 11, color: colour } };
     return { type: 'rect', layer: 'below', yref: 'paper', y0: 0, y1: 1, x0: low, x1: high, line: { width: 0 }, fillcolor: translucent(toneOf(layer), 0.16), label };
   });
+}
+
+const TOGETHER = 0.03;
+
+// "unigram entropy, basic" and "unigram entropy, free" on nearly the same line: "unigram entropy, basic; free" on the first.
+function sharedName(lines, order) {
+  const near = (other) => Math.abs(lines[other][0] - lines[order][0]) <= TOGETHER * Math.abs(lines[order][0]);
+  if (order > 0 && near(order - 1)) return '';
+  const names = [lines[order][1]];
+  for (let next = order + 1; next < lines.length && near(next); next += 1) names.push(lines[next][1].split(', ').at(-1));
+  return names.join('; ');
 }
 
 function axisLayout(axis, values, width) {
@@ -223,27 +296,30 @@ function reachOf(trace, axis) {
   return [...places, ...ends(bounds.array, 1), ...ends(bounds.arrayminus, -1)];
 }
 
-function drawingOf(figure, page, width) {
+function drawingOf(figure, page, width, height) {
   const drawn = drawnLayers(figure, page);
   const isShape = ({ layer }) => layer.mark === 'rule' || layer.mark === 'span';
-  const traces = drawn.filter((d) => !isShape(d)).flatMap(({ layer, index }) => tracesOf(layer, index, page));
+  const tracesBy = drawn.filter((d) => !isShape(d)).map(({ layer, index }) => ({ layer, traces: tracesOf(layer, index, page, labelled(figure.x.title)) }));
+  const traces = tracesBy.flatMap((drawing) => drawing.traces);
+  // What stands in grey behind the others does not widen the axes, unless there is nothing else.
+  const strong = tracesBy.filter(({ layer }) => !layer.faint || layer.hidden).flatMap((drawing) => drawing.traces);
+  const ranged = strong.length > 0 ? strong : traces;
   const shapes = drawn.filter(isShape).flatMap(({ layer }) => shapesOf(layer, page));
   const family = getComputedStyle(document.body).fontFamily;
-  return {
-    traces,
-    layout: {
-      xaxis: axisLayout(figure.x, traces.flatMap((trace) => reachOf(trace, 'x')), width),
-      yaxis: axisLayout(figure.y, [...traces.flatMap((trace) => reachOf(trace, 'y')), ...shapes.filter((s) => s.type === 'line').map((s) => s.y0)], width),
-      ...(figure.layers.some((layer) => layer.horizontal) ? { yaxis: namedAxis(figure.y, traces.flatMap((trace) => trace.y), width) } : {}),
-      shapes,
-      showlegend: false,
-      hovermode: 'closest',
-      dragmode: matchMedia('(pointer: coarse)').matches ? false : 'zoom',
-      margin: { l: 48, r: 12, t: 12, b: 44 },
-      paper_bgcolor: 'rgba(0,0,0,0)',
-      plot_bgcolor: 'rgba(0,0,0,0)',
-      font: { family, color: colourOf('ink') },
-      hoverlabel: { align: 'left', bgcolor: colourOf('paper'), bordercolor: colourOf('line'), font: { family, color: colourOf('ink'), size: 12 } },
-    },
+  const layout = {
+    xaxis: axisLayout(figure.x, ranged.flatMap((trace) => reachOf(trace, 'x')), width),
+    yaxis: axisLayout(figure.y, [...ranged.flatMap((trace) => reachOf(trace, 'y')), ...shapes.filter((s) => s.type === 'line').map((s) => s.y0)], width),
+    ...(figure.layers.some((layer) => layer.horizontal) ? { yaxis: namedAxis(figure.y, traces.flatMap((trace) => trace.y), width) } : {}),
+    shapes,
+    showlegend: false,
+    hovermode: 'closest',
+    dragmode: matchMedia('(pointer: coarse)').matches ? false : 'zoom',
+    margin: { l: 48, r: 12, t: 12, b: 44 },
+    paper_bgcolor: 'rgba(0,0,0,0)',
+    plot_bgcolor: 'rgba(0,0,0,0)',
+    font: { family, color: colourOf('ink') },
+    hoverlabel: { align: 'left', bgcolor: colourOf('paper'), bordercolor: colourOf('line'), font: { family, color: colourOf('ink'), size: 12 } },
   };
+  const labels = drawn.flatMap(({ layer }) => labelsOf(layer, page));
+  return { traces, layout: { ...layout, annotations: annotationsOf(labels, figure, layout, width, height) } };
 }

@@ -18,9 +18,10 @@ function drawFigure(holder) {
   const figure = figuresById.get(holder.dataset.figure);
   const plot = holder.querySelector('.plot');
   const page = pageOf(holder);
-  const { traces, layout } = drawingOf(figure, page, plot.clientWidth);
-  drawLegend(holder.querySelector('.legend'), figure, page, () => redrawPage(page));
   sizePlot(plot, figure);
+  const { traces, layout } = drawingOf(figure, page, plot.clientWidth, plot.clientHeight);
+  const legend = holder.querySelector('.legend');
+  if (legend) drawLegend(legend, figure, page, () => redrawPage(page));
   const isFirst = !drawnFigures.has(holder);
   drawnFigures.add(holder);
   Plotly.react(plot, traces, layout, { displayModeBar: false, responsive: true });

@@ -18,7 +18,7 @@ function readingRows(figure, page) {
 
 function fillReading(holder) {
   const details = holder.querySelector('details.reading');
-  if (!details.open) return;
+  if (!details?.open) return;
   const figure = figuresById.get(holder.dataset.figure);
   const rows = readingRows(figure, pageOf(holder));
   const heads = ['Series', 'Run', labelled(figure.x.title), labelled(figure.y.title), 'From', 'To'];

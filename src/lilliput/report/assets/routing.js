@@ -14,6 +14,7 @@ function showPage(name, { focus = true } = {}) {
     scrollTo(0, 0);
     page.querySelector('h2').focus({ preventScroll: true });
   }
+  explainPage(page);
   redrawShown();
   observeFigures();
 }
@@ -56,9 +57,11 @@ startControls();
 startHighlights();
 startSorting();
 startFiltering();
+startWholeTables();
 startReading();
 startDownloads();
 startPrinting();
+startTerms();
 // A reader of the first page is left alone; who then turns to a figure need not wait for its script.
 const SETTLED_MS = 2000;
 addEventListener('load', () => setTimeout(() => (window.requestIdleCallback ?? setTimeout)(startPlotly), SETTLED_MS));

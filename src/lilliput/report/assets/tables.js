@@ -53,3 +53,12 @@ function filterRows(form, table) {
   }
   form.querySelector('output').textContent = `${shown} of ${table.tBodies[0].rows.length} shown`;
 }
+
+function startWholeTables() {
+  for (const button of document.querySelectorAll('button[data-whole]')) {
+    button.addEventListener('click', () => {
+      const whole = document.getElementById(button.dataset.whole).classList.toggle('whole');
+      button.setAttribute('aria-pressed', String(whole));
+    });
+  }
+}

@@ -94,11 +94,13 @@ class Control:
         name: Figures refer to it as "$name".
         label: What the reader sees.
         options: The first is the default.
+        is_main: Stands open below the first figure; the others are folded away.
     """
 
     name: str
     label: str
     options: tuple[Option, ...]
+    is_main: bool = False
 
     @property
     def is_choice(self) -> bool:
@@ -149,7 +151,10 @@ class FigureLayer:
         faint: Drawn in grey behind the others.
         hidden: Drawn only after the reader asks for it in the legend.
         dashed: Lines are broken.
-        tone: Place in the palette where `colour` is None, from 1.
+        tone: Place in the palette where `colour` is None, from 1; 0 is the colour of the text.
+        label: Column whose value stands beside the last point of each series; empty for none.
+        apart: Points of different colours stand a little apart, so that their intervals can be told from each other.
+        symbol: Marker of points, such as "star"; empty for the one that goes with the colour.
     """
 
     table: str
@@ -168,6 +173,9 @@ class FigureLayer:
     hidden: bool = False
     dashed: bool = False
     tone: int = 1
+    label: str = ""
+    symbol: str = ""
+    apart: bool = False
 
     def as_record(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -188,6 +196,9 @@ class FigureLayer:
             "hidden": self.hidden,
             "dashed": self.dashed,
             "tone": self.tone,
+            "label": self.label,
+            "symbol": self.symbol,
+            "apart": self.apart,
         }
 
 
@@ -203,6 +214,7 @@ class Figure:
         y: Vertical axis.
         layers: Back to front.
         note: How the numbers came about; below the drawing.
+        is_small: Drawn low and without a legend, beside the answer that it shows.
     """
 
     id: str
@@ -212,6 +224,7 @@ class Figure:
     y: Axis
     layers: tuple[FigureLayer, ...]
     note: str = ""
+    is_small: bool = False
 
     def as_record(self) -> dict[str, Any]:
         """Return plain data for JSON."""
@@ -222,4 +235,5 @@ class Figure:
             "x": self.x.as_record(),
             "y": self.y.as_record(),
             "layers": [layer.as_record() for layer in self.layers],
+            "small": self.is_small,
         }

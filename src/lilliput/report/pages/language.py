@@ -23,6 +23,7 @@ from lilliput.report.reading.evidence import Evidence
 from lilliput.report.reading.language import Language, VocabularyWords
 
 _CURVE_POINTS = 240
+_WORDS_SHOWN = 20
 _COUNTS = {
     "documents": "Documents",
     "spans": "Spans cut",
@@ -61,6 +62,10 @@ def build_language(evidence: Evidence, findings: Findings) -> PageContent:
     if vocabulary is not None and vocabulary.has_frequencies:
         tables["coverage"] = _coverage_table(vocabulary)
         figures.append(_coverage_figure(vocabulary))
+    to_add = _words_to_add(languages)
+    if len(to_add):
+        tables["words-to-add"] = to_add
+        figures.append(_words_to_add_figure(languages))
     content = {
         "facts": _facts(vocabulary, languages),
         "vocabulary": vocabulary,
@@ -171,6 +176,37 @@ def _coverage_figure(vocabulary: VocabularyWords) -> Figure:
         ),
         note="Counted on the texts that the vocabulary was made from, over the allowed words only: "
         "an exact count, without sampling error.",
+    )  # fmt: skip
+
+
+def _words_to_add(languages: tuple[Language, ...]) -> DataTable:
+    """Return the words that stand most in the way, with the spans that each alone would let in."""
+    rows = [
+        {"corpus": language.name, "word": word, "spans": spans}
+        for language in languages
+        for word, spans in reversed(language.words_to_add[:_WORDS_SHOWN])
+    ]
+    return DataTable.from_rows(rows, ["corpus", "word", "spans"])
+
+
+def _words_to_add_figure(languages: tuple[Language, ...]) -> Figure:
+    together = [
+        f"Together the first 100 would let in at least {format_count(gained)} spans of {language.name}."
+        for language in languages
+        if (gained := finite(language.statistics.get("spans_gained_at_least")))
+    ]
+    return Figure(
+        id="words-to-add",
+        title="Words whose admission would keep most more text",
+        text=as_sentences(
+            ["Each word alone would let in as many spans as its point says, since it is all that they lack.", *together]
+        ),
+        x=Axis("Spans let in by this word alone"),
+        y=Axis(""),
+        layers=(
+            FigureLayer("words-to-add", "points", x="spans", y="word", colour="corpus", horizontal=True),
+        ),
+        note="An exact count over the texts that were read.",
     )  # fmt: skip
 
 

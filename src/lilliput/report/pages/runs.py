@@ -24,6 +24,8 @@ _NUMBERS = {
     "bits_per_byte": "Bits per byte",
 }
 
+_EXTRA = ("num_parameters_non_embedding", "step", "loss_reference", "bits_per_byte")
+
 
 @dataclass(frozen=True)
 class RunRow:
@@ -68,11 +70,16 @@ def build_runs(evidence: Evidence, findings: Findings) -> PageContent:
 def _columns(evidence: Evidence) -> list[tuple[str, TableColumn]]:
     facets = shared.telling_facets(evidence)
     columns = [
-        (name, TableColumn(shared.facet_label(name)))
+        (
+            name,
+            TableColumn(
+                shared.facet_label(name), is_extra=len(shared.distinct(evidence, name)) < 2
+            ),
+        )
         for name in sorted(facets, key=lambda name: name != "shape")
     ]
     for name in shared.present(evidence, list(_NUMBERS)):
-        columns.append((name, TableColumn(_NUMBERS[name], numeric=True)))
+        columns.append((name, TableColumn(_NUMBERS[name], numeric=True, is_extra=name in _EXTRA)))
     flops = shared.flops_columns(evidence)
     for name in flops:
         when = {"flops": name} if len(flops) > 1 else {}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import fmean
 
 import numpy as np
 
+from lilliput.analysis.findings.comparisons import Ladder, means_by_shape
 from lilliput.analysis.findings.findings import flops_columns
 from lilliput.analysis.findings.groups import group_names
 from lilliput.analysis.findings.runs import FACETS, rows_by_run
@@ -68,6 +71,65 @@ def curves_table(evidence: Evidence) -> DataTable:
             known = {name: float(v[row]) for name, v in numbers.items() if np.isfinite(v[row])}
             rows.append({"run": run, **known})
     return DataTable.from_rows(rows, ["run", *headers])
+
+
+def unigram_rules(evidence: Evidence) -> DataTable:
+    """Return one row for each language: the entropy of its held-out tokens, as loss and as perplexity."""
+    entropies: dict[str, list[float]] = {}
+    for run in evidence.runs:
+        if run.unigram_entropy is not None:
+            entropies.setdefault(run.facets.get("language", ""), []).append(run.unigram_entropy)
+    rows: list[dict[str, Cell]] = []
+    for language, values in entropies.items():
+        mean = fmean(values)
+        name = f"unigram entropy, {language}" if len(entropies) > 1 else "unigram entropy"
+        rows.append(
+            {"name": name, "language": language, "loss": mean, "perplexity": math.exp(mean)}
+        )
+    return DataTable.from_rows(rows, ["name", "language", "loss", "perplexity"])
+
+
+def means_table(evidence: Evidence) -> DataTable:
+    """Return one row for each shape and group: its sizes and the mean final loss with its interval."""
+    return DataTable.from_rows(
+        {
+            "group": mean.group,
+            "shape": mean.shape,
+            **mean.sizes,
+            "num_parameters": mean.num_parameters,
+            "loss": mean.loss.value,
+            "low": mean.loss.low,
+            "high": mean.loss.high,
+            "seeds": mean.loss.n,
+        }
+        for mean in means_by_shape(evidence.runs)
+    )
+
+
+def ladders_table(ladders: Sequence[Ladder]) -> DataTable:
+    """Return one row for each shape of each ladder: what the ladder holds fixed, sizes, and the mean loss."""
+    several = len({ladder.group for ladder in ladders}) > 1
+    return DataTable.from_rows(
+        {
+            "ladder": f"{ladder.held}, {ladder.group}" if several else ladder.held,
+            "held": ladder.held,
+            "group": ladder.group,
+            "shape": step.shape,
+            **step.sizes,
+            "loss": step.loss.value,
+            "low": step.loss.low,
+            "high": step.loss.high,
+            "seeds": step.loss.n,
+        }
+        for ladder in ladders
+        for step in ladder.steps
+    )
+
+
+def final_loss_label(evidence: Evidence) -> str:
+    """Return what the loss of `final_loss` is called: the loss, or the authors' average where there is no other."""
+    column = next(iter(present(evidence, ["loss", "loss_reference"])), "loss")
+    return LOSS_LABELS[column]
 
 
 def has_curves(evidence: Evidence) -> bool:
@@ -201,6 +263,7 @@ __all__ = [
     "curves_table",
     "distinct",
     "facet_label",
+    "final_loss_label",
     "flops_columns",
     "flops_control",
     "flops_label",
@@ -208,10 +271,13 @@ __all__ = [
     "has_curves",
     "hover_columns",
     "known",
+    "ladders_table",
     "loss_control",
+    "means_table",
     "parameters_control",
     "present",
     "progress_control",
     "runs_table",
     "telling_facets",
+    "unigram_rules",
 ]

@@ -35,6 +35,8 @@ _MEASURES_IN_PROSE = {
     "word_split_ratio_in_context": "number of sub-tokens a word, in context,",
     "boundary_f1": "boundary F1 of word parts",
 }
+# Left out of the table at first.
+_EXTRA = ("word_split_ratio_isolated", "exact_match_score", "unknown_rate")
 _HOVER = ("name", "corpus", "picked")
 
 
@@ -145,7 +147,7 @@ def _view(comparison: LanguageTokenizers) -> TableView:
             TableColumn("Tokenizer"),
             TableColumn("Size", numeric=True),
             TableColumn("Verdict"),
-            *(TableColumn(_MEASURES[m], numeric=True) for m in measures),
+            *(TableColumn(_MEASURES[m], numeric=True, is_extra=m in _EXTRA) for m in measures),
         ),
         rows=tuple(
             TableRow(

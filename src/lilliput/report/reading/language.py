@@ -72,6 +72,13 @@ class Language:
         """Counts of each source."""
         return self.facts.get("sources") or {}
 
+    @property
+    def words_to_add(self) -> tuple[tuple[str, int], ...]:
+        """Return the words outside the vocabulary that most dropped spans lack, with how many lack it alone."""
+        return tuple(
+            (str(word), int(spans)) for word, spans in self.statistics.get("words_to_add") or ()
+        )
+
     def split_words(self, split: str) -> float | None:
         """Words written to a split."""
         return finite(((self.facts.get("splits") or {}).get(split) or {}).get("words"))

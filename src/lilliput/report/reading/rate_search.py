@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,26 @@ def read_search(folder: Path) -> RateSearch | None:
     if not path.is_file():
         return None
     record = read_record(path)
-    drifts = tuple(BestRateTrend(**drift) for drift in record["drift_with_width"])
-    return RateSearch(tuple(map(_best_rate, record["rates"])), drifts)
+    named = {_recorded_family(rate): _family(rate) for rate in record["rates"]}
+    drifts = [BestRateTrend(**drift) for drift in record["drift_with_width"]]
+    shown = (replace(drift, family=named.get(drift.family, drift.family)) for drift in drifts)
+    return RateSearch(tuple(map(_best_rate, record["rates"])), tuple(shown))
+
+
+def _recorded_family(record: Mapping[str, Any]) -> str:
+    """Return the name under which the search records a family, such as "constrained corrected"."""
+    return " ".join(filter(None, (record["language"], record["profile"], record["variant"])))
+
+
+def _family(record: Mapping[str, Any]) -> str:
+    """Return a name that says by itself what it is, such as "constrained, corrected training"."""
+    profile = f"{record['profile']} training" if record["profile"] else ""
+    return ", ".join(filter(None, (record["language"], profile, record["variant"])))
 
 
 def _best_rate(record: Mapping[str, Any]) -> BestRate:
-    names = (record["language"], record["profile"], record["variant"])
     return BestRate(
-        family=" ".join(filter(None, names)),
+        family=_family(record),
         shape=record["shape"],
         width=float(sizes_of_shape(record["shape"])["hidden_size"]),
         learning_rate=record["learning_rate"],

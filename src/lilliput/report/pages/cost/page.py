@@ -77,7 +77,7 @@ def _controls(costs: Costs) -> tuple[Control, ...]:
     prices = list(dict.fromkeys(found.cost for found in costs.results))
     effects = {f.effect: f"{effect_label(f.effect)}, {better(f.result)}" for f in costs.results}
     return (
-        Control("group", "Runs", tuple(Option(g, g) for g in groups)),
+        Control("group", "Runs", tuple(Option(g, g) for g in groups), is_main=True),
         Control("cost", "Cost", tuple(Option(c, cost_label(c)) for c in prices)),
         Control("effect", "Effect", tuple(Option(e, label) for e, label in effects.items())),
     )
@@ -149,7 +149,7 @@ def _plane() -> Figure:
         layers=(
             FigureLayer(
                 "strategies", "lines", x="cost_value", y="effect_value",
-                where={**where, "status": STATUS["ND"]}, name="efficient shapes",
+                where={**where, "status": STATUS["ND"]}, colour="status",
             ),
             FigureLayer(
                 "strategies", "points", x="cost_value", y="effect_value", where=where,

@@ -9,6 +9,7 @@ from lilliput.analysis.findings.correlations import (
     as_quantity,
 )
 from lilliput.analysis.findings.findings import Findings
+from lilliput.analysis.findings.phenomena import scores_by_phenomenon
 from lilliput.analysis.findings.quantities import Quantity
 from lilliput.analysis.findings.scores import TaskScore
 from lilliput.analysis.table.tidy import Cell
@@ -36,6 +37,8 @@ from lilliput.report.parts import (
 )
 from lilliput.report.reading.evidence import Evidence
 
+WEIGHTS = {"trained": "from pre-trained weights", "untrained": "from initial weights"}
+
 
 def build_downstream(evidence: Evidence, findings: Findings) -> PageContent:
     """Scores with intervals, gain over no pre-training by size, loss against score, correlations."""
@@ -44,12 +47,13 @@ def build_downstream(evidence: Evidence, findings: Findings) -> PageContent:
         return PageContent({"missing": _missing(evidence)})
     tables = {
         "runs": shared.runs_table(evidence),
-        "scores": _scores_data(evidence),
-        "chances": _chances(evidence.scores),
+        "scores": scores_data(evidence),
+        "chances": chances(evidence.scores),
         "zero": DataTable({"name": ["no gain"], "zero": [0.0]}),
+        "phenomena": _phenomena(evidence),
     }
     controls = shared.known(
-        Control("task", "Task", _task_options(evidence.scores)),
+        Control("task", "Task", task_options(evidence.scores), is_main=True),
         shared.parameters_control(evidence),
         shared.loss_control(evidence),
         shared.colour_control(evidence),
@@ -64,6 +68,8 @@ def build_downstream(evidence: Evidence, findings: Findings) -> PageContent:
     }
     names = {control.name for control in controls}
     figures = _figures(evidence, found, names)
+    if len(tables["phenomena"]):
+        figures = (*figures, _phenomena_figure())
     return PageContent(content, figures, tables, controls)
 
 
@@ -75,15 +81,16 @@ def _missing(evidence: Evidence) -> Missing:
     )
 
 
-def _task_options(scores: tuple[TaskScore, ...]) -> tuple[Option, ...]:
-    """Whole tasks first, those with most gains beyond their interval before: the figures open with the first."""
+def task_options(scores: tuple[TaskScore, ...]) -> tuple[Option, ...]:
+    """Return whole tasks first, those with most gains beyond their interval before: the figures open with the first."""
     shown = Counter(score.task for score in scores if score.shows_gain)
     parts = {score.task for score in scores if score.part_of}
     by_gains = sorted(tasks_of(scores), key=lambda task: (task in parts, -shown[task]))
     return tuple(Option(task, task_label(task)) for task in by_gains)
 
 
-def _scores_data(evidence: Evidence) -> DataTable:
+def scores_data(evidence: Evidence) -> DataTable:
+    """Return one row for each score: run, task, weights, value and gain with their intervals."""
     rows: list[dict[str, Cell]] = []
     for score in evidence.scores:
         gain = score.gain or Quantity(None)
@@ -92,6 +99,7 @@ def _scores_data(evidence: Evidence) -> DataTable:
                 "run": score.run,
                 "task": score.task,
                 "weights": score.weights,
+                "fine_tuned": WEIGHTS.get(score.weights, score.weights),
                 "metric": score.metric,
                 "value": score.value.value,
                 "low": score.value.low,
@@ -106,7 +114,7 @@ def _scores_data(evidence: Evidence) -> DataTable:
     return DataTable.from_rows(rows)
 
 
-def _chances(scores: tuple[TaskScore, ...]) -> DataTable:
+def chances(scores: tuple[TaskScore, ...]) -> DataTable:
     """Return the most frequent label's score of each task; a mean where corpora differ."""
     values: dict[str, list[float]] = {}
     for score in scores:
@@ -130,6 +138,38 @@ def _figures(
     return tuple(figures)
 
 
+def _phenomena(evidence: Evidence) -> DataTable:
+    rows: list[dict[str, Cell]] = [
+        {
+            "run": score.run,
+            "phenomenon": score.phenomenon,
+            "score": score.value,
+            "paradigms": score.paradigms,
+        }
+        for score in scores_by_phenomenon(evidence.scores)
+        if score.weights == "trained"
+    ]
+    return DataTable.from_rows(rows, ["run", "phenomenon", "score", "paradigms"])
+
+
+def _phenomena_figure() -> Figure:
+    return Figure(
+        id="scores-by-phenomenon",
+        title="BLiMP by phenomenon",
+        text="One point a model: the share of minimal pairs in which it finds the right sentence more probable. "
+        "Chance gives 0.5.",
+        x=Axis("Share of pairs judged right"),
+        y=Axis(""),
+        layers=(
+            FigureLayer(
+                "phenomena", "points", x="score", y="phenomenon", colour="$colour", horizontal=True,
+                hover=("paradigms",),
+            ),
+        ),
+        note="The mean over the paradigms of each phenomenon, after Warstadt and others (2020); without intervals.",
+    )  # fmt: skip
+
+
 def _score_figure() -> Figure:
     return Figure(
         id="scores-by-size",
@@ -142,7 +182,7 @@ def _score_figure() -> Figure:
             FigureLayer("chances", "rule", y="chance_level", where={"task": "$task"}),
             FigureLayer(
                 "scores", "points", x="$parameters", y="value", low="low", high="high",
-                colour="weights", where={"task": "$task"}, hover=("weights", "metric", "examples", "seeds"),
+                colour="fine_tuned", apart=True, where={"task": "$task"}, hover=("metric", "examples", "seeds"),
             ),
         ),
         note="Bars are 95 % intervals over fine-tuning seeds and examples, drawn together.",
@@ -164,7 +204,7 @@ def _gain_figure(evidence: Evidence) -> Figure:
             FigureLayer("zero", "rule", y="zero"),
             FigureLayer(
                 "scores", "points", x="$parameters", y="gain", low="gain_low", high="gain_high",
-                colour="$colour", where={"task": "$task", "weights": "trained"},
+                colour="$colour", apart=True, where={"task": "$task", "weights": "trained"},
                 hover=("examples", "seeds"),
             ),
         ),
@@ -246,7 +286,7 @@ def _scores_table(evidence: Evidence) -> TableView:
                 (
                     text_cell(run.label if run else score.run),
                     text_cell(task_label(score.task)),
-                    text_cell(score.weights),
+                    text_cell(WEIGHTS.get(score.weights, score.weights)),
                     text_cell(score.metric),
                     quantity_cell(score.value),
                     number_cell(score.seeds),
@@ -261,10 +301,10 @@ def _scores_table(evidence: Evidence) -> TableView:
         columns=(
             TableColumn("Model"),
             TableColumn("Task"),
-            TableColumn("Weights"),
-            TableColumn("Metric"),
+            TableColumn("Fine-tuned"),
+            TableColumn("Metric", is_extra=True),
             TableColumn("Score", numeric=True),
-            TableColumn("Seeds", numeric=True),
+            TableColumn("Seeds", numeric=True, is_extra=True),
             TableColumn("Most frequent label", numeric=True),
             TableColumn("Gain", numeric=True),
         ),

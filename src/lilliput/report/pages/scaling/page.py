@@ -61,7 +61,7 @@ def build_scaling(evidence: Evidence, findings: Findings) -> PageContent:
         "published": DataTable({"name": ["the paper: 0.141"], "exponent": [PUBLISHED_EXPONENT]}),
     }
     controls = shared.known(
-        Control("group", "Runs", tuple(Option(group, group) for group in groups)),
+        Control("group", "Runs", tuple(Option(group, group) for group in groups), is_main=True),
         shared.flops_control(evidence),
     )
     content = {
@@ -168,11 +168,11 @@ def _frontier_figure(laws: tuple[GroupLaw, ...]) -> Figure:
         FigureLayer("breaks", "span", low="low", high="high", where=where, name="breaks, with intervals", tone=7),
         FigureLayer(
             "laws", "band", x="flops", low="low", high="high",
-            where={**where, "role": "chosen law"}, name="95 % band", tone=2,
+            where={**where, "role": "chosen law"}, colour="group",
         ),
         FigureLayer(
             "laws", "lines", x="flops", y="loss", series="role",
-            where={**where, "role": "chosen law"}, name="chosen law", tone=2, hover=("law",),
+            where={**where, "role": "chosen law"}, colour="group", label="law", hover=("law",),
         ),
         *(
             FigureLayer(
@@ -182,8 +182,7 @@ def _frontier_figure(laws: tuple[GroupLaw, ...]) -> Figure:
             for place, rival in enumerate(rivals)
         ),
         FigureLayer(
-            "frontier", "points", x="flops", y="loss", where=where, name="lowest of its bin of FLOPs", tone=1,
-            hover=("step",),
+            "frontier", "points", x="flops", y="loss", where=where, colour="group", hover=("step",),
         ),
     ]  # fmt: skip
     return Figure(

@@ -127,8 +127,17 @@ def _in_plain_words(exponent: Quantity) -> str:
             "cannot tell"
         )
     if exponent.value < 0:
-        return ": there the loss rises with compute, as when large models are trained too briefly"
-    return f": twice the compute lowers the loss by {format_share(1.0 - 2.0**-exponent.value)}"
+        return f": there {doubling_in_words(exponent)}"
+    return f": {doubling_in_words(exponent)}"
+
+
+def doubling_in_words(exponent: Quantity) -> str:
+    """Return what twice the compute does to the loss; a sentence without its stop."""
+    if exponent.value is None or not _is_measured(exponent):
+        return "whether more compute lowers the loss at the upper end, these runs cannot tell"
+    if exponent.value < 0:
+        return "the loss rises with compute, as when large models are trained too briefly"
+    return f"twice the compute lowers the loss by {format_share(1.0 - 2.0**-exponent.value)}"
 
 
 def answer_depth(evidence: Evidence) -> Answer:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from lilliput.analysis.findings.comparisons import final_loss
 from lilliput.analysis.findings.findings import Findings
-from lilliput.analysis.findings.learning import unlearned_groups
-from lilliput.analysis.findings.quantities import format_count
+from lilliput.analysis.findings.groups import named_for_group
+from lilliput.analysis.findings.laws import last_exponent
+from lilliput.analysis.findings.learning import depth_of, unlearned_groups
+from lilliput.analysis.findings.quantities import format_count, format_number
 from lilliput.core.wording import listed, plural
 from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.pages.break_origin import answer_break_origin
 from lilliput.report.pages.data_choices import answers_data_choices
 from lilliput.report.pages.downstream.sentences import tasks_of, whole_scores
+from lilliput.report.pages.scaling.page import main_laws
 from lilliput.report.pages.summary.answers_from_losses import (
     answer_break,
     answer_depth,
@@ -18,6 +24,7 @@ from lilliput.report.pages.summary.answers_from_losses import (
     answer_factors,
     answer_learning,
     answer_parameters,
+    doubling_in_words,
 )
 from lilliput.report.pages.summary.answers_from_scores import (
     answer_correlation,
@@ -25,47 +32,99 @@ from lilliput.report.pages.summary.answers_from_scores import (
     answer_language,
     answer_optimality,
 )
-from lilliput.report.parts import Fact, as_sentences
+from lilliput.report.pages.summary.figures import draw_summary
+from lilliput.report.parts import Answer, Fact, as_sentences
 from lilliput.report.reading.evidence import Evidence
 
 
 def build_summary(evidence: Evidence, findings: Findings) -> PageContent:
-    """Build the page that says what was studied and answers every question from its data."""
-    laws, costs, correlations = findings.laws, findings.costs, findings.correlations
-    unlearned = unlearned_groups(evidence.runs)
+    """Build the page that shows the whole study in one figure and answers every question from its data."""
+    drawings = draw_summary(evidence, findings)
     answers = [
-        answer_learning(evidence),
-        answer_gain(evidence),
-        answer_correlation(correlations, unlearned),
-        answer_break(laws),
-        *([origin] if (origin := answer_break_origin(findings)) else []),
-        answer_exponent(laws, unlearned),
-        answer_depth(evidence),
-        answer_optimality(evidence, laws),
-        answer_parameters(evidence),
-        answer_language(evidence),
-        answer_factors(costs, unlearned),
-        *answers_data_choices(findings),
+        replace(answer, figure=drawings.beside.get(name))
+        for name, answer in _answers(evidence, findings).items()
     ]
+    shown = [answer for answer in answers if answer.verdict != "absent"]
     content = {
+        "lead": drawings.lead,
+        "sentences": [_what(evidence), *best_sentences(evidence), *_law_sentences(findings)],
         "facts": _facts(evidence),
-        "answers": answers,
-        "lead": _lead(evidence),
+        "answers": shown,
+        "unreached": [answer for answer in answers if answer.verdict == "absent"],
         "note": _note(evidence),
     }
-    return PageContent(content)
+    drawn = [answer.figure for answer in shown if answer.figure]
+    figures = (*([drawings.lead] if drawings.lead else []), *drawn)
+    return PageContent(content, figures, drawings.tables)
 
 
-def _lead(evidence: Evidence) -> str:
+def _answers(evidence: Evidence, findings: Findings) -> dict[str, Answer]:
+    """Return every question of the paper with its answer, by the name of its figure."""
+    laws, costs, correlations = findings.laws, findings.costs, findings.correlations
+    unlearned = unlearned_groups(evidence.runs)
+    origin = answer_break_origin(findings)
+    return {
+        "learning": answer_learning(evidence),
+        "gain": answer_gain(evidence),
+        "correlation": answer_correlation(correlations, unlearned),
+        "break": answer_break(laws),
+        **({"origin": origin} if origin else {}),
+        "exponent": answer_exponent(laws, unlearned),
+        "depth": answer_depth(evidence),
+        "optimality": answer_optimality(evidence, laws),
+        "parameters": answer_parameters(evidence),
+        "language": answer_language(evidence),
+        "factors": answer_factors(costs, unlearned),
+        **{answer.question: answer for answer in answers_data_choices(findings)},
+    }
+
+
+def _what(evidence: Evidence) -> str:
+    """Return how many models of which sizes were trained on what, in one sentence."""
     if not evidence.runs:
         return "No run has finished yet. The pages show what is there so far."
     shapes, languages = shared.distinct(evidence, "shape"), shared.distinct(evidence, "language")
     what = plural(len(evidence.runs), "language model")
     parts = [f"{what} of {plural(len(shapes), 'shape')}" if shapes else what]
+    sizes = [r.final["num_parameters"] for r in evidence.runs if "num_parameters" in r.final]
+    if sizes and max(sizes) > min(sizes):
+        parts.append(f"with {format_count(min(sizes))} to {format_count(max(sizes))} parameters")
     if languages:
         parts.append(f"in {plural(len(languages), 'language')} ({listed(languages)})")
     points = format_count(len(evidence.table)) if evidence.table else "no"
-    return f"{' '.join(parts)}, with {points} measurements. Each answer below follows from these data alone."
+    return f"{' '.join(parts)}, with {points} measurements of the loss."
+
+
+def best_sentences(evidence: Evidence) -> list[str]:
+    """Say which run ended lowest, and how far below a model that knows only token frequencies."""
+    ended = [(loss, run) for run in evidence.runs if (loss := final_loss(run)) is not None]
+    if not ended:
+        return []
+    loss, best = min(ended, key=lambda pair: pair[0])
+    sentence = f"The lowest final loss is {format_number(loss)} nat a predicted token ({best.label}, a single run)"
+    depth = depth_of(best)
+    if depth is None:
+        return [f"{sentence}."]
+    side = "below" if depth >= 0 else "above"
+    return [
+        f"{sentence}: {format_number(abs(depth))} nat {side} what a model reaches that knows only how frequent "
+        "each token is."
+    ]
+
+
+def _law_sentences(findings: Findings) -> list[str]:
+    """Say what twice the compute does to the loss, by the law of each group."""
+    fitted = [(law, law.fit) for law in main_laws(findings.laws) if law.fit]
+    if not fitted:
+        reason = next((law.problem for law in findings.laws if law.problem), "")
+        return [f"No law of loss against compute could be fitted. {reason}".rstrip()]
+    return [
+        named_for_group(
+            law.group, f"{doubling_in_words(exponent)} ({exponent.text} as an exponent)."
+        )
+        for law, fit in fitted
+        if (exponent := last_exponent(fit)).value is not None
+    ]
 
 
 def _note(evidence: Evidence) -> str:

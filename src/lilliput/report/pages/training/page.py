@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from statistics import fmean
 
 from lilliput.analysis import paper_table
 from lilliput.analysis.findings.comparisons import final_loss, mean_over_seeds
@@ -19,12 +18,12 @@ from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.pages.training.learning import PLATEAU_EXIT_RULE, learning_sentences
 from lilliput.report.pages.training.learning_rates import rate_figures, rate_tables
+from lilliput.report.pages.training.sizes import size_figures, size_tables
 from lilliput.report.parts import (
     Missing,
     TableColumn,
     TableRow,
     TableView,
-    as_sentences,
     number_cell,
     quantity_cell,
     text_cell,
@@ -49,8 +48,9 @@ def build_training(evidence: Evidence, findings: Findings) -> PageContent:
         "runs": shared.runs_table(evidence),
         "curves": curves,
         "paper": _paper_data(),
-        "unigrams": _unigram_rules(evidence),
+        "unigrams": shared.unigram_rules(evidence),
         "plateau-exits": exits,
+        **size_tables(evidence),
         **rate_tables(evidence.search),
     }
     controls = shared.known(
@@ -66,10 +66,11 @@ def build_training(evidence: Evidence, findings: Findings) -> PageContent:
         figures.append(_curves_figure(evidence, len(exits)))
     if {"parameters", "loss"} <= names:
         figures.append(_size_figure(evidence))
+    figures += size_figures(evidence, tables)
     figures += rate_figures(evidence.search)
     content = {
         "missing": None,
-        "sentence": as_sentences(learning_sentences(evidence)),
+        "sentences": learning_sentences(evidence),
         "no_curves": _no_curves(evidence),
         "seeds": _seeds_table(evidence),
         "failures": evidence.failures,
@@ -166,22 +167,6 @@ def _paper_data() -> DataTable:
     for name in ("step", "flops_reference", "loss_reference"):
         columns[name] = table.number(name).tolist()
     return DataTable(columns)
-
-
-def _unigram_rules(evidence: Evidence) -> DataTable:
-    """Return one row for each language: the entropy of its held-out tokens, as loss and as perplexity."""
-    entropies: dict[str, list[float]] = {}
-    for run in evidence.runs:
-        if run.unigram_entropy is not None:
-            entropies.setdefault(run.facets.get("language", ""), []).append(run.unigram_entropy)
-    rows: list[dict[str, Cell]] = []
-    for language, values in entropies.items():
-        mean = fmean(values)
-        name = f"unigram entropy, {language}" if len(entropies) > 1 else "unigram entropy"
-        rows.append(
-            {"name": name, "language": language, "loss": mean, "perplexity": math.exp(mean)}
-        )
-    return DataTable.from_rows(rows, ["name", "language", "loss", "perplexity"])
 
 
 def _plateau_exits(evidence: Evidence, table: DataTable) -> DataTable:
