@@ -22,7 +22,7 @@ from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.reader import read_record
 
-FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 9
+FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 10
 _FOLDER, _TABLES = "analysis", "tables"
 
 
