@@ -19,6 +19,12 @@ from lilliput.analysis.economics.acceptability import Acceptability, acceptabili
 from lilliput.analysis.economics.cost_effectiveness import FACTORS, analyse_factors, analyse_icer
 from lilliput.analysis.economics.direction import DIRECTIONS, Direction, direction_of
 from lilliput.analysis.economics.icer import IcerResult, Strategy, icer, icer_with_seeds
+from lilliput.analysis.extrapolate import (
+    SPLITS,
+    Extrapolation,
+    LawScore,
+    analyse_extrapolation,
+)
 from lilliput.analysis.fit import analyse_fit, fit_measurements
 from lilliput.analysis.frontier import (
     FRONTIER_METHODS,
@@ -66,6 +72,7 @@ from lilliput.analysis.laws.registry import (
 from lilliput.analysis.laws.repeated import MUENNIGHOFF, RepeatedDataLaw
 from lilliput.analysis.laws.repeated_fit import fit_repeated, fit_repetition
 from lilliput.analysis.planning import TrainingPlan, analyse_plan
+from lilliput.analysis.predict import Prediction, Predictions, analyse_prediction, place_of
 from lilliput.analysis.table.cells import CellProblem
 from lilliput.analysis.table.foreign import Understood, likely_columns, understand
 from lilliput.analysis.table.measurements import Measurements, measurements_of
@@ -90,6 +97,7 @@ __all__ = [
     "RESAMPLE_WAYS",
     "RULES",
     "SCHEMA",
+    "SPLITS",
     "Acceptability",
     "Acceptance",
     "Allocation",
@@ -105,6 +113,7 @@ __all__ = [
     "CurveFit",
     "Direction",
     "Estimate",
+    "Extrapolation",
     "FitOptions",
     "Frontier",
     "FrontierPoint",
@@ -114,9 +123,12 @@ __all__ = [
     "LawCandidate",
     "LawFit",
     "LawForm",
+    "LawScore",
     "LikelihoodFit",
     "Measurements",
     "ParametricFit",
+    "Prediction",
+    "Predictions",
     "RepeatedDataLaw",
     "SchemaColumn",
     "Side",
@@ -130,10 +142,12 @@ __all__ = [
     "against_target",
     "analyse_comparison",
     "analyse_correlation",
+    "analyse_extrapolation",
     "analyse_factors",
     "analyse_fit",
     "analyse_icer",
     "analyse_plan",
+    "analyse_prediction",
     "analyse_size",
     "bootstrap_break_test",
     "check_table",
@@ -170,6 +184,7 @@ __all__ = [
     "paper_edges",
     "paper_table",
     "partial_correlation",
+    "place_of",
     "predict",
     "profile_interval",
     "read_table",

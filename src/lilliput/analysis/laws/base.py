@@ -268,6 +268,29 @@ class SizedLaw(CurveLaw):
             counts: How often each point is in each draw, shape (draws, points).
         """
 
+    def loss_at(
+        self,
+        values: FloatArray,
+        parameters: FloatArray,
+        tokens: FloatArray,
+        unique_tokens: FloatArray | None = None,
+    ) -> FloatArray:
+        """Return the loss of models of some sizes and tokens, in nats.
+
+        Args:
+            values: Parameters in the order of the fit's names, shape (parameters,) or (draws, parameters).
+            parameters: Parameters N, shape (points,).
+            tokens: Tokens D, every epoch counted, shape (points,).
+            unique_tokens: Tokens there are to read; None where none repeats.
+
+        Returns:
+            Shape (points,) or (draws, points).
+
+        Raises:
+            NotImplementedError: The law does not say.
+        """
+        raise NotImplementedError(f"the {self.label} does not predict a loss of size and tokens")
+
     @abstractmethod
     def best_split(self, values: FloatArray, flops: float) -> tuple[float, float]:
         """Return the parameters and tokens of lowest loss at a budget; NaN where there is no best split.

@@ -549,6 +549,19 @@ class ParametricLaw(SizedLaw):
         medians = drawn_medians(points.flops_per_parameter_token, counts)
         return np.concatenate([values, medians], axis=1)
 
+    def loss_at(
+        self,
+        values: FloatArray,
+        parameters: FloatArray,
+        tokens: FloatArray,
+        unique_tokens: FloatArray | None = None,
+    ) -> FloatArray:
+        """Return the loss of models of some sizes and tokens."""
+        del unique_tokens
+        columns = values[..., : len(PARAMETER_NAMES)]
+        e, a, b, alpha, beta = columns if columns.ndim == 1 else columns.T[..., None]
+        return e + a * parameters ** (-alpha) + b * tokens ** (-beta)
+
     def derived(self, values: FloatArray) -> dict[str, FloatArray]:
         """Return the a in N_opt proportional to C^a: it follows from the two exponents."""
         return {"size_exponent": values[..., 4] / (values[..., 3] + values[..., 4])}

@@ -278,6 +278,18 @@ class RepeatedLaw(SizedLaw):
         corpus = np.full((counts.shape[0], 1), _unique(points).max())
         return np.concatenate([constants, medians, corpus], axis=1)
 
+    def loss_at(
+        self,
+        values: FloatArray,
+        parameters: FloatArray,
+        tokens: FloatArray,
+        unique_tokens: FloatArray | None = None,
+    ) -> FloatArray:
+        """Return the loss of models of some sizes and tokens; without unique tokens, over the largest corpus."""
+        if unique_tokens is None:
+            unique_tokens = np.full_like(tokens, np.max(values[..., len(CONSTANTS) + 1]))
+        return repeated_loss(values[..., : len(CONSTANTS)], parameters, tokens, unique_tokens)
+
     def best_split(self, values: FloatArray, flops: float) -> tuple[float, float]:
         """Return the parameters and tokens of lowest loss at a budget."""
         count = len(CONSTANTS)

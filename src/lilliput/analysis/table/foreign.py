@@ -269,6 +269,12 @@ def _plain_number(cell: str, *, is_size: bool, decimal_commas: bool) -> tuple[st
     return whole + rest.replace(",", "."), "grouped"
 
 
+def number_in_words(text: str) -> float | None:
+    """Return the number of "1e9", "125m" or "1.3 B"; None where it is none."""
+    scaled = _SCALED.fullmatch(text.strip())
+    return float(scaled[1]) * _SCALES[scaled[2].lower()] if scaled else as_number(text)
+
+
 def _loss_of_perplexity(columns: dict[str, list[str]] | dict[str, Sequence[str]]) -> list[str]:
     """Add the loss where only a perplexity is there, and say so."""
     if "perplexity" not in columns or any(name.startswith("loss") for name in columns):

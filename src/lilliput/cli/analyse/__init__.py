@@ -7,6 +7,7 @@ import typer
 from lilliput.cli._frame import add_group
 from lilliput.cli.analyse.comparisons import compare, correlate, icer
 from lilliput.cli.analyse.laws import CommandWithLaws, fit, frontier, plan
+from lilliput.cli.analyse.predictions import extrapolate, predict
 from lilliput.cli.analyse.tables import check, convert
 
 _ABOUT = "Scaling laws, frontiers, cost-effectiveness and correlations from a table of runs."
@@ -15,6 +16,17 @@ _ABOUT = "Scaling laws, frontiers, cost-effectiveness and correlations from a ta
 def register(app: typer.Typer) -> None:
     """Add the verb to the application."""
     group = add_group(app, "analyse", _ABOUT)
-    for command in (fit, frontier, icer, correlate, compare, plan, check, convert):
-        kind = CommandWithLaws if command in (fit, plan, compare) else None
+    for command in (
+        fit,
+        frontier,
+        predict,
+        extrapolate,
+        compare,
+        plan,
+        icer,
+        correlate,
+        check,
+        convert,
+    ):
+        kind = CommandWithLaws if command in (fit, plan, compare, predict) else None
         group.command(cls=kind)(command)
