@@ -12,6 +12,7 @@ from lilliput.analysis.findings.break_origin import BreakOrigin, find_break_orig
 from lilliput.analysis.findings.correlations import TaskCorrelation, find_correlations
 from lilliput.analysis.findings.costs import Costs, find_costs
 from lilliput.analysis.findings.data_choices import DataChoice, find_data_choices
+from lilliput.analysis.findings.distillation import TaughtArm, find_taught_arms
 from lilliput.analysis.findings.laws import GroupLaw, fit_laws
 from lilliput.analysis.findings.runs import Run
 from lilliput.analysis.findings.scores import TaskScore
@@ -60,6 +61,7 @@ class Findings:
         break_origins: Whether the break moves with the plateau, one entry a convention, the study's convention first;
             empty where no two families can be compared.
         data_choices: Orders and pruned corpora against their controls; empty where a study has neither.
+        taught_arms: Students of teachers beside supervised runs; empty where no run has a teacher.
     """
 
     laws: tuple[GroupLaw, ...] = ()
@@ -67,6 +69,7 @@ class Findings:
     correlations: tuple[TaskCorrelation, ...] = ()
     break_origins: tuple[BreakOrigin, ...] = ()
     data_choices: tuple[DataChoice, ...] = ()
+    taught_arms: tuple[TaughtArm, ...] = ()
 
 
 def flops_columns(measured: FindingsSource) -> list[str]:
@@ -96,7 +99,8 @@ def compute_findings(measured: FindingsSource, reporter: Reporter = SILENT) -> F
         origins = find_break_origins(table, columns, resamples)
         progress.advance(note="breaks and plateaus")
     choices = find_data_choices(measured.runs, measured.recipe)
-    return Findings(laws, costs, correlations, origins, choices)
+    arms = find_taught_arms(table, columns)
+    return Findings(laws, costs, correlations, origins, choices, arms)
 
 
 def write_findings(findings: Findings, place: Callable[[str], Path]) -> None:

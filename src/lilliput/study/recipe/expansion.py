@@ -156,7 +156,7 @@ def expand_recipe(recipe: Recipe) -> StudyGrid:
         raise ConfigurationError("the grid must have at least one run", got="none")
     _require_distinct(runs, configs)
     _require_read(recipe, runs.values())
-    return StudyGrid(recipe, with_needed_runs(runs, configs))
+    return StudyGrid(recipe, with_needed_runs(recipe, runs, configs))
 
 
 def _require_read(recipe: Recipe, runs: Iterable[PlannedRun]) -> None:

@@ -16,7 +16,7 @@ from lilliput.core.settings import parse_settings
 from lilliput.core.wording import listed
 from lilliput.training.config import TrainingConfig
 from lilliput.training.objectives.base import AUTO, ObjectiveSettings, StudyRun
-from lilliput.training.objectives.distillation import RUN_PREFIX, SELF
+from lilliput.training.objectives.distillation import RUN_PREFIX, SELF, plain_convention
 from lilliput.training.run_config import RunConfig
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ _MOST_NAMED = 4
 
 
 def with_needed_runs(
-    runs: Mapping[str, PlannedRun], configs: Mapping[str, RunConfig]
+    recipe: Recipe, runs: Mapping[str, PlannedRun], configs: Mapping[str, RunConfig]
 ) -> tuple[PlannedRun, ...]:
     """Return the runs with the names of those that each needs.
 
     Args:
-        runs: All runs of a grid by name.
+        recipe: Of the study.
+        runs: All runs of its grid by name.
         configs: The configuration of each.
 
     Raises:
@@ -40,6 +41,13 @@ def with_needed_runs(
             is searched for a run that needs others; two runs need each other.
     """
     found = tuple(_with_needs(run, runs, configs) for run in runs.values())
+    asked = recipe.analysis.flops
+    if asked != plain_convention(asked) and not any(run.needs for run in found):
+        raise ConfigurationError(
+            "analysis.flops may count the training of teachers where runs of the grid have teachers",
+            got=f"{asked!r}, and no run has one",
+            remedy=f"Write {plain_convention(asked)}.",
+        )
     if any(run.needs for run in found):
         in_levels(found)
     return found

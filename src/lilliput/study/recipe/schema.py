@@ -41,6 +41,7 @@ from lilliput.study.recipe.languages import (
 )
 from lilliput.tokenization.settings import KindName
 from lilliput.training.config import TrainingConfig
+from lilliput.training.objectives.distillation import plain_convention
 
 
 class VocabularyRecipe(Settings):
@@ -166,7 +167,8 @@ class AnalysisRecipe(Settings):
 
     flops: str = Field(
         default="flops_executed_masked",
-        description="Convention of the compute axis; all are in the tables.",
+        description="Convention of the compute axis; all are in the tables. In a study with teachers, _and_teacher "
+        "after it adds the training of each student's teacher, and _and_shared_teacher its share of that.",
     )
     resamples: int = Field(
         default=500, gt=0, le=100_000, description="Bootstrap resamples, over runs."
@@ -175,7 +177,7 @@ class AnalysisRecipe(Settings):
     @field_validator("flops")
     @classmethod
     def _known_convention(cls, value: str) -> str:
-        if value not in FLOPS_CONVENTIONS:
+        if plain_convention(value) not in FLOPS_CONVENTIONS:
             near = difflib.get_close_matches(value, FLOPS_CONVENTIONS, n=1)
             known = near or list(FLOPS_CONVENTIONS)
             raise ValueError(

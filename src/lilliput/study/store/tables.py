@@ -16,6 +16,7 @@ from lilliput.core.reader import read_record
 from lilliput.evaluation.scores.score import MEAN
 from lilliput.study.store.layout import StudyLayout
 from lilliput.study.store.runs import RunRecord
+from lilliput.study.store.teaching import TeachingColumns
 
 _SCHEMA = 1
 
@@ -25,6 +26,7 @@ def write_tables(
     runs: Sequence[RunRecord],
     suites: Sequence[str],
     means: Mapping[str, str],
+    convention: str = "flops_executed_masked",
 ) -> Path:
     """Write `measurements.csv` and `scores.csv` of the finished runs; their folder.
 
@@ -34,11 +36,13 @@ def write_tables(
         suites: Names of the evaluation suites (probes, glue, pairs) that each run was scored on.
         means: Suites of which the mean over its parts alone goes into the tables, to what it is called;
             the parts stay in the evaluation.
+        convention: FLOPs convention by which the study is analysed; the training of teachers is added under it.
     """
+    teaching = TeachingColumns(layout, runs, convention)
     # A study may grow or be retried, so that its tables are one artefact with changing content.
     with building(layout.tables, "tables", _SCHEMA, {"suites": list(suites)}) as build:
         scores = {run.run_id: list(_scores(layout, run, suites, means)) for run in runs}
-        rows = (row for run in runs for row in _measurements(run, scores[run.run_id]))
+        rows = (row for run in runs for row in _measurements(run, scores[run.run_id], teaching))
         _write_csv(build.path("measurements.csv"), rows)
         _write_csv(
             build.path("scores.csv"), (row for run in runs for row in _score_rows(run, scores))
@@ -59,7 +63,9 @@ def _scores(
         yield from found
 
 
-def _measurements(run: RunRecord, scores: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _measurements(
+    run: RunRecord, scores: Sequence[Mapping[str, Any]], teaching: TeachingColumns
+) -> Iterator[dict[str, Any]]:
     fixed = {
         "run": run.run_id,
         "name": run.name,
@@ -74,6 +80,7 @@ def _measurements(run: RunRecord, scores: Sequence[Mapping[str, Any]]) -> Iterat
         "num_parameters": run.result["num_parameters"],
         "num_parameters_non_embedding": run.result["num_parameters_non_embedding"],
         "unigram_entropy": run.result["unigram_entropy"],
+        **teaching.of_run(run),
     }
     # Before the first step nothing was spent, and zero has no place on a logarithmic axis.
     points = [point for point in run.metrics() if point["step"] > 0]
@@ -82,6 +89,7 @@ def _measurements(run: RunRecord, scores: Sequence[Mapping[str, Any]]) -> Iterat
         yield {
             **fixed,
             **point,
+            **teaching.of_point(run, point),
             "is_final": is_final,
             **(_final_scores(scores) if is_final else {}),
         }

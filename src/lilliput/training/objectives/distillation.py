@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 NAME = "distillation"
 SELF, RUN_PREFIX = "self", "run:"
+# Endings of FLOPs columns that add the training of the teachers: all of it, or one part in k for k students.
+WITH_TEACHER, WITH_SHARED_TEACHER = "_and_teacher", "_and_shared_teacher"
 # λ and τ under each name: as BabyLlama meant them, and near the best of arXiv 2502.08606.
 _MIXES = {"balanced": (0.5, 2.0), "teacher only": (1.0, 1.0)}
 _RUN_FILE, _WEIGHTS, _MODEL_FILE = "run.json", "model.safetensors", "config.json"
@@ -149,6 +151,11 @@ class DistillationSettings(ObjectiveSettings):
     def rehearsed(self) -> Self:
         """Return the settings for a measurement of speed: teachers of the same shapes, which need not be there."""
         return self.model_copy(update={"is_rehearsal": True})
+
+
+def plain_convention(name: str) -> str:
+    """Return the FLOPs convention of a column without what it adds for the training of teachers."""
+    return name.removesuffix(WITH_TEACHER).removesuffix(WITH_SHARED_TEACHER)
 
 
 def is_study_run(text: str) -> bool:

@@ -15,6 +15,7 @@ from lilliput.report.page import Page, PageContent, register_page
 from lilliput.report.pages import shared
 from lilliput.report.pages.break_origin import answer_break_origin
 from lilliput.report.pages.data_choices import answers_data_choices
+from lilliput.report.pages.distillation import answer_distillation
 from lilliput.report.pages.downstream.sentences import tasks_of, whole_scores
 from lilliput.report.pages.scaling.page import main_laws
 from lilliput.report.pages.summary.answers_from_losses import (
@@ -62,13 +63,14 @@ def _answers(evidence: Evidence, findings: Findings) -> dict[str, Answer]:
     """Return every question of the paper with its answer, by the name of its figure."""
     laws, costs, correlations = findings.laws, findings.costs, findings.correlations
     unlearned = unlearned_groups(evidence.runs)
-    origin = answer_break_origin(findings)
+    origin, taught = answer_break_origin(findings), answer_distillation(findings)
     return {
         "learning": answer_learning(evidence),
         "gain": answer_gain(evidence),
         "correlation": answer_correlation(correlations, unlearned),
         "break": answer_break(laws),
         **({"origin": origin} if origin else {}),
+        **({"distillation": taught} if taught else {}),
         "exponent": answer_exponent(laws, unlearned),
         "depth": answer_depth(evidence),
         "optimality": answer_optimality(evidence, laws),

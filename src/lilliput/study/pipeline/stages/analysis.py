@@ -36,7 +36,8 @@ def analyse_study(context: StudyContext, runs: Sequence[Path]) -> None:
     layout, settings = context.layout, context.recipe.analysis
     records = sorted(map(read_run, runs), key=lambda run: run.name)
     pairs = context.recipe.pairs
-    write_tables(layout, records, [PROBES, GLUE, PAIRS], {PAIRS: pairs.name} if pairs else {})
+    means = {PAIRS: pairs.name} if pairs else {}
+    write_tables(layout, records, [PROBES, GLUE, PAIRS], means, settings.flops)
     tables = read_manifest(layout.tables, "tables")
     made_with = settings.model_dump(mode="json")
     inputs = {"tables": tables.content}
