@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.study.recipe.expansion import PlannedRun, StudyGrid
 from lilliput.study.recipe.needed_runs import in_levels, located_config
 from lilliput.study.store.layout import StudyLayout
+from lilliput.study.store.token_counts import text_and_sequences, tokens_of_an_epoch
 from lilliput.training.objectives.base import StudyRun
 from lilliput.training.run_config import RunConfig
 from lilliput.training.trunks import decay_share, group_trunks
@@ -121,24 +121,16 @@ def run_tokens(config: RunConfig, facts: Mapping[str, Any]) -> float | None:
         return float(training.max_steps * training.global_batch_size * training.max_seq_length)
     if training.max_steps is not None:
         return mean_length(config, facts) * training.global_batch_size * training.max_steps
-    text, sequences = _text_and_sequences(config, facts)
-    return (text + 2 * sequences) * (training.num_train_epochs or 1.0)
+    epoch = tokens_of_an_epoch(facts, training.max_seq_length)
+    return epoch * (training.num_train_epochs or 1.0)
 
 
 def mean_length(config: RunConfig, facts: Mapping[str, Any]) -> float:
     """Return tokens of a sequence, special ones included; full sequences while the texts are not known."""
     if not facts:
         return float(config.training.max_seq_length)
-    text, sequences = _text_and_sequences(config, facts)
+    text, sequences = text_and_sequences(facts, config.training.max_seq_length)
     return text / sequences + 2
-
-
-def _text_and_sequences(config: RunConfig, facts: Mapping[str, Any]) -> tuple[float, float]:
-    """Return tokens of the texts, and the sequences that they are cut into."""
-    split = facts["splits"]["train"]
-    text, documents = float(split["tokens"]), float(split["documents"])
-    # Documents longer than a sequence are cut; each piece gets its own <s> and </s>.
-    return text, documents * math.ceil(text / documents / (config.training.max_seq_length - 2))
 
 
 def run_flops(config: RunConfig, tokens: float, facts: Mapping[str, Any]) -> dict[str, float]:

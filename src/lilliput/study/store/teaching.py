@@ -14,15 +14,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from lilliput.architecture import ModelConfig, Workload, flops_of_workload
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.settings import parse_settings
-from lilliput.study.planning.estimates import run_tokens
 from lilliput.study.store.layout import StudyLayout
 from lilliput.study.store.runs import RunRecord
+from lilliput.study.store.token_counts import tokens_of_an_epoch
 from lilliput.training.objectives.distillation import (
     WITH_SHARED_TEACHER,
     WITH_TEACHER,
@@ -116,7 +115,9 @@ class TeachingColumns:
         language = str(run.info["language"])
         if language not in self._epochs:
             store = self._layout.tokens(language)
-            self._epochs[language] = _epoch(run, store) if is_artefact(store) else None
+            facts = read_manifest(store, "tokens").facts if is_artefact(store) else None
+            length = int(run.config["training"]["max_seq_length"])
+            self._epochs[language] = None if facts is None else tokens_of_an_epoch(facts, length)
         return self._epochs[language]
 
 
@@ -137,12 +138,3 @@ def _ratio(config: RunConfig, teachers: Sequence[ModelConfig]) -> float:
     name = "flops_executed_masked"
     own = flops_of_workload(config.model, work)[name]
     return sum(flops_of_workload(teacher, work)[name] for teacher in teachers) / own
-
-
-def _epoch(run: RunRecord, store: Path) -> float | None:
-    config = parse_settings(RunConfig, run.config, str(run.folder))
-    once = {"max_steps": None, "max_tokens": None, "num_train_epochs": 1.0}
-    training = config.training.model_copy(update=once)
-    return run_tokens(
-        config.model_copy(update={"training": training}), read_manifest(store, "tokens").facts
-    )
