@@ -286,8 +286,8 @@ class _Draws:
 def _difference(
     one: FamilyBreak, of_one: _Draws, other: FamilyBreak, of_other: _Draws
 ) -> ExponentDifference:
-    known = one.above.value is not None and other.above.value is not None
-    value = one.above.value - other.above.value if known else math.nan
+    first, second = one.above.value, other.above.value
+    value = math.nan if first is None or second is None else first - second
     n = min(one.shapes, other.shapes)
     quantity = _quantity(value, of_one.above - of_other.above, n)
     return ExponentDifference(one.group, other.group, quantity)
