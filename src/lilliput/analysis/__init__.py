@@ -19,6 +19,13 @@ from lilliput.analysis.economics.acceptability import Acceptability, acceptabili
 from lilliput.analysis.economics.cost_effectiveness import FACTORS, analyse_factors, analyse_icer
 from lilliput.analysis.economics.direction import DIRECTIONS, Direction, direction_of
 from lilliput.analysis.economics.icer import IcerResult, Strategy, icer, icer_with_seeds
+from lilliput.analysis.emergence.detect import (
+    Emergence,
+    ScoredPoints,
+    detect_emergence,
+    judge_metric,
+)
+from lilliput.analysis.emergence.equivalence import SizeEquivalence, size_equivalence
 from lilliput.analysis.extrapolate import (
     SPLITS,
     Extrapolation,
@@ -112,6 +119,7 @@ __all__ = [
     "CostLaw",
     "CurveFit",
     "Direction",
+    "Emergence",
     "Estimate",
     "Extrapolation",
     "FitOptions",
@@ -131,7 +139,9 @@ __all__ = [
     "Predictions",
     "RepeatedDataLaw",
     "SchemaColumn",
+    "ScoredPoints",
     "Side",
+    "SizeEquivalence",
     "SizeLaw",
     "SizedLaw",
     "Strategy",
@@ -154,6 +164,7 @@ __all__ = [
     "cluster_draws",
     "compare_means",
     "davies_p",
+    "detect_emergence",
     "direction_of",
     "exponent_against_cut",
     "fit_form",
@@ -169,6 +180,7 @@ __all__ = [
     "icer_with_seeds",
     "isoflop_allocation",
     "isoflop_profiles",
+    "judge_metric",
     "law_label",
     "law_named",
     "law_names",
@@ -189,6 +201,7 @@ __all__ = [
     "profile_interval",
     "read_table",
     "register_law",
+    "size_equivalence",
     "split_table",
     "understand",
     "unregister_law",
