@@ -53,6 +53,7 @@ from lilliput.analysis.inference.slope_change import (
 from lilliput.analysis.inference.warnings import FRONTIER_CAVEAT
 from lilliput.analysis.laws.base import BestSizeLaw, CostLaw, Law, SizedLaw
 from lilliput.analysis.laws.curve import CurveFit, predict
+from lilliput.analysis.laws.equation import Equation
 from lilliput.analysis.laws.forms import LawForm, fit_form
 from lilliput.analysis.laws.isoflop import (
     Allocation,
@@ -120,6 +121,7 @@ __all__ = [
     "CurveFit",
     "Direction",
     "Emergence",
+    "Equation",
     "Estimate",
     "Extrapolation",
     "FitOptions",

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from lilliput.analysis.inference.resampling import expanded_bounds, spread
 from lilliput.analysis.laws.base import BoundEnd
 from lilliput.analysis.laws.curve import CurveFit, plain, plain_number
+from lilliput.analysis.laws.equation import Equation
 from lilliput.analysis.laws.registry import curve_law
 from lilliput.core.arrays import FloatArray
 
@@ -161,8 +162,14 @@ class LawFit:
             "covariance_of": list(self.curve.free),
             "cut_sensitivity": [dict(row) for row in self.cut_sensitivity],
             "points": self._points_as_record(),
+            "equation": None if self.equation is None else self.equation.as_record(),
             **self.facts,
         }
+
+    @property
+    def equation(self) -> Equation | None:
+        """Return the law as text, LaTeX and Python; None where it does not write itself."""
+        return curve_law(self.law).equation(self.curve.parameters, self.curve.breaks)
 
     @property
     def at_bound(self) -> Mapping[str, BoundEnd]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lilliput.analysis.laws.curve import CurveFit
+from lilliput.analysis.laws.equation import Equation
 from lilliput.core.arrays import FloatArray
 
 if TYPE_CHECKING:
@@ -76,6 +77,16 @@ class CurveLaw(Law):
             parameters: Name to value, as `CurveFit.parameters` gives them.
             log_breaks: ln of the break locations, ascending.
         """
+
+    def equation(self, parameters: Mapping[str, float], breaks: FloatArray) -> Equation | None:
+        """Return a fit of this law as an equation; None where the law does not write one.
+
+        Args:
+            parameters: Name to value, as `CurveFit.parameters` gives them.
+            breaks: Locations of the breaks in units of the cost, ascending.
+        """
+        del parameters, breaks
+        return None
 
     def at_bound(self, values: FloatArray) -> dict[str, BoundEnd]:
         """Return the parameters that ended at a bound of their search, by name, and at which end.

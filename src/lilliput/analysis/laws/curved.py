@@ -14,6 +14,7 @@ import numpy as np
 
 from lilliput.analysis.laws.base import CostLaw
 from lilliput.analysis.laws.curve import CurveFit, line_coefficients, total_sum_of_squares
+from lilliput.analysis.laws.equation import Equation, function, latex_number, short
 from lilliput.analysis.laws.registry import register_law
 from lilliput.core.arrays import FloatArray
 
@@ -81,6 +82,21 @@ class CurvedPowerLaw(CostLaw):
         del log_breaks
         p, z = parameters, log_flops - math.log(parameters["pivot"])
         return math.log(p["coefficient"]) - p["exponent"] * z - p["curvature"] * z**2 / 2
+
+    def equation(self, parameters: Mapping[str, float], breaks: FloatArray) -> Equation:
+        """Return the fit as an equation."""
+        del breaks
+        k, a, q, pivot = (
+            parameters[name] for name in ("coefficient", "exponent", "curvature", "pivot")
+        )
+        return Equation(
+            f"L = {short(k)} z^-({short(a)} + {short(q / 2)} ln z), z = C / {short(pivot)}",
+            f"L = {latex_number(k)}\\,z^{{-({latex_number(a)} + {latex_number(q / 2)} \\ln z)}},\\quad "
+            f"z = C / ({latex_number(pivot)})",
+            function(
+                "C", [f"z = C / {pivot!r}", f"return {k!r} * z ** -({a!r} + {q / 2!r} * np.log(z))"]
+            ),
+        )
 
     def grows_flatter(self, fit: CurveFit) -> bool:
         """Say whether the exponent shrinks with the cost."""

@@ -22,6 +22,7 @@ from scipy.optimize import minimize
 
 from lilliput.analysis.laws.base import SizedFit, SizedLaw, SizedPoints, drawn_medians
 from lilliput.analysis.laws.curve import CurveFit, total_sum_of_squares
+from lilliput.analysis.laws.equation import Equation, function, latex_number, short
 from lilliput.analysis.laws.levenberg import Residuals, levenberg
 from lilliput.analysis.laws.registry import register_law
 from lilliput.core.arrays import FloatArray
@@ -561,6 +562,17 @@ class ParametricLaw(SizedLaw):
         columns = values[..., : len(PARAMETER_NAMES)]
         e, a, b, alpha, beta = columns if columns.ndim == 1 else columns.T[..., None]
         return e + a * parameters ** (-alpha) + b * tokens ** (-beta)
+
+    def equation(self, parameters: Mapping[str, float], breaks: FloatArray) -> Equation:
+        """Return the fit as an equation."""
+        del breaks
+        e, a, b, alpha, beta = (parameters[name] for name in PARAMETER_NAMES)
+        return Equation(
+            f"L = {short(e)} + {short(a)} N^{short(-alpha)} + {short(b)} D^{short(-beta)}",
+            f"L = {latex_number(e)} + {latex_number(a)}\\,N^{{{latex_number(-alpha)}}} + "
+            f"{latex_number(b)}\\,D^{{{latex_number(-beta)}}}",
+            function("N, D", [f"return {e!r} + {a!r} * N ** {-alpha!r} + {b!r} * D ** {-beta!r}"]),
+        )
 
     def derived(self, values: FloatArray) -> dict[str, FloatArray]:
         """Return the a in N_opt proportional to C^a: it follows from the two exponents."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from lilliput.analysis.laws.base import CostLaw
 from lilliput.analysis.laws.curve import CurveFit, line_coefficients, total_sum_of_squares
+from lilliput.analysis.laws.equation import Equation, power_equation
 from lilliput.analysis.laws.levenberg import levenberg
 from lilliput.analysis.laws.registry import register_law
 from lilliput.core.arrays import FloatArray
@@ -133,6 +134,11 @@ class PowerLaw(CostLaw):
         del log_breaks
         return math.log(parameters["coefficient"]) - parameters["exponent"] * log_flops
 
+    def equation(self, parameters: Mapping[str, float], breaks: FloatArray) -> Equation:
+        """Return the fit as an equation."""
+        del breaks
+        return power_equation(parameters["coefficient"], parameters["exponent"])
+
     def last_slope(self, breaks: int) -> str:
         """Return the name of the exponent at the largest cost."""
         del breaks
@@ -172,6 +178,12 @@ class PowerLawAboveFloor(CostLaw):
         del log_breaks
         log_power = math.log(parameters["coefficient"]) - parameters["exponent"] * log_flops
         return np.log(parameters["offset"] + np.exp(log_power))
+
+    def equation(self, parameters: Mapping[str, float], breaks: FloatArray) -> Equation:
+        """Return the fit as an equation."""
+        del breaks
+        p = parameters
+        return power_equation(p["coefficient"], p["exponent"], p["offset"])
 
     def last_exponent(self, breaks: int) -> str:
         """Return the name of the exponent above the floor."""

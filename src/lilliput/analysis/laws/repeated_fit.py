@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 
 from lilliput.analysis.laws.base import BoundEnd, SizedFit, SizedLaw, SizedPoints, drawn_medians
 from lilliput.analysis.laws.curve import CurveFit, total_sum_of_squares
+from lilliput.analysis.laws.equation import Equation, function, latex_number, short
 from lilliput.analysis.laws.levenberg import levenberg
 from lilliput.analysis.laws.parametric import (
     HUBER_DELTA,
@@ -298,6 +299,32 @@ class RepeatedLaw(SizedLaw):
         cost, unique = values[count:].tolist()
         size, tokens = best_split(values[:count], flops, unique, cost)
         return float(size), float(tokens)
+
+    def equation(self, parameters: Mapping[str, float], breaks: FloatArray) -> Equation:
+        """Return the fit as an equation."""
+        del breaks
+        law = RepeatedDataLaw(*(parameters[name] for name in CONSTANTS))
+        ratio = law.matched_parameters(1.0)  # U_N = ratio * U^(beta / alpha)
+        power = law.beta / law.alpha
+        worth = "U + U R (1 - exp(-(X / U - 1) / R))"
+        return Equation(
+            f"L = {short(law.E)} + {short(law.A)} N'^{short(-law.alpha)} + {short(law.B)} D'^{short(-law.beta)}; X' = {worth} "
+            f"beyond U, with R = {short(law.repeat_tokens)} for D over U unique tokens, R = {short(law.repeat_parameters)} for N "
+            f"over {short(float(ratio))} U^{short(power)}",
+            f"L = {latex_number(law.E)} + {latex_number(law.A)}\\,N'^{{{latex_number(-law.alpha)}}} + "
+            f"{latex_number(law.B)}\\,D'^{{{latex_number(-law.beta)}}},\\quad "
+            "X' = U_X + U_X R_X \\left(1 - e^{-(X / U_X - 1) / R_X}\\right),\\quad "
+            f"R_D = {latex_number(law.repeat_tokens)},\\; R_N = {latex_number(law.repeat_parameters)}",
+            function(
+                "N, D, U",
+                [
+                    f"U = min(U, D); UN = min(N, {float(ratio)!r} * U ** {power!r})",
+                    f"D = U + U * {law.repeat_tokens!r} * (1 - np.exp(-(D / U - 1) / {law.repeat_tokens!r}))",
+                    f"N = UN + UN * {law.repeat_parameters!r} * (1 - np.exp(-(N / UN - 1) / {law.repeat_parameters!r}))",
+                    f"return {law.E!r} + {law.A!r} * N ** {-law.alpha!r} + {law.B!r} * D ** {-law.beta!r}",
+                ],
+            ),
+        )
 
     def at_bound(self, values: FloatArray) -> dict[str, BoundEnd]:
         """Return the rates that ended at a bound of their search."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lilliput.analysis.laws.base import BreakProfile, CostLaw
 from lilliput.analysis.laws.curve import CurveFit, line_coefficients, total_sum_of_squares
+from lilliput.analysis.laws.equation import Equation, pieces_equation
 from lilliput.analysis.laws.piecewise import (
     AggregatedPoints,
     aggregate,
@@ -206,6 +207,15 @@ class SegmentedPowerLaw(CostLaw):
         slopes = np.array([-parameters[f"exponent_{i + 1}"] for i in range(count)])
         piece = np.searchsorted(log_breaks, log_flops, side="left")
         return intercepts[piece] + slopes[piece] * log_flops
+
+    def equation(self, parameters: Mapping[str, float], breaks: FloatArray) -> Equation:
+        """Return the fit as an equation."""
+        count = breaks.size + 1
+        coefficients, exponents = (
+            [parameters[f"{name}_{i + 1}"] for i in range(count)]
+            for name in ("coefficient", "exponent")
+        )
+        return pieces_equation(coefficients, exponents, breaks.tolist())
 
     def profile(
         self, log_flops: FloatArray, log_loss: FloatArray, fit: CurveFit, index: int

@@ -18,6 +18,7 @@ from scipy.optimize import least_squares
 
 from lilliput.analysis.laws.base import BreakProfile, CostLaw
 from lilliput.analysis.laws.curve import CurveFit, total_sum_of_squares
+from lilliput.analysis.laws.equation import Equation, function, latex_number, short
 from lilliput.analysis.laws.levenberg import levenberg
 from lilliput.analysis.laws.power import fit_power_offset
 from lilliput.analysis.laws.registry import register_law
@@ -313,6 +314,24 @@ class SmoothlyBrokenPowerLaw(CostLaw):
             soft = np.logaddexp(0, (log_flops - location) / sharpness)
             exponent = exponent - p[f"c{i}"] * sharpness * soft
         return np.log(p["a"] + np.exp(exponent))
+
+    def equation(self, parameters: Mapping[str, float], breaks: FloatArray) -> Equation | None:
+        """Return the fit as an equation; None where its factor is below any float."""
+        p = parameters
+        if p["b"] <= 0:
+            return None
+        text = f"L = {short(p['a'])} + {short(p['b'])} C^{short(-p['c0'])}"
+        latex = (
+            f"L = {latex_number(p['a'])} + {latex_number(p['b'])}\\,C^{{{latex_number(-p['c0'])}}}"
+        )
+        exponent = f"{math.log(p['b'])!r} - {p['c0']!r} * x"
+        for i, place in enumerate(breaks.tolist(), start=1):
+            c, f = p[f"c{i}"], p[f"f{i}"]
+            text += f" (1 + (C / {short(place)})^{short(1 / f)})^{short(-c * f)}"
+            latex += f"\\left(1 + (C / ({latex_number(place)}))^{{{latex_number(1 / f)}}}\\right)^{{{latex_number(-c * f)}}}"
+            exponent += f" - {c * f!r} * np.logaddexp(0, (x - {math.log(place)!r}) / {f!r})"
+        lines = ["x = np.log(C)", f"return {p['a']!r} + np.exp({exponent})"]
+        return Equation(text, latex, function("C", lines))
 
     def profile(
         self, log_flops: FloatArray, log_loss: FloatArray, fit: CurveFit, index: int

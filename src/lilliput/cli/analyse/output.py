@@ -45,6 +45,8 @@ def show_fit(found: Any, with_warnings: bool = True) -> None:
     breaks = [("break at", value) for value in record["breaks"]]
     _show_values([*record["parameters"].items(), *breaks])
     _show_cuts(found.cut_sensitivity)
+    if found.equation is not None:
+        echo(found.equation.text)
     for one in found.facts.get("influence", [])[:1]:
         echo(
             f"The fit rests most on {one['unit']}: without it {one['parameter']} changes by "
