@@ -26,6 +26,10 @@ from lilliput.training.objectives import base as objectives
 from lilliput.training.objectives.base import AUTO, ObjectiveSettings, StudyRun
 from lilliput.training.switches import Profile, Switches, profile_values
 
+_MICRO_BATCH_ROWS = (
+    64  # Where nothing else is said, on a processor at most so many sequences a forward pass.
+)
+
 
 class TrainingConfig(Settings):
     """The recipe of a run, in Hugging Face's words where they exist."""
@@ -127,9 +131,10 @@ class TrainingConfig(Settings):
         json_schema_extra=OUTSIDE_IDENTITY,
     )  # fmt: skip
 
-    per_device_train_batch_size: PositiveInt = Field(
-        64, description="Sequences in one forward pass at most; memory decides it, results do not, but "
-        "under accumulation_off_by_one.", json_schema_extra=OUTSIDE_IDENTITY,
+    per_device_train_batch_size: PositiveInt | Literal["auto"] = Field(
+        "auto", description="Sequences of a micro-batch at most, which is one forward pass; results do not depend "
+        "on it, but under accumulation_off_by_one. auto takes 64, and on a GPU the global batch while its "
+        "activations fit.", json_schema_extra=OUTSIDE_IDENTITY,
     )  # fmt: skip
     save_interval_s: PositiveFloat = Field(
         120.0, description="Seconds between checkpoints to resume from.",
@@ -204,11 +209,11 @@ class TrainingConfig(Settings):
                 "mask_replace_prob + random_replace_prob must be at most 1, "
                 f"not {self.mask_replace_prob + self.random_replace_prob:g}"
             )
-        per_pass, total = self.per_device_train_batch_size, self.global_batch_size
-        if self.switches.accumulation_off_by_one and per_pass < total and total % per_pass:
+        rows, total = self.micro_batch_rows, self.global_batch_size
+        if self.switches.accumulation_off_by_one and rows < total and total % rows:
             raise ValueError(
                 "with accumulation_off_by_one, global_batch_size must be a multiple of "
-                f"per_device_train_batch_size, not {total} and {per_pass}"
+                f"per_device_train_batch_size, not {total} and {rows}"
             )
         return self
 
@@ -227,9 +232,15 @@ class TrainingConfig(Settings):
         return self.model_copy(update={"objective": objective, "order": self.order.located(folder)})
 
     @property
+    def micro_batch_rows(self) -> int:
+        """Return the sequences of a micro-batch at most, where no GPU decides it."""
+        given = self.per_device_train_batch_size
+        return _MICRO_BATCH_ROWS if given == "auto" else given
+
+    @property
     def micro_batches(self) -> int:
-        """Return the number of micro-batches of `per_device_train_batch_size` sequences that make one global batch."""
-        return -(-self.global_batch_size // self.per_device_train_batch_size)
+        """Return the number of micro-batches of `micro_batch_rows` sequences that make one global batch."""
+        return -(-self.global_batch_size // self.micro_batch_rows)
 
     @property
     def begins_with_a_part(self) -> bool:

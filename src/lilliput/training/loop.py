@@ -14,7 +14,6 @@ from lilliput.core.progress import Reporter, Task
 from lilliput.training.data.batches import GlobalBatch, MicroBatch
 from lilliput.training.data.token_data import RunData
 from lilliput.training.execution.captured import captured_step
-from lilliput.training.execution.device_batches import expected_counts
 from lilliput.training.execution.engine import Engine
 from lilliput.training.execution.interrupts import InterruptedWork, Interrupts
 from lilliput.training.execution.plan import (
@@ -66,7 +65,9 @@ class TrainingLoop:
         self.engine = Engine(
             model.to(self.plan.device), objective, config, self.plan, self._interrupts
         )
-        self._captured = captured_step(self.engine, self.schedule, self.plan)
+        self._captured = captured_step(
+            self.engine, self.schedule, self.plan, self._interrupts, reporter.say
+        )
         self.recorder = RunRecorder(
             self.schedule,
             folder,
@@ -112,7 +113,7 @@ class TrainingLoop:
         step = self.recorder.step + 1
         self._record(step)
         started = time.perf_counter()
-        loss, batch = self._update(step)
+        loss, batch = self._take(step)
         if self.recorder.looks_next:
             wait_for_device(self.plan)
         evaluated = self.recorder.enter(loss, batch, time.perf_counter() - started)
@@ -123,19 +124,14 @@ class TrainingLoop:
 
     def _record(self, step: int) -> None:
         """Record the step where it will be replayed and is not yet: the time of steps leaves that out."""
-        if self._captured is None or self._captured.is_recorded:
-            return
-        chosen = self.schedule.chosen(step)
-        if self._captured.serves(chosen):
-            self._captured.prepare(chosen, self.schedule.mask_key(step))
+        if self._captured is not None and self._captured.serves(step):
+            self._captured.prepare(step)
 
-    def _update(self, step: int) -> tuple[Tensor, GlobalBatch]:
+    def _take(self, step: int) -> tuple[Tensor, GlobalBatch]:
         """Take a step by the fastest way this device has; its loss, and what it read."""
-        schedule, chosen = self.schedule, self.schedule.chosen(step)
-        learning_rate = schedule.rates.learning_rate(step)
-        if self._captured is not None and self._captured.serves(chosen):
-            loss = self._captured(chosen, schedule.mask_key(step), learning_rate)
-            return loss, expected_counts(schedule.data.train, chosen[None], schedule.data.rules)[0]
+        learning_rate = self.schedule.rates.learning_rate(step)
+        if self._captured is not None and self._captured.serves(step):
+            return self._captured(step, learning_rate)
         batch = self.batch(step)
         return self.engine.step(batch, learning_rate, step), batch
 
@@ -165,4 +161,10 @@ def plan_for(schedule: RunSchedule, *, may_replicate: bool = True) -> ExecutionP
         return -(-len(micro_batches) // plan.replicas)
 
     most_replicas = config.most_replicas if may_replicate else 1
-    return make_plan(config.training, config.max_cpu_rows(), probe, most_replicas=most_replicas)
+    return make_plan(
+        config.training,
+        config.max_cpu_rows(),
+        probe,
+        most_replicas=most_replicas,
+        max_gpu_rows=config.max_gpu_rows(),
+    )

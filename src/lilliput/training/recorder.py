@@ -100,6 +100,7 @@ class RunRecorder:
         reporter: Receives a message for each broken checkpoint that was skipped.
         branching: Its place in a family of budgets.
         interrupts: They may cut an evaluation short; the run repeats it when it goes on.
+        validation: The validation sequences; made when absent.
     """
 
     def __init__(
@@ -112,23 +113,15 @@ class RunRecorder:
         reporter: Reporter,
         branching: BudgetBranching,
         interrupts: Interrupts,
+        validation: Validation | None = None,
     ) -> None:
-        training = schedule.config.training
         self.schedule, self.model, self.optimizer = schedule, model, optimizer
         self.checkpoints = folder / "checkpoints"
         self._folder, self._plan, self._reporter = folder, plan, reporter
         self._branching, self._interrupts = branching, interrupts
-        self.validation = Validation(
-            schedule.data.validation,
-            schedule.data.rules,
-            plan.max_rows,
-            schedule.data.token_bytes,
-            count=training.eval_sequences,
-            batch_size=training.eval_batch_size,
-            batch_averaged=training.switches.eval_average == "batch",
-            redraw_seed=schedule.config.seed if training.switches.redraw_evaluation_masks else None,
-        )
-        self._average = WeightAverage(schedule.stream.max_steps, training.average_last)
+        self.validation = validation or Validation.of(schedule, plan.max_rows)
+        average_last = schedule.config.training.average_last
+        self._average = WeightAverage(schedule.stream.max_steps, average_last)
         self._progress = Counters()
         self._records: list[dict[str, Any]] = []
         self._resumed_at = time.monotonic()

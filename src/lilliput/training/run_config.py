@@ -28,6 +28,8 @@ PLAN = "plan.json"
 # 2,000 to 7,000 floats a position, 32 at 11,000 to 15,000, and 16 at 50,000; by 2 to 13 %.
 _MICRO_BATCH_TOKENS = 2048, 8192
 _MICRO_BATCH_FLOATS = 1 << 26
+# A share of a GPU's memory that leaves room for a few runs side by side.
+_GPU_ACTIVATION_BYTES = 8 << 30
 # Each takes memory of its own (up to 0.2 GB at the shapes above), and finds less to do.
 MOST_REPLICAS = 16
 
@@ -116,7 +118,25 @@ class RunConfig(Settings):
         kept = activation_floats(self.built_model(), training.max_seq_length) * members
         fewest, most = _MICRO_BATCH_TOKENS
         tokens = min(most, max(fewest, _MICRO_BATCH_FLOATS // kept))
-        return min(training.per_device_train_batch_size, max(1, tokens // training.max_seq_length))
+        return min(training.micro_batch_rows, max(1, tokens // training.max_seq_length))
+
+    def max_gpu_rows(self, members: int = 1) -> int:
+        """Return rows of a forward pass on a GPU: what the recipe says, or the global batch while memory allows.
+
+        Every micro-batch costs the same few hundred launches, so that few large ones are faster than many small ones.
+        A global batch that does not fit is cut into equal parts: 512 sequences of which 200 fit make three of 171.
+
+        Args:
+            members: Runs that are stacked.
+        """
+        training = self.training
+        if training.per_device_train_batch_size != "auto":
+            return min(training.per_device_train_batch_size, training.global_batch_size)
+        kept = activation_floats(self.built_model(), training.max_seq_length) * members
+        bytes_a_row = 4 * kept * training.max_seq_length
+        most = max(1, _GPU_ACTIVATION_BYTES // bytes_a_row)
+        parts = -(-training.global_batch_size // most)
+        return -(-training.global_batch_size // parts)
 
     def initialisation(self) -> Initialisation:
         """Return how the weights start, with the switches of the room `models` applied."""

@@ -70,6 +70,18 @@ class RunSchedule:
         """Return the sequences of step `step`, counted from 1."""
         return self.order.sequences_at(step, *self.stream.places(step))
 
+    def chosen_by_steps(self, step: int, most: int) -> NDArray[np.int64]:
+        """Return the sequences of step `step` and of the steps after it that read as many, `most` steps at most.
+
+        Returns:
+            Numbers of sequences, int64 of shape (steps, sequences); at least one step.
+        """
+        first, count = self.stream.places(step)
+        last, limit = step, min(step + most - 1, self.stream.max_steps)
+        while last < limit and self.stream.places(last + 1)[1] == count:
+            last += 1
+        return self.order.sequences_of_steps(step, first, count, last - step + 1)
+
     def mask_key(self, step: int) -> DrawKey:
         """Return the key of its masks."""
         return DrawKey.of(self.config.seed, "train", step)

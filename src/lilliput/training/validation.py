@@ -7,11 +7,14 @@ runs differ by what they learned and not by what they were asked.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lilliput.core.errors import EmptyCorpusError
 from lilliput.models import LanguageModel
@@ -23,6 +26,7 @@ from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.execution.replicas import replica_threads
 from lilliput.training.objectives.base import DrawKey
+from lilliput.training.run_schedule import RunSchedule
 
 _EVALUATION_SEED = 0
 
@@ -82,6 +86,31 @@ class Validation:
         size = len(sequences)
         self._chosen = places_in_epochs(size, _EVALUATION_SEED, 0, min(count, size))
         self._fixed: GlobalBatch | None = None
+
+    @classmethod
+    def of(cls, schedule: RunSchedule, max_rows: int) -> Validation:
+        """Return the validation sequences of a run; `max_rows` rows of one forward pass at most."""
+        training, data = schedule.config.training, schedule.data
+        return cls(
+            data.validation,
+            data.rules,
+            max_rows,
+            data.token_bytes,
+            count=training.eval_sequences,
+            batch_size=training.eval_batch_size,
+            batch_averaged=training.switches.eval_average == "batch",
+            redraw_seed=schedule.config.seed if training.switches.redraw_evaluation_masks else None,
+        )
+
+    @classmethod
+    def of_members(cls, schedules: Sequence[RunSchedule], max_rows: int) -> list[Validation]:
+        """Return those of the members of a fleet: one for all members that are measured on the same batches."""
+        made: dict[tuple[bool, int | None], Validation] = {}
+        found: list[Validation] = []
+        for schedule in schedules:
+            one = cls.of(schedule, max_rows)
+            found.append(made.setdefault((one._batch_averaged, one._redraw_seed), one))
+        return found
 
     def measure(
         self,
@@ -148,16 +177,18 @@ def _collect(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Return loss, target and row of every predicted position."""
 
-    def losses(micro: MicroBatch) -> NDArray[np.float64]:
+    def losses(micro: MicroBatch) -> Tensor:
         interrupts.check()
-        return predicted_losses(model, micro, plan).double().cpu().numpy()
+        return predicted_losses(model, micro, plan)
 
     micro_batches = batch.micro_batches
     if plan.replicas == 1:
-        nats = [losses(micro) for micro in micro_batches]
+        parts = [losses(micro) for micro in micro_batches]
     else:
         with replica_threads(plan) as threads:
-            nats = list(threads.map(losses, micro_batches))
+            parts = list(threads.map(losses, micro_batches))
+    # Once for all: each copy makes the host wait for a GPU.
+    nats = torch.cat(parts).double().cpu().numpy()
     targets = [micro.targets_N.numpy() for micro in micro_batches]
     rows = [micro.rows_N for micro in micro_batches]
-    return np.concatenate(nats), np.concatenate(targets), np.concatenate(rows)
+    return nats, np.concatenate(targets), np.concatenate(rows)

@@ -13,8 +13,10 @@ from lilliput.training.data.token_data import load_data
 from lilliput.training.execution.captured import CapturedStep
 from lilliput.training.execution.device_batches import DeviceSplit, device_batch, expected_counts
 from lilliput.training.execution.engine import Engine
+from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.objectives.base import DrawKey
+from lilliput.training.run_schedule import RunSchedule
 from lilliput.training.weights import build_run_model
 
 from ..conftest import tiny_model
@@ -87,14 +89,13 @@ def test_what_a_graph_would_record_is_a_step(make_config, tokens):
     """`compute` by hand, without a GPU: the same weights as `Engine.step`, and `restore` undoes it."""
     config = make_config()
     data = load_data(config, tokens)
-    chosen, key = np.arange(16), DrawKey.of(0, "train", 1)
+    schedule = RunSchedule.of(config, data)
     plain = Engine(build_run_model(config), config.objective(), config, PLAN)
-    batch = make_batch(data.train, chosen, key, data.rules, 16)
-    plain.step(batch, 1e-3, 1)
+    plain.step(schedule.batch(1, 16), 1e-3, 1)
     engine = Engine(build_run_model(config), config.objective(), config, PLAN)
     split = DeviceSplit.of(data.train, data.rules, "cpu")
-    captured = CapturedStep(engine, split, data.rules, PLAN, 16)
-    captured.read(chosen, key)
+    captured = CapturedStep(engine, split, schedule, PLAN, Interrupts(), pytest.fail)
+    captured.read(1)
     before = engine.optimizer.snapshot()
     start = engine.optimizer.weights.clone()
     for _ in range(2):
@@ -124,16 +125,14 @@ def test_recording_leaves_the_weights_alone(make_config, tokens):
     plan = ExecutionPlan("cuda", 1, "float32", "fused", 16, False, torch.__version__)
     config = make_config()
     data = load_data(config, tokens)
-    key = DrawKey.of(0, "train", 1)
+    schedule = RunSchedule.of(config, data)
     weights = []
     for captures in (True, False):
         engine = Engine(build_run_model(config).to("cuda"), config.objective(), config, plan)
         if captures:
             split = DeviceSplit.of(data.train, data.rules, "cuda")
-            update = CapturedStep(engine, split, data.rules, plan, 16)
-            update(np.arange(16), key, 1e-3)
+            CapturedStep(engine, split, schedule, plan, Interrupts(), pytest.fail)(1, 1e-3)
         else:
-            batch = make_batch(data.train, np.arange(16), key, data.rules, 16)
-            engine.step(batch, 1e-3, 1)
+            engine.step(schedule.batch(1, 16), 1e-3, 1)
         weights.append(engine.optimizer.weights.cpu())
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-4, atol=1e-5)

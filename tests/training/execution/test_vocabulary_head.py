@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lilliput.training.execution import vocabulary_head as loss_module
 from lilliput.training.execution.vocabulary_head import (
     VocabularyHead,
+    padded_words,
     plain_cross_entropy,
     token_losses,
 )
@@ -114,3 +115,27 @@ def test_no_rows_give_no_loss_and_no_gradient():
     assert not grad_bias.any()
     z, weight, bias, targets, _ = arguments
     assert token_losses(z, weight, bias, targets).shape == (0,)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1.0, 60.0])
+def test_words_added_for_a_gpu_change_neither_loss_nor_gradient(dtype, scale):
+    """100 words become 128: what is added has probability 0, not a small one."""
+    z, weight, bias, targets, weights = problem(40, 100, 8, scale=scale, dtype=dtype)
+    found = []
+    for is_padded in (False, True):
+        head = VocabularyHead(weight, bias, dtype)
+        head._bound_is_loose = True
+        if is_padded:
+            head._padded_weight, head._padded_bias = padded_words(head.weight_VD, head.bias_V)
+            assert head._padded_weight.shape == (128, 8)
+        chunk = head.forward(z.detach(), targets, keep=True)
+        exponentials = torch.cat([e for _, e in chunk.tiles], dim=1)
+        assert not exponentials[:, 100:].any()
+        grad_weight, grad_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+        more = head.add_gradients(z.detach(), targets, weights, grad_weight, grad_bias)
+        found.append((*more, grad_weight, grad_bias))
+    for plain_one, padded_one in zip(*found, strict=True):
+        # Sums of the same terms, with zeros among them, in another order.
+        eps = torch.finfo(dtype).eps
+        torch.testing.assert_close(padded_one, plain_one, rtol=4 * eps, atol=4 * eps)

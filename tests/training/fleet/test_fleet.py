@@ -22,6 +22,7 @@ from lilliput.training.checkpoints import newest_resume_point
 from lilliput.training.data.token_data import load_data
 from lilliput.training.execution.device_batches import DeviceSplit
 from lilliput.training.execution.engine import Engine
+from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.execution.vocabulary_head import VocabularyHead
 from lilliput.training.fleet import FleetMember, train_fleet
@@ -399,7 +400,7 @@ def test_what_a_graph_of_a_fleet_would_record_is_its_update(make_config, tokens,
         for _ in range(2)
     ]
     split = DeviceSplit.of(data.train, data.rules, "cpu")
-    captured = CapturedFleetStep(stacks[1], schedules, split, plan)
+    captured = CapturedFleetStep(stacks[1], schedules, split, plan, Interrupts(), pytest.fail)
     rates = {0: 1e-3, 2: 3e-3}  # The second is done.
     done = stacks[1].optimizers[1].weights.clone()
     for step in (1, 2, 3):

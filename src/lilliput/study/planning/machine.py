@@ -101,7 +101,10 @@ def _in_words(plan: Mapping[str, Any]) -> str:
     """Return how a run is executed, for people."""
     choices = [f"{plan['dtype']} products", f"{plan['attention_kernel']} attention"]
     if plan["device"] == "cuda":
-        choices.append("each step one captured graph")
+        choices.append(
+            "each step one captured graph where the tokens fit in half of the free GPU memory (the run says so where "
+            "they do not), the global batch in one pass while its activations fit"
+        )
     else:
         choices.append(f"passes of at most {plan['max_rows']} rows")
     if plan["replicas"] > 1:

@@ -49,7 +49,7 @@ def estimate_memory(config: RunConfig, threads: int | None = None) -> ResourceEs
     """
     model, training = config.built_model(), config.training
     replicas = 1
-    rows = min(training.per_device_train_batch_size, training.global_batch_size)
+    rows = config.max_gpu_rows()
     if threads is not None:
         replicas = min(training.threads or threads, config.most_replicas)
         rows = min(training.global_batch_size, replicas * config.max_cpu_rows())

@@ -48,12 +48,16 @@ class Engine:
 
     def step(self, batch: GlobalBatch, learning_rate: float, step: int) -> Tensor:
         """Take step number `step`; its training loss in nats, a scalar still on the device."""
-        if self._has_dropout:
-            torch.manual_seed(stream_key(self._seed, "dropout", step) >> 1)
+        self.seed_dropout(step)
         loss = self.accumulate(batch)
         self.optimizer.set_learning_rate(learning_rate)
         self.apply()
         return loss
+
+    def seed_dropout(self, step: int) -> None:
+        """Have the draws of dropout follow from the run's seed and the step; a replayed graph reads this seed too."""
+        if self._has_dropout:
+            torch.manual_seed(stream_key(self._seed, "dropout", step) >> 1)
 
     def apply(self) -> None:
         """Clip the gradient in the buffer, and let AdamW use it at the rate that is set."""

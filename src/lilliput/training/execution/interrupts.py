@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -24,6 +26,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.requested = False
+        self._is_held = False
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -47,8 +50,17 @@ class Interrupts:
         Raises:
             InterruptedWork: One was.
         """
-        if self.requested:
+        if self.requested and not self._is_held:
             raise InterruptedWork
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Let no `check` cut the block short; the first one after it does."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame

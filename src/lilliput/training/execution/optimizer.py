@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -111,18 +111,23 @@ class FlatAdamW:
         else:
             self._learning_rate = learning_rate
 
-    @torch.no_grad()
     def step(self) -> None:
         """Take one step."""
+        self.step_together([self])
+
+    @torch.no_grad()
+    def step_together(self, members: Sequence[FlatAdamW]) -> None:
+        """Take one step of several optimizers at the rate and with the settings of this one, by one call a group."""
         beta1, beta2 = self._betas
-        for group in self._groups:
+        for number, group in enumerate(self._groups):
+            stepped = [member._groups[number] for member in members]
             adamw(
-                [group.weights],
-                [group.gradients],
-                [group.exp_avg],
-                [group.exp_avg_sq],
+                [one.weights for one in stepped],
+                [one.gradients for one in stepped],
+                [one.exp_avg for one in stepped],
+                [one.exp_avg_sq for one in stepped],
                 [],
-                [group.step],
+                [one.step for one in stepped],
                 fused=True,
                 capturable=self._is_captured,
                 amsgrad=False,

@@ -91,6 +91,7 @@ def make_plan(
     probe: Callable[[ExecutionPlan], int],
     *,
     most_replicas: int = 1,
+    max_gpu_rows: int = 64,
 ) -> ExecutionPlan:
     """Return the plan for this machine.
 
@@ -100,6 +101,7 @@ def make_plan(
         probe: Computes the micro-batches that a plan has side by side, and says how many times over a step
             does so; called a few times for all threads, half of them and so on where the recipe leaves the choice.
         most_replicas: Micro-batches that may be computed side by side, on a processor.
+        max_gpu_rows: Rows of a forward pass on a GPU.
 
     Raises:
         ConfigurationError: A GPU is asked for and there is none.
@@ -112,7 +114,7 @@ def make_plan(
         threads=threads,
         dtype=dtype,
         attention_kernel=_attention_kernel(device, dtype),
-        max_rows=max_cpu_rows if device == "cpu" else training.per_device_train_batch_size,
+        max_rows=max_cpu_rows if device == "cpu" else max_gpu_rows,
         keeps_memory=keep_freed_memory(),
         torch_version=torch.__version__,
         replicas=min(threads, most_replicas) if device == "cpu" else 1,
@@ -137,8 +139,13 @@ def _halvings(threads: int) -> list[int]:
 def widest_plan() -> ExecutionPlan:
     """Return the plan of a run with the default recipe, on all the threads that its probe would try."""
     recipe = parse_settings(TrainingConfig, {"threads": torch.get_num_threads()})
-    rows = recipe.per_device_train_batch_size
-    return make_plan(recipe, rows, lambda _: 1, most_replicas=MOST_REPLICAS)
+    return make_plan(
+        recipe,
+        recipe.micro_batch_rows,
+        lambda _: 1,
+        most_replicas=MOST_REPLICAS,
+        max_gpu_rows=recipe.global_batch_size,
+    )
 
 
 def load_or_make_plan(path: Path, make: Callable[[], ExecutionPlan]) -> ExecutionPlan:

@@ -5,20 +5,21 @@ Shapes: K members, S streams of data, G sequences of a global batch, N places fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lilliput.training.data.batches import GlobalBatch
-from lilliput.training.execution.captured import Recording, device_split
+from lilliput.training.execution.captured import Recording, Recordings, device_split
 from lilliput.training.execution.device_batches import (
     DeviceMicroBatch,
     DeviceSplit,
+    StepTable,
     device_micro_batches,
     expected_counts,
 )
+from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.fleet.batches import StackedMicroBatch, streams_of
 from lilliput.training.fleet.stack import Stack
@@ -26,12 +27,18 @@ from lilliput.training.run_schedule import RunSchedule
 
 
 def captured_fleet(
-    stack: Stack, planned: Sequence[RunSchedule], plan: ExecutionPlan
+    stack: Stack,
+    planned: Sequence[RunSchedule],
+    plan: ExecutionPlan,
+    interrupts: Interrupts,
+    say: Callable[[str], object],
 ) -> CapturedFleetStep | None:
     """Return a captured step of the fleet, where that is possible: on a GPU that holds the tokens."""
     data = planned[0].data
-    split = device_split(data.train, data.rules, plan)
-    return None if split is None else CapturedFleetStep(stack, planned, split, plan)
+    split = device_split(data.train, data.rules, plan, say)
+    return (
+        None if split is None else CapturedFleetStep(stack, planned, split, plan, interrupts, say)
+    )
 
 
 class CapturedFleetStep:
@@ -44,21 +51,27 @@ class CapturedFleetStep:
         planned: Their schedules.
         split: The train split on the device.
         plan: Precision and rows of a micro-batch.
+        interrupts: They wait while the step is recorded.
+        say: Receives a message when the step cannot be captured.
     """
 
     def __init__(
-        self, stack: Stack, planned: Sequence[RunSchedule], split: DeviceSplit, plan: ExecutionPlan
+        self,
+        stack: Stack,
+        planned: Sequence[RunSchedule],
+        split: DeviceSplit,
+        plan: ExecutionPlan,
+        interrupts: Interrupts,
+        say: Callable[[str], object],
     ) -> None:
         self._stack, self._planned, self._split, self._plan = stack, planned, split, plan
         self._rules = planned[0].data.rules
         self._streams, self._stream_K = streams_of(planned)
-        device, size = split.tokens.device, planned[0].stream.later
+        device = split.tokens.device
         self._take_K = torch.tensor(self._stream_K).to(device)
-        streams = len(self._streams)
-        self._chosen_SG = torch.zeros(streams, size, dtype=torch.int64, device=device)
-        self._keys_S2 = torch.zeros(streams, 2, dtype=torch.int64, device=device)
+        self._table = StepTable(self._streams, plan.max_rows, device)
         self._losses_K = torch.zeros(len(planned), device=device)
-        self._recordings: dict[tuple[int, ...], Recording] = {}
+        self._recordings = Recordings(interrupts, say)
 
     def __call__(
         self, step: int, learning_rates: Mapping[int, float]
@@ -77,33 +90,32 @@ class CapturedFleetStep:
 
     def prepare(self, step: int, members: tuple[int, ...]) -> Recording:
         """Return the recording of these members, made at their first step; weights and moments stay as they are."""
-        if members not in self._recordings:
-            # Who has left does not come back: one graph is kept, and its memory given back before the next is made.
-            torch.cuda.synchronize()
-            self._recordings.clear()
-            self.read(step)
-            optimizers = [self._stack.optimizers[member] for member in members]
-            self._recordings[members] = Recording(lambda: self.compute(members), optimizers)
-        return self._recordings[members]
+        self._table.read(step)
+        # Who has left does not come back: one recording is kept.
+        optimizers = [self._stack.optimizers[member] for member in members]
+        key = members, self._table.tokens_a_row
+        return self._recordings.of(key, lambda: self.compute(members), optimizers)
 
     def serves(self, step: int) -> bool:
         """Return whether the batches of step `step` have the recorded size; the last one of an epoch may not."""
-        return self._planned[0].stream.places(step)[1] == self._chosen_SG.shape[1]
+        return self._table.serves(step)
 
     def read(self, step: int) -> list[GlobalBatch]:
-        """Copy the batches of step `step` to where `compute` reads them, and return what each member's batch holds."""
-        chosen_SG = np.stack([schedule.chosen(step) for schedule in self._streams])
-        keys = [schedule.mask_key(step) for schedule in self._streams]
-        keys_S2 = torch.tensor([[key.select, key.replace] for key in keys])
-        self._chosen_SG.copy_(torch.from_numpy(chosen_SG), non_blocking=True)
-        self._keys_S2.copy_(keys_S2, non_blocking=True)
+        """Have `compute` read step `step`, and return what each member's batch holds."""
+        chosen_SG = self._table.read(step)
         counts = expected_counts(self._planned[0].data.train, chosen_SG, self._rules)
         return [counts[stream] for stream in self._stream_K]
 
     def compute(self, members: Sequence[int]) -> None:
         """Compute one step of `members` from what lies in the buffers; this is what is recorded."""
+        chosen_SG, keys_S2 = self._table.batch()
         micro_batches = device_micro_batches(
-            self._split, self._chosen_SG, self._keys_S2, self._rules, self._plan.max_rows
+            self._split,
+            chosen_SG,
+            keys_S2,
+            self._rules,
+            self._plan.max_rows,
+            tokens_a_row=self._table.tokens_a_row,
         )
         self._losses_K.copy_(self._stack.accumulate([self._stacked(one) for one in micro_batches]))
         self._stack.apply(members)

@@ -18,6 +18,7 @@ from lilliput.training.fleet.captured import captured_fleet
 from lilliput.training.fleet.stack import Stack
 from lilliput.training.recorder import BudgetBranching, RunRecorder
 from lilliput.training.run_schedule import RunSchedule
+from lilliput.training.validation import Validation
 from lilliput.training.weights import build_run_model
 
 
@@ -53,7 +54,8 @@ class FleetLoop:
         # Always all of the plan: how products are batched decides their rounding.
         recipes = [schedule.config.training for schedule in planned]
         self._stack = Stack(models, recipes, plan, self._interrupts)
-        self._captured = captured_fleet(self._stack, planned, plan)
+        self._captured = captured_fleet(self._stack, planned, plan, self._interrupts, reporter.say)
+        validations = Validation.of_members(planned, plan.max_rows)
         self.recorders = {
             position: RunRecorder(
                 planned[position],
@@ -64,6 +66,7 @@ class FleetLoop:
                 reporter,
                 BudgetBranching(lineages[position]),
                 self._interrupts,
+                validations[position],
             )
             for position, folder in folders.items()
         }
@@ -111,7 +114,7 @@ class FleetLoop:
         if self._captured is not None and self._captured.serves(step):
             self._captured.prepare(step, active)
         started = time.perf_counter()
-        losses_K, batches = self._update(active, step)
+        losses_K, batches = self._take(active, step)
         if any(self.recorders[position].looks_next for position in active):
             wait_for_device(self._plan)
         # Each member's share of the time: rates add up to what the machine does.
@@ -125,7 +128,7 @@ class FleetLoop:
                 self._try(position, self.recorders[position].settle)
         task.advance(len(active))
 
-    def _update(self, active: tuple[int, ...], step: int) -> tuple[Tensor, list[GlobalBatch]]:
+    def _take(self, active: tuple[int, ...], step: int) -> tuple[Tensor, list[GlobalBatch]]:
         """Step `active` by the fastest way this device has; all members' losses, and what each read."""
         rates = {p: self._planned[p].rates.learning_rate(step) for p in active}
         if self._captured is not None and self._captured.serves(step):

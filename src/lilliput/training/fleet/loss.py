@@ -10,7 +10,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lilliput.training.execution.vocabulary_head import CHUNK_BYTES_GPU, VocabularyHead
+from lilliput.training.execution.vocabulary_head import (
+    CHUNK_BYTES_GPU,
+    VocabularyHead,
+    padded_words,
+)
 
 
 def stacked_heads(
@@ -76,12 +80,11 @@ class BatchedHeads:
     """Compute what `SeparateHeads` does by batched products, a chunk of rows at a time; no row is left out, whatever `counts` says."""
 
     def __init__(self, weight_KVD: Tensor, bias_KV: Tensor | None, dtype: torch.dtype) -> None:
-        self._weight_KVD = weight_KVD.detach().to(dtype)
-        self._bias_K1V = (
-            self._weight_KVD.new_zeros(1, 1, 1)
-            if bias_KV is None
-            else bias_KV.detach()[:, None].to(dtype)
-        )
+        self._words = weight_KVD.shape[1]
+        cast_KVD = weight_KVD.detach().to(dtype)
+        bias_KV = cast_KVD.new_zeros(cast_KVD.shape[:2]) if bias_KV is None else bias_KV.detach()
+        self._weight_KVD, padded_KV = padded_words(cast_KVD, bias_KV.to(dtype))
+        self._bias_K1V = padded_KV[:, None]
 
     def add_gradients(
         self,
@@ -116,6 +119,7 @@ class BatchedHeads:
             target_KCD = weight_KVD[member_K1, targets_KC] * weights_KC[..., None]
             grad_z_KND[:, part] = torch.bmm(e_KCV, weight_KVD) * share_KC1 - target_KCD
             shared_KCD = (z_KCD * share_KC1).to(z_KCD.dtype)
+            e_KCV = e_KCV[..., : self._words]
             grad_weight_KVD += torch.bmm(e_KCV.transpose(1, 2), shared_KCD)
             if grad_bias_KV is not None:
                 grad_bias_KV += torch.bmm(e_KCV.transpose(1, 2), share_KC1.to(z_KCD.dtype))[..., 0]

@@ -127,10 +127,10 @@ def _fleet_plan(
 def _stacked(first: RunSchedule, identities: tuple[str, ...]) -> ExecutionPlan:
     """Return the plan of a fleet, from that of one of its runs."""
     plan = plan_for(first, may_replicate=False)
-    rows = plan.max_rows if plan.device != "cpu" else first.config.max_cpu_rows(len(identities))
+    most = first.config.max_cpu_rows if plan.device == "cpu" else first.config.max_gpu_rows
     # Under vmap a processor takes the members through torch's fused attention one by one; on a GPU it refuses
     # bfloat16, which autocast no longer casts, and torch 2.13 mixes up the members' masks.
-    return replace(plan, fleet=identities, attention_kernel="plain", max_rows=rows)
+    return replace(plan, fleet=identities, attention_kernel="plain", max_rows=most(len(identities)))
 
 
 def _require_one_shape(members: Sequence[FleetMember]) -> None:

@@ -6,6 +6,7 @@ P parameters of a member.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -80,6 +81,8 @@ class Stack:
                 models, recipes, self._weights_KP, self._gradients_KP, strict=True
             )
         ]
+        clipped = [recipe.switches.max_grad_norm or math.inf for recipe in recipes]
+        self._max_norms_K1 = torch.tensor(clipped)[:, None].to(device)
         self._scored = _PredictedHidden(models[0])
         places = self.optimizers[0].places
         self._leaves = member_views(self._weights_KP, models[0], places)
@@ -99,9 +102,23 @@ class Stack:
 
     def apply(self, members: Iterable[int]) -> None:
         """Clip the gradients of some members, and let their AdamW use them at the rates that are set."""
+        if self._plan.device != "cpu":
+            self.apply_together(members)
+            return
         for member in members:
             self.optimizers[member].clip(self._recipes[member].switches.max_grad_norm)
             self.optimizers[member].step()
+
+    def apply_together(self, members: Iterable[int]) -> None:
+        """Do the same in few launches: one norm for all, and one AdamW for those of one recipe, who have one rate."""
+        norms_K1 = torch.linalg.vector_norm(self._gradients_KP, dim=1, keepdim=True)
+        self._gradients_KP.mul_((self._max_norms_K1 / (norms_K1 + 1e-6)).clamp(max=1.0))
+        by_recipe: dict[tuple[object, ...], list[FlatAdamW]] = {}
+        for member in members:
+            key = _steps_alike(self._recipes[member])
+            by_recipe.setdefault(key, []).append(self.optimizers[member])
+        for optimizers in by_recipe.values():
+            optimizers[0].step_together(optimizers)
 
     def accumulate(self, micro_batches: Sequence[StackedMicroBatch]) -> Tensor:
         """Leave the gradients of all members' losses in their buffers; the losses, (K,)."""
@@ -159,3 +176,12 @@ class Stack:
 
         axes = (0, *(None if part is None else axis for part in inputs))
         return vmap(member, in_dims=axes)(named, *inputs)
+
+
+def _steps_alike(recipe: TrainingConfig) -> tuple[object, ...]:
+    """Return what two members of a fleet must share for their optimizers to take one step at one rate."""
+    names = (
+        "learning_rate", "lr_scheduler_type", "warmup_ratio", "warmup_steps", "decay_ratio", "min_lr_ratio",
+        "num_cycles", "weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon",
+    )  # fmt: skip
+    return *(getattr(recipe, name) for name in names), recipe.switches.decay_all_parameters

@@ -211,7 +211,7 @@ class Objective:
         return round(self.predicted_share * tokens)
 
     def most_predictions(self, rows: int, width: int) -> int:
-        """Return how many positions of `rows` rows of `width` can be predicted at most; all by default.
+        """Return how many positions of `rows` rows with `width` tokens on average can be predicted at most; all by default.
 
         Buffers of device batches have this size. A smaller number saves time on a GPU.
         """

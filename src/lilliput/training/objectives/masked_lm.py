@@ -106,7 +106,7 @@ class MaskedLM(Objective):
         rule, total = self.rule, rows * width
         p = rule.mlm_probability
         if rule.fixed_count:
-            return min(total, rows * (round(p * width) + 1))
+            return min(total, rows * (math.ceil(p * width) + 1))
         # Whole words share a draw: up to `width` positions at once in the worst case, a few in practice.
         clump = 8.0 if rule.whole_words else 1.0
         spare = _SPARE_DEVIATIONS * math.sqrt(total * p * (1.0 - p) * clump)

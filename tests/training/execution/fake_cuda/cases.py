@@ -28,6 +28,7 @@ from lilliput.training.execution.captured import CapturedStep
 from lilliput.training.execution.device_batches import DeviceSplit
 from lilliput.training.execution.engine import Engine
 from lilliput.training.execution.gradients import predicted_losses
+from lilliput.training.execution.interrupts import Interrupts
 from lilliput.training.execution.plan import ExecutionPlan
 from lilliput.training.fleet.batches import stacked_batch
 from lilliput.training.fleet.captured import CapturedFleetStep
@@ -101,11 +102,19 @@ def engine(run: RunConfig, what: ExecutionPlan) -> Engine:
 # ---- Cases: each returns what is traced, after what need not be ------------------------------------------
 
 
+def read(step: Any, number: int) -> None:
+    """Have a captured step read a step's batch; a fake tensor has no memory to pin."""
+    with mock.patch.object(torch.Tensor, "pin_memory", lambda tensor: tensor):
+        step.read(number)
+
+
 def one_run(run: RunConfig, what: ExecutionPlan) -> Callable[[], object]:
     """Return the captured step of one run."""
     one = schedule(run)
     split = DeviceSplit.of(one.data.train, one.data.rules, "cuda")
-    return CapturedStep(engine(run, what), split, one.data.rules, what, 16).compute
+    step = CapturedStep(engine(run, what), split, one, what, Interrupts(), print)
+    read(step, 2)
+    return step.compute
 
 
 def a_fleet(members: int, layout: str, seeds: int = 0) -> Callable[[], object]:
@@ -119,7 +128,8 @@ def a_fleet(members: int, layout: str, seeds: int = 0) -> Callable[[], object]:
     models = [gpu_model(run, "plain") for run in runs]
     stack = Stack(models, [run.training for run in runs], what)
     split = DeviceSplit.of(planned[0].data.train, planned[0].data.rules, "cuda")
-    step = CapturedFleetStep(stack, planned, split, what)
+    step = CapturedFleetStep(stack, planned, split, what, Interrupts(), print)
+    read(step, 2)
     return lambda: step.compute(range(members))
 
 
@@ -171,6 +181,7 @@ def a_fine_tuning_stack(dtype: str) -> Callable[[], object]:
     return work
 
 
+REFERENCE = config("mini-bert", profile="reference", per_device_train_batch_size=8)
 # What a graph would record: no fault is allowed.
 CAPTURED: dict[str, Callable[[], Callable[[], object]]] = {
     **{layout: lambda layout=layout: one_run(config(layout), plan()) for layout in LAYOUTS},
@@ -178,6 +189,7 @@ CAPTURED: dict[str, Callable[[], Callable[[], object]]] = {
     "two micro-batches": lambda: one_run(config(), plan(rows=8)),
     "whole words": lambda: one_run(config(whole_word_mask=True, mask_replace_prob=0.8), plan()),
     "fixed count": lambda: one_run(config(fixed_mask_count=True), plan()),
+    "reference, with dropout": lambda: one_run(REFERENCE, plan(rows=8)),
     "pads are predicted": lambda: one_run(config(switches={"score_padding": True}), plan()),
     "fleet of 8": lambda: a_fleet(8, "electra", seeds=2),
     "fleet of llamas": lambda: a_fleet(3, "llama"),
@@ -186,7 +198,7 @@ SLOW = {"fleet of 64": lambda: a_fleet(64, "roberta", seeds=64)}
 # Steps of host batches: copies to the device are due, waiting is not.
 EAGER: dict[str, Callable[[], Callable[[], object]]] = {
     "eager step": lambda: an_eager_step(config("modernbert"), plan()),
-    "eager step of reference": lambda: an_eager_step(config("mini-bert", profile="reference", per_device_train_batch_size=8), plan()),
+    "eager step of reference": lambda: an_eager_step(REFERENCE, plan()),
     "eager fleet": an_eager_fleet_step,
     "evaluation": lambda: an_evaluation("roberta"),
     "evaluation, causal": lambda: an_evaluation("llama"),

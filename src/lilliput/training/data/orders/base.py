@@ -103,6 +103,23 @@ class DataOrder(ABC):
             count: Sequences that it reads.
         """
 
+    def sequences_of_steps(
+        self, step: int, first: int, count: int, steps: int
+    ) -> NDArray[np.int64]:
+        """Return the numbers of the sequences that several steps read, int64 of shape (steps, count).
+
+        A GPU is given many steps at once. Override it where one draw for all of them is faster.
+
+        Args:
+            step: Number of the first of these steps, counted from 1.
+            first: The first step's first place in the stream.
+            count: Sequences that each of them reads.
+            steps: How many steps.
+        """
+        return np.stack(
+            [self.sequences_at(step + i, first + i * count, count) for i in range(steps)]
+        )
+
 
 OrderClass = TypeVar("OrderClass", bound=type[DataOrder])
 REGISTRY: Registry[type[DataOrder]] = Registry("data order", "lilliput.training.data.orders")

@@ -87,3 +87,9 @@ class Shuffled(DataOrder):
         return places_in_epochs(
             len(context.sequences), context.seed, first, count, shuffle=context.shuffle
         )
+
+    def sequences_of_steps(
+        self, step: int, first: int, count: int, steps: int
+    ) -> NDArray[np.int64]:
+        """Return what stands at the places of all these steps, which follow one another in the stream."""
+        return self.sequences_at(step, first, steps * count).reshape(steps, count)
