@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from lilliput.core.wording import some
+from lilliput.language.reading.columns import Columns
 from lilliput.language.reading.documents import BatchMaker, Damage, Document
-from lilliput.language.reading.rows import Row, TextTable, decode, iter_lines
+from lilliput.language.reading.fast_csv import FastRows, read_fast
+from lilliput.language.reading.rows import STREAM_ERRORS, Row, TextTable, decode, iter_lines
 from lilliput.language.reading.shard import Shard
 
 TEXT_CHUNK_BYTES = 1 << 20
@@ -63,15 +65,33 @@ def _units(shard: Shard, damage: Damage, unit: int) -> Iterator[tuple[int, str, 
 
 def read_text_table(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
     """Yield the documents of a CSV, tab-separated or JSON Lines file, one a record."""
-    maker = BatchMaker()
     columns = shard.columns
     if columns is None:  # The source holds no record, or none that could be read.
         for _ in TextTable(shard, damage):
             pass
         return
-    is_json = shard.file.format == "jsonl"
-    table, label = TextTable(shard, damage), shard.file.label
-    for number, row in enumerate(table):
+    # Of a damaged stream all that comes before the damage is read, and Arrow's blocks are too large for that.
+    if shard.file.format == "jsonl" or shard.file.compression:
+        yield from _documents(TextTable(shard, damage), columns, shard, damage)
+        return
+    fast = FastRows(0, None, [])
+    try:
+        with shard.file.open() as file:
+            yield from read_fast(file, shard, columns, fast)
+            if fast.rest is not None:
+                table = TextTable(shard, damage, fast.rest if fast.names else None, fast.names)
+                yield from _documents(table, columns, shard, damage, fast.rows)
+    except STREAM_ERRORS as error:
+        damage.report("unreadable_file", shard.file.path, error)
+
+
+def _documents(
+    table: TextTable, columns: Columns, shard: Shard, damage: Damage, before: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """Yield the documents of a table, of which `before` records have been read already."""
+    maker = BatchMaker()
+    is_json, label = shard.file.format == "jsonl", shard.file.label
+    for number, row in enumerate(table, before):
         if not is_json and number == 0 and columns.text not in table.names:
             names = some(table.names)
             damage.report("no_text_column", shard.file.path, f"no {columns.text!r} among {names}")

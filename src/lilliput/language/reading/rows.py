@@ -18,8 +18,8 @@ import io
 import re
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import IO, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any, NamedTuple, cast
 
 import pyarrow as pa
 
@@ -84,18 +84,41 @@ class Row(NamedTuple):
         return value
 
 
+class Remainder(NamedTuple):
+    """The part of a file that another reader left.
+
+    Attributes:
+        stream: Its bytes.
+        offset: The place of the first of them in the decompressed file.
+        line: The number of line breaks before it.
+    """
+
+    stream: io.RawIOBase
+    offset: int
+    line: int
+
+
 class TextTable:
     """The records of a CSV, tab-separated or JSON Lines file, in order.
 
     Args:
         shard: What to read; CSV is read whole.
         damage: Where damaged records are reported.
+        rest: What is left to read of a CSV file, where its beginning has been read already.
+        names: The columns, in that case.
     """
 
-    def __init__(self, shard: Shard, damage: Damage) -> None:
-        self._shard, self._damage = shard, damage
-        self.header = b""  # As written; empty for JSON Lines. It is known once reading has begun.
-        self.names: list[str] = []
+    def __init__(
+        self,
+        shard: Shard,
+        damage: Damage,
+        rest: Remainder | None = None,
+        names: Sequence[str] = (),
+    ) -> None:
+        self._shard, self._damage, self._rest = shard, damage, rest
+        self.names = list(names)
+        # As written; empty for JSON Lines. It is known once reading has begun.
+        self.header = b",".join(name.encode() for name in names)
 
     def __iter__(self) -> Iterator[Row]:
         if self._shard.file.format == "jsonl":
@@ -119,7 +142,7 @@ class TextTable:
                     self._damage.report("invalid_json", line.where, kind)
 
     def _delimited(self) -> Iterator[Row]:
-        lines = _Lines(self._shard, self._damage)
+        lines = _Lines(self._shard, self._damage, self._rest)
         delimiter = delimiter_of(self._shard.file.name)
         damaged_before = self._damage.counts.total()
         for first in lines:
@@ -161,9 +184,9 @@ def delimiter_of(name: str) -> str:
 class _Lines:
     """The lines of a file; lines that a broken record took too many can be put back."""
 
-    def __init__(self, shard: Shard, damage: Damage) -> None:
+    def __init__(self, shard: Shard, damage: Damage, rest: Remainder | None) -> None:
         self.limit = shard.max_document_bytes
-        self._lines = iter_lines(shard, damage)
+        self._lines = iter_lines(shard, damage, rest)
         self._returned: deque[Line] = deque()
 
     def __iter__(self) -> Iterator[Line]:
@@ -282,13 +305,17 @@ def decode(raw: bytes, where: str | Line, damage: Damage) -> str | None:
         return None
 
 
-def iter_lines(shard: Shard, damage: Damage) -> Iterator[Line]:
-    """Yield each line that begins in the shard's byte range.
+def iter_lines(shard: Shard, damage: Damage, rest: Remainder | None = None) -> Iterator[Line]:
+    """Yield each line that begins in the shard's byte range, or in what is left of it.
 
     Lines longer than `max_document_bytes` are reported and passed over without being held; a
     stream that ends early gives the lines before the damage.
     """
     try:
+        if rest is not None:
+            file = cast("IO[bytes]", io.BufferedReader(rest.stream))
+            yield from _lines_from(file, shard, damage, rest.offset, rest.line)
+            return
         with shard.file.open() as file:
             yield from _lines_in(file, shard, damage)
     except STREAM_ERRORS as error:
@@ -296,10 +323,17 @@ def iter_lines(shard: Shard, damage: Damage) -> Iterator[Line]:
 
 
 def _lines_in(file: IO[bytes], shard: Shard, damage: Damage) -> Iterator[Line]:
-    at, number = shard.first, 0
+    at = shard.first
     if at > 0:
         file.seek(at - 1)
         at += _skip_line(file) - 1  # The line that began before this shard.
+    yield from _lines_from(file, shard, damage, at, 0)
+
+
+def _lines_from(
+    file: IO[bytes], shard: Shard, damage: Damage, at: int, number: int
+) -> Iterator[Line]:
+    """Yield the lines from byte `at` on, behind `number` others."""
     limit, name = shard.max_document_bytes, shard.file.name
     while shard.last < 0 or at < shard.last:
         line = file.readline(limit + 1)
