@@ -9,7 +9,12 @@ from torch.nn import functional
 
 from lilliput.training import soft_targets
 from lilliput.training.execution.vocabulary_head import VocabularyHead
-from lilliput.training.soft_targets import add_distillation_gradients, likeliest_of
+from lilliput.training.soft_targets import (
+    Tempered,
+    TemperedHead,
+    add_distillation_gradients,
+    likeliest_of,
+)
 
 ROWS, WIDTH, WORDS = 70, 8, 50
 
@@ -35,8 +40,8 @@ class Case:
         head = VocabularyHead(self.weight, self.bias, self.z.dtype)
         grads = torch.zeros_like(self.weight), torch.zeros(WORDS) if self.bias is not None else None
 
-        def logits(rows: slice) -> Tensor:
-            return (teacher[rows] / temperature).to(self.z.dtype)
+        def logits(rows: slice) -> Tempered:
+            return Tempered((teacher[rows] / temperature).to(self.z.dtype))
 
         def kept(rows: slice):
             return likeliest_of(teacher[rows] / temperature, top_k or WORDS)
@@ -164,3 +169,19 @@ def test_in_bfloat16_it_agrees_to_its_rounding():
     # Eight bits of a logit of ten are 0.04; means over rows and words are closer.
     assert float(loss) == pytest.approx(float(exact[0]), rel=0.02)
     assert float((grad_z.double() - exact[1]).norm() / exact[1].norm()) < 0.03
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_small_logits_need_no_shift_and_large_ones_overflow_nothing(dtype):
+    draw = torch.Generator().manual_seed(0)
+    z, weight = (torch.randn(5, 40, 8, generator=draw)[0].to(dtype) for _ in range(2))
+    for scale, are_small in ((0.1, True), (1e4, False)):
+        tempered = TemperedHead.of(weight, None, 2.0).logits(z * scale)
+        assert tempered.are_small == are_small
+        expected = torch.logsumexp(tempered.logits_CV.float(), 1)
+        e_CV, shift_C1 = tempered.exponentials()
+        assert torch.isfinite(e_CV).all()
+        found = soft_targets._log(soft_targets._row_sums(e_CV), shift_C1)
+        torch.testing.assert_close(
+            found, expected, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-2
+        )

@@ -11,7 +11,7 @@ alone. Its forward passes are counted in the student's FLOPs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -46,7 +46,12 @@ if TYPE_CHECKING:
     from lilliput.training.config import TrainingConfig
     from lilliput.training.data.batches import MicroBatch
     from lilliput.training.execution.vocabulary_head import VocabularyHead
-    from lilliput.training.soft_targets import TeacherLikeliest
+    from lilliput.training.soft_targets import (
+        TeacherLikeliest,
+        TeacherLogits,
+        Tempered,
+        TemperedHead,
+    )
 
 NAME = "distillation"
 SELF, RUN_PREFIX = "self", "run:"
@@ -209,6 +214,7 @@ class Distillation(Objective):
         self.settings: DistillationSettings = training.objective
         self._plain = (CausalLM if model.is_causal else MaskedLM)(model, training)
         self._teachers: list[LanguageModel] = []
+        self._heads: dict[Any, Sequence[TemperedHead]] = {}
         for text, teacher in zip(self.settings.teacher, self.settings.teacher_models, strict=False):
             self._refuse_unsuitable_teacher(text, teacher)
 
@@ -315,20 +321,19 @@ class Distillation(Objective):
             likeliest=kept,
         )
 
-    def _teacher_logits(self, micro: MicroBatch, z_ND: Tensor) -> Callable[[slice], Tensor]:
+    def _teacher_logits(self, micro: MicroBatch, z_ND: Tensor) -> TeacherLogits:
         """Return the function that gives the teachers' logits at some of the predicted positions, over τ."""
         import torch
 
         from lilliput.training.soft_targets import mean_logits
 
-        temperature, dtype = self.settings.temperature, z_ND.dtype
-        device = z_ND.device.type
-        heads: list[tuple[Tensor, Tensor, Tensor | None]] = []
+        dtype, device = z_ND.dtype, z_ND.device
+        inputs: list[Tensor] = []
         is_cast = dtype != torch.float32
-        with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16, enabled=is_cast):
+        with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=is_cast):
             for teacher in self._teachers:
-                if next(teacher.parameters()).device.type != device:
-                    teacher.to(z_ND.device)
+                if next(teacher.parameters()).device.type != device.type:
+                    teacher.to(device)
                 hidden_NH = teacher.encode_some(
                     micro.input_ids_BL,
                     micro.positions_N,
@@ -337,36 +342,40 @@ class Distillation(Objective):
                     micro.queries_BQ,
                     micro.slots_N,
                 )
-                bias = teacher.decoder_bias
-                heads.append(
-                    (
-                        teacher.head_hidden(hidden_NH).to(dtype),
-                        teacher.decoder_weight.detach().to(dtype),
-                        None if bias is None else bias.detach().to(dtype),
-                    )
-                )
-
+                inputs.append(teacher.head_hidden(hidden_NH).to(dtype))
+        heads = self._tempered_heads(dtype)
         if len(heads) == 1:
-            z_teacher_ND, weight_VD, bias_V = heads[0]
-            if temperature != 1.0:
-                z_teacher_ND = z_teacher_ND / temperature
-                bias_V = None if bias_V is None else bias_V / temperature
-            return lambda rows: torch.nn.functional.linear(z_teacher_ND[rows], weight_VD, bias_V)
+            return lambda rows: heads[0].logits(inputs[0][rows])
 
-        def mean(rows: slice) -> Tensor:
-            parts = [
-                torch.nn.functional.linear(z_ND[rows], weight_VD, bias_V)
-                for z_ND, weight_VD, bias_V in heads
-            ]
-            return mean_logits(parts, temperature)
+        def mean(rows: slice) -> Tempered:
+            parts = [head.logits(z_ND[rows]) for head, z_ND in zip(heads, inputs, strict=True)]
+            return mean_logits([part.logits_CV for part in parts], self.settings.temperature)
 
         return mean
 
+    def _tempered_heads(self, dtype: Any) -> Sequence[TemperedHead]:
+        """Return the teachers' decoders, cast once; those of an ensemble are tempered after their mean."""
+        from lilliput.training.soft_targets import TemperedHead
+
+        if dtype not in self._heads:
+            temperature = self.settings.temperature if len(self._teachers) == 1 else 1.0
+            self._heads[dtype] = [
+                TemperedHead.of(
+                    teacher.decoder_weight.detach().to(dtype),
+                    None
+                    if teacher.decoder_bias is None
+                    else teacher.decoder_bias.detach().to(dtype),
+                    temperature,
+                )
+                for teacher in self._teachers
+            ]
+        return self._heads[dtype]
+
     @staticmethod
-    def _likeliest(logits: Callable[[slice], Tensor], count: int) -> TeacherLikeliest:
+    def _likeliest(logits: TeacherLogits, count: int) -> TeacherLikeliest:
         from lilliput.training.soft_targets import likeliest_of
 
-        return lambda rows: likeliest_of(logits(rows), count)
+        return lambda rows: likeliest_of(logits(rows).logits_CV, count)
 
     # ---- What it costs -----------------------------------------------------------------------------------
 
