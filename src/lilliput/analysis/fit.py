@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from lilliput.analysis.inference.slope_change import (
     exponent_against_cut,
     profile_interval,
 )
-from lilliput.analysis.inference.warnings import fit_warnings
+from lilliput.analysis.inference.warnings import fit_warnings, plateau_exits
 from lilliput.analysis.laws.base import BestSizeLaw, Law, SizedLaw
 from lilliput.analysis.laws.curve import CurveFit, covariance_of
 from lilliput.analysis.laws.forms import LawForm, check_breaks, fit_form, forms_for
@@ -37,6 +38,10 @@ from lilliput.analysis.table.tidy import Table
 from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 from lilliput.core.progress import SILENT, Reporter
+from lilliput.core.wording import plural
+
+# From so many runs, and such a share of them, the exits of a plateau are spoken of.
+_FEWEST_EXITS, _SHARE_OF_EXITS = 3, 1 / 3
 
 
 def analyse_fit(
@@ -131,7 +136,28 @@ def fit_measurements(
     if options.law != AUTO or options.breaks:
         choice.tests += check_asked_breaks(choice.law, sample, options.seed)
     draws = draw_parameters(data, choice.law, options, reporter=reporter)
-    return _assemble(sample, choice, fits, draws)
+    found = _assemble(sample, choice, fits, draws)
+    return replace(found, warnings=(*found.warnings, *_plateau_warning(data, choice, options)))
+
+
+def _plateau_warning(data: Measurements, choice: LawChoice, options: FitOptions) -> tuple[str, ...]:
+    """Warn of a break where many runs leave a plateau, and say whether finished runs show one too."""
+    if not choice.law.breaks.size or options.points == "final":
+        return ()
+    exits, long_runs = plateau_exits(data)
+    if len(exits) < _FEWEST_EXITS or len(exits) < _SHARE_OF_EXITS * long_runs:
+        return ()
+    said = (
+        f"{len(exits)} of {plural(long_runs, 'run')} leave a plateau, between {min(exits):.3g} and {max(exits):.3g} FLOPs: "
+        "the break may show when runs leave it, and not a change of the law of scale"
+    )
+    try:
+        finals = replace(options, points="final", resamples=0)
+        verdict = fit_measurements(data, finals).facts["verdict"]
+    except InputError:
+        return (f"{said}.",)
+    there = "there is a break too" if verdict == "breaks" else "there is no break"
+    return (f"{said}; with --points final {there}.",)
 
 
 def _fitted(forms: list[LawForm], sample: FitSample) -> list[CurveFit]:

@@ -19,6 +19,7 @@ from lilliput.analysis.findings.scores import TaskScore
 from lilliput.analysis.findings.stored import from_stored, to_stored
 from lilliput.analysis.table.tidy import Table
 from lilliput.core.artefacts import MANIFEST, damaged, is_artefact, read_manifest
+from lilliput.core.errors import InputError
 from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.reader import read_record
@@ -82,6 +83,21 @@ def flops_columns(measured: FindingsSource) -> list[str]:
     return sorted(columns, key=lambda name: name != first)
 
 
+def _refuse_unknown_flops(measured: FindingsSource, columns: list[str]) -> None:
+    """Raise where the recipe of a study asks for a cost that its table does not have.
+
+    Raises:
+        InputError: It does.
+    """
+    asked = str((measured.recipe.get("analysis") or {}).get("flops", ""))
+    if asked and columns and asked not in columns:
+        raise InputError(
+            "analysis.flops must name a cost column of the study's table",
+            got=asked,
+            remedy=f"It has: {', '.join(columns)}.",
+        )
+
+
 def compute_findings(measured: FindingsSource, reporter: Reporter = SILENT) -> Findings:
     """Return the findings from the measurements; a law that cannot be fitted says why in its place."""
     table = measured.table
@@ -89,6 +105,7 @@ def compute_findings(measured: FindingsSource, reporter: Reporter = SILENT) -> F
     if table is None:
         return Findings()
     columns = flops_columns(measured)
+    _refuse_unknown_flops(measured, columns)
     with reporter.task("analysis", total=4, unit="parts") as progress:
         laws = fit_laws(table, columns, resamples)
         progress.advance(note="laws")

@@ -13,6 +13,7 @@ from lilliput.analysis.inference.draws import FEW_UNITS, draws_residuals
 from lilliput.analysis.inference.sample import FitSample
 from lilliput.analysis.laws.curve import CurveFit
 from lilliput.analysis.laws.registry import cost_law, law_label
+from lilliput.analysis.table.measurements import Measurements
 from lilliput.core.arrays import FloatArray
 from lilliput.core.wording import plural
 
@@ -20,6 +21,8 @@ from lilliput.core.wording import plural
 _CLEAR_BIC = 2.0
 _FEW_POINTS = 3
 _LOST_DRAWS = 0.05
+# Points of a run from which its slopes can be compared, and how much steeper than the rest an exit is.
+_LONG_RUN, _STEEPER, _STEEPER_THAN_REST = 10, 4.0, 2.0
 FRONTIER_CAVEAT = (
     "Points of a frontier are the best of several runs: intervals hold the truth less often than "
     "they say (in 79 of 100 simulated studies instead of 95); read them as a lower bound."
@@ -156,6 +159,32 @@ def _clustered(sample: FitSample) -> list[str]:
         f"{runs} runs are seeds of {plural(shapes, 'shape')}: shapes are resampled and tested, as seeds of "
         "one shape are not independent."
     ]
+
+
+def plateau_exits(data: Measurements) -> tuple[list[float], int]:
+    """Return the costs at which runs begin to fall steeply after a plateau, and how many runs are long enough to tell.
+
+    A run leaves a plateau where its steepest fall, in ln loss against ln cost, is four times as steep as the median of
+    what went before it and clearly steeper than what follows. Example: slopes 0.02, 0.02, 0.03, 0.40, 0.12, 0.06, 0.05.
+    """
+    exits: list[float] = []
+    long_runs = 0
+    for run in range(len(data.run_names)):
+        rows = np.flatnonzero(data.run == run)
+        rows = rows[np.argsort(data.flops[rows], kind="stable")]
+        x, y = np.log(data.flops[rows]), np.log(data.loss[rows])
+        if np.unique(x).size < _LONG_RUN or np.unique(x).size < x.size:
+            continue
+        long_runs += 1
+        slopes = -(y[2:] - y[:-2]) / (x[2:] - x[:-2])
+        steepest = int(np.argmax(slopes))
+        before, after = slopes[:steepest], slopes[steepest + 1 :]
+        after = after[after.size // 2 :]  # The fall itself takes several measurements.
+        if before.size < _FEW_POINTS or slopes[steepest] < _STEEPER * np.median(before):
+            continue
+        if after.size < _FEW_POINTS or slopes[steepest] > _STEEPER_THAN_REST * np.median(after):
+            exits.append(float(np.exp(x[steepest + 1])))
+    return exits, long_runs
 
 
 def _both(left: WithoutWorstUnits) -> str:
