@@ -6,6 +6,11 @@ trustworthy. Each room of the package is one stage: `language`, `tokenization`, 
 `models`, `training`, `evaluation`, `analysis`, `report`; `study` draws the whole line.
 """
 
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as _installed_version
 
-__version__ = _installed_version("lilliput")
+try:
+    __version__ = _installed_version("lilliput")
+except PackageNotFoundError:
+    # The source tree is on the path of Python, and nothing is installed.
+    __version__ = "0+source"

@@ -47,3 +47,24 @@ def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "rensa", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'lilliput\[dedup\]'"):
         require("rensa", "dedup")
+
+
+def test_the_package_works_from_its_source_alone():
+    """Where nothing is installed, as on a machine that was handed the source tree, there is no version to look up."""
+    import subprocess
+    import sys
+
+    code = (
+        "import importlib.metadata as metadata\n"
+        "real = metadata.version\n"
+        "def version(name):\n"
+        "    if name == 'lilliput':\n"
+        "        raise metadata.PackageNotFoundError(name)\n"
+        "    return real(name)\n"
+        "metadata.version = version\n"
+        "import lilliput\n"
+        "from lilliput.core.artefacts.building import environment\n"
+        "import lilliput.report.pages.method, lilliput.report.document\n"
+        "assert environment()['lilliput'] == lilliput.__version__ == '0+source'\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

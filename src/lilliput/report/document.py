@@ -14,7 +14,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, DictLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from lilliput import __version__
 from lilliput.analysis.findings.findings import findings_of
 from lilliput.core.errors import InputError
 from lilliput.core.extras import require
@@ -180,7 +180,7 @@ def render(evidence: Evidence, pages: list[BuiltPage]) -> str:
     return _environment(pages).get_template("report.html").render(
         title=evidence.name,
         subtitle=_subtitle(evidence),
-        version=version("lilliput"),
+        version=__version__,
         pages=pages,
         policy=content_security_policy([early_script(), plotly_script(), script]),
         style=Markup(page_style()),

@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lilliput import __version__
 from lilliput.core.artefacts.damage import BUILDING, MANIFEST, MARKS, damaged
 from lilliput.core.artefacts.manifest import (
     artefact_id,
@@ -211,7 +211,7 @@ def _file_entries(folder: Path, scratch: set[Path]) -> dict[str, dict[str, Any]]
 def environment() -> dict[str, str]:
     """Return the versions and the machine, for the record beside an id."""
     return {
-        "lilliput": version("lilliput"),
+        "lilliput": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib.metadata import version
 
+from lilliput import __version__
 from lilliput.analysis.findings.findings import Findings
 from lilliput.analysis.findings.quantities import format_duration
 from lilliput.core.wording import plural
@@ -37,12 +38,15 @@ def build_method(evidence: Evidence, findings: Findings) -> PageContent:
         "recipe": _recipe(evidence),
         "no_recipe": _no_recipe(evidence),
         "environments": _environments(evidence.artefacts),
-        "libraries": [(name, version(name)) for name in ("lilliput", *_LIBRARIES)],
+        "libraries": [
+            ("lilliput", __version__),
+            *((name, version(name)) for name in _LIBRARIES),
+        ],
         "artefacts": _artefacts(evidence.artefacts),
         "time": _time(evidence.artefacts),
         "warnings": list(evidence.table.warnings) if evidence.table else [],
         "table": evidence.table,
-        "citation": _CITATION.format(version=version("lilliput")),
+        "citation": _CITATION.format(version=__version__),
     }
     return PageContent(content)
 
