@@ -118,6 +118,34 @@ def test_a_finished_student_can_be_read_without_its_teacher_and_verifies(study, 
     assert read_json(student.folder / "run.json")["info"]["variant"] == "distilled"
 
 
+def test_the_tables_say_who_taught_and_what_the_teachers_cost(study):
+    from lilliput.analysis import read_table
+
+    table, runs = read_table(study / "tables" / "measurements.csv"), by_name(study)
+    names = [str(name).removeprefix("invented corrected ") for name in table.text("name")]
+    last = {name: row for row, name in enumerate(names)}
+    cost = "flops_executed_masked"
+
+    def cells(name: str) -> dict[str, float]:
+        columns = (cost, f"{cost}_and_teacher", f"{cost}_and_shared_teacher", "epochs")
+        return {column: float(table.number(column)[last[name]]) for column in columns}
+
+    teacher = runs["teacher 8/16/32/2/1 seed 0"].result[cost]
+    plain, student = cells("8/8/16/1/1 seed 0"), cells("distilled 8/8/16/1/1 seed 0")
+    assert plain[f"{cost}_and_teacher"] == plain[cost]
+    assert student[f"{cost}_and_teacher"] == pytest.approx(student[cost] + teacher)
+    # Two students of `distilled` and two of `both` learn from it; those of its untrained weights owe it nothing.
+    assert student[f"{cost}_and_shared_teacher"] == pytest.approx(student[cost] + teacher / 4)
+    random = cells("random 8/8/16/1/1 seed 0")
+    assert random[f"{cost}_and_teacher"] == random[cost]
+    both = cells("both 8/8/16/1/1 seed 0")
+    # A teacher that was taught brings its own teacher's cost along.
+    assert both[f"{cost}_and_teacher"] == pytest.approx(both[cost] + 2 * teacher + student[cost])
+    assert 0 < plain["epochs"] == pytest.approx(student["epochs"])
+    weights = {table.text("teacher_weights")[last[n]] for n in ("distilled 8/8/16/1/1 seed 0", "random 8/8/16/1/1 seed 0", "8/8/16/1/1 seed 0")}  # fmt: skip
+    assert weights == {"trained", "untrained", ""}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
