@@ -22,7 +22,7 @@ _CLEAR_BIC = 2.0
 _FEW_POINTS = 3
 _LOST_DRAWS = 0.05
 # Points of a run from which its slopes can be compared, and how much steeper than the rest an exit is.
-_LONG_RUN, _STEEPER, _STEEPER_THAN_REST = 10, 4.0, 2.0
+_LONG_RUN, _STEEPER = 10, 4.0
 FRONTIER_CAVEAT = (
     "Points of a frontier are the best of several runs: intervals hold the truth less often than "
     "they say (in 79 of 100 simulated studies instead of 95); read them as a lower bound."
@@ -164,8 +164,8 @@ def _clustered(sample: FitSample) -> list[str]:
 def plateau_exits(data: Measurements) -> tuple[list[float], int]:
     """Return the costs at which runs begin to fall steeply after a plateau, and how many runs are long enough to tell.
 
-    A run leaves a plateau where its steepest fall, in ln loss against ln cost, is four times as steep as the median of
-    what went before it and clearly steeper than what follows. Example: slopes 0.02, 0.02, 0.03, 0.40, 0.12, 0.06, 0.05.
+    A run leaves a plateau where its loss begins to fall half as steeply as it ever does, if that is four times as steep
+    as the median of what went before (in ln loss against ln cost). Example: slopes 0.02, 0.02, 0.03, 0.40, 0.12, 0.06.
     """
     exits: list[float] = []
     long_runs = 0
@@ -177,13 +177,11 @@ def plateau_exits(data: Measurements) -> tuple[list[float], int]:
             continue
         long_runs += 1
         slopes = -(y[2:] - y[:-2]) / (x[2:] - x[:-2])
-        steepest = int(np.argmax(slopes))
-        before, after = slopes[:steepest], slopes[steepest + 1 :]
-        after = after[after.size // 2 :]  # The fall itself takes several measurements.
-        if before.size < _FEW_POINTS or slopes[steepest] < _STEEPER * np.median(before):
-            continue
-        if after.size < _FEW_POINTS or slopes[steepest] > _STEEPER_THAN_REST * np.median(after):
-            exits.append(float(np.exp(x[steepest + 1])))
+        start = int(np.argmax(slopes >= slopes.max() / 2))
+        if start >= _FEW_POINTS and slopes.max() >= _STEEPER * max(
+            float(np.median(slopes[:start])), 0.0
+        ):
+            exits.append(float(np.exp(x[start + 1])))
     return exits, long_runs
 
 
