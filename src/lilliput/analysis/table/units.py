@@ -22,6 +22,8 @@ _SETTINGS = ("family", "language", "profile", "variant", "layout")
 _SIZES = (*SIZES, "num_parameters")
 _PROGRESS = ("tokens_seen", "positions_seen", "step")
 _SAME_COST = 0.05
+# Two runs of their own do not have so many first losses in common, to the last digit.
+_SAME_START = 3
 
 
 def independent_units(table: Table, run: Codes, *, cluster: str | None = None) -> tuple[Codes, str]:
@@ -29,7 +31,8 @@ def independent_units(table: Table, run: Codes, *, cluster: str | None = None) -
 
     Runs are the units, unless several of them share sizes and settings and differ by seed: then the shape
     is the unit. Runs of one shape with the same seed, or in a table without seeds, belong together only
-    where they cost the same within 5 % (an iso-FLOP grid trains one shape at several budgets).
+    where they cost the same within 5 % (an iso-FLOP grid trains one shape at several budgets), or where they are
+    branches of one trunk, whose curves are the same until they leave it: then the shape is the unit, whatever its budgets.
 
     Args:
         table: One row a measurement.
@@ -51,7 +54,7 @@ def independent_units(table: Table, run: Codes, *, cluster: str | None = None) -
     first = np.unique(run, return_index=True)[1]
     key = _joined(table, [*columns, *sizes], first)
     seeds = table.text("seed")[first] if "seed" in table else None
-    group = _split_where_seeds_repeat(key, seeds, _cost_of_runs(table, run))
+    group = _split_where_seeds_repeat(key, seeds, _cost_of_runs(table, run), _trunks(table, run))
     if int(group.max()) + 1 == first.size:
         return run, "run"
     return group[run], "shape"
@@ -97,8 +100,28 @@ def _cost_of_runs(table: Table, run: Codes) -> FloatArray | None:
     return None
 
 
+def _trunks(table: Table, run: Codes) -> Codes:
+    """Return one code for the runs that share a trunk: those whose first `_SAME_START` measurements are the same.
+
+    A table without steps and losses, or with fewer measurements of a run, has no such runs.
+    """
+    count = int(run.max()) + 1
+    trunks = np.arange(count)
+    loss = next((name for name in ("loss", "loss_reference") if name in table), None)
+    if loss is None or "step" not in table:
+        return trunks
+    steps, losses = table.number("step"), table.number(loss)
+    order = np.lexsort((steps, run))
+    starts: dict[bytes, int] = {}
+    for rows in np.split(order, np.flatnonzero(np.diff(run[order])) + 1):
+        if rows.size > _SAME_START:
+            start = np.stack([steps[rows], losses[rows]])[:, :_SAME_START].tobytes()
+            trunks[run[rows[0]]] = starts.setdefault(start, int(run[rows[0]]))
+    return trunks
+
+
 def _split_where_seeds_repeat(
-    key: Codes, seeds: NDArray[np.str_] | None, cost: FloatArray | None
+    key: Codes, seeds: NDArray[np.str_] | None, cost: FloatArray | None, trunks: Codes
 ) -> Codes:
     """Return the unit of each run: runs of one key, split by cost where their seeds are not all different."""
     units = np.zeros(key.size, dtype=np.intp)
@@ -106,6 +129,7 @@ def _split_where_seeds_repeat(
     for code in range(int(key.max()) + 1):
         runs = np.flatnonzero(key == code)
         by_seed = seeds is not None and np.unique(seeds[runs]).size == runs.size
+        by_seed |= np.unique(trunks[runs]).size < runs.size
         parts = np.zeros(runs.size, dtype=np.intp)
         if not by_seed and cost is not None:
             order = np.argsort(cost[runs], kind="stable")

@@ -62,6 +62,8 @@ def build_break_origin(evidence: Evidence, findings: Findings) -> PageContent:
     tables = {
         "family-frontiers": _frontiers(drawn),
         "family-places": _places(drawn),
+        "exit-intervals": _intervals(drawn, "exit"),
+        "break-intervals": _intervals(drawn, "break"),
         "slope-one": _lines_of_slope(drawn, 1.0),
         "slope-zero": _lines_of_slope(drawn, 0.0),
     }
@@ -97,8 +99,8 @@ def origin_sentences(origins: tuple[BreakOrigin, ...]) -> list[str]:
     agreeing = [other for other in origins[1:] if other.verdict == main.verdict]
     if origins[1:]:
         sentences.append(
-            f"Of {plural(len(origins) - 1, 'other way')} to count (other FLOPs conventions, and finished runs alone where "
-            f"there are several budgets), {len(agreeing)} give the same answer."
+            f"Counted in other ways (other FLOPs conventions, and finished runs alone where there are several budgets) the "
+            f"answer is the same in {len(agreeing)} of {len(origins) - 1}."
         )
     return [sentence for sentence in sentences if sentence]
 
@@ -174,18 +176,34 @@ def _frontiers(origins: list[BreakOrigin]) -> DataTable:
 
 
 def _places(origins: list[BreakOrigin]) -> DataTable:
-    """Return exit and break of each family; in the frontier's figure both stand at the level where a run has left."""
+    """Return exit and break of each family, and at which loss the frontiers' figure draws them."""
     rows: list[dict[str, Cell]] = [
         {
-            "convention": o.flops, "family": f.group, "level": f.entropy - PLATEAU_EXIT_NATS,
+            "convention": o.flops, "family": f.group, "exit_level": f.entropy - PLATEAU_EXIT_NATS, "break_level": f.entropy,
             "exit": f.exit.value, "exit_low": f.exit.low, "exit_high": f.exit.high,
             "break": f.place.value, "break_low": f.place.low, "break_high": f.place.high,
         }
         for o, f in _families(origins)
         if f.exit.value is not None and f.place.value is not None and f.entropy is not None
     ]  # fmt: skip
-    names = ["convention", "family", "level", "exit", "exit_low", "exit_high", "break", "break_low", "break_high"]  # fmt: skip
+    names = ["convention", "family", "exit_level", "break_level", "exit", "exit_low", "exit_high", "break", "break_low", "break_high"]  # fmt: skip
     return DataTable.from_rows(rows, names)
+
+
+def _intervals(origins: list[BreakOrigin], what: str) -> DataTable:
+    """Return both ends of the interval of each exit or break, at the loss at which it is drawn."""
+    rows = [
+        {
+            "convention": row["convention"],
+            "family": row["family"],
+            "flops": row[f"{what}_{end}"],
+            "loss": row[f"{what}_level"],
+        }
+        for row in _places(origins).rows()
+        for end in ("low", "high")
+        if row[f"{what}_{end}"] is not None
+    ]
+    return DataTable.from_rows(rows, ["convention", "family", "flops", "loss"])
 
 
 def _lines_of_slope(origins: list[BreakOrigin], slope: float) -> DataTable:
@@ -211,28 +229,40 @@ def _frontier_figure(origins: list[BreakOrigin]) -> Figure:
     layers = (
         FigureLayer("family-frontiers", "lines", x="flops", y="fitted", series="family", colour="family", where=where, dashed=True),
         FigureLayer("family-frontiers", "points", x="flops", y="loss", colour="family", where=where),
+        FigureLayer("exit-intervals", "lines", x="flops", y="loss", series="family", where=where, name="interval of the exit", tone=6),
+        FigureLayer("break-intervals", "lines", x="flops", y="loss", series="family", where=where, name="interval of the break", tone=7),
         FigureLayer(
-            "family-places", "points", x="exit", y="level", low="exit_low", high="exit_high", horizontal=True,
-            where=where, hover=("family",), name="leaves the plateau", tone=3,
+            "family-places", "points", x="exit", y="exit_level", where=where, hover=("family",),
+            name="leaves the plateau", tone=6,
         ),
         FigureLayer(
-            "family-places", "points", x="break", y="level", low="break_low", high="break_high", horizontal=True,
-            where=where, hover=("family",), name="break", tone=7,
+            "family-places", "points", x="break", y="break_level", where=where, hover=("family",), name="break", tone=7,
         ),
     )  # fmt: skip
     families = origins[0].families
     return Figure(
         id="family-frontiers",
         title="The frontiers of the families, over one another",
-        text=f"{len(families)} families. "
-        + " ".join(family_sentence(family) for family in families),
+        text=_frontier_text(families),
         x=Axis("Training FLOPs ({flops})", log=True),
         y=Axis(shared.LOSS_LABELS["loss"], log=True),
         layers=layers,
-        note="A point is the lowest loss in a tenth of a decade of FLOPs; the dashed lines are the two power laws. Exits and "
-        f"breaks are drawn at the height at which a run has left the plateau, {PLATEAU_EXIT_NATS} nat below the unigram "
-        "entropy, with 95 % intervals.",
+        note="A point is the lowest loss in a tenth of a decade of FLOPs; the dashed lines are the two power laws. Breaks are "
+        f"drawn at the height of the unigram entropy and exits {PLATEAU_EXIT_NATS} nat below it, with 95 % intervals.",
     )
+
+
+def _frontier_text(families: tuple[FamilyBreak, ...]) -> str:
+    """Return what can be seen: how many frontiers there are, and from where to where their exits and breaks go."""
+    said = f"The frontiers of {len(families)} families"
+    exits = sorted(f.exit.value for f in families if f.exit.value is not None)
+    places = sorted(f.place.value for f in families if f.place.value is not None)
+    if not exits or not places:
+        return f"{said}."
+    ends = [
+        f"from {format_number(some[0])} to {format_number(some[-1])}" for some in (exits, places)
+    ]
+    return f"{said}: they leave the plateau {ends[0]} FLOPs, and break {ends[1]}."
 
 
 def _place_figure(origins: list[BreakOrigin]) -> Figure:
