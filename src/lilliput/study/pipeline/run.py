@@ -24,8 +24,14 @@ from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.wording import plural, spoken_duration
 from lilliput.study.pipeline.context import StudyContext
 from lilliput.study.pipeline.stages.analysis import analyse_study, report_study
+from lilliput.study.pipeline.stages.emergence import judge_emergence
 from lilliput.study.pipeline.stages.language import build_languages, build_order_scores
-from lilliput.study.pipeline.stages.scoring import build_glue_tasks, build_probe_tasks, score_runs
+from lilliput.study.pipeline.stages.scoring import (
+    build_choice_tasks,
+    build_glue_tasks,
+    build_probe_tasks,
+    score_runs,
+)
 from lilliput.study.pipeline.stages.search import search_learning_rates
 from lilliput.study.pipeline.stages.tokenizers import build_tokenizers
 from lilliput.study.pipeline.stages.training import train_runs
@@ -121,6 +127,7 @@ def run_study(
             context = StudyContext(grid, layout, pool, reporter)
             build_languages(context)
             build_probe_tasks(context)
+            build_choice_tasks(context)
             build_glue_tasks(context)
             build_tokenizers(context)
             build_order_scores(context)
@@ -132,6 +139,7 @@ def run_study(
             prune_runs(out, quota_bytes=round(recipe.checkpoint_quota_gb * 1e9))
         if trained.done:
             analyse_study(context, trained.done)
+            judge_emergence(context, trained.done)
             report_study(context, command)
         build.facts["runs"] = len(trained.done)
         _raise_failures(failures, layout.report if trained.done else None, command)

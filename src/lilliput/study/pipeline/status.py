@@ -36,7 +36,7 @@ class StudyStatus:
         differs: What the folder's study has that the recipe changes or drops, in words; the figures are then the
             folder's.
         adds: What the recipe adds to the folder's study, in words.
-        failed_scores: Of each run whose scores failed: `name`, `suite` (probes, glue, pairs) and `error`.
+        failed_scores: Of each run whose scores failed: `name`, `suite` (probes, glue, pairs, choices, tasks, context) and `error`.
         plan: Runs, done and failed, FLOPs, disk.
     """
 
@@ -110,6 +110,7 @@ def _stages(
     yield "corpora", built(map(layout.corpus, languages))
     tasks = list(map(layout.probes, languages)) if recipe.probes else []
     tasks += list(map(layout.glue, recipe.glue.tasks)) if recipe.glue else []
+    tasks += list(map(layout.choices, recipe.choice_languages()))
     yield "tasks", built(tasks)
     trained = [language for language in languages if recipe.tokenized_as(language) == language]
     yield "tokenizers", built(map(layout.comparison, trained))
@@ -129,13 +130,16 @@ def _score_folders(grid: StudyGrid, layout: StudyLayout) -> _Scores:
     """Return name of every finished run, and where its scores on each suite lie, or will."""
     from lilliput.study.store.index import index_records, run_index
 
-    suites = [suite for suite in ("probes", "glue", "pairs") if getattr(grid.recipe, suite)]
-    records = index_records(run_index(layout.root)) if suites else []
+    pairs = zip(grid.runs, grid.configs(), strict=True)
+    suites = {
+        run.name: grid.recipe.suites(is_causal=config.model.is_causal) for run, config in pairs
+    }
+    records = index_records(run_index(layout.root)) if any(suites.values()) else []
     return [
         (record["name"], layout.evaluation(record["run_id"], suite))
         for record in records
         if record["state"] == "done" and record["name"] in grid.scored_names
-        for suite in suites
+        for suite in suites.get(record["name"], ())
     ]
 
 

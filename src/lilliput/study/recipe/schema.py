@@ -25,6 +25,8 @@ from lilliput.core.settings import (
     require_distinct_folders,
 )
 from lilliput.core.wording import listed
+from lilliput.evaluation.choices.settings import ChoiceProbeSettings, ChoiceSettings
+from lilliput.evaluation.context.settings import ContextSettings
 from lilliput.evaluation.settings import FineTuningSettings, PairSettings, ProbeSettings, WordRule
 from lilliput.language.words.profiles import ProfileName
 from lilliput.study.recipe.grid import (
@@ -39,6 +41,7 @@ from lilliput.study.recipe.languages import (
     LanguageSizes,
     with_sized_languages,
 )
+from lilliput.study.store.layout import CHOICES, CONTEXT, GLUE, PAIRS, PROBES, TASKS
 from lilliput.tokenization.settings import KindName
 from lilliput.training.config import TrainingConfig
 from lilliput.training.objectives.distillation import plain_convention
@@ -141,6 +144,52 @@ class PairsRecipe(Settings):
     )
 
 
+class ChoicesRecipe(Settings):
+    """Multiple choice: the study's own tasks from held-out text, and published ones under the vocabulary."""
+
+    probes: ChoiceProbeSettings | None = Field(
+        default_factory=lambda: parse_settings(ChoiceProbeSettings, {}),
+        description="How the study's own tasks are made from the held-out text of each language.",
+    )
+    probes_from: FolderName | Literal[""] = Field(
+        default="",
+        description="Language whose held-out text makes the tasks of all runs, so that scores can be compared across languages; absent, each its own.",
+    )
+    data: str = Field(
+        default="", description="Folder of published tasks, see docs/evaluation.md; absent, none."
+    )
+    rule: WordRule = Field(
+        default="corrected",
+        description="Which words of published tasks are checked: paper, or every one of them.",
+    )
+    scoring: ChoiceSettings = Field(
+        default_factory=lambda: parse_settings(ChoiceSettings, {}),
+        description="Solved examples, seeds, sizes.",
+    )
+
+    @model_validator(mode="after")
+    def _has_tasks(self) -> ChoicesRecipe:
+        if self.probes is None and not self.data:
+            raise ValueError("choices must have probes, or data with published tasks")
+        return self
+
+
+class EmergenceRecipe(Settings):
+    """Ask of each choice task and context measure whether it emerges, and how sizes compare across languages."""
+
+    larger: FolderName | Literal[""] = Field(
+        default="",
+        description="Language whose models are expected to need more parameters for the same score (the unfiltered one).",
+    )
+    smaller: FolderName | Literal[""] = Field(
+        default="",
+        description="Language whose models are expected to need fewer (the filtered one).",
+    )
+    resamples: int = Field(
+        default=300, gt=0, le=100_000, description="Draws of seeds and items behind each verdict."
+    )
+
+
 class SearchRecipe(Settings):
     """The short sweep that finds each shape's learning rate, for blocks that say "search"."""
 
@@ -231,6 +280,15 @@ class Recipe(Settings):
     pairs: PairsRecipe | None = Field(
         default=None, description="Minimal pairs under the vocabulary."
     )
+    choices: ChoicesRecipe | None = Field(
+        default=None, description="Multiple choice, zero-shot or few-shot."
+    )
+    context: ContextSettings | None = Field(
+        default=None, description="What context is worth to causal runs, and whether they copy."
+    )
+    emergence: EmergenceRecipe | None = Field(
+        default=None, description="Whether scores emerge, and sizes at equal score."
+    )
     analysis: AnalysisRecipe = AnalysisRecipe()
     checkpoint_quota_gb: float | None = Field(
         default=None,
@@ -273,6 +331,11 @@ class Recipe(Settings):
                     raise ValueError(
                         f"the grid names the language {language!r}, which is not there"
                     )
+        for name in self._named_languages():
+            if name and name not in self.languages:
+                raise ValueError(
+                    f"choices and emergence name the language {name!r}, which is not there"
+                )
         for name, language in self.languages.items():
             target = language.matched_to
             if target and (
@@ -282,6 +345,11 @@ class Recipe(Settings):
             ):
                 raise ValueError(f"languages.{name}.matched_to must name a constrained language")
         return self
+
+    def _named_languages(self) -> tuple[str, ...]:
+        choices, emergence = self.choices, self.emergence
+        first = (choices.probes_from,) if choices else ()
+        return (*first, emergence.larger, emergence.smaller) if emergence else first
 
     @field_validator("model")
     @classmethod
@@ -302,6 +370,24 @@ class Recipe(Settings):
                 "cut the study in several"
             )
         return self
+
+    def choice_languages(self) -> tuple[str, ...]:
+        """Return the languages whose held-out text makes multiple-choice tasks."""
+        if self.choices is None or self.choices.probes is None:
+            return ()
+        return (self.choices.probes_from,) if self.choices.probes_from else tuple(self.languages)
+
+    def suites(self, *, is_causal: bool) -> tuple[str, ...]:
+        """Return the suites that a causal run, or a masked one, is scored on."""
+        asked = {
+            PROBES: self.probes is not None,
+            GLUE: self.glue is not None,
+            PAIRS: self.pairs is not None,
+            CHOICES: bool(self.choice_languages()),
+            TASKS: self.choices is not None and bool(self.choices.data),
+            CONTEXT: self.context is not None and is_causal,
+        }
+        return tuple(suite for suite, is_asked in asked.items() if is_asked)
 
     def changes_of(self, variant: str) -> tuple[Variant, ...]:
         """Return the changes of a variant of [variants], those of its bases first.

@@ -58,6 +58,10 @@ def _require_tasks(recipe: Recipe) -> None:
             present_splits(task, Path(recipe.resolve(recipe.glue.data)) / task.name)
     if recipe.pairs:
         find_paradigms(Path(recipe.resolve(recipe.pairs.data)))
+    if recipe.choices and recipe.choices.data:
+        from lilliput.evaluation.choices.tasks import find_choice_tasks
+
+        find_choice_tasks(Path(recipe.resolve(recipe.choices.data)))
 
 
 def asked_score(recipe: Recipe, name: str) -> dict[str, Any]:
@@ -92,7 +96,9 @@ def text_sources(recipe: Recipe, sources: Sequence[str], unit: TextUnit = "auto"
 def _places(recipe: Recipe) -> Iterator[str]:
     """Everything beside texts and tables of words in which a folder of `paths` may stand."""
     yield from filter(None, [recipe.vocabulary.file, recipe.tokenizers.morphology])
-    yield from (part.data for part in (recipe.glue, recipe.pairs) if part is not None)
+    yield from (
+        part.data for part in (recipe.glue, recipe.pairs, recipe.choices) if part is not None
+    )
 
 
 def _require_folder(recipe: Recipe, text: str) -> None:

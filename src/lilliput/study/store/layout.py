@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+# Suites of scores: fine-tuned probes, GLUE, minimal pairs, the study's own multiple choice, published tasks, and
+# what context is worth. Each is a folder of the scores of a run.
+SUITES = ("probes", "glue", "pairs", "choices", "tasks", "context")
+PROBES, GLUE, PAIRS, CHOICES, TASKS, CONTEXT = SUITES
+
 
 @dataclass(frozen=True)
 class StudyLayout:
@@ -59,6 +64,10 @@ class StudyLayout:
         """Probe tasks from held-out text."""
         return self.root / "probes" / language
 
+    def choices(self, language: str) -> Path:
+        """Return the multiple-choice tasks from held-out text."""
+        return self.root / "choices" / language
+
     def glue(self, task: str) -> Path:
         """Return a GLUE task under the vocabulary."""
         return self.root / "glue" / task
@@ -83,7 +92,7 @@ class StudyLayout:
         return self.runs / run_id
 
     def evaluation(self, run_id: str, suite: str) -> Path:
-        """Scores of one run on one suite of tasks (probes, glue, pairs)."""
+        """Scores of one run on one suite of tasks (probes, glue, pairs, choices, context)."""
         return self.root / "evaluations" / run_id / suite
 
     @property
@@ -95,6 +104,11 @@ class StudyLayout:
     def analysis(self) -> Path:
         """Fits, frontier, cost-effectiveness, correlations."""
         return self.root / "analysis"
+
+    @property
+    def emergence(self) -> Path:
+        """Verdicts on emergence, and sizes at equal score."""
+        return self.root / "emergence"
 
     @property
     def report(self) -> Path:

@@ -26,7 +26,7 @@ from lilliput.core.hashing import content_id, file_hash
 from lilliput.report import write_report
 from lilliput.report.reading.evidence import read_evidence
 from lilliput.study.pipeline.context import StudyContext
-from lilliput.study.pipeline.stages.scoring import GLUE, PAIRS, PROBES
+from lilliput.study.store.layout import PAIRS, SUITES
 from lilliput.study.store.runs import read_run
 from lilliput.study.store.tables import write_tables
 
@@ -37,7 +37,7 @@ def analyse_study(context: StudyContext, runs: Sequence[Path]) -> None:
     records = sorted(map(read_run, runs), key=lambda run: run.name)
     pairs = context.recipe.pairs
     means = {PAIRS: pairs.name} if pairs else {}
-    write_tables(layout, records, [PROBES, GLUE, PAIRS], means, settings.flops)
+    write_tables(layout, records, SUITES, means, settings.flops)
     tables = read_manifest(layout.tables, "tables")
     made_with = settings.model_dump(mode="json")
     inputs = {"tables": tables.content}

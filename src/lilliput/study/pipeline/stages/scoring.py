@@ -12,7 +12,10 @@ from typing import Any
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.files import names_below, write_json
 from lilliput.core.hashing import file_hash
-from lilliput.evaluation import build_probes, filter_task
+from lilliput.evaluation import build_choice_probes, build_probes, filter_task
+from lilliput.evaluation.choices.settings import ChoiceSettings
+from lilliput.evaluation.choices.tasks import find_choice_tasks
+from lilliput.evaluation.context.settings import ContextSettings
 from lilliput.evaluation.pairs.reading import find_paradigms
 from lilliput.evaluation.settings import (
     FineTuningSettings,
@@ -23,12 +26,9 @@ from lilliput.evaluation.settings import (
 )
 from lilliput.study.pipeline.context import StudyContext
 from lilliput.study.store.failures import as_failure, scores_failure
+from lilliput.study.store.layout import CHOICES, CONTEXT, GLUE, PAIRS, PROBES, TASKS
 from lilliput.study.store.runs import RunRecord, read_run
 from lilliput.training.switches import Switches
-
-PROBES = "probes"
-GLUE = "glue"
-PAIRS = "pairs"
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,54 @@ class MinimalPairs(ScoringTask):
         )
 
 
-_Suite = Callable[[RunRecord], ScoringTask]
+@dataclass(frozen=True)
+class MultipleChoice(ScoringTask):
+    """Multiple choice, scored without learning."""
+
+    data: Path
+    vocabulary: Path | None
+    rule: WordRule
+    settings: ChoiceSettings
+
+    def made(self, recorded: Mapping[str, Any]) -> bool:
+        """Return whether the same items were scored in the same way."""
+        rule = self.rule if self.vocabulary else ""
+        settings = self.settings.model_dump(mode="json")
+        return recorded.get("choices") == settings and recorded.get("rule") == rule
+
+    def score(self) -> None:
+        """Score the initial and the trained weights."""
+        from lilliput.evaluation import evaluate_choices
+
+        evaluate_choices(
+            self.run,
+            self.data,
+            self.tokenizer,
+            self.out,
+            vocabulary=self.vocabulary,
+            rule=self.rule,
+            settings=self.settings,
+        )
+
+
+@dataclass(frozen=True)
+class ContextMeasures(ScoringTask):
+    """What context is worth to a causal run."""
+
+    settings: ContextSettings
+
+    def made(self, recorded: Mapping[str, Any]) -> bool:
+        """Return whether the same positions and sequences were measured."""
+        return recorded.get("context") == self.settings.model_dump(mode="json")
+
+    def score(self) -> None:
+        """Measure the initial and the trained weights."""
+        from lilliput.evaluation import evaluate_context
+
+        evaluate_context(self.run, self.out, settings=self.settings)
+
+
+_Suite = Callable[[RunRecord], ScoringTask | None]
 
 
 def build_probe_tasks(context: StudyContext) -> None:
@@ -147,6 +194,21 @@ def build_probe_tasks(context: StudyContext) -> None:
             layout.probes(language),
             settings=recipe.probes,
             seed=recipe.seed,
+            reporter=context.reporter,
+        )
+
+
+def build_choice_tasks(context: StudyContext) -> None:
+    """Make the multiple-choice tasks of each language from the held-out text of its corpus."""
+    choices = context.recipe.choices
+    if choices is None or choices.probes is None:
+        return
+    for language in context.recipe.choice_languages():
+        build_choice_probes(
+            context.layout.corpus(language),
+            context.layout.choices(language),
+            settings=choices.probes,
+            seed=context.recipe.seed,
             reporter=context.reporter,
         )
 
@@ -201,8 +263,9 @@ def score_one(task: ScoringTask) -> str:
 def _tasks(context: StudyContext, records: Sequence[RunRecord]) -> Iterator[ScoringTask]:
     # The largest first, so that no worker is left alone with one at the end.
     by_size = sorted(records, key=lambda r: -r.result["num_parameters"])
-    for suite in filter(None, (_probes(context), _glue(context), _pairs(context))):
-        yield from map(suite, by_size)
+    makers = (_probes, _glue, _pairs, _choices, _published_choices, _context)
+    for suite in filter(None, (make(context) for make in makers)):
+        yield from filter(None, map(suite, by_size))
 
 
 def _place(
@@ -271,5 +334,63 @@ def _pairs(context: StudyContext) -> _Suite | None:
             rule=pairs.rule,
             settings=pairs.scoring or plain_pair_settings(bool(record.model["is_causal"])),
         )
+
+    return suite
+
+
+def _choices(context: StudyContext) -> _Suite | None:
+    choices = context.recipe.choices
+    if choices is None or choices.probes is None:
+        return None
+
+    def suite(record: RunRecord) -> ScoringTask:
+        folder = context.layout.choices(choices.probes_from or str(record.info["language"]))
+        return MultipleChoice(
+            **_place(context, record, CHOICES, _hashes(folder)),
+            data=folder,
+            vocabulary=None,
+            rule=choices.rule,
+            settings=choices.scoring,
+        )
+
+    return suite
+
+
+def _published_choices(context: StudyContext) -> _Suite | None:
+    choices = context.recipe.choices
+    if choices is None or not choices.data:
+        return None
+    data = Path(context.recipe.resolve(choices.data))
+    hashes = _hashes(data)
+
+    def suite(record: RunRecord) -> ScoringTask:
+        return MultipleChoice(
+            **_place(context, record, TASKS, hashes),
+            data=data,
+            vocabulary=context.layout.vocabulary,
+            rule=choices.rule,
+            settings=choices.scoring,
+        )
+
+    return suite
+
+
+def _hashes(folder: Path) -> list[str]:
+    """Return the hashes of all files of the tasks in a folder."""
+    tasks = find_choice_tasks(folder)
+    return [file_hash(p) for task in tasks for p in (*task.scored, *task.train, *task.sources)]
+
+
+def _context(context: StudyContext) -> _Suite | None:
+    settings = context.recipe.context
+    if settings is None:
+        return None
+
+    def suite(record: RunRecord) -> ScoringTask | None:
+        if not record.model["is_causal"]:
+            return None
+        tokens = context.layout.tokens(str(record.info["language"]))
+        place = _place(context, record, CONTEXT, [read_manifest(tokens).id])
+        return ContextMeasures(**place, settings=settings)
 
     return suite
