@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from lilliput.analysis.findings.distillation import TaughtArm, TeachingVerdict, verdict_of
 from lilliput.analysis.findings.findings import Findings
-from lilliput.analysis.findings.quantities import Quantity, format_number
+from lilliput.analysis.findings.quantities import Quantity
 from lilliput.analysis.table.tidy import Cell
 from lilliput.core.wording import listed, plural
 from lilliput.report.drawing.figures import Axis, DataTable, Figure, FigureLayer
@@ -132,8 +132,8 @@ def _listed_arms(arms: Sequence[TaughtArm], of: Callable[[TaughtArm], Quantity])
 
 
 def _name(arm: TaughtArm) -> str:
-    times = "" if arm.epochs is None else f", {format_number(round(arm.epochs, 1))} passes"
-    return f"{arm.shape} {arm.arm} ({format_number(round(arm.ratio, 1))} times as large{times})"
+    times = "" if arm.epochs is None else f", {arm.epochs:.1f} passes"
+    return f"{arm.shape} {arm.arm} (a teacher of {arm.ratio:.1f} times its FLOPs{times})"
 
 
 def _signed(difference: Quantity) -> str:
@@ -155,11 +155,7 @@ def _control(arm: TaughtArm) -> str:
         if arm.kind == "untrained"
         else "A teacher like the student"
     )
-    where = (
-        ""
-        if arm.epochs is None
-        else f", {format_number(round(arm.epochs, 1))} passes over {arm.text}"
-    )
+    where = "" if arm.epochs is None else f", {arm.epochs:.1f} passes over {arm.text}"
     return (
         f"{who} ({arm.shape} {arm.arm}{where}) {said} at equal tokens: {_signed(arm.equal_tokens)}."
     )
