@@ -119,3 +119,17 @@ def test_opt_points_of_one_schedule_are_not_finished_runs(suites: Path) -> None:
     found = analyse_fit(table, options=FitOptions(law="power", points="final", resamples=0))
     assert found.n == 6
     assert 0.02 < found.parameters["exponent"].value < 0.2
+
+
+def test_the_interval_of_the_rates_has_no_upper_end(suites: Path) -> None:
+    """R*_D = 15 is no estimate: draws of single runs reach from about twenty repetitions to a hundred, R*_N any number."""
+    table = load_table(suites / "datablations" / "runs.csv")
+    table = table.select(table.number("used_in_published_fit") == 1)
+    options = FitOptions(law="repeated_tied", points="all", resamples=60)
+    found = analyse_fit(table, options=options)
+    assert found.parameters["alpha"].value == found.parameters["beta"].value
+    rates = found.parameters["repeat_tokens"], found.parameters["repeat_parameters"]
+    assert rates[0].low is not None and rates[0].high is not None  # noqa: PT018
+    assert rates[0].high > 2.5 * rates[0].low
+    assert rates[1].high is not None
+    assert rates[1].high > 1e3

@@ -149,7 +149,7 @@ def test_every_module_of_the_room_that_registers_a_law_is_found():
     """A module is found by its lying in the room: no list names it."""
     assert law_names() == (
         "auto", "power", "log_quadratic", "power_offset", "segmented", "segmented_jumps", "bnsl",
-        "parametric", "parametric_tied", "repeated", "isoflop", "minimum",
+        "parametric", "parametric_tied", "repeated", "repeated_tied", "isoflop", "minimum",
     )  # fmt: skip
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 from scipy.optimize import minimize
 
 from lilliput.analysis.laws.base import BoundEnd, SizedFit, SizedLaw, SizedPoints, drawn_medians
@@ -15,6 +17,7 @@ from lilliput.analysis.laws.equation import Equation, function, latex_number, sh
 from lilliput.analysis.laws.levenberg import levenberg
 from lilliput.analysis.laws.parametric import (
     HUBER_DELTA,
+    Constraints,
     ParametricProblem,
     fit_parametric,
     natural,
@@ -25,6 +28,8 @@ from lilliput.core.arrays import FloatArray
 from lilliput.core.errors import InputError
 
 _RATE_STARTS = np.array([0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0])
+# Rates (R*_D, R*_N) from which searches start beside those that are found first.
+_OTHER_RATES = ((4.0, 20.0), (20.0, 4.0), (100.0, 1.5))
 # Rates are kept between e^-5 and e^12 repetitions: beyond, all or none of their worth is lost.
 _LOWEST_RATE, _HIGHEST_RATE = -5.0, 12.0
 _RATES = CONSTANTS[-2:]
@@ -104,6 +109,7 @@ def fit_repeated(
     loss: FloatArray,
     *,
     delta: float = HUBER_DELTA,
+    tied: bool = False,
 ) -> RepeatedDataLaw:
     """Return the seven constants of lowest Huber objective of ln L.
 
@@ -113,6 +119,7 @@ def fit_repeated(
         unique_tokens: Tokens of one epoch, shape (points,).
         loss: Above zero, shape (points,).
         delta: Huber threshold of ln L.
+        tied: Whether alpha = beta, as in the published law.
 
     Raises:
         InputError: Too few points without repetition, or none with it.
@@ -127,12 +134,15 @@ def fit_repeated(
             got=int(fresh.sum()),
             remedy="Add runs whose tokens_seen do not exceed unique_tokens.",
         )
-    first = fit_parametric(parameters[fresh], tokens[fresh], loss[fresh], delta=delta)
+    first = fit_parametric(
+        parameters[fresh], tokens[fresh], loss[fresh], delta=delta, constraints=Constraints(tied)
+    )
     start = RepeatedDataLaw(*first.values.tolist(), repeat_tokens=1.0, repeat_parameters=1.0)
     near = fit_repetition(start, parameters, tokens, unique_tokens, loss, delta=delta)
-    problem = RepeatedProblem(parameters, tokens, unique_tokens, loss)
-    theta, _ = problem.solve(problem.theta_of(near), iterations=_STEPS, delta=delta)
-    return RepeatedDataLaw(*problem.values_of(theta)[0].tolist())
+    problem = RepeatedProblem(parameters, tokens, unique_tokens, loss, tied)
+    starts = problem.with_other_rates(problem.theta_of(near))
+    theta, cost = problem.solve(starts, iterations=_STEPS, delta=delta)
+    return RepeatedDataLaw(*problem.values_of(theta)[int(np.argmin(cost))].tolist())
 
 
 def draw_repeated(
@@ -142,8 +152,13 @@ def draw_repeated(
     unique_tokens: FloatArray,
     loss: FloatArray,
     counts: FloatArray,
+    *,
+    tied: bool = False,
 ) -> FloatArray:
-    """Return the seven constants refitted to bootstrap draws, shape (draws, 7), each search starting from the parent.
+    """Return the seven constants refitted to bootstrap draws, shape (draws, 7).
+
+    The valley of the two rates is flat: each draw is searched from the parent and from its constants with other rates,
+    and the best of these counts. Started from the parent alone, draws stay near it and intervals are too short.
 
     Args:
         parent: The fit to all points.
@@ -152,15 +167,22 @@ def draw_repeated(
         unique_tokens: Shape (points,).
         loss: Shape (points,).
         counts: How often each point is in each draw, shape (draws, points).
+        tied: Whether alpha = beta.
     """
-    problem = RepeatedProblem(parameters, tokens, unique_tokens, loss)
-    start = problem.theta_of(parent)
-    found = [np.empty((0, start.shape[1]))]
+    problem = RepeatedProblem(parameters, tokens, unique_tokens, loss, tied)
+    starts = problem.with_other_rates(problem.theta_of(parent))
+    found = [np.empty((0, starts.shape[1]))]
     for i in range(0, counts.shape[0], _DRAWS_AT_ONCE):
         block = counts[i : i + _DRAWS_AT_ONCE]
-        starts = np.repeat(start, block.shape[0], axis=0)
-        theta, _ = problem.solve(starts, iterations=_DRAW_STEPS, delta=HUBER_DELTA, counts=block)
-        found.append(problem.values_of(theta))
+        draws = block.shape[0]
+        theta, cost = problem.solve(
+            np.repeat(starts, draws, axis=0),
+            iterations=_DRAW_STEPS,
+            delta=HUBER_DELTA,
+            counts=np.tile(block, (starts.shape[0], 1)),
+        )
+        best = np.argmin(cost.reshape(-1, draws), axis=0)
+        found.append(problem.values_of(theta[best * draws + np.arange(draws)]))
     return np.concatenate(found)
 
 
@@ -177,12 +199,22 @@ class RepeatedProblem:
         tokens: FloatArray,
         unique_tokens: FloatArray,
         loss: FloatArray,
+        tied: bool = False,
     ) -> None:
         self._plain = ParametricProblem(parameters, tokens, loss)
         self._points = parameters, tokens, unique_tokens
-        unbounded = np.full(5, np.inf)
+        plain = Constraints(tied)
+        unbounded = np.full(plain.n_constants, np.inf)
         self._lower = np.append(-unbounded, [_LOWEST_RATE] * 2)
         self._upper = np.append(unbounded, [_HIGHEST_RATE] * 2)
+        self._expansion: FloatArray = _with_rates(plain.expansion)
+        self._reduction: FloatArray = _with_rates(plain.reduction)
+
+    def with_other_rates(self, theta: FloatArray) -> FloatArray:
+        """Return theta, shape (1, 7), and the same with the rates from which a search starts as well, shape (starts, 7)."""
+        starts = np.repeat(theta, 1 + len(_OTHER_RATES), axis=0)
+        starts[1:, 5:] = np.log(_OTHER_RATES)
+        return starts
 
     def theta_of(self, law: RepeatedDataLaw) -> FloatArray:
         """Return theta of a law, shape (1, 7)."""
@@ -205,22 +237,27 @@ class RepeatedProblem:
         counts: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray]:
         """Return theta and cost after some steps from each start, as `levenberg` does."""
-        return levenberg(
-            self._residuals,
-            self._plain.with_an_offset(starts),
+        free, cost = levenberg(
+            self._free_residuals,
+            self._plain.with_an_offset(starts) @ self._reduction,
             iterations=iterations,
             lower=self._lower,
             upper=self._upper,
             huber=delta,
             counts=counts,
         )
+        return free @ self._expansion.T, cost
+
+    def _free_residuals(self, free: FloatArray) -> tuple[FloatArray, FloatArray]:
+        residual, jacobian = self._residuals(free @ self._expansion.T)
+        return residual, jacobian @ self._expansion
 
     def tangent(self, law: RepeatedDataLaw) -> FloatArray:
-        """Return derivatives of ln L by (ln A, ln B, ln E, alpha, beta, ln R*_D, ln R*_N), shape (points, 7)."""
+        """Return derivatives of ln L by (ln A, ln B, ln E, alpha, beta, ln R*_D, ln R*_N), shape (points, free)."""
         jacobian = self._residuals(self.theta_of(law))[1][0]
         jacobian[:, 3] -= jacobian[:, 0] * self._plain.mean_n
         jacobian[:, 4] -= jacobian[:, 1] * self._plain.mean_d
-        return jacobian
+        return jacobian @ self._expansion
 
     def _residuals(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         columns: list[FloatArray] = []
@@ -235,6 +272,11 @@ class RepeatedProblem:
         return np.log(repeated_loss(self.values_of(theta), *self._points))
 
 
+def _with_rates(matrix: FloatArray) -> FloatArray:
+    """Return the matrix of the first constants with the two rates, which are always free, behind them."""
+    return np.asarray(block_diag(matrix, np.eye(2)), dtype=np.float64)
+
+
 class RepeatedLaw(SizedLaw):
     """The law L(N, D, U) of Muennighoff et al., where U counts the different tokens.
 
@@ -246,11 +288,13 @@ class RepeatedLaw(SizedLaw):
     label = "law of repeated data"
     help = "The same where tokens repeat"
     needs_unique_tokens = True
+    tied: ClassVar[bool] = False
 
     def fit(self, points: SizedPoints) -> SizedFit:
         """Fit the law to points."""
         unique, arrays = _unique(points), _arrays(points)
-        law = fit_repeated(*arrays)
+        law = fit_repeated(*arrays, delta=points.settings.delta, tied=self.tied)
+        plain = Constraints(self.tied)
         log_loss = np.log(points.loss)
         fitted = np.log(law.predict(points.parameters, points.tokens, unique))
         costs = points.flops_per_parameter_token
@@ -259,22 +303,20 @@ class RepeatedLaw(SizedLaw):
             names=(*CONSTANTS, "flops_per_parameter_token", "unique_tokens"),
             values=np.array([*law.values, np.median(costs), unique.max()]),
             breaks=np.empty(0),
-            n_free=len(CONSTANTS) + 1,
+            n_free=plain.n_constants + 3,
             rss=float(np.sum((fitted - log_loss) ** 2)),
             tss=total_sum_of_squares(log_loss),
             fitted=fitted,
-            free=(
-                "ln A", "ln B", "ln E", "alpha", "beta", "ln repeat_tokens", "ln repeat_parameters",
-            ),
-            tangent=RepeatedProblem(*arrays).tangent(law),
-        )  # fmt: skip
+            free=(*plain.free_names, "ln repeat_tokens", "ln repeat_parameters"),
+            tangent=RepeatedProblem(*arrays, self.tied).tangent(law),
+        )
         repeated = int(is_repeated(points.tokens, unique).sum())
         return SizedFit(curve, _warnings(law, points, unique), {"n_repeated": repeated})
 
     def draw(self, points: SizedPoints, fit: CurveFit, counts: FloatArray) -> FloatArray:
         """Refit the law to bootstrap draws."""
         law = RepeatedDataLaw(*fit.values[: len(CONSTANTS)].tolist())
-        constants = draw_repeated(law, *_arrays(points), counts)
+        constants = draw_repeated(law, *_arrays(points), counts, tied=self.tied)
         medians = drawn_medians(points.flops_per_parameter_token, counts)
         corpus = np.full((counts.shape[0], 1), _unique(points).max())
         return np.concatenate([constants, medians, corpus], axis=1)
@@ -365,4 +407,14 @@ def _warnings(law: RepeatedDataLaw, points: SizedPoints, unique: FloatArray) -> 
     return ()
 
 
+class TiedRepeatedLaw(RepeatedLaw):
+    """The law of repeated data with alpha = beta, as Muennighoff et al. published it."""
+
+    name = "repeated_tied"
+    label = "law of repeated data with one exponent"
+    help = "The same with alpha = beta"
+    tied = True
+
+
 register_law(RepeatedLaw())
+register_law(TiedRepeatedLaw())
