@@ -146,6 +146,21 @@ def test_the_tables_say_who_taught_and_what_the_teachers_cost(study):
     assert weights == {"trained", "untrained", ""}
 
 
+def test_the_cost_of_teachers_can_be_the_axis_where_there_are_teachers(
+    study, recipe_file, tmp_path
+):
+    from lilliput.analysis.findings.findings import flops_columns
+    from lilliput.report.reading.evidence import read_evidence
+
+    total = "flops_executed_masked_and_teacher"
+    asked = [f"analysis.flops={total}"]
+    path = arms_of(recipe_file.read_text(), tmp_path)
+    assert run_study(load_recipe(str(path), asked), study, executor="inline").skipped == 11
+    assert flops_columns(read_evidence(study))[0] == total
+    with pytest.raises(ConfigurationError, match="no run has one"):
+        expand_recipe(load_recipe(str(recipe_file), asked))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

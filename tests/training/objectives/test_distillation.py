@@ -217,6 +217,8 @@ def test_unsuitable_teachers_are_refused_in_a_sentence(
         distilled(taught["masked"], model=tiny_model(max_seq_length=64), max_seq_length=64)
     with pytest.raises(ConfigurationError, match="less than or equal to 1: got 1.5"):
         TrainingConfig(objective={"name": "distillation", "teacher": "x", "weight": 1.5})
+    with pytest.raises(ConfigurationError, match="vocabulary of 60 words: got 61"):
+        distilled(taught["masked"], objective={"top_k": 61})
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "run.json").write_text((taught["masked"] / "run.json").read_text())
     with pytest.raises(InputError, match="finished run.*got one that is not finished"):

@@ -402,6 +402,13 @@ class Distillation(Objective):
                 got=f"layout {teacher.layout}, which sees {sees[teacher.is_causal]}",
                 remedy="Train the teacher in a layout of the same kind as the student's.",
             )
+        top_k = self.settings.top_k or 0
+        if top_k > model.vocab_size:
+            raise ConfigurationError(
+                f"training.objective.top_k must be at most the vocabulary of {model.vocab_size} words",
+                got=top_k,
+                remedy="Leave it out to keep all of them.",
+            )
         if teacher.max_seq_length < length:
             raise ConfigurationError(
                 f"a teacher must read sequences of training.max_seq_length = {length}",
