@@ -65,6 +65,7 @@ def train(
     identity = run_identity(config, manifest)
     if is_artefact(out) and folder_holds(out) == identity:
         return RunResult.read(out)
+    config.objective().require_store(tokens)  # Before the folder is taken.
     with building_run(config, manifest, out, info) as build, threads_given_back():
         data = load_data(config, tokens)
         branching = BudgetBranching(

@@ -226,6 +226,7 @@ def test_unsuitable_teachers_are_refused_in_a_sentence(
     other = write_store(tmp_path / "other", seed=1)
     with pytest.raises(ConfigurationError, match="must have learnt the student's token store"):
         train(distilled(taught["masked"]), other, tmp_path / "student")
+    assert not (tmp_path / "student").exists()
     members = [FleetMember(distilled(taught["masked"], seed=s), tmp_path / str(s)) for s in (0, 1)]
     assert fleet_key(members[0].config) is None
     with pytest.raises(ConfigurationError, match="such as distillation"):

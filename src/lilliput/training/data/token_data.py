@@ -57,14 +57,12 @@ def load_data(config: RunConfig, tokens: Path) -> RunData:
             got=config.model.vocab_size,
             remedy=f"Use {store.vocab_size}, or the store of the tokenizer you meant.",
         )
-    rules = _rules(config, store)
-    rules.objective.require_store(tokens)
     train = _split(store, "train", config.training)
     validation = _split(store, "validation", config.training)
     return RunData(
         train=train,
         validation=validation,
-        rules=rules,
+        rules=_rules(config, store),
         token_bytes=np.asarray(store.token_bytes),
         unigram_entropy=unigram_entropy(train.tokens, validation.tokens, store.vocab_size),
         store=tokens,
