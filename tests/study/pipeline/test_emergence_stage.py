@@ -44,6 +44,10 @@ sequence_length = 8
 sequences = 10
 resamples = 20
 
+[samples]
+prompts = ["eto", "<b>"]
+generation = { max_new_tokens = 4 }
+
 [emergence]
 resamples = 5
 """
@@ -71,8 +75,14 @@ def test_a_study_scores_both_objectives_and_gives_verdicts(recipe: Path, tmp_pat
     assert {("continuation", ""), ("next_word", "causal"), ("induction", "causal")} <= groups
     assert ("induction", "") not in groups
     assert all(one["why"] for one in found["verdicts"])
+    (texts,) = read_json(out / "samples" / "samples.json")
+    assert [one["prompt"] for one in texts["samples"]] == ["eto", "<b>"]
+    assert (texts["shape"], texts["variant"]) == ("8/8/16/1/1", "causal")
     html = (out / "report.html").read_text(encoding="utf-8")
     assert '<section id="emergence"' in html
+    samples = html[html.index('<section id="samples"') :].split("</section>")[0]
+    assert "&lt;b&gt;" in samples
+    assert "<b>" not in samples
     assert read_status(load_recipe(str(recipe), SMALL), out).stage == "done"
     measured = (out / "tables" / "measurements.csv").read_text().splitlines()[0]
     assert "score_continuation_by_length" in measured

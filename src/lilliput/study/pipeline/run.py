@@ -26,6 +26,7 @@ from lilliput.study.pipeline.context import StudyContext
 from lilliput.study.pipeline.stages.analysis import analyse_study, report_study
 from lilliput.study.pipeline.stages.emergence import judge_emergence
 from lilliput.study.pipeline.stages.language import build_languages, build_order_scores
+from lilliput.study.pipeline.stages.samples import write_samples
 from lilliput.study.pipeline.stages.scoring import (
     build_choice_tasks,
     build_glue_tasks,
@@ -135,6 +136,7 @@ def run_study(
             context = replace(context, grid=search_learning_rates(context))
             trained = train_runs(context)
             failures = trained.failures + tuple(score_runs(context, trained.done))
+            write_samples(context, trained.done)
         if recipe.checkpoint_quota_gb is not None:
             prune_runs(out, quota_bytes=round(recipe.checkpoint_quota_gb * 1e9))
         if trained.done:

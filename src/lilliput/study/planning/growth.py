@@ -29,7 +29,7 @@ STUDY_KIND, STUDY_SCHEMA = "study", 1
 # folders; all that is left are scores, which may be added.
 _DATA = ("name", "seed", "vocabulary", "languages", "language_sizes", "scores", "tokenizers")
 _RUNS = ("model", "training", "variants", "grid", "search")
-_FREE = ("scale", "paths", "analysis", "emergence", "checkpoint_quota_gb")
+_FREE = ("scale", "paths", "analysis", "samples", "emergence", "checkpoint_quota_gb")
 _SCORES = tuple(key for key in Recipe.model_fields if key not in (*_DATA, *_RUNS, *_FREE))
 
 

@@ -27,6 +27,7 @@ from lilliput.core.settings import (
 from lilliput.core.wording import listed
 from lilliput.evaluation.choices.settings import ChoiceProbeSettings, ChoiceSettings
 from lilliput.evaluation.context.settings import ContextSettings
+from lilliput.evaluation.generation.settings import GenerationSettings
 from lilliput.evaluation.settings import FineTuningSettings, PairSettings, ProbeSettings, WordRule
 from lilliput.language.words.profiles import ProfileName
 from lilliput.study.recipe.grid import (
@@ -174,6 +175,18 @@ class ChoicesRecipe(Settings):
         return self
 
 
+class SamplesRecipe(Settings):
+    """Texts that causal models write, shown side by side for every shape; they enter no score."""
+
+    prompts: tuple[str, ...] = Field(
+        ..., min_length=1, description="Texts to go on with, in the languages of the study."
+    )
+    generation: GenerationSettings = Field(
+        default_factory=lambda: parse_settings(GenerationSettings, {"max_new_tokens": 24}),
+        description="How tokens are chosen: greedy unless a temperature is given.",
+    )
+
+
 class EmergenceRecipe(Settings):
     """Ask of each choice task and context measure whether it emerges, and how sizes compare across languages."""
 
@@ -285,6 +298,9 @@ class Recipe(Settings):
     )
     context: ContextSettings | None = Field(
         default=None, description="What context is worth to causal runs, and whether they copy."
+    )
+    samples: SamplesRecipe | None = Field(
+        default=None, description="Texts of the causal models, for reading."
     )
     emergence: EmergenceRecipe | None = Field(
         default=None, description="Whether scores emerge, and sizes at equal score."

@@ -106,6 +106,11 @@ class StudyLayout:
         return self.root / "analysis"
 
     @property
+    def samples(self) -> Path:
+        """Texts of the causal models."""
+        return self.root / "samples"
+
+    @property
     def emergence(self) -> Path:
         """Verdicts on emergence, and sizes at equal score."""
         return self.root / "emergence"
