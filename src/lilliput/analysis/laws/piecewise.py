@@ -198,8 +198,8 @@ def _eliminate(
 ) -> FloatArray:
     """Pivot on one hinge a level; each level adds an axis that says which hinge it was."""
     first, following, last = allowed
+    diagonal = np.einsum("...jj->...j", gram)
     for level in range(k):
-        diagonal = np.einsum("...jj->...j", gram)
         pivot = np.where(diagonal > floor, diagonal, 1.0)
         usable = (diagonal > floor) & (following if level else first)
         if level == k - 1:
@@ -208,7 +208,9 @@ def _eliminate(
         if level < k - 1:
             column = gram / pivot[..., None]
             moment = moment[..., None, :] - column * moment[..., :, None]
-            gram = gram[..., None, :, :] - column[..., :, :, None] * gram[..., :, None, :]
+            diagonal = diagonal[..., None, :] - column * gram
+            if level < k - 2:  # The last level needs the diagonal alone.
+                gram = gram[..., None, :, :] - column[..., :, :, None] * gram[..., :, None, :]
     return np.maximum(rss, 0.0)
 
 
