@@ -102,3 +102,25 @@ def test_without_gpus_nothing_changes(driver):
         before = workers._pool
         assert workers.reserving(1.0)._pool is before
         assert list(workers.map(die_once, [str(driver)])) == [(0, None)]
+
+
+@pytest.mark.usefixtures("driver")
+def test_work_on_processors_after_work_on_gpus_gets_all_workers_back(monkeypatch):
+    monkeypatch.setattr("lilliput.core.executors.process.available_cpus", lambda: 4)
+    with ProcessExecutor() as pool:
+        assert pool.reserving(1.0, 9).workers == 2
+        scoring = pool.reserving(0.0, 9)
+        assert scoring.workers == 4
+        assert scoring.submit(visible_gpus, 0).result() is None
+
+
+def visible_gpus(_: int) -> str | None:
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+@pytest.mark.usefixtures("driver")
+def test_probes_take_the_gpus_in_turns():
+    from lilliput.study.planning.probe import map_in_fresh_processes
+
+    found = dict(map_in_fresh_processes(visible_gpus, [0, 1, 2], 8))
+    assert sorted(map(str, found.values())) == ["0", "0", "1"]

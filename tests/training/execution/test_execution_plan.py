@@ -244,3 +244,16 @@ print(kept - resident())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 150_000_000
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_gpu_adds_the_parts_of_a_long_sum_in_float32(device):
+    products, name = torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction"
+    before = getattr(products, name)
+    try:
+        setattr(products, name, True)
+        threads = torch.get_num_threads()
+        replace(PLAN, device=device, threads=threads, keeps_memory=False).apply()
+        assert getattr(products, name) == (device == "cpu")
+    finally:
+        setattr(products, name, before)

@@ -52,7 +52,7 @@ class ProcessExecutor(ClosingExecutor):
 
     def __init__(self, workers: int | None = None) -> None:
         self._asked = workers
-        self.workers = workers or available_cpus()
+        self.workers = self._most_workers = workers or available_cpus()
         self._gpus: tuple[str, ...] = ()
         self._running: set[Future[Any]] = set()
         self._pool = self._new_pool()
@@ -63,15 +63,16 @@ class ProcessExecutor(ClosingExecutor):
     def reserving(self, num_gpus: float, pieces: int | None = None) -> ProcessExecutor:
         """Use one worker for each GPU from here on, each seeing its own alone; without a GPU, no more workers than pieces.
 
-        Where NVIDIA's MPS runs, as many a GPU as shares of this size fit on it. A number of workers that was
+        Work on processors that follows work on GPUs gets all workers back. Where NVIDIA's MPS runs, as many a GPU as shares of this size fit on it. A number of workers that was
         asked for stays, spread over the GPUs.
         """
         gpus = [gpu.index for gpu in list_gpus()] if num_gpus else []
-        workers = self.workers if pieces is None else max(1, min(self.workers, pieces))
+        most = self._most_workers if self._gpus else self.workers
+        workers = most if pieces is None else max(1, min(most, pieces))
         if gpus:
             workers = len(gpus) * (max(1, round(1 / num_gpus)) if is_shared_by_mps() else 1)
         workers = self._asked or workers
-        if gpus or workers != self.workers:
+        if gpus or self._gpus or workers != self.workers:
             self.close()
             self._gpus, self.workers = tuple(gpus), workers
             self._pool = self._new_pool()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,9 +79,7 @@ def train_epochs(
             training_batches(lengths, settings.batch_size, one.seed, epoch) for one in members
         ]
         losses_K = torch.zeros(len(members), device=stack.device)
-        with torch.random.fork_rng(devices=[]):
-            # On a processor dropout is keyed; on a GPU it is torch's.
-            torch.manual_seed(stream_key(members[0].seed, "dropout", epoch) >> 1)
+        with draws_of_its_own(stack.device, stream_key(members[0].seed, "dropout", epoch) >> 1):
             for parts in zip(*orders, strict=True):
                 rows = np.concatenate(parts)
                 inputs = _inputs(data.texts, rows, settings, data.pad, stack.device)
@@ -90,6 +89,17 @@ def train_epochs(
                 step += 1
         _check_finite(losses_K, members, epoch + 1)
         yield epoch + 1
+
+
+@contextmanager
+def draws_of_its_own(device: torch.device, seed: int) -> Generator[None]:
+    """Seed torch's generators for the block, and give them back as they were, that of a GPU too.
+
+    Dropout is keyed by member and step, but in attention on a GPU, where torch draws it.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 @dataclass(frozen=True)

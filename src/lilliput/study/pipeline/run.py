@@ -135,8 +135,10 @@ def run_study(
             context = replace(context, executor=pool.reserving(share, len(grid.runs)))
             context = replace(context, grid=search_learning_rates(context))
             trained = train_runs(context)
-            failures = trained.failures + tuple(score_runs(context, trained.done))
-            write_samples(context, trained.done)
+            # Scores are made on processors, whatever trained the runs.
+            scoring = replace(context, executor=pool.reserving(0.0, len(grid.runs)))
+            failures = trained.failures + tuple(score_runs(scoring, trained.done))
+            write_samples(scoring, trained.done)
         if recipe.checkpoint_quota_gb is not None:
             prune_runs(out, quota_bytes=round(recipe.checkpoint_quota_gb * 1e9))
         if trained.done:

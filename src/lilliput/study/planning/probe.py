@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lilliput.core.artefacts import building
+from lilliput.core.devices import list_gpus, show_gpu
 from lilliput.core.executors.process import (
     WorkerLostError,
     available_cpus,
@@ -117,15 +118,21 @@ def map_in_fresh_processes(
 ) -> Iterator[tuple[int, R]]:
     """Yield position and result of each item, each computed in a process of its own: a process never gives back its peak of memory.
 
+    Where there are GPUs, each process sees one of them, in turns, and no more run at once than there are.
+
     Raises:
         WorkerLostError: A process was killed.
     """
+    gpus = [gpu.index for gpu in list_gpus()]
+    workers = min(workers, len(gpus)) if gpus else workers
+    context = multiprocessing.get_context("spawn")
+    started = context.Value("q", 0)
     pool = ProcessPoolExecutor(
         workers,
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=context,
         max_tasks_per_child=1,
-        initializer=limit_threads,
-        initargs=(threads_for(workers),),
+        initializer=_start_process,
+        initargs=(threads_for(workers), gpus, started),
     )
     try:
         with pool:
@@ -135,6 +142,16 @@ def map_in_fresh_processes(
             "a probe must live to its end", got=f"one of {workers} at once that was killed",
             remedy="The system may have killed it for memory: use fewer workers.",
         ) from None  # fmt: skip
+
+
+def _start_process(threads: int, gpus: Sequence[str], started: Any) -> None:
+    """Give this process its threads, and the next GPU in turn; `started` counts the processes before it."""
+    limit_threads(threads)
+    if gpus:
+        with started.get_lock():
+            place = int(started.value)
+            started.value += 1
+        show_gpu(gpus[place % len(gpus)])
 
 
 def measure_run(dump: Mapping[str, Any]) -> dict[str, float]:

@@ -67,6 +67,9 @@ class ExecutionPlan:
         torch.set_num_threads(self.threads_a_replica)
         if self.keeps_memory:
             keep_freed_memory()
+        if self.device == "cuda":
+            # By default cuBLAS may add the parts of a long sum in bfloat16.
+            torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
 
 
 def wait_for_device(plan: ExecutionPlan) -> None:
