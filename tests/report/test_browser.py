@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.conftest import EVALUATIONS, SHAPES, StudyMaker
+from tests.report.conftest import EVALUATIONS, PAGES, SHAPES, StudyMaker
 
 from lilliput.core.extras import is_installed
 from lilliput.report import write_report
 from lilliput.report.document import build_pages, render
-from lilliput.report.page import BuiltPage, registered_pages
+from lilliput.report.page import BuiltPage
 from lilliput.report.reading.evidence import read_evidence
 
 pytestmark = pytest.mark.browser
@@ -27,7 +27,6 @@ _ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PAGES = [page.name for page in registered_pages()]
 
 
 @pytest.fixture(scope="module")
@@ -363,6 +362,50 @@ def test_the_keyboard_alone_is_enough(visit: Callable[..., Visit]):
     seen.page.keyboard.press("Space")
     # The legend is drawn anew, yet the focus stays on the entry.
     assert seen.page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "false"
+
+
+def test_a_word_of_the_glossary_shows_its_meaning(visit: Callable[..., Visit]):
+    seen = visit()
+    term = seen.page.locator("#summary a.term").first
+    term.focus()
+    tip = seen.page.locator("#tip")
+    meaning = seen.page.locator(str(term.get_attribute("href"))).text_content()
+    assert tip.is_visible()
+    assert tip.inner_text() == meaning
+    seen.page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    # Each word is marked once on a page.
+    targets = seen.page.locator("#summary a.term").evaluate_all("all => all.map(a => a.hash)")
+    assert len(targets) == len(set(targets)) > 5
+
+
+def test_on_a_phone_the_first_figure_is_in_the_first_screen(visit: Callable[..., Visit]):
+    seen = visit(viewport={"width": 390, "height": 844})
+    seen.page.wait_for_selector("#overview .plot[data-drawn]")
+    box = seen.page.locator("#overview .plot").bounding_box()
+    assert box
+    assert box["y"] + box["height"] <= 844
+
+
+def test_the_columns_that_are_left_out_come_on_request(visit: Callable[..., Visit]):
+    seen = visit()
+    seen.go("runs")
+    hidden = seen.page.locator("#run-table th.extra").first
+    assert not hidden.is_visible()
+    seen.page.locator("#runs button[data-whole]").click()
+    assert hidden.is_visible()
+
+
+def test_no_table_is_clipped_in_a_window_of_1280(visit: Callable[..., Visit]):
+    seen = visit(viewport={"width": 1280, "height": 900})
+    for name in PAGES:
+        seen.go(name)
+        clipped = seen.page.evaluate(
+            """name => [...document.querySelectorAll(`#${name} .scroll > table`)].filter(t => t.clientWidth > 0)
+                .filter(t => t.clientWidth > t.parentElement.clientWidth + 1).map(t => t.id)""",
+            name,
+        )
+        assert clipped == [], name
 
 
 def test_all_pages_are_printed(visit: Callable[..., Visit], pages: list[BuiltPage]):

@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.conftest import ENTROPY, SHAPES, TASKS, StudyMaker
+from tests.report.conftest import ENTROPY, PAGES, SHAPES, TASKS, StudyMaker
 
 from lilliput.core.errors import InputError
 from lilliput.report import write_report
 from lilliput.report.document import render, to_safe_json
-from lilliput.report.page import BuiltPage, registered_pages
+from lilliput.report.page import BuiltPage
 from lilliput.report.reading.evidence import read_evidence
-
-PAGES = [page.name for page in registered_pages()]
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,8 @@ def test_a_page_from_outside_stands_between_the_others(
 def test_without_it_the_pages_are_those_of_the_package() -> None:
     names = [each.name for each in registered_pages()]
     assert names == [
-        "summary", "language", "tokenizers", "training", "scaling", "break-and-plateau", "choice-of-data", "distillation", "downstream", "emergence", "samples", "cost", "runs",
+        "summary", "language", "tokenizers", "training", "scaling", "break-and-plateau", "choice-of-data",
+        "distillation", "downstream", "emergence", "samples", "cost", "next-runs", "runs",
         "method", "glossary",
     ]  # fmt: skip
 

@@ -22,11 +22,11 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def report(
-        source: Annotated[
-            Path,
+        sources: Annotated[
+            list[Path],
             typer.Argument(
-                metavar="STUDY_OR_TABLE",
-                help="A study folder, a CSV or Parquet table of runs, or the built-in table: paper.",
+                metavar="STUDY_OR_TABLE...",
+                help="A study folder, a CSV or Parquet table of runs, or the built-in table: paper. Of two, the second is compared with the first.",
             ),
         ],
         out: Annotated[
@@ -55,38 +55,57 @@ def register(app: typer.Typer) -> None:
         width: Annotated[
             str, typer.Option(help="Width of the figure on paper, such as 84mm, 17cm or 6.3in.")
         ] = "84mm",
+        title: Annotated[
+            str,
+            typer.Option(help="What the report is called; the study's or table's name by default."),
+        ] = "",
+        budget: Annotated[
+            float | None,
+            typer.Option(help="FLOPs to plan for; ten times the costliest run by default."),
+        ] = None,
         list_figures: Annotated[
             bool, typer.Option("--list-figures", help="Name the figures of this report, and stop.")
         ] = False,
         as_json: JsonOption = False,
     ) -> None:
-        """Write one self-contained HTML file about a study or a table of runs, or one figure for print.
+        """Write one self-contained HTML file about a study or a table of runs, or about two of them; or one figure for print.
 
         Example: lilliput report lilliput-quickstart --out report.html
         """
         from lilliput.core.artefacts import require_parts
 
-        if source.is_dir():
-            require_parts(source)
-        if list_figures:
+        for each in sources:
+            if each.is_dir():
+                require_parts(each)
+        source = sources[0]
+        if len(sources) > 1:
+            _refuse_for_two(sources, static, figure, budget, list_figures)
+            _write_two(sources[0], sources[1], out or _PAGE, title, as_json)
+        elif list_figures:
             _list(source, as_json)
         elif figure is not None:
             _write_figure(
                 source, figure, _figure_path(figure, out, kind), _millimetres(width), as_json
             )
         else:
-            _write_page(source, out or _PAGE, static, as_json)
+            _write_page(source, out or _PAGE, static, title, budget, as_json)
 
 
-def _write_page(source: Path, out: Path, static: Path | None, as_json: bool) -> None:
+def _write_page(
+    source: Path, out: Path, static: Path | None, title: str, budget: float | None, as_json: bool
+) -> None:
     from lilliput.core.progress import reporter_for_terminal
     from lilliput.report import write_report
 
     result = write_report(
         source,
         out,
-        command=command_line("report", source, out=out, static=static),
+        command=command_line(
+            "report", source, out=out, static=static, title=title, budget=budget and f"{budget:g}"
+        ),
         static=static,
+        title=title,
+        budget=budget,
         reporter=reporter_for_terminal(),
     )
 
@@ -98,6 +117,32 @@ def _write_page(source: Path, out: Path, static: Path | None, as_json: bool) -> 
         echo("Open it in a browser; it needs no network.")
 
     deliver(result.as_record(), as_json, show)
+
+
+def _refuse_for_two(sources: list[Path], *options: object) -> None:
+    """Raise where more than two are given, or an option that is about one."""
+    from lilliput.core.errors import InputError
+
+    if len(sources) > 2:
+        raise InputError(
+            "a report is made of one study or table, or of two", got=f"{len(sources)} paths"
+        )
+    if any(options):
+        raise InputError(
+            "--static, --figure, --list-figures and --budget are about one study or table",
+            got="two paths",
+            remedy="Give one path, or leave the option out.",
+        )
+
+
+def _write_two(a: Path, b: Path, out: Path, title: str, as_json: bool) -> None:
+    from lilliput.report import write_side_by_side
+
+    command = command_line("report", a, b, out=out, title=title)
+    result = write_side_by_side(a, b, out, command=command, title=title)
+    deliver(
+        result.as_record(), as_json, lambda: echo(f"Wrote {result.report}. Open it in a browser.")
+    )
 
 
 def _list(source: Path, as_json: bool) -> None:

@@ -11,6 +11,14 @@ from lilliput.report.document import (
     list_figures,
     write_figure,
     write_report,
+    write_side_by_side,
 )
 
-__all__ = ["NamedFigure", "ReportResult", "list_figures", "write_figure", "write_report"]
+__all__ = [
+    "NamedFigure",
+    "ReportResult",
+    "list_figures",
+    "write_figure",
+    "write_report",
+    "write_side_by_side",
+]

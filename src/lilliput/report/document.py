@@ -31,6 +31,7 @@ from lilliput.report.drawing.colours import looks_of
 from lilliput.report.glossary import GLOSSARY
 from lilliput.report.page import BuiltPage, registered_pages
 from lilliput.report.reading.evidence import Evidence, read_evidence
+from lilliput.report.side_by_side import side_by_side_pages
 
 # Inside a script element only these could end it or confuse a parser; JSON may spell them out.
 _ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
@@ -78,6 +79,8 @@ def write_report(
     *,
     command: str = "",
     static: Path | None = None,
+    title: str = "",
+    budget: float | None = None,
     reporter: Reporter = SILENT,
 ) -> ReportResult:
     """Write one self-contained HTML file about a study or a table.
@@ -87,6 +90,8 @@ def write_report(
         out: The HTML file to write, whole or not at all.
         command: What the user typed to make it; shown so that it can be made again.
         static: Folder for the figures as PDF and SVG; needs the extra `paper`.
+        title: What the report is called; by default the name of the study or table.
+        budget: FLOPs to plan for; by default ten times the costliest run.
         reporter: Where progress goes.
 
     Raises:
@@ -96,7 +101,7 @@ def write_report(
     """
     with reporter.task("report", total=4, unit="parts") as task:
         made_by = command or shlex.join(["lilliput", "report", str(source), "--out", str(out)])
-        evidence = replace(read_evidence(source), command=made_by)
+        evidence = replace(read_evidence(source), command=made_by, title=title, budget=budget)
         task.advance(note="read")
         pages = build_pages(evidence)
         task.advance(note="analysed")
@@ -106,6 +111,34 @@ def write_report(
         task.advance(note="drawn")
     figures = tuple(figure.id for page in pages for figure in page.figures)
     return ReportResult(out, figures, drawn)
+
+
+def write_side_by_side(
+    a: Path, b: Path, out: Path, *, command: str = "", title: str = ""
+) -> ReportResult:
+    """Write one self-contained HTML file that compares two studies or tables.
+
+    Args:
+        a: The study or table that is compared with.
+        b: The one that is judged.
+        out: The HTML file to write, whole or not at all.
+        command: What the user typed to make it.
+        title: What the report is called; by default the names of both.
+
+    Raises:
+        InputError: There is nothing to report on at one of them.
+        ArtefactError: A file of a study is damaged.
+    """
+    one, other = (read_evidence(source) for source in (a, b))
+    named = title or f"{one.name} and {other.name}"
+    pages = side_by_side_pages(one, other)
+    write_text(
+        out,
+        render(
+            replace(one, title=named, command=command), pages, subtitle="Two sets of training runs"
+        ),
+    )
+    return ReportResult(out, tuple(figure.id for page in pages for figure in page.figures))
 
 
 @dataclass(frozen=True)
@@ -174,12 +207,12 @@ def build_pages(evidence: Evidence) -> list[BuiltPage]:
     ]
 
 
-def render(evidence: Evidence, pages: list[BuiltPage]) -> str:
-    """Return the whole HTML file as text."""
+def render(evidence: Evidence, pages: list[BuiltPage], subtitle: str = "") -> str:
+    """Return the whole HTML file as text; the subtitle says what it is about."""
     script = page_script()
     return _environment(pages).get_template("report.html").render(
-        title=evidence.name,
-        subtitle=_subtitle(evidence),
+        title=evidence.title or evidence.name,
+        subtitle=subtitle or _subtitle(evidence),
         version=__version__,
         pages=pages,
         policy=content_security_policy([early_script(), plotly_script(), script]),

@@ -117,5 +117,8 @@ def test_lines_that_lie_together_share_a_name():
 
 
 def test_labels_are_moved_apart_and_stay_above_the_axis():
-    assert moved_apart([50.0, 49.0, 20.0], room=10.0, floor=5.0) == [50.0, 40.0, 20.0]
-    assert moved_apart([12.0, 11.0, 10.0], room=10.0, floor=5.0) == [25.0, 15.0, 5.0]
+    close = [(0.0, 50.0), (5.0, 49.0), (0.0, 20.0)]
+    assert moved_apart(close, room=10.0, floor=5.0) == [50.0, 40.0, 20.0]
+    assert moved_apart([(0, 12.0), (0, 11.0), (0, 10.0)], 10.0, 5.0) == [25.0, 15.0, 5.0]
+    # Side by side they do not meet.
+    assert moved_apart([(0.0, 50.0), (200.0, 49.0)], 10.0, 5.0) == [50.0, 49.0]

@@ -119,20 +119,29 @@ class ShapeMean:
     loss: Quantity
 
 
-def means_by_shape(runs: Sequence[Run]) -> list[ShapeMean]:
-    """Return the mean final loss of each shape in each group, the smallest first."""
+def means_by_shape(runs: Sequence[Run], column: str = "") -> list[ShapeMean]:
+    """Return the mean final loss of each shape in each group, the smallest first.
+
+    Args:
+        runs: The runs.
+        column: The loss to take, such as "bits_per_byte"; by default that of `final_loss`.
+    """
     groups = group_names(runs)
     members: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
-        if final_loss(run) is not None:
+        if _last(run, column) is not None:
             alike = (run.facets.get(name, "") for name in _ALIKE)
             shape = run.facets.get("shape", run.name)
             members.setdefault((groups[run.name], shape, *alike), []).append(run)
-    return [_shape_mean(group, shape, some) for (group, shape, *_), some in members.items()]
+    return [_shape_mean(group, shape, some, column) for (group, shape, *_), some in members.items()]
 
 
-def _shape_mean(group: str, shape: str, runs: Sequence[Run]) -> ShapeMean:
-    losses = [loss for run in runs if (loss := final_loss(run)) is not None]
+def _last(run: Run, column: str) -> float | None:
+    return run.final.get(column) if column else final_loss(run)
+
+
+def _shape_mean(group: str, shape: str, runs: Sequence[Run], column: str) -> ShapeMean:
+    losses = [loss for run in runs if (loss := _last(run, column)) is not None]
     size = runs[0].final.get("num_parameters")
     return ShapeMean(group, shape, runs[0].sizes, size, mean_over_seeds(losses))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from lilliput.analysis.findings.costs import Costs, find_costs
 from lilliput.analysis.findings.data_choices import DataChoice, find_data_choices
 from lilliput.analysis.findings.distillation import TaughtArm, find_taught_arms
 from lilliput.analysis.findings.laws import GroupLaw, fit_laws
+from lilliput.analysis.findings.next_runs import NextRuns, find_next_runs
 from lilliput.analysis.findings.runs import Run
 from lilliput.analysis.findings.scores import TaskScore
 from lilliput.analysis.findings.stored import from_stored, to_stored
@@ -24,7 +25,7 @@ from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.reader import read_record
 
-FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 10
+FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 11
 _FOLDER, _TABLES = "analysis", "tables"
 
 
@@ -37,6 +38,7 @@ class FindingsSource(Protocol):
         scores: Downstream scores of the runs.
         recipe: The resolved recipe, of which the section `analysis` is read; empty for a plain table.
         folder: Folder of the study; None for a plain table.
+        budget: FLOPs to plan for; None for ten times the costliest run.
     """
 
     @property
@@ -49,6 +51,8 @@ class FindingsSource(Protocol):
     def recipe(self) -> Mapping[str, Any]: ...  # noqa: D102
     @property
     def folder(self) -> Path | None: ...  # noqa: D102
+    @property
+    def budget(self) -> float | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Findings:
             empty where no two families can be compared.
         data_choices: Orders and pruned corpora against their controls; empty where a study has neither.
         taught_arms: Students of teachers beside supervised runs; empty where no run has a teacher.
+        next_runs: What a budget buys and how well laws predict, one entry a group.
     """
 
     laws: tuple[GroupLaw, ...] = ()
@@ -71,6 +76,7 @@ class Findings:
     break_origins: tuple[BreakOrigin, ...] = ()
     data_choices: tuple[DataChoice, ...] = ()
     taught_arms: tuple[TaughtArm, ...] = ()
+    next_runs: tuple[NextRuns, ...] = ()
 
 
 def flops_columns(measured: FindingsSource) -> list[str]:
@@ -106,7 +112,7 @@ def compute_findings(measured: FindingsSource, reporter: Reporter = SILENT) -> F
         return Findings()
     columns = flops_columns(measured)
     _refuse_unknown_flops(measured, columns)
-    with reporter.task("analysis", total=4, unit="parts") as progress:
+    with reporter.task("analysis", total=5, unit="parts") as progress:
         laws = fit_laws(table, columns, resamples)
         progress.advance(note="laws")
         costs = find_costs(table, columns, resamples)
@@ -115,9 +121,11 @@ def compute_findings(measured: FindingsSource, reporter: Reporter = SILENT) -> F
         progress.advance(note="correlations")
         origins = find_break_origins(table, columns, resamples)
         progress.advance(note="breaks and plateaus")
+        planned = find_next_runs(table, columns, laws, resamples, measured.budget)
+        progress.advance(note="plans")
     choices = find_data_choices(measured.runs, measured.recipe)
     arms = find_taught_arms(table, columns)
-    return Findings(laws, costs, correlations, origins, choices, arms)
+    return Findings(laws, costs, correlations, origins, choices, arms, planned)
 
 
 def write_findings(findings: Findings, place: Callable[[str], Path]) -> None:
@@ -137,7 +145,13 @@ def write_findings(findings: Findings, place: Callable[[str], Path]) -> None:
 def findings_of(measured: FindingsSource) -> Findings:
     """Return the findings that the study keeps if they follow from its present tables; else compute them."""
     kept = None if measured.folder is None else _read(measured.folder)
-    return compute_findings(measured) if kept is None else kept
+    if kept is None:
+        return compute_findings(measured)
+    if measured.budget is None or measured.table is None:
+        return kept
+    columns = flops_columns(measured)
+    planned = find_next_runs(measured.table, columns, kept.laws, None, measured.budget)
+    return replace(kept, next_runs=planned)
 
 
 def _read(folder: Path) -> Findings | None:

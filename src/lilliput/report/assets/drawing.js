@@ -99,20 +99,29 @@ function labelsOf(layer, page) {
 
 const LINE_PX = 15;
 
-// Heights of labels, the highest first: none overlaps the next, and none sinks below the axis.
-function apart(heights) {
-  const places = [];
-  for (const height of heights) places.push(Math.min(height, (places.at(-1) ?? Infinity) - LINE_PX));
-  for (let order = places.length - 1, least = LINE_PX / 2; order >= 0; order -= 1, least += LINE_PX) places[order] = Math.max(places[order], least);
-  return places;
+// Heights of labels, the highest first: none overlaps another, and none sinks below the axis.
+function apart(labels) {
+  const meets = (one, other) => Math.abs(labels[one].across - labels[other].across) < 7 * LINE_PX;
+  const heights = [];
+  labels.forEach((label, order) => {
+    const met = heights.filter((_, other) => meets(order, other)).map((height) => height - LINE_PX);
+    heights.push(Math.min(label.at + LINE_PX / 2, ...met));
+  });
+  for (let order = heights.length - 1; order >= 0; order -= 1) {
+    const met = heights.filter((_, other) => other > order && meets(order, other)).map((height) => height + LINE_PX);
+    heights[order] = Math.max(heights[order], LINE_PX / 2, ...met);
+  }
+  return heights;
 }
 
 function annotationsOf(labels, figure, layout, width, height) {
   const place = (axis, value) => (axis.log ? Math.log10(value) : value);
   const [low, high] = layout.yaxis.range ?? extent(labels.map((label) => place(figure.y, label.y)));
   const inside = Math.max(60, height - layout.margin.t - layout.margin.b - 20);
-  const sorted = labels.map((label) => ({ ...label, at: ((place(figure.y, label.y) - low) / ((high - low) || 1)) * inside })).sort((one, other) => other.at - one.at);
-  const places = apart(sorted.map((label) => label.at + LINE_PX / 2));
+  const [left, right] = layout.xaxis.range ?? extent(labels.map((label) => place(figure.x, label.x)));
+  const across = (label) => ((place(figure.x, label.x) - left) / ((right - left) || 1)) * width;
+  const sorted = labels.map((label) => ({ ...label, across: across(label), at: ((place(figure.y, label.y) - low) / ((high - low) || 1)) * inside })).sort((one, other) => other.at - one.at);
+  const places = apart(sorted);
   return sorted.map((label, order) => {
     const at = places[order];
     return {

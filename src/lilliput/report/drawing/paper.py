@@ -35,6 +35,7 @@ _ROW_MM, _AROUND_ROWS_MM = 8.0, 14.0
 _MOST_TICKS = 6
 _TOGETHER = 0.03
 _ASIDE_POINTS = 3.0
+_BESIDE = 7.0
 _DOTS_PER_INCH = 300
 
 
@@ -276,13 +277,14 @@ class _Drawing:
         self._canvas.draw_without_rendering()
         pixels_per_point = self._canvas.dpi / 72
         size = self._style.font_size - 0.5
-        heights = sorted(
-            ((float(self._axes.transData.transform((w.x, w.y))[1]) / pixels_per_point, w) for w in self._words),
-            key=lambda pair: -pair[0],
-        )  # fmt: skip
+        ends = [
+            (tuple(self._axes.transData.transform((w.x, w.y)) / pixels_per_point), w)
+            for w in self._words
+        ]
+        ends.sort(key=lambda end: -end[0][1])
         floor = float(self._axes.transAxes.transform((0, 0))[1]) / pixels_per_point
-        places = moved_apart([at + size / 2 for at, _ in heights], 1.25 * size, floor + size / 2)
-        for (at, words), aim in zip(heights, places, strict=True):
+        aims = moved_apart([(x, y + size / 2) for (x, y), _ in ends], 1.25 * size, floor + size / 2)
+        for ((_, at), words), aim in zip(ends, aims, strict=True):
             self._axes.annotate(
                 words.text, (words.x, words.y), xytext=(-4, aim - at), textcoords="offset points",
                 ha="right", va="center", color=words.colour, fontsize=size,
@@ -434,15 +436,27 @@ class _Drawing:
         return filled(title, {name: option.axis_label for name, option in self._choices.items()})
 
 
-def moved_apart(heights: Sequence[float], room: float, floor: float) -> list[float]:
-    """Return the heights of labels, the highest first, so that none overlaps the next or sinks below the floor."""
-    places: list[float] = []
-    for height in heights:
-        places.append(min(height, places[-1] - room) if places else height)
+def moved_apart(places: Sequence[tuple[float, float]], room: float, floor: float) -> list[float]:
+    """Return the heights of labels so that none overlaps another or sinks below the floor.
+
+    Args:
+        places: Where each would stand, as (x, height), the highest first.
+        room: Height of a line; labels `_BESIDE` times as far apart along x do not meet.
+        floor: Lowest height.
+    """
+    heights: list[float] = []
+    for order, (x, height) in enumerate(places):
+        met = [
+            h
+            for (other, _), h in zip(places[:order], heights, strict=True)
+            if abs(other - x) < _BESIDE * room
+        ]
+        heights.append(min([height, *(h - room for h in met)]))
     for order in reversed(range(len(places))):
-        places[order] = max(places[order], floor)
-        floor = places[order] + room
-    return places
+        below = zip(places[order + 1 :], heights[order + 1 :], strict=True)
+        met = [h for (other, _), h in below if abs(other - places[order][0]) < _BESIDE * room]
+        heights[order] = max([heights[order], floor, *(h + room for h in met)])
+    return heights
 
 
 def filled(title: str, labels: Mapping[str, str]) -> str:

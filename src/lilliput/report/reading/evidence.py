@@ -59,6 +59,8 @@ class Evidence:
         search: Of learning rates; None where there was none.
         folder: Of the study; None for a table.
         command: What the user typed to make the report, so that it can be made again.
+        title: What the report is called; empty for the name.
+        budget: FLOPs to plan for; None for ten times the costliest run.
     """
 
     name: str
@@ -75,6 +77,13 @@ class Evidence:
     search: RateSearch | None = None
     folder: Path | None = None
     command: str = ""
+    title: str = ""
+    budget: float | None = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Return whether this is a table that Lilliput did not make: the questions of the paper are not asked of it."""
+        return not self.is_study and self.name not in BUILTIN_TABLES
 
 
 def read_evidence(source: Path) -> Evidence:

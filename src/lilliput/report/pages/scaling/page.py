@@ -79,7 +79,9 @@ def build_scaling(evidence: Evidence, findings: Findings) -> PageContent:
         "conventions": conventions_table(laws),
         "meanings": convention_meanings(laws),
     }
-    return PageContent(content, _figures(laws), tables, controls)
+    return PageContent(
+        content, _figures(laws, with_paper=not evidence.is_foreign), tables, controls
+    )
 
 
 def _without_law(evidence: Evidence) -> list[str]:
@@ -148,9 +150,9 @@ def _place(found: Quantity) -> str:
     return f"{found.figure} (95 % interval {found.bounds})"
 
 
-def _figures(laws: tuple[GroupLaw, ...]) -> tuple[Figure, ...]:
+def _figures(laws: tuple[GroupLaw, ...], *, with_paper: bool) -> tuple[Figure, ...]:
     figures = [_frontier_figure(laws)]
-    if any(law.fit and law.fit.cut_sensitivity for law in laws):
+    if with_paper and any(law.fit and law.fit.cut_sensitivity for law in laws):
         figures.append(_cut_figure())
     if len({law.flops for law in laws if law.fit}) > 1:
         figures.append(_convention_figure(laws))

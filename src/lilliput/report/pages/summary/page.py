@@ -17,6 +17,7 @@ from lilliput.report.pages.break_origin import answer_break_origin
 from lilliput.report.pages.data_choices import answers_data_choices
 from lilliput.report.pages.distillation import answer_distillation
 from lilliput.report.pages.downstream.sentences import tasks_of, whole_scores
+from lilliput.report.pages.next_runs.sentences import check_sentence, plan_sentence
 from lilliput.report.pages.scaling.page import main_laws
 from lilliput.report.pages.summary.answers_from_losses import (
     answer_break,
@@ -43,12 +44,17 @@ def build_summary(evidence: Evidence, findings: Findings) -> PageContent:
     drawings = draw_summary(evidence, findings)
     answers = [
         replace(answer, figure=drawings.beside.get(name))
-        for name, answer in _answers(evidence, findings).items()
+        for name, answer in ({} if evidence.is_foreign else _answers(evidence, findings)).items()
     ]
     shown = [answer for answer in answers if answer.verdict != "absent"]
     content = {
         "lead": drawings.lead,
-        "sentences": [_what(evidence), *best_sentences(evidence), *_law_sentences(findings)],
+        "sentences": [
+            _what(evidence),
+            *best_sentences(evidence),
+            *_law_sentences(evidence, findings),
+            *_next(evidence, findings),
+        ],
         "facts": _facts(evidence),
         "answers": shown,
         "unreached": [answer for answer in answers if answer.verdict == "absent"],
@@ -114,10 +120,12 @@ def best_sentences(evidence: Evidence) -> list[str]:
     ]
 
 
-def _law_sentences(findings: Findings) -> list[str]:
+def _law_sentences(evidence: Evidence, findings: Findings) -> list[str]:
     """Say what twice the compute does to the loss, by the law of each group."""
     fitted = [(law, law.fit) for law in main_laws(findings.laws) if law.fit]
     if not fitted:
+        if evidence.is_foreign and any(found.sized for found in findings.next_runs):
+            return []
         reason = next((law.problem for law in findings.laws if law.problem), "")
         return [f"No law of loss against compute could be fitted. {reason}".rstrip()]
     return [
@@ -126,6 +134,17 @@ def _law_sentences(findings: Findings) -> list[str]:
         )
         for law, fit in fitted
         if (exponent := last_exponent(fit)).value is not None
+    ]
+
+
+def _next(evidence: Evidence, findings: Findings) -> list[str]:
+    """Say of a table that Lilliput did not make what its next runs should be, in place of the paper's questions."""
+    if not evidence.is_foreign:
+        return []
+    return [
+        sentence
+        for found in findings.next_runs
+        for sentence in (plan_sentence(found), check_sentence(found))
     ]
 
 
@@ -140,14 +159,14 @@ def _facts(evidence: Evidence) -> list[Fact]:
     sizes = [r.final["num_parameters"] for r in evidence.runs if "num_parameters" in r.final]
     if sizes:
         facts.append(
-            Fact("Parameters", format_count(max(sizes)), f"from {format_count(min(sizes))}")
+            Fact("Parameters", format_number(max(sizes)), f"from {format_number(min(sizes))}")
         )
     seeds = shared.distinct(evidence, "seed")
     if seeds:
         facts.append(Fact("Seeds", str(len(seeds)), "single runs" if len(seeds) == 1 else ""))
     tokens = [r.final["tokens_seen"] for r in evidence.runs if "tokens_seen" in r.final]
     if tokens:
-        facts.append(Fact("Tokens, longest run", format_count(max(tokens))))
+        facts.append(Fact("Tokens, longest run", format_number(max(tokens))))
     if evidence.scores:
         facts.append(Fact("Downstream tasks", str(len(tasks_of(whole_scores(evidence.scores))))))
     return facts

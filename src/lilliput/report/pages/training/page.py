@@ -31,6 +31,20 @@ from lilliput.report.parts import (
 from lilliput.report.reading.evidence import Evidence
 
 _PAPER_LAYER = "the paper's 42 runs"
+_PAPER_NOTE = (
+    " The paper's curves count padding as the authors did, so they can be shown under their loss only, along "
+    "steps or the authors' FLOPs."
+)
+_PAPER_CURVES = FigureLayer(
+    "paper",
+    "lines",
+    x="$progress",
+    y="$loss",
+    series="run",
+    name=_PAPER_LAYER,
+    faint=True,
+    hidden=True,
+)
 _EXIT_LAYER = (
     f"leaves the plateau: {PLATEAU_EXIT_NATS} nat below the unigram entropy, twice in a row"
 )
@@ -94,10 +108,7 @@ def _no_curves(evidence: Evidence) -> Missing | None:
 def _curves_figure(evidence: Evidence, n_left: int) -> Figure:
     hover = shared.hover_columns(evidence)
     layers = [
-        FigureLayer(
-            "paper", "lines", x="$progress", y="$loss", series="run", name=_PAPER_LAYER,
-            faint=True, hidden=True,
-        ),
+        *([] if evidence.is_foreign else [_PAPER_CURVES]),
         FigureLayer("curves", "lines", x="$progress", y="$loss", series="run", colour="$colour", hover=hover),
         FigureLayer("plateau-exits", "points", x="$progress", y="$loss", name=_EXIT_LAYER, tone=3),
         FigureLayer("unigrams", "rule", y="$loss"),
@@ -111,8 +122,7 @@ def _curves_figure(evidence: Evidence, n_left: int) -> Figure:
         layers=tuple(layers),
         note="Each curve is a single run on held-out text. The dotted line is the entropy of the "
         "held-out tokens: a model that only knows how frequent each token is stands there, on the "
-        f"plateau. {PLATEAU_EXIT_RULE} The paper's curves count padding as the authors did, so they can be "
-        "shown under their loss only, along steps or the authors' FLOPs.",
+        f"plateau. {PLATEAU_EXIT_RULE}{'' if evidence.is_foreign else _PAPER_NOTE}",
     )
 
 
