@@ -10,7 +10,6 @@ within `--minutes` a part.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import subprocess
@@ -68,6 +67,8 @@ def planning(folder: Path, given: argparse.Namespace) -> None:
 
 def listing(folder: Path, given: argparse.Namespace, runs: int = 10_000) -> None:
     """The first and the second listing of 10,000 runs."""
+    from lilliput.core.artefacts import building
+    from lilliput.core.files import write_json
     from lilliput.study import run_index
 
     out = folder / "many"
@@ -77,11 +78,10 @@ def listing(folder: Path, given: argparse.Namespace, runs: int = 10_000) -> None
     }
     for number in range(runs):
         run = out / "runs" / f"{number:016x}"
-        run.mkdir(parents=True)
         record = {"config": config | {"seed": number}, "info": {"name": f"run {number}"}}
-        (run / "run.json").write_text(json.dumps(record))
-        (run / "result.json").write_text(json.dumps({"loss": float(number), "steps": 1}))
-        (run / "manifest.json").write_text("{}")
+        with building(run, "run", 1, {"number": number}) as build:
+            write_json(build.path("run.json"), record)
+            write_json(build.path("result.json"), {"loss": float(number), "steps": 1})
     time.sleep(4)  # Folders younger than the index trusts would be read again.
     first = timed(lambda: run_index(out))
     later = [timed(lambda: run_index(out)) for _ in range(given.rounds)]

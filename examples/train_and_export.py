@@ -1,6 +1,6 @@
 """One small model, from text to a folder that `AutoModelForMaskedLM.from_pretrained` loads.
 
-    python examples/train_and_export.py FOLDER [OUT] [UPDATES]
+    python examples/train_and_export.py FOLDER [OUT] [STEPS]
 
 The layout `roberta` is one that transformers knows by itself, so the exported folder holds no code.
 """
@@ -15,7 +15,7 @@ from lilliput.tokenization import TokenizerSettings, encode_corpus, open_store, 
 from lilliput.training import RunConfig, TrainingConfig, train
 
 
-def main(texts: str, out: str = "my-model", updates: int = 500, vocab_size: int = 1000) -> Path:
+def main(texts: str, out: str = "my-model", steps: int = 500, vocab_size: int = 1000) -> Path:
     """The folder of the exported model; corpus, tokenizer and run lie beside it in `out`."""
     root = Path(out)
     source = Source(path=texts, text_unit="section")
@@ -28,7 +28,7 @@ def main(texts: str, out: str = "my-model", updates: int = 500, vocab_size: int 
     encode_corpus(root / "corpus", tokenizer, root / "tokens")
 
     training = TrainingConfig(
-        max_steps=updates,
+        max_steps=steps,
         max_seq_length=64,
         global_batch_size=16,
         learning_rate=2e-3,

@@ -52,7 +52,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What train_and_export leaves."""
     out = tmp_path_factory.mktemp("model") / "out"
-    example("train_and_export").main(str(texts), str(out), updates=3, vocab_size=500)
+    example("train_and_export").main(str(texts), str(out), steps=3, vocab_size=500)
     return out
 
 

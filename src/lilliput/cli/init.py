@@ -22,6 +22,10 @@ def register(app: typer.Typer) -> None:
     def init(
         name: Annotated[str, typer.Argument(help="Name of your study; the file is NAME.toml.")],
         recipe: Annotated[str, typer.Option(help=f"The shipped recipe to start from: {_RECIPES}.")],
+        causal: Annotated[
+            bool,
+            typer.Option("--causal", help="Models that predict the next token, not masked ones."),
+        ] = False,
         as_json: JsonOption = False,
     ) -> None:
         """Write a commented recipe to edit; `domain` is the one for a folder of your own texts.
@@ -30,7 +34,7 @@ def register(app: typer.Typer) -> None:
         """
         from lilliput.study import init_recipe
 
-        path = init_recipe(name, recipe, Path.cwd())
+        path = init_recipe(name, recipe, Path.cwd(), is_causal=causal)
 
         def show() -> None:
             echo(f"Wrote {path.name}: every key is explained beside it.")

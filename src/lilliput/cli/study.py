@@ -81,6 +81,8 @@ def plan(
 
     def show() -> None:
         _show_plan(found)
+        for remark in found.remarks:
+            echo(remark)
         suggest_line(_command(recipe, assignments, out, workers, executor))
 
     deliver(found.as_record(), as_json, show)
@@ -132,16 +134,21 @@ def status(
 ) -> None:
     """Show what is done, from the files alone, in any terminal.
 
+    Without --set, those that the study was run with hold.
+
     Example: lilliput study status mystudy.toml
     """
     from lilliput.study import load_recipe, read_run
     from lilliput.study.pipeline.live_progress import sparkline
-    from lilliput.study.pipeline.status import read_status
+    from lilliput.study.pipeline.status import read_status, recorded_assignments
     from lilliput.study.store.index import index_records, run_index
     from lilliput.study.store.runs import runs_folder
 
     checked = load_recipe(recipe, assignments or ())
     folder = _folder(checked, out)
+    if not assignments and (recorded := recorded_assignments(folder, recipe)):
+        assignments = recorded
+        checked = load_recipe(recipe, assignments)
     found = read_status(checked, folder)
     records = index_records(run_index(folder)) if found.stage else []
 

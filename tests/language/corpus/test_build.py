@@ -41,6 +41,10 @@ def rows_of(corpus: Path) -> list[dict]:
     ]
 
 
+# Each of the small files below is filtered in a task of its own.
+ALONE = SETTINGS.model_copy(update={"shard_bytes": 1000})
+
+
 def write_shards(folder: Path, documents: list[Document], count: int) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -99,7 +103,7 @@ def test_workers_do_not_change_a_byte(tmp_path, some_documents, small_vocabulary
     for executor in (InlineExecutor(), ProcessExecutor(2)):
         out = tmp_path / type(executor).__name__
         with executor:
-            build_corpus(paths, small_vocabulary, out, SETTINGS, executor=executor)
+            build_corpus(paths, small_vocabulary, out, ALONE, executor=executor)
         contents.append((read_manifest(out).id, read_manifest(out).content))
     assert contents[0] == contents[1]
 
@@ -110,19 +114,19 @@ def _build_and_die(paths: list[Path], vocabulary, out: Path) -> None:
     filter_shard = module.filter_shard
 
     def dying(task):
-        if task.shard.index == 3:
+        if task.index == 3:
             os.kill(os.getpid(), 9)
         return filter_shard(task)
 
     module.filter_shard = dying
-    build_corpus(paths, vocabulary, out, SETTINGS)
+    build_corpus(paths, vocabulary, out, ALONE)
 
 
 def test_a_killed_build_goes_on_and_ends_the_same(
     tmp_path, some_documents, small_vocabulary
 ) -> None:
     paths = write_shards(tmp_path / "in", some_documents, 5)
-    build_corpus(paths, small_vocabulary, tmp_path / "whole", SETTINGS)
+    build_corpus(paths, small_vocabulary, tmp_path / "whole", ALONE)
     process = multiprocessing.get_context("spawn").Process(
         target=_build_and_die, args=(paths, small_vocabulary, tmp_path / "killed")
     )
@@ -134,7 +138,7 @@ def test_a_killed_build_goes_on_and_ends_the_same(
     before = [path.stat().st_mtime_ns for path in done]
 
     build_corpus(
-        paths, small_vocabulary, tmp_path / "killed", SETTINGS, executor=_Watching(done, before)
+        paths, small_vocabulary, tmp_path / "killed", ALONE, executor=_Watching(done, before)
     )
 
     whole, resumed = (read_manifest(tmp_path / name) for name in ("whole", "killed"))
@@ -150,6 +154,29 @@ class _Watching(InlineExecutor):
     def map(self, function, items, /):
         yield from super().map(function, items)
         assert [path.stat().st_mtime_ns for path in self._done] == self._before
+
+
+def test_many_small_files_are_one_task_and_the_same_corpus(
+    tmp_path, some_documents, small_vocabulary
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, document in enumerate(some_documents):
+        (folder / f"{number:03d}.txt").write_text(document.text)
+    (folder / "050.txt").write_bytes(b"\xff")
+    found = {}
+    for name, rule in (("alone", ALONE), ("together", SETTINGS)):
+        settings = rule.model_copy(update={"on_error": "skip"})
+        facts = build_corpus([folder], small_vocabulary, tmp_path / name, settings)
+        facts.pop("mb_per_s")
+        found[name] = facts, rows_of(tmp_path / name)
+        assert facts["damaged_places"][0].startswith("050.txt")
+    assert found["alone"] == found["together"]
+    samples = [parquet.read_table(tmp_path / name / "dropped.parquet") for name in found]
+    assert samples[0].equals(samples[1])
+    shards = [len(list((tmp_path / name / "shards").iterdir())) for name in found]
+    assert shards[0] >= len(some_documents)
+    assert shards[1] == 1
 
 
 def _build_small(folder: Path) -> None:
@@ -306,18 +333,18 @@ def test_a_ray_worker_killed_in_the_middle_loses_nothing(
     from lilliput.language.corpus import build as module
 
     paths = write_shards(tmp_path / "in", some_documents, 5)
-    build_corpus(paths, small_vocabulary, tmp_path / "whole", SETTINGS)
+    build_corpus(paths, small_vocabulary, tmp_path / "whole", ALONE)
     marker, filter_shard = tmp_path / "marker", module.filter_shard
 
     def kill_once(task):
-        if task.shard.index == 2 and not marker.exists():
+        if task.index == 2 and not marker.exists():
             marker.touch()
             os.kill(os.getpid(), 9)
         return filter_shard(task)
 
     monkeypatch.setattr(module, "filter_shard", kill_once)
     with make_executor("ray", 2) as executor:
-        build_corpus(paths, small_vocabulary, tmp_path / "ray", SETTINGS, executor=executor)
+        build_corpus(paths, small_vocabulary, tmp_path / "ray", ALONE, executor=executor)
     assert marker.exists()
     whole, ray = (read_manifest(tmp_path / name) for name in ("whole", "ray"))
     assert (whole.id, whole.content) == (ray.id, ray.content)

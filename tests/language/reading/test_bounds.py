@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,7 @@ import pytest
 from pyarrow import feather, parquet
 
 from lilliput.core.errors import InputError
-from lilliput.language.reading.documents import Damage
+from lilliput.language.reading.documents import Damage, Source
 from lilliput.language.reading.files import find_files
 from lilliput.language.reading.rows import MAX_COLUMNS
 from lilliput.language.reading.shards import plan_shards, read_shard
@@ -38,7 +39,7 @@ _CHILD = """
 import resource, sys
 from pathlib import Path
 from tests.language.reading.test_bounds import _LIMIT
-from lilliput.language.reading.documents import Damage
+from lilliput.language.reading.documents import Damage, Source
 from lilliput.language.reading.files import find_files
 from lilliput.language.reading.shards import plan_shards, read_shard
 
@@ -47,16 +48,17 @@ pages = int(Path("/proc/self/statm").read_text().split()[0])
 most = pages * resource.getpagesize() + (int(sys.argv[2]) << 20)
 resource.setrlimit(resource.RLIMIT_AS, (most, most))
 rows = 0
-for shard in plan_shards(find_files([sys.argv[1]]), _LIMIT, damage):
+source = Source(path=sys.argv[1], text_column=sys.argv[3] or None)
+for shard in plan_shards(find_files([source]), _LIMIT, damage):
     for batch in read_shard(shard, damage):
         rows += batch.num_rows
 print(rows, dict(damage.counts))
 """
 
 
-def read_within(path: Path, megabytes: int) -> str:
+def read_within(path: Path, megabytes: int, column: str = "") -> str:
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(_CHILD), str(path), str(megabytes)],
+        [sys.executable, "-c", textwrap.dedent(_CHILD), str(path), str(megabytes), column],
         capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3],
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
@@ -74,6 +76,51 @@ def test_a_long_value_named_often_is_unpacked_a_few_rows_at_a_time(tmp_path: Pat
     )  # fmt: skip
     assert path.stat().st_size < 2000
     assert read_within(path, 600) == "256 {}"
+
+
+def test_a_list_beside_the_text_is_not_unpacked(tmp_path: Path) -> None:
+    """A row whose list names one value of 4 MB 400 times: 1.6 GB, and none of it is text."""
+    path = tmp_path / "a.parquet"
+    value = pa.array(["a" * (4 << 20)])
+    names = pa.DictionaryArray.from_arrays(pa.array([0] * 400, pa.int32()), value)
+    lists = pa.ListArray.from_arrays(pa.array([0, 400], pa.int32()), names)
+    inner = pa.StructArray.from_arrays([pa.array(["the text"]), lists], ["text", "more"])
+    parquet.write_table(
+        pa.table({"inner": inner, "n": [1]}), path, compression="zstd",
+        dictionary_pagesize_limit=8 << 20, store_schema=False,
+    )  # fmt: skip
+    assert path.stat().st_size < 4000
+    found = plan_shards(
+        find_files([Source(path=str(path), text_column="inner.text")]), _LIMIT, Damage()
+    )
+    texts = [
+        batch.column("text").to_pylist() for shard in found for batch in read_shard(shard, Damage())
+    ]
+    assert texts == [["the text"]]
+    assert read_within(path, 900, "inner.text") == "1 {}"
+
+
+@pytest.mark.slow
+def test_the_bomb_goes_through_the_command_line_in_bounded_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    texts = pa.DictionaryArray.from_arrays(
+        pa.array([0] * 200, pa.int32()), pa.array(["word " * (800 << 10)])
+    )
+    parquet.write_table(
+        pa.table({"text": texts}), path, compression="zstd",
+        dictionary_pagesize_limit=8 << 20, store_schema=False,
+    )  # fmt: skip
+    words = ["vocabulary", "build", str(path), "--out", str(tmp_path / "v.csv"), "--json"]
+    code = "import resource, sys; from lilliput.cli._frame import run_command; left = run_command(sys.argv[1:]); "
+    code += (
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(left)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout)["tokens"] == 200 * (800 << 10)
+    assert int(done.stderr.split()[-1]) < 1_300_000  # kB; the texts alone are 819 MB.
 
 
 def test_parquet_in_batches_holds_the_same_rows(tmp_path: Path) -> None:

@@ -159,3 +159,22 @@ def test_the_study_of_another_recipe_is_not_taken_for_this_one(
     said = status(study, "--set", ONE_MORE_SEED)
     assert "Not begun, and added when it is run again: 2 runs (" in said
     assert "4 of 6 runs done" in said
+
+
+def test_the_settings_that_made_the_folder_hold_without_being_given_again(
+    study: Path, recipe_file: Path, status: Callable[..., str]
+) -> None:
+    recipe = load_recipe(str(recipe_file), ["training.max_steps=200"])
+    write_json(study / "study.json", recipe.model_dump(mode="json"))
+    open_again(study, recipe)
+    assert "holds the study of another recipe" in status(study)
+    command = study / ".command"
+    command.write_text(
+        f"lilliput study run {recipe_file} --out '{study}' --set training.max_steps=200\n"
+    )
+    said = status(study)
+    assert "another recipe" not in said
+    assert "--set training.max_steps=200" in said  # In the command that goes on with it.
+    assert "another recipe" in status(study, "--set", "training.max_steps=300")
+    command.write_bytes(b"lilliput 'study run\xff")
+    assert "another recipe" in status(study)

@@ -274,3 +274,18 @@ def test_the_planned_operations_are_those_that_a_run_executes(
     estimate = run_flops(config, budget, facts)["flops_executed_masked"]
     # Predicted from the mean length of a sequence.
     assert estimate == pytest.approx(executed["flops_executed_masked"], rel=0.08)
+
+
+def test_a_plan_says_that_there_is_too_little_text(recipe_file: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(str(recipe_file))
+    (remark,) = plan_study(recipe, tmp_path / "none").remarks
+    size = (recipe_file.parent / "text.jsonl").stat().st_size
+    assert remark.startswith("languages.invented: about ")
+    assert (
+        f"about {round(size / 6, -2 if size < 60_000 else -3):,.0f} words at most in 1 file; 50,000"
+        in remark
+    )
+    more = tmp_path / "more.txt"
+    more.write_text("a word " * 60_000)
+    enough = load_recipe(str(recipe_file), [f"languages.invented.sources=['{more}']"])
+    assert plan_study(enough, tmp_path / "none").remarks == ()

@@ -259,3 +259,17 @@ def test_names_that_become_folders_are_checked_where_they_enter(
     parse_settings(Recipe, values)
     with pytest.raises(ConfigurationError, match=rule):
         parse_settings(Recipe, values | changes)
+
+
+def test_init_makes_a_causal_recipe_where_the_shapes_allow_it(tmp_path: Path) -> None:
+    recipe = load_recipe(str(init_recipe("mine", "domain", tmp_path, is_causal=True)))
+    configs = expand_recipe(recipe).configs()
+    assert {config.model.layout for config in configs} == {"llama"}
+    assert {config.objective().name for config in configs} == {"causal_lm"}
+    tiny = load_recipe(str(tmp_path / "mine.toml"), ["scale=tiny"])
+    assert all(config.model.is_causal for config in expand_recipe(tiny).configs())
+    with pytest.raises(
+        ConfigurationError, match="quickstart must suit a causal model.*--recipe domain"
+    ):
+        init_recipe("other", "quickstart", tmp_path, is_causal=True)
+    assert not (tmp_path / "other.toml").exists()

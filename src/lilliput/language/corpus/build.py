@@ -38,6 +38,7 @@ from lilliput.language.corpus.settings import SPLITS, CorpusSettings
 from lilliput.language.corpus.statistics import corpus_statistics, sum_unknown, unknown_statistics
 from lilliput.language.corpus.writing import WriteTask, count_types, write_shard
 from lilliput.language.reading.documents import Damage, Document, Source
+from lilliput.language.reading.shard import grouped
 from lilliput.language.words.vocabulary import Vocabulary
 
 _WORK = "work"
@@ -163,7 +164,8 @@ def _run(
     damage = Damage(plan.settings.on_error)
     shards = plan.given.shards(build.path(f"{_WORK}/documents"), damage, reporter)
     tasks = [
-        FilterTask(shard, plan.vocabulary, plan.settings, work, plan.rates) for shard in shards
+        FilterTask(index, group, plan.vocabulary, plan.settings, work, plan.rates)
+        for index, group in enumerate(grouped(shards, plan.settings.shard_bytes))
     ]
     records = _map(executor, filter_shard, tasks, reporter, "filter")
     read_counts = sum_counts(records)

@@ -1,11 +1,11 @@
 # pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 # (pyarrow publishes no types.)
-"""The first pass turns one input shard into its passing spans and its counts."""
+"""The first pass turns input shards into their passing spans and counts; small ones share a task."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,17 +47,19 @@ _KEYS = 1 << 64
 
 @dataclass(frozen=True)
 class FilterTask:
-    """The task of filtering one shard, with all that a worker needs for it.
+    """The task of filtering one shard or several small ones, with all that a worker needs for it.
 
     Attributes:
-        shard: What to read.
+        index: Rank among all tasks; the name of its output.
+        shards: What to read, in order.
         vocabulary: Admitted words; None admits all.
         settings: The rules.
         folder: Where the results go.
         rates: Share of the passing spans of each source to write, chosen by hash; all when None.
     """
 
-    shard: Shard
+    index: int
+    shards: Sequence[Shard]
     vocabulary: Vocabulary | None
     settings: CorpusSettings
     folder: Path
@@ -66,42 +68,45 @@ class FilterTask:
     @property
     def table_path(self) -> Path:
         """Return where the passing spans go."""
-        return self.folder / f"{self.shard.index:05d}.parquet"
+        return self.folder / f"{self.index:05d}.parquet"
 
     @property
     def words_to_add_path(self) -> Path:
         """Return where the unknown words go, with the spans that each would keep."""
-        return self.folder / f"{self.shard.index:05d}.words.parquet"
+        return self.folder / f"{self.index:05d}.words.parquet"
 
     @property
     def record_path(self) -> Path:
         """Return where the counts go; they are written last, so that they say that the shard is done."""
-        return self.folder / f"{self.shard.index:05d}.json"
+        return self.folder / f"{self.index:05d}.json"
 
 
 def filter_shard(task: FilterTask) -> dict[str, Any]:
-    """Filter one shard, and return its record: its counts, damage and a sample of dropped spans.
+    """Filter the shards of a task, and return its record: their counts, damage and samples of dropped spans.
 
-    The passing spans are written to `task.table_path`. A shard that is done is not read again.
+    The passing spans are written to `task.table_path`. A task that is done is not read again.
     """
     if task.record_path.exists():
         return read_json(task.record_path)
     finder = SpanFinder(task.settings, task.vocabulary)
     damage = Damage(task.settings.on_error)
     counts = SpanCounts()
-    samples = _Samples()
+    samples: list[dict[str, Any]] = []
     words_to_add = WordsToAdd(finder)
     with atomic_path(task.table_path) as temporary, _RowGroups(temporary) as rows:
-        for batch in read_shard(task.shard, damage):
-            found = finder.find(batch.column("text"))
-            counts.add_batch(batch, found)
-            samples.add(batch, found)
-            if task.vocabulary is not None:
-                words_to_add.add(found)
-            rows.add(passing_spans(batch, found, task.settings, task.rates))
+        for shard in task.shards:
+            dropped = _Samples()
+            for batch in read_shard(shard, damage):
+                found = finder.find(batch.column("text"))
+                counts.add_batch(batch, found)
+                dropped.add(batch, found)
+                if task.vocabulary is not None:
+                    words_to_add.add(found)
+                rows.add(passing_spans(batch, found, task.settings, task.rates))
+            samples += dropped.rows
     with atomic_path(task.words_to_add_path) as temporary:
         parquet.write_table(words_to_add.as_table(), temporary, compression="zstd")
-    record = counts.as_record() | {"damage": damage.as_record(), "samples": samples.rows}
+    record = counts.as_record() | {"damage": damage.as_record(), "samples": samples}
     write_json(task.record_path, record)
     return record
 

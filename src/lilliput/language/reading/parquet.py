@@ -12,7 +12,7 @@ it in the file, and so many rows are unpacked at a time that even the worst case
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -43,15 +43,22 @@ class ParquetTable:
         return sum(self._opened.metadata.row_group(i).num_rows for i in range(group))
 
     def batches(self, group: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of one group, with the columns asked for or all."""
+        """Yield the batches of one group, with the columns asked for or all.
+
+        Of a struct only the fields asked for are unpacked, as in `outer.inner`: a list of strings beside them may
+        name one long value any number of times in a single row.
+        """
         names = self.schema.names if columns is None else columns
-        rows = self._rows_at_once(group, set(names))
+        rows = self._rows_at_once(group, names)
         return _joined(self._opened.iter_batches(rows, [group], columns))
 
-    def _rows_at_once(self, group: int, names: set[str]) -> int:
+    def _rows_at_once(self, group: int, names: Sequence[str]) -> int:
         found = self._opened.metadata.row_group(group)
         every = (found.column(i) for i in range(found.num_columns))
-        chosen = (one for one in every if one.path_in_schema.split(".", 1)[0] in names)
+        chosen = (
+            one for one in every
+            if any(f"{one.path_in_schema}.".startswith(f"{name}.") for name in names)
+        )  # fmt: skip
         worst = sum(
             self._dictionary_bytes(column)
             for column in chosen

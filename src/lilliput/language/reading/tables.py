@@ -100,7 +100,10 @@ class ArrowTable:
         _require_sound(batch)
         for first in range(0, batch.num_rows, _ROWS):
             part = batch.slice(first, _ROWS)
-            yield part if columns is None else part.select(columns)
+            if columns is None:
+                yield part
+            else:
+                yield part.select(list(dict.fromkeys(_outer(n, self.schema) for n in columns)))
 
 
 def _require_sound(batch: pa.RecordBatch) -> None:
@@ -165,7 +168,7 @@ def read_arrow_table(shard: Shard, damage: Damage) -> Iterator[pa.RecordBatch]:
                 damage.report("no_text_column", shard.file.path, got)
                 return
             columns = _present(columns, known)
-            needed = list(dict.fromkeys(_outer(name, table.schema) for name in columns.names()))
+            needed = columns.names()
             last = table.groups if shard.last == WHOLE else shard.last
             for group in range(shard.first, last):
                 row = table.rows_before(group)

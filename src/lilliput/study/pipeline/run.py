@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from lilliput.core.artefacts import (
 )
 from lilliput.core.errors import OccupiedFolderError, RunsFailedError
 from lilliput.core.executors import make_executor
-from lilliput.core.files import write_json, writing
+from lilliput.core.files import write_json, write_text, writing
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.wording import plural, spoken_duration
 from lilliput.study.pipeline.context import StudyContext
@@ -49,7 +50,7 @@ from lilliput.study.planning.packing import gpu_share
 from lilliput.study.planning.plan import StudyPlan, plan_grid
 from lilliput.study.recipe.expansion import StudyGrid, expand_recipe
 from lilliput.study.recipe.schema import Recipe
-from lilliput.study.recipe.sources import require_sources
+from lilliput.study.recipe.sources import remarks_on_size, require_sources
 from lilliput.study.store.layout import StudyLayout
 from lilliput.study.store.pruning import prune_runs
 
@@ -122,8 +123,12 @@ def run_study(
     grid = expand_recipe(recipe)  # A wrong shape is refused before anything is built.
     layout = StudyLayout(out)
     require_sources(recipe, layout)
+    for remark in remarks_on_size(recipe, layout):
+        reporter.say(remark)
     share = gpu_share(grid, workers) if executor != "inline" else 0.0
     with _building_study(grid, layout, reporter) as build:
+        if command:
+            write_text(layout.command, f"{command}\n")
         with make_executor(executor, workers, address) as pool:
             context = StudyContext(grid, layout, pool, reporter)
             build_languages(context)
@@ -146,7 +151,7 @@ def run_study(
             judge_emergence(context, trained.done)
             report_study(context, command)
         build.facts["runs"] = len(trained.done)
-        _raise_failures(failures, layout.report if trained.done else None, command)
+        _raise_failures(failures, layout.report if trained.done else None, command, layout)
     seconds = time.monotonic() - started
     return StudyResult(layout.report, plan_grid(grid, out), trained.skipped, seconds)
 
@@ -179,10 +184,18 @@ def _admit(grid: StudyGrid, layout: StudyLayout, identity: str) -> StudyGrowth |
     return growth
 
 
-def _raise_failures(failures: Sequence[tuple[str, str]], report: Path | None, command: str) -> None:
+def _command(verb: str, layout: StudyLayout) -> str:
+    """Return the command that does `verb` with the study in a folder, from the recipe that it keeps."""
+    words = ["lilliput", "study", verb, str(layout.recipe), "--out", str(layout.root)]
+    return shlex.join(words)
+
+
+def _raise_failures(
+    failures: Sequence[tuple[str, str]], report: Path | None, command: str, layout: StudyLayout
+) -> None:
     """Raise RunsFailedError where a run failed; `report` has the others, None where there are none."""
     if failures:
-        retry = command.replace("study run", "study retry", 1) or "lilliput study retry RECIPE"
+        retry = command.replace("study run", "study retry", 1) or _command("retry", layout)
         name, message = failures[0]
         raise RunsFailedError(
             "every run must finish",
@@ -196,7 +209,7 @@ def _raise_failures(failures: Sequence[tuple[str, str]], report: Path | None, co
 @contextmanager
 def _leaving_no_empty_study(layout: StudyLayout, keep_folder: bool) -> Generator[None]:
     """Take the marks of a study away after an error, where nothing was built beside them."""
-    marks = [layout.root / BUILDING, layout.recipe, layout.driver]
+    marks = [layout.root / BUILDING, layout.recipe, layout.driver, layout.command]
     try:
         yield
     except BaseException:
@@ -229,7 +242,7 @@ def _only_driver(layout: StudyLayout, reporter: Reporter) -> Generator[None]:
                     raise OccupiedFolderError(
                         "one process at a time may drive a study",
                         got=f"another one at work in {layout.root}",
-                        remedy="Wait for it, or watch it with: lilliput study status RECIPE",
+                        remedy=f"Wait for it, or watch it with: {_command('status', layout)}",
                     ) from None
                 time.sleep(_LOOK_S)  # `study status` looks whether it is held, for a moment.
             except OSError as error:

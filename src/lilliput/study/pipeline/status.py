@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,6 +84,23 @@ def read_status(recipe: Recipe, out: Path) -> StudyStatus:
         failed_scores=tuple(_failed(scores)),
         plan=plan,
     )
+
+
+def recorded_assignments(out: Path, recipe: str) -> list[str]:
+    """Return each KEY=VALUE of --set that the study in `out` was last run with; none where `recipe` is another one."""
+    path = StudyLayout(out).command
+    if not path.is_file():
+        return []
+    try:
+        words = shlex.split(path.read_text(encoding="utf-8", errors="replace"))
+    except ValueError:  # It was changed since, and is only a help.
+        return []
+    if len(words) < 4:
+        return []
+    named = words[3] if words[1:3] == ["study", "run"] else words[1]
+    if named != recipe:
+        return []
+    return [words[i + 1] for i, word in enumerate(words[:-1]) if word == "--set"]
 
 
 def _stage(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from lilliput.study.planning.resources import ResourceEstimate, estimate_disk, e
 from lilliput.study.planning.worker_groups import PlannedGroups, plan_groups
 from lilliput.study.recipe.expansion import StudyGrid, expand_recipe
 from lilliput.study.recipe.schema import Recipe
-from lilliput.study.recipe.sources import require_sources
+from lilliput.study.recipe.sources import remarks_on_size, require_sources
 from lilliput.study.store.layout import SearchLayout, StudyLayout
 
 _PROBE_SPREAD = 1.25  # Of memory, from a second's run to a whole one.
@@ -49,6 +49,7 @@ class StudyPlan:
         branches: Runs that start from the state of a longer one; only their decay is trained.
         stacks: Of each shape that trials found to pay as a stack, how many runs one holds at most.
         plateau: Whether the longest runs of each family will leave the plateau of token frequencies.
+        remarks: Sentences on what may disappoint, such as a corpus that is too small.
     """
 
     runs: int
@@ -66,6 +67,7 @@ class StudyPlan:
     branches: int = 0
     stacks: Mapping[str, int] = field(default_factory=dict[str, int])
     plateau: tuple[PlateauForecast, ...] = ()
+    remarks: Sequence[str] = ()
 
     def as_record(self) -> dict[str, Any]:
         """Return the keys of the command line's JSON contract."""
@@ -99,7 +101,8 @@ def plan_study(
     """
     grid, layout = expand_recipe(recipe), StudyLayout(out)
     require_sources(recipe, layout)
-    return plan_grid(grid, out, workers, probe=probe, pack=pack, reporter=reporter)
+    plan = plan_grid(grid, out, workers, probe=probe, pack=pack, reporter=reporter)
+    return replace(plan, remarks=remarks_on_size(recipe, layout))
 
 
 def plan_grid(

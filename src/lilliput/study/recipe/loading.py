@@ -19,6 +19,7 @@ from lilliput.recipes import recipe_text, shipped_recipes
 from lilliput.study.recipe.expansion import PlannedRun, StudyGrid, expand_recipe
 from lilliput.study.recipe.idle import refuse_idle_settings
 from lilliput.study.recipe.schema import Recipe
+from lilliput.training.objectives.causal_lm import CausalLM
 from lilliput.training.switches import Profile, profile_values
 
 # Tables that act through the runs of the grid alone, or through texts that mention them.
@@ -212,11 +213,17 @@ def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def init_recipe(name: str, recipe: str, folder: Path) -> Path:
+def init_recipe(name: str, recipe: str, folder: Path, *, is_causal: bool = False) -> Path:
     """Write a copy of the shipped `recipe` to `folder`/`name`.toml, named after it.
 
+    Args:
+        name: Name of the study.
+        recipe: The shipped recipe.
+        folder: Where the file goes.
+        is_causal: Whether the models of the copy predict the next token, in the layout `llama`.
+
     Raises:
-        ConfigurationError: No shipped recipe has this name.
+        ConfigurationError: No shipped recipe has this name, or its shapes do not suit a causal model.
         OccupiedFolderError: The file exists already.
     """
     path = folder / f"{name}.toml"
@@ -227,8 +234,36 @@ def init_recipe(name: str, recipe: str, folder: Path) -> Path:
         )
     text = text.replace(f'name = "{recipe}"', f'name = "{name}"', 1)
     header, rest = text.split("\n\n", maxsplit=1)
-    write_text(path, f"{_header_of_copy(header, name, recipe)}\n\n{rest}")
+    text = f"{_header_of_copy(header, name, recipe)}\n\n{rest}"
+    if is_causal:
+        text = _made_causal(text)
+        _require_sound_copy(text, recipe)
+    write_text(path, text)
     return path
+
+
+# What only masked language models read, with the comment lines that follow.
+_OF_MASKS = re.compile(rf"^(?:{'|'.join(CausalLM.ignores)}) *=.*\n(?:[ ]+#.*\n)*", re.M)
+_LAYOUT = re.compile(r"^layout *=.*\n(?:[ ]+#.*\n)*", re.M)
+_CAUSAL_LAYOUT = """layout = "llama"               # causal: each token is predicted from those before it
+"""
+
+
+def _made_causal(text: str) -> str:
+    """Return a recipe of masked language models with a causal layout, and without what only masks read."""
+    return _OF_MASKS.sub("", _LAYOUT.sub(_CAUSAL_LAYOUT, text))
+
+
+def _require_sound_copy(text: str, recipe: str) -> None:
+    tables = parse_toml(text, recipe)
+    try:
+        expand_recipe(_parsed(tables, (), recipe))
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"the recipe {recipe} must suit a causal model",
+            got=str(error),
+            remedy="Use --recipe domain, or mini-gpt, which is causal.",
+        ) from None
 
 
 def _header_of_copy(header: str, name: str, recipe: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from lilliput.core.artefacts import is_artefact
 from lilliput.core.errors import InputError
 from lilliput.core.files import require_file
+from lilliput.core.wording import plural
 from lilliput.evaluation.pairs.reading import find_paradigms
 from lilliput.evaluation.tasks.definition import load_task
 from lilliput.language import Source
@@ -44,8 +45,43 @@ def require_sources(recipe: Recipe, layout: StudyLayout) -> None:
     for source in text_sources(recipe, list(texts)):
         if source.path.startswith(PACKAGE_PREFIX):
             require_package(source.path.removeprefix(PACKAGE_PREFIX))
-        elif not is_remote(source.path) and not source.path.startswith("hub:"):
+        elif not _is_elsewhere(source.path):
             find_files([source], leave_out=[layout.root])
+
+
+# Fewer words than this taught no model of ours more than the frequencies of tokens (recipes/domain.toml).
+_LEAST_WORDS = 50_000
+_BYTES_A_WORD = (
+    6  # Of English with its spaces; other languages differ by less than the sentence claims.
+)
+_UNPACKED = 2.7  # Bytes of text in a byte of a compressed file.
+
+
+def remarks_on_size(recipe: Recipe, layout: StudyLayout) -> tuple[str, ...]:
+    """Return a sentence for each language whose files hold too little text to teach a model much.
+
+    Languages that are built already, or whose texts come from packages or the network, are left out.
+    """
+    remarks: list[str] = []
+    for name, language in recipe.languages.items():
+        if language.pruned is not None or is_artefact(layout.corpus(name)):
+            continue
+        sources = text_sources(recipe, language.sources)
+        if any(_is_elsewhere(source.path) for source in sources):
+            continue
+        files = find_files(sources, leave_out=[layout.root])
+        words = sum(f.size * (_UNPACKED if f.compression else 1) for f in files) / _BYTES_A_WORD
+        if words < _LEAST_WORDS:
+            rounded = max(1, round(words, -3 if words > 10_000 else -2))
+            remarks.append(
+                f"languages.{name}: about {rounded:,.0f} words at most in {plural(len(files), 'file')}; "
+                f"{_LEAST_WORDS:,} are about the least that can teach a model anything."
+            )
+    return tuple(remarks)
+
+
+def _is_elsewhere(path: str) -> bool:
+    return path.startswith((PACKAGE_PREFIX, "hub:")) or is_remote(path)
 
 
 def _require_tasks(recipe: Recipe) -> None:

@@ -24,7 +24,7 @@ def as_failure(error: Exception, who: str) -> LilliputError:
     return RunRaisedError(
         f"{who} must not raise",
         got=f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})",
-        remedy="Take it again with: lilliput study retry RECIPE",
+        remedy="Take it again with `lilliput study retry` and the recipe of this study.",
     )
 
 

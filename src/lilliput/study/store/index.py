@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lilliput.core.artefacts import STUDY_RECIPE
 from lilliput.core.errors import DiskFullError, InputError
 from lilliput.core.files import atomic_path
 from lilliput.study.store.runs import RUN_FILE, RunRecord, flatten, read_run, runs_folder
@@ -93,9 +94,15 @@ def run_folder(path: Path) -> Path:
         raise InputError(
             "the folder of a run is needed",
             got=f"{path}, which holds no {RUN_FILE}",
-            remedy="List the runs of a study with: lilliput runs ls STUDY",
+            remedy=f"List the runs of a study with: {shlex.join(['lilliput', 'runs', 'ls', str(_study_around(path))])}",
         )
     return find_run(path.parent, path.name).folder
+
+
+def _study_around(path: Path) -> Path:
+    """Return the folder that is most likely the study that `path` was meant to lead into."""
+    parents = [path, *path.parents]
+    return next((one for one in parents if (one / STUDY_RECIPE).is_file()), path.parent)
 
 
 def _changes(folder: Path) -> Iterator[tuple[str, int]]:

@@ -28,6 +28,11 @@ class StudyLayout:
         return self.root / ".driver"
 
     @property
+    def command(self) -> Path:
+        """The command that last made or enlarged the study; no part of its content."""
+        return self.root / ".command"
+
+    @property
     def vocabulary(self) -> Path:
         """The list of allowed words."""
         return self.root / "vocabulary"
