@@ -204,6 +204,13 @@ def test_a_study_leads_to_its_runs_and_they_to_their_scores(study: Path, scratch
     assert (scratch / "a model's folder" / "README.md").exists()
 
 
+def test_a_filled_gap_leads_to_the_run(study: Path, scratch: Path) -> None:
+    name = next((study / "runs").glob("*/run.json")).parent.name
+    short = study.relative_to(scratch) / "runs" / name[:6]
+    lines = follow(["fill", str(short), "in the <mask> of"])
+    assert lines == [f"Next: lilliput runs show 'my study/runs/{name}'"]
+
+
 def test_status_suggests_the_run_with_its_options(scratch: Path) -> None:
     words = ["study", "status", "quickstart", "--out", "not yet", "--set", "scale=tiny"]
     (line,) = suggested(run(words))

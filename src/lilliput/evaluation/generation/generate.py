@@ -156,7 +156,11 @@ def encode_prompts(
             another token.
     """
     if not prompts:
-        raise InputError("there must be at least one prompt", got="none")
+        raise InputError(
+            "there must be at least one prompt",
+            got="none",
+            remedy="Give one with --prompt TEXT, or a file with --prompts FILE.",
+        )
     bare = [prompt.rstrip() for prompt in prompts]
     for number, (prompt, text) in enumerate(zip(prompts, bare, strict=True), 1):
         if not text.strip():
