@@ -163,8 +163,13 @@ def test_a_word_list_alone_suggests_nothing_that_needs_texts() -> None:
             "fit",
             ["--method envelope"],
         ),
+        (
+            ["predict", "my runs.csv", "--at=flops=1e19", "--points=final", "--resamples=20", "--law=power"],
+            "extrapolate",
+            ["--points final", "--resamples 20"],
+        ),
     ],
-    ids=["columns and law", "points and draws", "frontier"],
+    ids=["columns and law", "points and draws", "frontier", "prediction"],
 )  # fmt: skip
 def test_an_analysis_keeps_its_options(words: list[str], first: str, kept: list[str]) -> None:
     lines = follow(["analyse", *words])

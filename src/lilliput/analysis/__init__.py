@@ -81,6 +81,7 @@ from lilliput.analysis.laws.repeated import MUENNIGHOFF, RepeatedDataLaw
 from lilliput.analysis.laws.repeated_fit import fit_repeated, fit_repetition
 from lilliput.analysis.planning import TrainingPlan, analyse_plan
 from lilliput.analysis.predict import Prediction, Predictions, analyse_prediction, place_of
+from lilliput.analysis.sensitivity import Sensitivity, SensitivityRow, analyse_sensitivity
 from lilliput.analysis.table.cells import CellProblem
 from lilliput.analysis.table.foreign import Understood, likely_columns, understand
 from lilliput.analysis.table.measurements import Measurements, measurements_of
@@ -142,6 +143,8 @@ __all__ = [
     "RepeatedDataLaw",
     "SchemaColumn",
     "ScoredPoints",
+    "Sensitivity",
+    "SensitivityRow",
     "Side",
     "SizeEquivalence",
     "SizeLaw",
@@ -160,6 +163,7 @@ __all__ = [
     "analyse_icer",
     "analyse_plan",
     "analyse_prediction",
+    "analyse_sensitivity",
     "analyse_size",
     "bootstrap_break_test",
     "check_table",

@@ -7,7 +7,7 @@ import typer
 from lilliput.cli._frame import add_group
 from lilliput.cli.analyse.comparisons import compare, correlate, icer
 from lilliput.cli.analyse.emergence import emergence
-from lilliput.cli.analyse.laws import CommandWithLaws, fit, frontier, plan
+from lilliput.cli.analyse.laws import CommandWithLaws, fit, frontier, plan, sensitivity
 from lilliput.cli.analyse.predictions import extrapolate, predict
 from lilliput.cli.analyse.tables import check, convert
 
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
         frontier,
         predict,
         extrapolate,
+        sensitivity,
         compare,
         plan,
         icer,

@@ -178,6 +178,53 @@ def _show_frontier(found: Frontier) -> None:
     show_warnings(found.warnings)
 
 
+def sensitivity(
+    table: TableArgument,
+    law: Annotated[
+        str, typer.Option("--law", help="parametric or parametric_tied.")
+    ] = "parametric",
+    points: PointsOption = "frontier",
+    after_step: AfterStepOption = None,
+    delta: DeltaOption = None,
+    flops: FlopsOption = None,
+    loss: LossOption = None,
+    column: ColumnOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how the law of size and tokens depends on thresholds, points and counts of parameters.
+
+    Example: lilliput analyse sensitivity paper
+    """
+    from lilliput.analysis import POINTS, FitOptions, analyse_sensitivity, load_table
+
+    found = analyse_sensitivity(
+        load_table(table, columns=column_mapping(column)),
+        flops=flops,
+        loss=loss,
+        options=FitOptions(
+            law=one_of("--law", law, ("parametric", "parametric_tied")),
+            points=one_of("--points", points, POINTS),
+            after_step=after_step,
+            delta=delta,
+        ),
+    )
+
+    def show() -> None:
+        echo(
+            f"{'choice':32}{'points':>7}  {'alpha':>7}  {'beta':>7}  {'E':>7}  {'size exponent':>13}"
+        )
+        for row in found.rows:
+            echo(
+                f"{row.choice:32}{row.n:>7}  {row.alpha:7.4f}  {row.beta:7.4f}  {row.offset:7.4f}  "
+                f"{row.size_exponent:13.4f}"
+            )
+        low, high = found.span
+        echo(f"The same runs give a size exponent of {low:.2f} to {high:.2f}.")
+        show_warnings(found.warnings)
+
+    deliver(found.as_record(), as_json, show)
+
+
 def plan(
     table: TableArgument,
     budget: Annotated[float | None, typer.Option("--budget", help="Training FLOPs.")] = None,
