@@ -246,7 +246,7 @@ def test_a_point_leads_to_its_row_and_the_row_back_to_its_curve(visit: Callable[
 def test_runs_are_sorted_and_filtered(visit: Callable[..., Visit]):
     seen = visit()
     seen.go("runs")
-    header = seen.page.locator("#run-table th", has_text="Perplexity")
+    header = seen.page.locator("#run-table th", has_text="Parameters")
     column = header.evaluate("cell => cell.cellIndex")
     values = """column => [...document.querySelectorAll('#run-table tbody tr:not([hidden])')]
         .map(row => Number(row.cells[column].dataset.value))"""

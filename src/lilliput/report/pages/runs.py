@@ -24,7 +24,7 @@ _NUMBERS = {
     "bits_per_byte": "Bits per byte",
 }
 
-_EXTRA = ("num_parameters_non_embedding", "step", "loss_reference", "bits_per_byte")
+_EXTRA = ("num_parameters_non_embedding", "step", "loss_reference", "perplexity", "bits_per_byte")
 
 
 @dataclass(frozen=True)

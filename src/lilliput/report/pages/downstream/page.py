@@ -256,7 +256,7 @@ def _correlation_table(found: tuple[TaskCorrelation, ...]) -> TableView | None:
             TableColumn("Task"),
             TableColumn("Pearson", numeric=True),
             TableColumn("Spearman", numeric=True),
-            TableColumn("Kendall", numeric=True),
+            TableColumn("Kendall", numeric=True, is_extra=True),
             TableColumn("Spearman given size", numeric=True),
         ),
         rows=rows,
