@@ -30,6 +30,7 @@ from lilliput.analysis.findings.learning import PLATEAU_EXIT_NATS, plateau_cross
 from lilliput.analysis.findings.quantities import Quantity, format_number
 from lilliput.analysis.findings.runs import rows_by_run
 from lilliput.architecture import FLOPS_CONVENTIONS
+from lilliput.core.wording import plural
 from lilliput.report.pages.break_origin import origin_sentences
 
 HERE = Path(__file__).parent
@@ -223,7 +224,8 @@ def draw(origin: BreakOrigin, out: Path) -> None:
     axis.set(
         xscale="log", yscale="log", xlabel=f"exit, FLOPs ({convention})", ylabel="break, FLOPs"
     )
-    axis.legend(frameon=False)
+    if known:
+        axis.legend(frameon=False)
     figure.savefig(out / "break_against_exit.svg", metadata={"Date": None})  # fmt: skip
 
 
@@ -274,7 +276,7 @@ def account(table: Table, origins: Sequence[BreakOrigin], scale: str, hashes: Se
 
 **{answer}** The question, the measures and the rule were written into the recipe's header and the notebook before the runs.
 
-**Runs.** {runs} runs (recipe `break`, scale `{scale}`) of {shapes} shapes and {seeds} seeds in {len(main.families)} families that differ in optimisation alone, on the same text: the
+**Runs.** {runs} runs (recipe `break`, scale `{scale}`) of {plural(shapes, "shape")} and {plural(seeds, "seed")} in {len(main.families)} families that differ in optimisation alone, on the same text: the
 frequent words of two simple editions of the Bible and a third edition under their list, a byte-level BPE of 1,500, sequences of 32 tokens, 16 a step. The longest has {longest:,.0f} steps,
 {most / 1e6:.1f} million tokens. The unigram entropy of the held-out tokens is {entropy:.3f} nats; a shape has left the plateau where it is {PLATEAU_EXIT_NATS} below that. Intervals are 95 %.
 

@@ -75,6 +75,7 @@ def test_a_family_that_never_left_is_named_and_not_compared():
     never = found.families[1]
     assert (never.group, never.left, never.exit.value) == ("never", 0, None)
     assert never.problem == "no shape left the plateau"
+    assert len(never.frontier_flops) == len(never.frontier_loss) > 20  # It is drawn all the same.
 
 
 def test_a_shape_has_left_when_all_of_its_seeds_have(leaving: Table):

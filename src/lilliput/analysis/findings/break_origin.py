@@ -316,17 +316,27 @@ def _find_family(name: str, table: Table, how: _How) -> tuple[FamilyBreak, _Draw
     shapes = _trajectories(table, data, how.flops)
     exits = {shape: _mean_exit(members) for shape, members in shapes.items()}
     left = [shape for shape, at in exits.items() if math.isfinite(at)]
-    if not left:
-        return FamilyBreak(name, len(shapes), problem="no shape left the plateau"), None
-    cheapest = min(left, key=lambda shape: exits[shape])
-    steps = [float(np.mean([each.steps for each in shapes[shape]])) for shape in left]
-    family = FamilyBreak(
-        name, len(shapes), len(left), cheapest,
-        fewest_steps=math.exp(min(steps)), most_steps=math.exp(max(steps)),
-        entropy=float(table.number("unigram_entropy")[0]),
-    )  # fmt: skip
     used = data.is_final if how.finished_only else np.ones(len(data), dtype=bool)
     whole = _break_of(data, np.flatnonzero(used))
+    entropy = float(table.number("unigram_entropy")[0])
+    family = FamilyBreak(name, len(shapes), len(left), entropy=entropy)
+    if whole is not None:
+        family = replace(
+            family,
+            frontier_flops=tuple(whole.flops.tolist()),
+            frontier_loss=tuple(whole.loss.tolist()),
+            fitted_loss=tuple(whole.fitted.tolist()),
+        )
+    if not left:
+        return replace(family, problem="no shape left the plateau"), None
+    cheapest = min(left, key=lambda shape: exits[shape])
+    steps = [float(np.mean([each.steps for each in shapes[shape]])) for shape in left]
+    family = replace(
+        family,
+        cheapest=cheapest,
+        fewest_steps=math.exp(min(steps)),
+        most_steps=math.exp(max(steps)),
+    )
     if whole is None:
         problem = "the frontier has too few points for two laws"
         return replace(family, exit=Quantity(math.exp(exits[cheapest])), problem=problem), None
@@ -340,9 +350,6 @@ def _find_family(name: str, table: Table, how: _How) -> tuple[FamilyBreak, _Draw
         below=_quantity(whole.below, draws.below, n),
         above=_quantity(whole.above, draws.above, n),
         breaks_above=_breaks_above(data, math.exp(place)) if how.asks_above else None,
-        frontier_flops=tuple(whole.flops.tolist()),
-        frontier_loss=tuple(whole.loss.tolist()),
-        fitted_loss=tuple(whole.fitted.tolist()),
     ), draws  # fmt: skip
 
 
