@@ -160,15 +160,31 @@ def _kind(form: str) -> str:
 def _draws(points: ScoredPoints, count: int, seed: int) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield scores and weights of the runs, seeds and items drawn anew."""
     rng = generator(seed, "emergence")
-    _, unit_P = np.unique(np.array(points.units), return_inverse=True)
-    members = [np.flatnonzero(unit_P == unit) for unit in range(unit_P.max() + 1)]
-    items = points.items.shape[1]
     for _ in range(count):
-        weights = np.zeros(len(unit_P))
-        for rows in members:
-            np.add.at(weights, rng.choice(rows, len(rows)), 1.0)
-        chosen = rng.multinomial(items, np.full(items, 1.0 / items)) / items
-        yield points.items @ chosen, weights
+        yield points.items @ item_shares(points, rng), seed_weights(points, rng)
+
+
+def seed_weights(points: ScoredPoints, rng: np.random.Generator) -> FloatArray:
+    """Return the weights of the runs in one draw of seeds within each unit; those of a unit add up to its runs.
+
+    Of k seeds, k - 1 are drawn with replacement, so that a mean over draws varies as much as it should: k of k would
+    give (k - 1) / k of the variance, half of it with two seeds. One seed alone is kept.
+
+    Source: the bootstrap of McCarthy and Snowden (1985) for few units in a stratum.
+    """
+    _, unit_P = np.unique(np.array(points.units), return_inverse=True)
+    weights = np.zeros(len(unit_P))
+    for unit in range(unit_P.max() + 1):
+        rows = np.flatnonzero(unit_P == unit)
+        drawn = max(1, len(rows) - 1)
+        np.add.at(weights, rng.choice(rows, drawn), len(rows) / drawn)
+    return weights
+
+
+def item_shares(points: ScoredPoints, rng: np.random.Generator) -> FloatArray:
+    """Return the share of each item in one draw of items, the same for all runs."""
+    count = points.items.shape[1]
+    return rng.multinomial(count, np.full(count, 1.0 / count)) / count
 
 
 def _why(verdict: Verdict, best: FormFit, lead: float, share: float | None) -> str:

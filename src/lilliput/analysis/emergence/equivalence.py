@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lilliput.analysis.emergence.detect import ScoredPoints
+from lilliput.analysis.emergence.detect import ScoredPoints, item_shares, seed_weights
 from lilliput.core.arrays import FloatArray
 from lilliput.core.seeding import generator
 
@@ -85,11 +85,13 @@ def size_equivalence(
     rng = generator(seed, "equivalence")
     drawn: list[float] = []
     for _ in range(resamples):
-        items = _items(first, rng)
-        others = items if first.items.shape[1] == second.items.shape[1] else _items(second, rng)
+        items = item_shares(first, rng)
+        others = (
+            items if first.items.shape[1] == second.items.shape[1] else item_shares(second, rng)
+        )
         found = _log_ratio(
-            first, first.items @ items, _seeds(first, rng),
-            second, second.items @ others, _seeds(second, rng),
+            first, first.items @ items, seed_weights(first, rng),
+            second, second.items @ others, seed_weights(second, rng),
         )  # fmt: skip
         if found is not None:
             drawn.append(found[0])
@@ -110,20 +112,6 @@ def size_equivalence(
 
 def _ones(points: ScoredPoints) -> FloatArray:
     return np.ones(len(points.axis))
-
-
-def _items(points: ScoredPoints, rng: np.random.Generator) -> FloatArray:
-    count = points.items.shape[1]
-    return rng.multinomial(count, np.full(count, 1.0 / count)) / count
-
-
-def _seeds(points: ScoredPoints, rng: np.random.Generator) -> FloatArray:
-    weights = np.zeros(len(points.axis))
-    units = np.array(points.units)
-    for unit in np.unique(units):
-        rows = np.flatnonzero(units == unit)
-        np.add.at(weights, rng.choice(rows, len(rows)), 1.0)
-    return weights
 
 
 def _log_ratio(
