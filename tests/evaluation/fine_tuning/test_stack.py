@@ -20,7 +20,6 @@ from lilliput.evaluation.fine_tuning.classifier import Classifier
 from lilliput.evaluation.fine_tuning.dropout import (
     DropoutKeys,
     drop,
-    kept_by_keys,
     kept_elements,
     keyed_dropout,
 )
@@ -153,15 +152,6 @@ def test_dropout_keeps_what_the_plain_hash_keeps_and_rounds_as_torch(dtype, key,
     kept = torch.from_numpy(np.stack([kept_elements(int(k), count, p) for k in keys]))
     scale = torch.tensor(1 / (1 - p), dtype=torch.float32)
     assert torch.equal(found, torch.where(kept, (x.float() * scale).to(dtype), 0))
-
-
-@pytest.mark.parametrize("key", [0, 1, 2**31, 2**32 - 1])
-def test_a_gpus_masks_are_the_processors(key):
-    """The same hash in torch's arithmetic, run here on a processor."""
-    keys = np.array([key, key ^ 1], dtype=np.uint32)
-    found = kept_by_keys(torch.zeros(2, 70_000), keys, 0.1)
-    expected = np.stack([kept_elements(int(k), 70_000, 0.1) for k in keys])
-    assert np.array_equal(found.numpy(), expected)
 
 
 def test_fine_tuning_gives_back_the_callers_generators(monkeypatch):

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lilliput.core.seeding import stream_key
 
 Keys = NDArray[np.uint32]
-_LOW_32 = 0xFFFFFFFF
 
 
 class DropoutKeys:
@@ -56,7 +56,9 @@ class KeyedDropout(nn.Module):
 
 
 def keyed_dropout(x: Tensor, p: float, draws: DropoutKeys) -> Tensor:
-    """Return the dropout of `x` (float32 or bfloat16) by the next mask of `draws`, the same on every device."""
+    """Return the dropout of `x` (float32 or bfloat16) by the next mask of `draws`; torch's own on a GPU."""
+    if not x.is_cpu:
+        return functional.dropout(x, p)
     return _KeyedDropout.apply(x, draws.keys(), p)  # pyright: ignore[reportReturnType]
 
 
@@ -72,10 +74,8 @@ class _KeyedDropout(torch.autograd.Function):
 
 
 def drop(x: Tensor, keys: Keys, p: float) -> Tensor:
-    """Return `x` (float32 or bfloat16) under the masks of `keys`, one a part of axis 0."""
+    """Return `x` (float32 or bfloat16, on a processor) under the masks of `keys`, one a part of axis 0."""
     x = x.contiguous()
-    if not x.is_cpu:
-        return torch.where(kept_by_keys(x, keys, p), (x.float() * (1 / (1 - p))).to(x.dtype), 0)
     out = torch.empty_like(x)
     border, scale = np.uint32(round(p * 2**32)), np.float32(1 / (1 - p))
     if x.dtype == torch.bfloat16:
@@ -88,17 +88,6 @@ def drop(x: Tensor, keys: Keys, p: float) -> Tensor:
 
 def _rows(x: Tensor, keys: Keys) -> NDArray[Any]:
     return x.view(len(keys), -1).numpy()
-
-
-def kept_by_keys(x: Tensor, keys: Keys, p: float) -> Tensor:
-    """Return which elements of `x` the masks of `keys` keep, one a part of axis 0: `kept_elements` in torch, for a GPU."""
-    keys_K1 = torch.from_numpy(keys.astype(np.int64))[:, None].to(x.device)
-    i_N = torch.arange(x.numel() // len(keys), device=x.device)
-    # 32-bit arithmetic in numbers of 64 bits, cut back after each product.
-    x_KN = (i_N * 0x9E3779B1 & _LOW_32) ^ keys_K1
-    x_KN = ((x_KN ^ x_KN >> 16) * 0x7FEB352D) & _LOW_32
-    x_KN = ((x_KN ^ x_KN >> 15) * 0x846CA68B) & _LOW_32
-    return ((x_KN ^ x_KN >> 16) >= round(p * 2**32)).view(x.shape)
 
 
 def kept_elements(key: int, count: int, p: float) -> NDArray[np.bool_]:

@@ -95,7 +95,7 @@ def train_epochs(
 def draws_of_its_own(device: torch.device, seed: int) -> Generator[None]:
     """Seed torch's generators for the block, and give them back as they were, that of a GPU too.
 
-    Dropout is keyed by member and step, but in attention on a GPU, where torch draws it.
+    Dropout is keyed by member and step on a processor; on a GPU torch draws it.
     """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
