@@ -206,7 +206,9 @@ def account(arms: Sequence[TaughtArm], rows: Sequence[Row], scale: str) -> str:
         "- One pair of sizes, one λ and τ (0.5 and 2), one learning rate for all students; a teacher of one length on each text. Where the optimum "
         "over teachers lies (a U-shape is published) was not asked at this scale.\n"
         "- Held-out loss only: no downstream task, and not whether in-context learning suffers, as has been reported.\n"
-        "- The teacher on scarce text read it six times; a better regularised one may teach more.",
+        "- The teacher on scarce text read it six times, and was stopped before it forgot how to generalise; how much of a student's gain is "
+        "that early stop is not separated from what its size knows. At equal FLOPs on scarce text the supervised run reads the text many times "
+        "more and grows worse: the best of the supervised budgets that were tried is the fair comparison.",
         f"All runs together: {cost:.2e} executed FLOPs, {seconds / 60:.0f} minutes of workers' time, others at work on the machine.",
     ]
     return "\n\n".join(parts) + "\n"
