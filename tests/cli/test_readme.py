@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.faults.damage import call
 
 ROOT = Path(__file__).parents[2]
+TINY = (
+    "scale=tiny",
+    'tokenizers.kinds=["byte-bpe"]',
+    'grid=[{languages=["constrained", "unconstrained"], shapes=["16/16/32/2/1", "16/16/64/2/1"]}]',
+    "training.max_tokens=2000",
+    "training.threads=1",
+    "probes.max_train_examples=32",
+    "probes.max_dev_examples=32",
+    "analysis.resamples=20",
+)
 
 
 def commands(page: str) -> list[str]:
@@ -21,23 +32,18 @@ def commands(page: str) -> list[str]:
 
 
 def run(line: str, folder: Path) -> None:
-    """Run a shown command, a study at its smallest scale."""
+    """Run a shown command in this process, a study at less than its smallest scale."""
     arguments = shlex.split(line)[1:]
     if arguments[:1] == ["study"]:
-        arguments += ["--set", "scale=tiny", "--set", 'tokenizers.kinds=["byte-bpe"]']
+        arguments += [word for assignment in TINY for word in ("--set", assignment)]
     expanded = [
         str(p.relative_to(folder)) for a in arguments for p in sorted(folder.glob(a)) if "*" in a
     ]
     arguments = [a for a in arguments if "*" not in a]
     arguments[2:2] = expanded
-    done = subprocess.run(
-        [sys.executable, "-m", "lilliput", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{line}\n{done.stderr[-1500:]}"
+    with contextlib.chdir(folder):
+        done = call(*arguments)
+    assert done.code == 0, f"{line}\n{done.stderr[-1500:]}{done.trace}"
 
 
 def write_texts(folder: Path) -> None:
@@ -49,8 +55,20 @@ def write_texts(folder: Path) -> None:
         (folder / f"{number:03d}.txt").write_text(document.text, encoding="utf-8")
 
 
+def write_table(path: Path) -> None:
+    """Twelve runs with a power law between cost and loss, four points each."""
+    sizes = [1e5 * 1.6**run for run in range(12)]
+    rows = [
+        f"r{run},mine,{60 * (size * step * 1e8) ** -0.1 + 1e-3 * run},{size * step * 1e8},{int(size)}"
+        for run, size in enumerate(sizes)
+        for step in range(1, 5)
+    ]
+    path.write_text("\n".join(["run,family,loss,flops_reference,num_parameters", *rows, ""]))
+
+
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path) -> None:
     write_texts(tmp_path / "FOLDER")
+    write_table(tmp_path / "runs.csv")
     lines = commands("README.md")
     assert len(lines) >= 8
     for line in lines:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
+from tests.faults.damage import call
 
 from lilliput.cli._frame import build_app
 from lilliput.language.reading.packages import package_documents
@@ -105,7 +105,7 @@ def write_task(folder: Path) -> None:
 
 
 def run(line: str, folder: Path) -> None:
-    """Run a shown command; a study at its smallest."""
+    """Run a shown command in this process; a study at its smallest."""
     arguments = shlex.split(line)[1:]
     if arguments[:2] == ["study", "run"]:
         arguments += [word for assignment in TINY for word in ("--set", assignment)]
@@ -113,14 +113,9 @@ def run(line: str, folder: Path) -> None:
     arguments = [
         "/".join(real if part == "RUN" else part for part in word.split("/")) for word in arguments
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "lilliput", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{line}\n{done.stderr[-1500:]}"
+    with contextlib.chdir(folder):
+        done = call(*arguments)
+    assert done.code == 0, f"{line}\n{done.stderr[-1500:]}{done.trace}"
 
 
 @pytest.mark.parametrize("page", HOWTOS, ids=lambda path: path.stem)

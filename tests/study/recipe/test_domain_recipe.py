@@ -132,3 +132,13 @@ def test_too_little_text_says_what_would_help(text: str, remedy: str, tmp_path: 
     recipe = load_recipe("domain", [f"paths.data={tmp_path / 'texts'}"])
     with pytest.raises(EmptyCorpusError, match=remedy):
         run_study(recipe, tmp_path / "study", executor="inline")
+
+
+def test_a_causal_copy_becomes_a_report_too(texts: Path, tmp_path: Path) -> None:
+    path = init_recipe("mine", "domain", tmp_path, is_causal=True)
+    run_study(
+        load_recipe(str(path), [f"paths.data={texts}", *SMALL]),
+        tmp_path / "study",
+        executor="inline",
+    )
+    assert {run.model["layout"] for run in read_runs(tmp_path / "study")} == {"llama"}
