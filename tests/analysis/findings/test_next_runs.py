@@ -72,6 +72,19 @@ def test_a_ladder_says_why_it_has_no_law_of_both(tmp_path: Path):
     assert found.iso_losses == ()
 
 
+def test_runs_of_one_number_of_tokens_have_no_law_of_both(tmp_path: Path):
+    lines = ["run,step,is_final,num_parameters,tokens_seen,loss"]
+    for n in np.geomspace(1e5, 1e7, 12):
+        for step in range(1, 6):
+            d = 1e6 * 4.0**step
+            lines.append(f"n{n:.0f},{step},{step == 5},{n:.0f},{d:.0f},{loss(n, d):.6f}")
+    path = tmp_path / "one.csv"
+    path.write_text("\n".join(lines) + "\n")
+    (found,) = find_next_runs(load_table(str(path)), [], (), 10)
+    assert found.sized is None
+    assert "as many tokens each" in found.sized_problem
+
+
 def test_what_was_found_can_be_kept_and_read_again(table: Table):
     found = find_next_runs(table, [], (), 10)
     again = from_stored(tuple[type(found[0]), ...], to_stored(found))

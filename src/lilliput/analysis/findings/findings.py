@@ -25,7 +25,7 @@ from lilliput.core.files import write_text
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.reader import read_record
 
-FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 11
+FINDINGS_KIND, FINDINGS_SCHEMA = "analysis", 12
 _FOLDER, _TABLES = "analysis", "tables"
 
 

@@ -137,11 +137,8 @@ def _next_runs(
 ) -> NextRuns:
     options = FitOptions(law=_LAW, points="final", resamples=draws)
     sized, sized_problem = _tried(lambda: analyse_fit(table, flops=flops, options=options))
-    if sized is not None and not _separates(sized):
-        sized, sized_problem = (
-            None,
-            "Sizes and tokens move together, so their parts in the loss cannot be told apart.",
-        )
+    if sized is not None and (problem := _unidentified(sized)):
+        sized, sized_problem = None, problem
     cost_law = law.fit if law is not None else None
     largest = max(
         (float(fit.flops.max()) for fit in (sized, cost_law) if fit is not None), default=0.0
@@ -189,11 +186,15 @@ def _tried(find: Callable[[], Found]) -> tuple[Found | None, str]:
         return None, str(error)
 
 
-def _separates(fit: LawFit) -> bool:
-    """Return whether the law can split a budget: sizes and tokens vary apart, and both lower the loss."""
-    together = abs(float(fit.facts["collinearity"]))
-    exponents = [fit.parameters[name].value for name in ("alpha", "beta")]
-    return together <= COLLINEAR and min(exponents) > 0
+def _unidentified(fit: LawFit) -> str:
+    """Return why a law of size and tokens cannot split a budget, in words; empty where it can."""
+    if any("all points were used" in warning for warning in fit.warnings):
+        return "The finished runs read about as many tokens each, so what more tokens bring is not known."
+    if abs(float(fit.facts["collinearity"])) > COLLINEAR:
+        return "Sizes and tokens move together, so their parts in the loss cannot be told apart."
+    if min(fit.parameters[name].value for name in ("alpha", "beta")) <= 0:
+        return "Under the fitted law more size or more tokens do not lower the loss."
+    return ""
 
 
 def _loss(values: FloatArray, parameters: FloatArray, tokens: FloatArray) -> FloatArray:
