@@ -1,6 +1,6 @@
 // Words of the glossary: the first use on each page is underlined, and its meaning shows on hover and focus.
-const EXPLAINED = 'p, li, dt, caption, summary, h3, h4';
-const NOT_EXPLAINED = 'a, button, pre, code, blockquote, select, label, .legend, .plot, .masthead, [data-page=glossary]';
+const EXPLAINED = 'p, li, dt, caption, h3, h4';
+const NOT_EXPLAINED = 'a, button, summary, pre, code, blockquote, select, label, .legend, .plot, .masthead, [data-page=glossary]';
 const tip = document.createElement('div');
 tip.id = 'tip';
 tip.setAttribute('role', 'tooltip');
