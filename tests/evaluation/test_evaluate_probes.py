@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file, save_file
+from tests.evaluation.conftest import train_run
 
 from lilliput.core.artefacts import read_manifest
 from lilliput.core.errors import ArtefactError, ConfigurationError
@@ -20,6 +21,7 @@ from lilliput.evaluation import (
     as_summary,
     build_probes,
     evaluate_probes,
+    evaluate_probes_together,
     read_scores,
 )
 from lilliput.evaluation.probes.evaluate import read_probes
@@ -88,7 +90,7 @@ def test_scores_follow_from_the_kept_predictions(evaluation, probes):
 
 
 def test_done_work_is_read_and_not_repeated(evaluation, line, probes, monkeypatch):
-    monkeypatch.setattr("lilliput.evaluation.suite.fine_tune_seeds", None)
+    monkeypatch.setattr("lilliput.evaluation.suite.fine_tune_models", None)
     again = evaluate_probes(line.run, probes, line.tokenizer, evaluation, settings=QUICK)
     assert again == read_scores(evaluation)
     assert verify(evaluation).mismatches == ()
@@ -99,22 +101,36 @@ def test_an_interrupted_evaluation_goes_on_to_the_same_scores(
 ):
     from lilliput.evaluation import suite
 
-    original, calls = suite.fine_tune_seeds, []
+    original, calls = suite.fine_tune_models, []
 
     def interrupted(*arguments, **settings):
         calls.append(arguments[1].name)
-        if len(calls) == 3:
+        if len(calls) == 2:
             raise KeyboardInterrupt
         return original(*arguments, **settings)
 
-    monkeypatch.setattr(suite, "fine_tune_seeds", interrupted)
+    monkeypatch.setattr(suite, "fine_tune_models", interrupted)
     out = tmp_path / "evaluation"
     with pytest.raises(KeyboardInterrupt):
         evaluate_probes(line.run, probes, line.tokenizer, out, settings=QUICK)
     scores = evaluate_probes(line.run, probes, line.tokenizer, out, settings=QUICK)
-    assert calls.count(calls[0]) == 2  # both starts of the first task, before the interruption only
+    assert calls.count(calls[0]) == 1  # the first task, before the interruption only
     assert [s.as_record() for s in scores] == [s.as_record() for s in read_scores(evaluation)]
     assert read_manifest(out).content == read_manifest(evaluation).content
+
+
+def test_runs_that_share_a_stack_get_the_scores_that_each_gets_alone(
+    evaluation, line, probes, tmp_path
+):
+    other = train_run(tmp_path / "other", line.tokens, seed=1)
+    outs = {line.run: tmp_path / "first", other: tmp_path / "second"}
+    found = evaluate_probes_together(outs, probes, line.tokenizer, settings=QUICK)
+    alone = evaluate_probes(other, probes, line.tokenizer, tmp_path / "alone", settings=QUICK)
+    expected = [read_scores(evaluation), alone]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert [s.as_record() for s in ours] == [s.as_record() for s in theirs]
+    assert read_manifest(tmp_path / "second").id == read_manifest(tmp_path / "alone").id
+    assert read_manifest(tmp_path / "first").content == read_manifest(evaluation).content
 
 
 def test_the_starts_are_the_final_and_the_first_weights(line):

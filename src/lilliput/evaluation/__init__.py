@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lilliput.evaluation.glue.filtering import filter_task
     from lilliput.evaluation.pairs.evaluate import default_pair_settings, evaluate_pairs
     from lilliput.evaluation.probes.build import build_probes
-    from lilliput.evaluation.probes.evaluate import evaluate_probes
+    from lilliput.evaluation.probes.evaluate import evaluate_probes, evaluate_probes_together
     from lilliput.evaluation.scores.comparison import ScoreComparison, compare_evaluations
     from lilliput.evaluation.scores.curve import CurvePoint, score_curve
     from lilliput.evaluation.scores.score import Score, as_summary, average_interval, read_scores
@@ -79,6 +79,7 @@ _WITH_TORCH = {
     "evaluate_glue": "glue.evaluate",
     "evaluate_pairs": "pairs.evaluate",
     "evaluate_probes": "probes.evaluate",
+    "evaluate_probes_together": "probes.evaluate",
     "FilledMask": "generation.fill",
     "GeneratedTexts": "generation.generate",
     "Sample": "generation.generate",
@@ -121,6 +122,7 @@ __all__ = [
     "evaluate_glue",
     "evaluate_pairs",
     "evaluate_probes",
+    "evaluate_probes_together",
     "fill_masks",
     "filter_task",
     "generate_texts",

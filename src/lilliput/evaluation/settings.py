@@ -13,6 +13,8 @@ from lilliput.training.switches import Switches
 
 Pooling = Literal["first", "mean", "positions"]
 WordRule = Literal["paper", "corrected"]
+STACK_SIZE = 8
+"""Classifiers computed at once; a step of eight takes 0.68 to 0.91 of the time of eight alone."""
 MIN_ITEMS_TO_CONCLUDE = 100
 """Below this many development items no conclusion is drawn; filtered RTE has 14, MRPC and WNLI 39."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from lilliput.core.arrays import FloatArray
 from lilliput.core.artefacts import ArtefactBuild, building, read_manifest
 from lilliput.core.errors import InputError
 from lilliput.core.files import atomic_path, read_json, write_json
+from lilliput.core.hashing import content_id
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.evaluation.encoding import SequenceEncoder, encode_examples
 from lilliput.evaluation.fine_tuning.epochs import LabelledTexts
-from lilliput.evaluation.fine_tuning.seeds import FineTuned, fine_tune_seeds
+from lilliput.evaluation.fine_tuning.seeds import FineTuned, fine_tune_models
 from lilliput.evaluation.scores.score import (
     EVALUATION_KIND,
     EVALUATION_SCHEMA,
@@ -27,12 +29,12 @@ from lilliput.evaluation.scores.score import (
     Score,
     caution,
     chance_value,
-    gain_interval,
+    interval_of_draws,
     is_finished,
     read_scores,
     score_from_record,
     seed_values,
-    value_interval,
+    value_draws,
 )
 from lilliput.evaluation.settings import FineTuningSettings, follow_switches
 from lilliput.evaluation.tasks.definition import TaskDefinition
@@ -141,48 +143,153 @@ def evaluate_tasks(
         device: Where to compute.
         reporter: Where progress goes.
     """
-    settings = follow_switches(settings, read_run_config(run).training.switches)
-    made_from: dict[str, Any] = {
-        "tasks": [task.model_dump(mode="json") for one in data for task in one.tasks],
-        "fine_tuning": settings.model_dump(mode="json"),
-        "checkpoint": checkpoint,
-        "text_form": text_form_record(run),
-    }
-    origins = {"run": read_manifest(run, "run").id, **inputs}
-    if is_finished(out, made_from, origins):
-        return read_scores(out)
-    with building(out, EVALUATION_KIND, EVALUATION_SCHEMA, made_from, origins) as build:
-        weight_sets = load_weights(run, checkpoint)
-        encoder = load_encoder(run, tokenizer, weight_sets[0].model, reporter)
+    return evaluate_together(
+        {run: out},
+        data,
+        tokenizer,
+        inputs=inputs,
+        settings=settings,
+        checkpoint=checkpoint,
+        device=device,
+        reporter=reporter,
+    )[0]
+
+
+def evaluate_together(
+    runs: Mapping[Path, Path],
+    data: Sequence[TaskData],
+    tokenizer: Path,
+    *,
+    inputs: Mapping[str, str],
+    settings: FineTuningSettings,
+    checkpoint: str = "final",
+    device: str = "cpu",
+    reporter: Reporter = SILENT,
+) -> list[list[Score]]:
+    """Score several runs as `evaluate_tasks` scores each; runs of one shape share texts and stacks.
+
+    Args:
+        runs: Folder of each run to the folder of its artefact "evaluation".
+        data: See `evaluate_tasks`, as for the other arguments.
+        tokenizer: Of all runs.
+        inputs: Ids of where the examples come from.
+        settings: How models are fine-tuned.
+        checkpoint: The trained weights of each run.
+        device: Where to compute.
+        reporter: Where progress goes.
+    """
+    alike: dict[str, list[_Evaluation]] = {}
+    for run, out in runs.items():
+        one = _Evaluation.of(run, out, data, inputs, settings, checkpoint)
+        if not is_finished(out, one.made_from, one.origins):
+            alike.setdefault(one.shape, []).append(one)
+    for evaluations in alike.values():
+        _evaluate_alike(evaluations, data, tokenizer, device, reporter)
+    return [read_scores(out) for out in runs.values()]
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """Hold what identifies the evaluation of one run."""
+
+    run: Path
+    out: Path
+    settings: FineTuningSettings
+    checkpoint: str
+    made_from: Mapping[str, Any]
+    origins: Mapping[str, str]
+    shape: str
+
+    @classmethod
+    def of(
+        cls,
+        run: Path,
+        out: Path,
+        data: Sequence[TaskData],
+        inputs: Mapping[str, str],
+        asked: FineTuningSettings,
+        checkpoint: str,
+    ) -> _Evaluation:
+        config = read_run_config(run)
+        settings = follow_switches(asked, config.training.switches)
+        made_from: dict[str, Any] = {
+            "tasks": [task.model_dump(mode="json") for one in data for task in one.tasks],
+            "fine_tuning": settings.model_dump(mode="json"),
+            "checkpoint": checkpoint,
+            "text_form": text_form_record(run),
+        }
+        # Only models of one shape that read the same ids in the same way share a stack.
+        shape = content_id([config.model.model_dump(mode="json"), made_from])
+        origins = {"run": read_manifest(run, "run").id, **inputs}
+        return cls(run, out, settings, checkpoint, made_from, origins, shape)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """Hold an evaluation that is being built, with the weights that it compares."""
+
+    build: ArtefactBuild
+    weight_sets: Sequence[ScoredWeights]
+
+
+def _evaluate_alike(
+    evaluations: Sequence[_Evaluation],
+    data: Sequence[TaskData],
+    tokenizer: Path,
+    device: str,
+    reporter: Reporter,
+) -> None:
+    settings = evaluations[0].settings
+    with ExitStack() as stack:
+        opened: list[_Opened] = []
+        for one in evaluations:
+            build = stack.enter_context(
+                building(one.out, EVALUATION_KIND, EVALUATION_SCHEMA, one.made_from, one.origins)
+            )
+            opened.append(_Opened(build, load_weights(one.run, one.checkpoint)))
+        encoders = [
+            load_encoder(one.run, tokenizer, each.weight_sets[0].model, reporter)
+            for one, each in zip(evaluations, opened, strict=True)
+        ]
         with reporter.task("evaluation", total=len(data), unit="tasks") as progress:
             for one in data:
-                _score_once(build, one, weight_sets, encoder, settings, device)
+                _score_once(opened, one, encoders[0], settings, device)
                 progress.advance(note=one.task.name)
-        _assemble(build, [one.task.name for one in data])
-    return read_scores(out)
+        for each in opened:
+            _assemble(each.build, [one.task.name for one in data])
 
 
 def _score_once(
-    build: ArtefactBuild,
+    opened: Sequence[_Opened],
     data: TaskData,
-    weight_sets: Sequence[ScoredWeights],
     encoder: SequenceEncoder,
     settings: FineTuningSettings,
     device: str,
 ) -> None:
-    """Score one task and keep its parts, unless an interrupted call has already done so."""
-    record = _part(build, data.task.name, "json")
-    if record.is_file():
+    """Score one task and keep its parts, but for the runs where an interrupted call has already done so."""
+    waiting = [one for one in opened if not _part(one.build, data.task.name, "json").is_file()]
+    if not waiting:
         return
-    found = _fine_tune_weights(data, weight_sets, encoder, settings, device)
+    weight_sets = [weights for one in waiting for weights in one.weight_sets]
+    tuned = iter(_fine_tune_weights(data, weight_sets, encoder, settings, device))
+    for one in waiting:
+        found = [next(tuned) for _ in one.weight_sets]
+        _write_parts(one, data, found, settings)
+
+
+def _write_parts(
+    opened: _Opened, data: TaskData, found: Sequence[FineTuned], settings: FineTuningSettings
+) -> None:
+    """Keep the predictions of one run on one task, and then its scores."""
     tables = [
         _prediction_table(data, weights.name, split, predictions)
-        for weights, tuned in zip(weight_sets, found, strict=True)
+        for weights, tuned in zip(opened.weight_sets, found, strict=True)
         for split, predictions in tuned.predictions.items()
     ]
-    with atomic_path(_part(build, data.task.name, "parquet")) as path:
+    with atomic_path(_part(opened.build, data.task.name, "parquet")) as path:
         pq.write_table(pa.concat_tables(tables), path, compression="zstd")
-    write_json(record, [s.as_record() for s in _task_scores(data, weight_sets, found, settings)])
+    scores = _task_scores(data, opened.weight_sets, found, settings)
+    write_json(_part(opened.build, data.task.name, "json"), [s.as_record() for s in scores])
 
 
 def _part(build: ArtefactBuild, task: str, kind: str) -> Path:
@@ -210,10 +317,8 @@ def _fine_tune_weights(
         split: encode_examples(encoder, examples, longest)
         for split, examples in data.scored.items()
     }
-    return [
-        fine_tune_seeds(weights.model, data.task, train, scored, fitting, device=device)
-        for weights in weight_sets
-    ]
+    models = [weights.model for weights in weight_sets]
+    return fine_tune_models(models, data.task, train, scored, fitting, device=device)
 
 
 def _prediction_table(
@@ -297,8 +402,14 @@ def split_scores(
         predictions: Start to classes or values, shape (seeds, examples).
         resamples: Bootstrap draws behind each interval.
     """
+    draws = {
+        weights: value_draws(task.metrics, labels, array, resamples)
+        for weights, array in predictions.items()
+    }
     intervals = {
-        weights: value_interval(task.metrics, labels, array, resamples)
+        weights: interval_of_draws(
+            float(seed_values(task.metrics, labels, array).mean()), draws[weights], labels.size
+        )
         for weights, array in predictions.items()
     }
     baseline = intervals[UNTRAINED].value if UNTRAINED in intervals else None
@@ -323,7 +434,10 @@ def split_scores(
             },
         )
         if weights == TRAINED and baseline is not None:
-            gain = gain_interval(task.metrics, labels, array, predictions[UNTRAINED], resamples)
+            # The same seeds and examples were drawn for both.
+            gain = interval_of_draws(
+                interval.value - baseline, draws[weights] - draws[UNTRAINED], labels.size
+            )
             score = replace(score, gain=gain.value, gain_low=gain.low, gain_high=gain.high)
         scores.append(score)
     return scores

@@ -32,6 +32,7 @@ from lilliput.evaluation.fine_tuning.epochs import (
 )
 from lilliput.evaluation.fine_tuning.stack import ClassifierStack
 from lilliput.models import build_model
+from lilliput.models.attention import AttentionContext, rotate
 
 MEMBERS = [Member(3e-3, 0), Member(1e-3, 1), Member(3e-3, 2)]
 
@@ -200,19 +201,31 @@ def test_what_is_dropped_gets_no_gradient_and_masks_differ_by_update_and_call():
 @pytest.mark.parametrize("length", [3, 15, 16, 33])
 @pytest.mark.parametrize("is_one_query", [False, True])
 @pytest.mark.parametrize("has_padding", [False, True])
-def test_short_attention_is_attention_in_float64(length, is_one_query, has_padding):
+@pytest.mark.parametrize("is_rotary", [False, True])
+def test_short_attention_is_attention_in_float64(length, is_one_query, has_padding, is_rotary):
     batch, heads, width, p = 4, 2, 8, 0.25
     generator = torch.Generator().manual_seed(0)
-    qkv = torch.randn(batch, length, 3, heads, width, generator=generator, requires_grad=True)
-    bias = torch.zeros(batch, 1, 1, length)
-    bias[1, ..., length // 2 :] = -30_000.0
+    product = torch.randn(batch * length, 3 * heads * width, generator=generator)
+    product.requires_grad_()
+    biases = torch.randn(2, 3 * heads * width, generator=generator, requires_grad=True)
+    hidden = torch.zeros(batch, 1, 1, length)
+    hidden[1, ..., length // 2 :] = -30_000.0
     rows = torch.arange(batch) * length + torch.tensor([0, 1, 0, 2])
     keys = np.array([3, 9], dtype=np.uint32)
-    by_pair = bias.expand(-1, heads, -1, -1).flatten(0, 1) if has_padding else None
-    found = short_attention(qkv, by_pair, rows if is_one_query else None, keys, p)
+    angles = torch.arange(length)[:, None] * 0.3 ** torch.arange(width // 2)
+    angles = torch.cat((angles, angles), dim=-1)[None, None]
+    rotation = (angles.cos(), angles.sin()) if is_rotary else None
+    shared = AttentionContext(
+        batch, length, heads, "plain", False, hidden if has_padding else None, rotation
+    )
+    asked = rows if is_one_query else None
+    found = short_attention(product, biases, shared, asked, keys, p)
 
-    q, k, v = qkv.double().permute(2, 0, 3, 1, 4)
-    weights = (q @ k.transpose(2, 3) * width**-0.5 + has_padding * bias).softmax(-1)
+    qkv = product.double() + biases.double().repeat_interleave(batch * length // 2, 0)
+    q, k, v = qkv.view(batch, length, 3, heads, width).permute(2, 0, 3, 1, 4)
+    if is_rotary:
+        q, k = (rotate(x, angles.double().cos(), angles.double().sin()) for x in (q, k))
+    weights = (q @ k.transpose(2, 3) * width**-0.5 + has_padding * hidden).softmax(-1)
     if is_one_query:
         weights = weights.transpose(1, 2).flatten(0, 1)[rows][:, :, None]
     is_turned = length < 16 and not is_one_query
@@ -220,15 +233,16 @@ def test_short_attention_is_attention_in_float64(length, is_one_query, has_paddi
     kept = np.concatenate([kept_elements(int(key), laid_out.numel() // 2, p) for key in keys])
     mask = torch.from_numpy(kept).view(laid_out.shape) / (1 - p)
     weights = weights * (mask.transpose(2, 3) if is_turned else mask)
-    expected = (weights @ v).transpose(1, 2)
+    expected = (weights @ v).transpose(1, 2).reshape(found.shape)
 
     upstream = torch.randn(found.shape, generator=generator)
     torch.testing.assert_close(found, expected.float(), atol=1e-5, rtol=1e-5)
     ours, theirs = (
-        torch.autograd.grad((y * upstream).sum(), qkv, retain_graph=True)[0]
+        torch.autograd.grad((y * upstream).sum(), (product, biases), retain_graph=True)
         for y in (found, expected)
     )
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other, atol=3e-5, rtol=1e-5)
 
 
 def test_bfloat16_gradients_are_those_of_float32_but_for_rounding():

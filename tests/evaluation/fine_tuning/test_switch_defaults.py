@@ -99,7 +99,7 @@ def score(line, tasks, tmp_path, monkeypatch):
             seen.scores = evaluate_glue(run, tasks, line.tokenizer, out, settings=asked)
         seen.manifest = read_manifest(out).settings["fine_tuning"]
         with monkeypatch.context() as patch:
-            patch.setattr("lilliput.evaluation.suite.fine_tune_seeds", None)  # Recognised as done.
+            patch.setattr("lilliput.evaluation.suite.fine_tune_models", None)  # Recognised as done.
             assert evaluate_glue(run, tasks, line.tokenizer, out, settings=asked) == seen.scores
         return seen
 
@@ -191,7 +191,7 @@ def test_the_id_of_a_corrected_runs_evaluation_names_what_decides_it(line, tasks
         "cola": manifest.inputs["cola"],
         "tokenizer": load_tokenizer(line.tokenizer).content,
     }
-    assert manifest.id == artefact_id("evaluation", 1, made_from, inputs)
+    assert manifest.id == artefact_id("evaluation", 2, made_from, inputs)
 
 
 def test_explicit_settings_win_field_by_field(score):

@@ -18,6 +18,7 @@ from torch.nn import functional
 from lilliput.core.seeding import stream_key
 
 Keys = NDArray[np.uint32]
+NO_KEYS = np.zeros(0, np.uint32)
 
 
 class DropoutKeys:
@@ -102,7 +103,8 @@ def kept_elements(key: int, count: int, p: float) -> NDArray[np.bool_]:
 
 
 @nb.njit(nogil=True, inline="always")
-def _hash(i: int, key: int) -> Any:
+def hash_of(i: int, key: int) -> Any:
+    """Return 32 mixed bits of element `i` under `key`; the plain form stands in `kept_elements`."""
     # Numba widens sums and products of 32 bits to 64; each step is cut back.
     x = np.uint32(np.uint32(np.uint32(i) * np.uint32(0x9E3779B1)) ^ key)
     x = np.uint32(np.uint32(x ^ np.uint32(x >> np.uint32(16))) * np.uint32(0x7FEB352D))
@@ -115,7 +117,7 @@ def _drop_float32(x_KN: Any, out_KN: Any, keys: Any, border: Any, scale: Any) ->
     for k in range(len(keys)):
         key, x, out = keys[k], x_KN[k], out_KN[k]
         for i in range(x.size):
-            out[i] = x[i] * scale if _hash(i, key) >= border else np.float32(0)
+            out[i] = x[i] * scale if hash_of(i, key) >= border else np.float32(0)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -128,4 +130,4 @@ def _drop_bfloat16(x_KN: Any, out_KN: Any, keys: Any, border: Any, scale: Any) -
             # To the nearest, ties to even, as torch rounds.
             odd = np.uint32(np.uint32(bits >> np.uint32(16)) & np.uint32(1))
             bits = np.uint32(bits + np.uint32(0x7FFF) + odd)
-            out[i] = np.uint16(bits >> np.uint32(16)) if _hash(i, key) >= border else np.uint16(0)
+            out[i] = np.uint16(bits >> np.uint32(16)) if hash_of(i, key) >= border else np.uint16(0)

@@ -27,10 +27,12 @@ class Member:
     Attributes:
         learning_rate: Peak rate.
         seed: Of head, dropout and order.
+        model: Number of the model that it begins as.
     """
 
     learning_rate: float
     seed: int
+    model: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,11 @@ def train_epochs(
     labels = labels.float() if data.is_regression else labels.long()
     step = 0
     for epoch in range(epochs):
-        orders = [
-            training_batches(lengths, settings.batch_size, one.seed, epoch) for one in members
-        ]
+        by_seed = {
+            seed: training_batches(lengths, settings.batch_size, seed, epoch)
+            for seed in {one.seed for one in members}
+        }
+        orders = [by_seed[one.seed] for one in members]
         losses_K = torch.zeros(len(members), device=stack.device)
         with draws_of_its_own(stack.device, stream_key(members[0].seed, "dropout", epoch) >> 1):
             for parts in zip(*orders, strict=True):

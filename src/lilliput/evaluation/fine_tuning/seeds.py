@@ -1,4 +1,4 @@
-"""Fine-tuning one task from one set of weights under several seeds, choosing on a held-out part of train."""
+"""Fine-tune the models of one shape on one task under several seeds, choosing on a held-out part of train."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lilliput.core.arrays import FloatArray
 from lilliput.core.seeding import generator
@@ -17,13 +18,11 @@ from lilliput.evaluation.fine_tuning.classifier import Classifier, keep_word_row
 from lilliput.evaluation.fine_tuning.epochs import LabelledTexts, Member, predict, train_epochs
 from lilliput.evaluation.fine_tuning.stack import ClassifierStack
 from lilliput.evaluation.scores.score import seed_values
-from lilliput.evaluation.settings import FineTuningSettings
+from lilliput.evaluation.settings import STACK_SIZE, FineTuningSettings
 from lilliput.evaluation.tasks.definition import TaskDefinition
 from lilliput.models import LanguageModel
 from lilliput.training.execution.allocator import keep_freed_memory
 
-STACK_SIZE = 8
-"""Classifiers computed at once; a step of eight takes 0.68 to 0.91 of the time of eight alone."""
 STACK_SIZE_GPU = 32
 
 
@@ -50,7 +49,7 @@ class FineTuned:
 
 
 def fine_tune_seeds(
-    start: LanguageModel,
+    model: LanguageModel,
     task: TaskDefinition,
     train: LabelledTexts,
     scored: Mapping[str, EncodedTexts],
@@ -58,62 +57,127 @@ def fine_tune_seeds(
     *,
     device: str = "cpu",
 ) -> FineTuned:
-    """Return the predictions on `scored` from models fine-tuned on `train`, one a seed.
+    """Return the predictions on `scored` of copies of `model` fine-tuned on `train`, one a seed.
 
     Learning rate and number of epochs are chosen by their mean held-out value over the seeds; the
     labels of `scored` take no part. With one choice, all of `train` is learned from.
 
     Args:
-        start: The weights to start from; left as they are.
+        model: The weights to begin with; left as they are.
         task: Metrics and outputs.
         train: Training examples with labels.
         scored: Sets to predict, by name.
         settings: Everything else.
         device: Where to compute.
     """
+    return fine_tune_models([model], task, train, scored, settings, device=device)[0]
+
+
+def fine_tune_models(
+    models: Sequence[LanguageModel],
+    task: TaskDefinition,
+    train: LabelledTexts,
+    scored: Mapping[str, EncodedTexts],
+    settings: FineTuningSettings,
+    *,
+    device: str = "cpu",
+) -> list[FineTuned]:
+    """Return for each of `models`, all of one shape, what `fine_tune_seeds` returns; they share stacks."""
     if device == "cpu":
         keep_freed_memory()
-    base, train, scored = _cut_to_task(start, train, scored)
+    bases, train, scored = _cut_to_task(models, train, scored)
     rows = _drawn_rows(len(train), settings.max_train_examples)
     held: NDArray[np.intp] = rows[:0]
     if settings.has_choice:
         cut = max(1, round(settings.selection_share * len(rows)))
         held, rows = rows[:cut], rows[cut:]
     fitted, scaling = _scaled(_part(train, rows), settings)
-    sets = dict(scored) | {_HELD: _take(train.texts, held)} if len(held) else dict(scored)
+    reader = _Reader(task, scaling, settings, train.pad)
     stops = _stops(settings)
-    # Rate and stop to the predictions of its seeds, in order.
-    found: dict[tuple[float, int], list[dict[str, FloatArray]]] = {}
-    for members in _stacks(settings, device):
-        models = [
-            Classifier(copy.deepcopy(base), task.num_outputs, settings, one.seed).to(device)
-            for one in members
-        ]
-        stack = ClassifierStack(models, [one.seed for one in members], settings)
+    tried: list[_Tried] = []
+    for members in _stacks(len(models), settings, device):
+        stack = _stack_of(bases, members, task, settings, device)
         for epoch in train_epochs(stack, fitted, settings, members, epochs=max(stops)):
             if epoch in stops:
-                outputs = {
-                    name: predict(stack, texts, settings, train.pad) for name, texts in sets.items()
-                }
-                for number, one in enumerate(members):
-                    decided = {
-                        name: _decide(out_KNC[number], task, scaling)
-                        for name, out_KNC in outputs.items()
-                    }
-                    found.setdefault((one.learning_rate, epoch), []).append(decided)
-    results = [
-        (rate, stop, {name: np.stack([one[name] for one in by_seed]) for name in sets})
-        for (rate, stop), by_seed in found.items()
-    ]
-    return _choose(results, task, train.labels[held])
+                # Of several choices only the best one's models need read what is scored.
+                sets = {_HELD: _take(train.texts, held)} if len(held) else scored
+                predicted = reader.predictions(stack, sets)
+                weights = [stack.weights_of(i) if len(held) else None for i in range(len(stack))]
+                tried += map(_Tried, members, [epoch] * len(stack), predicted, weights)
+    found: list[FineTuned] = []
+    for number in range(len(models)):
+        of_model = [one for one in tried if one.member.model == number]
+        rate, epochs, choices = _choose(of_model, task, train.labels[held])
+        chosen = [
+            one for one in of_model if (one.member.learning_rate, one.epochs) == (rate, epochs)
+        ]
+        by_seed = [one.predictions for one in chosen]
+        if len(held):
+            stack = _stack_of(bases, [one.member for one in chosen], task, settings, device)
+            stack.load_weights([one.weights for one in chosen if one.weights is not None])
+            by_seed = reader.predictions(stack, scored)
+        predictions = {name: np.stack([one[name] for one in by_seed]) for name in scored}
+        found.append(FineTuned(predictions, rate, epochs, choices))
+    return found
 
 
 _HELD = "\x00held-out"
 
 
-def _stacks(settings: FineTuningSettings, device: str) -> list[list[Member]]:
-    """Return every rate under every seed, cut into stacks."""
-    members = [Member(rate, seed) for rate in _rates(settings) for seed in settings.seeds]
+@dataclass(frozen=True)
+class _Tried:
+    """Hold what one classifier predicted after one number of epochs, and its weights where they may be needed."""
+
+    member: Member
+    epochs: int
+    predictions: Mapping[str, FloatArray]
+    weights: Tensor | None
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Turns the outputs of a stack into classes or values."""
+
+    task: TaskDefinition
+    scaling: tuple[float, float]
+    settings: FineTuningSettings
+    pad: int
+
+    def predictions(
+        self, stack: ClassifierStack, sets: Mapping[str, EncodedTexts]
+    ) -> list[dict[str, FloatArray]]:
+        """Return for each member the classes or values of each set, by name, shape (examples,)."""
+        outputs = {
+            name: predict(stack, texts, self.settings, self.pad) for name, texts in sets.items()
+        }
+        return [
+            {name: _decide(out[i], self.task, self.scaling) for name, out in outputs.items()}
+            for i in range(len(stack))
+        ]
+
+
+def _stack_of(
+    bases: Sequence[LanguageModel],
+    members: Sequence[Member],
+    task: TaskDefinition,
+    settings: FineTuningSettings,
+    device: str,
+) -> ClassifierStack:
+    models = [
+        Classifier(copy.deepcopy(bases[one.model]), task.num_outputs, settings, one.seed).to(device)
+        for one in members
+    ]
+    return ClassifierStack(models, [one.seed for one in members], settings)
+
+
+def _stacks(models: int, settings: FineTuningSettings, device: str) -> list[list[Member]]:
+    """Return every rate under every seed for every model, cut into stacks."""
+    members = [
+        Member(rate, seed, model)
+        for model in range(models)
+        for rate in _rates(settings)
+        for seed in settings.seeds
+    ]
     size = STACK_SIZE_GPU if device.startswith("cuda") else STACK_SIZE
     return [members[i : i + size] for i in range(0, len(members), size)]
 
@@ -129,15 +193,15 @@ def _stops(settings: FineTuningSettings) -> Sequence[int]:
 
 
 def _cut_to_task(
-    start: LanguageModel, train: LabelledTexts, scored: Mapping[str, EncodedTexts]
-) -> tuple[LanguageModel, LabelledTexts, dict[str, EncodedTexts]]:
-    """Return a copy of the model with the rows of this task alone, and the texts in its new numbers."""
+    models: Sequence[LanguageModel], train: LabelledTexts, scored: Mapping[str, EncodedTexts]
+) -> tuple[list[LanguageModel], LabelledTexts, dict[str, EncodedTexts]]:
+    """Return copies of the models with the rows of this task alone, and the texts in their new numbers."""
     sets = [train.texts, *scored.values()]
     present = np.unique(np.concatenate([np.unique(texts.tokens) for texts in sets]))
-    base = copy.deepcopy(start)
-    numbers = keep_word_rows(base, present)
+    bases = [copy.deepcopy(model) for model in models]
+    numbers, *_ = [keep_word_rows(base, present) for base in bases]
     renumbered = replace(train, texts=_renumber(train.texts, numbers))
-    return base, renumbered, {name: _renumber(texts, numbers) for name, texts in scored.items()}
+    return bases, renumbered, {name: _renumber(texts, numbers) for name, texts in scored.items()}
 
 
 def _renumber(texts: EncodedTexts, numbers: NDArray[np.int64]) -> EncodedTexts:
@@ -180,21 +244,21 @@ def _decide(out_NC: FloatArray, task: TaskDefinition, scaling: tuple[float, floa
 
 
 def _choose(
-    results: Sequence[tuple[float, int, dict[str, FloatArray]]],
-    task: TaskDefinition,
-    held_labels: FloatArray,
-) -> FineTuned:
-    if len(results) == 1:
-        rate, epochs, found = results[0]
-        return FineTuned(found, rate, epochs, ())
-    values = [
-        float(seed_values(task.metrics, held_labels, found[_HELD]).mean())
-        for _, _, found in results
-    ]
-    rate, epochs, found = results[int(np.argmax(values))]
+    tried: Sequence[_Tried], task: TaskDefinition, held_labels: FloatArray
+) -> tuple[float, int, tuple[Mapping[str, float], ...]]:
+    """Return the learning rate and the epochs with the best mean held-out value, and the values of all choices."""
+    by_choice: dict[tuple[float, int], list[FloatArray | None]] = {}
+    for one in tried:
+        key = (one.member.learning_rate, one.epochs)
+        by_choice.setdefault(key, []).append(one.predictions.get(_HELD))
+    if len(by_choice) == 1:
+        return *next(iter(by_choice)), ()
+    values = {
+        key: float(seed_values(task.metrics, held_labels, np.stack(found)).mean())  # pyright: ignore
+        for key, found in by_choice.items()
+    }
     choices = tuple(
-        {"learning_rate": r, "num_train_epochs": float(e), "held_out": value}
-        for (r, e, _), value in zip(results, values, strict=True)
+        {"learning_rate": rate, "num_train_epochs": float(epochs), "held_out": value}
+        for (rate, epochs), value in values.items()
     )
-    predictions = {name: array for name, array in found.items() if name != _HELD}
-    return FineTuned(predictions, rate, epochs, choices)
+    return *max(values, key=lambda key: values[key]), choices

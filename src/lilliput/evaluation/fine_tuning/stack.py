@@ -22,10 +22,22 @@ from torch.nn import functional
 from lilliput.evaluation.fine_tuning.attention import short_attention
 from lilliput.evaluation.fine_tuning.classifier import Classifier
 from lilliput.evaluation.fine_tuning.dropout import DropoutKeys, KeyedDropout
+from lilliput.evaluation.fine_tuning.fused import (
+    NO_DROP,
+    Drop,
+    activate,
+    add_residual,
+    add_residual_and_norm,
+    normalise,
+)
 from lilliput.evaluation.settings import FineTuningSettings
-from lilliput.models.attention import AttentionContext, RequestedPositions, rotate
+from lilliput.models.attention import AttentionContext, RequestedPositions
 from lilliput.models.transformer import Embeddings, Layer, NetworkConfig
-from lilliput.training.execution.optimizer import FlatAdamW, flat_size, member_views
+from lilliput.training.execution.optimizer import (
+    FlatAdamW,
+    flat_size,
+    member_views,
+)
 
 _BETAS = (0.9, 0.999)
 _EPSILON = 1e-8
@@ -120,12 +132,32 @@ class ClassifierStack:
         found = torch.autograd.grad(losses_K.sum(), self._leaves)
         for gradient, part in zip(self._gradients, found, strict=True):
             gradient.copy_(part)
-        for optimizer, learning_rate in zip(self._optimizers, learning_rates, strict=True):
-            optimizer.clip(self._settings.max_grad_norm or 0.0)
-            optimizer.set_learning_rate(learning_rate)
-            optimizer.step()
+        self._clip()
+        for rate in dict.fromkeys(learning_rates):
+            same = [
+                one
+                for one, own in zip(self._optimizers, learning_rates, strict=True)
+                if own == rate
+            ]
+            same[0].set_learning_rate(rate)
+            same[0].step_together(same)
         self._refresh()
         return losses_K.detach()
+
+    def _clip(self) -> None:
+        """Scale each member's gradient so that its norm is at most the largest that is allowed."""
+        if most := self._settings.max_grad_norm:
+            norms_K1 = torch.linalg.vector_norm(self.gradients, dim=1, keepdim=True)
+            self.gradients.mul_((most / (norms_K1 + 1e-6)).clamp(max=1.0))
+
+    def weights_of(self, member: int) -> Tensor:
+        """Return a copy of all weights of a member, float32, shape (P,)."""
+        return self._weights_KP[member].clone()
+
+    def load_weights(self, weights_K: Sequence[Tensor]) -> None:
+        """Take over what `weights_of` returned, for each member."""
+        self._weights_KP.copy_(torch.stack(list(weights_K)))
+        self._refresh()
 
     @torch.no_grad()
     def _refresh(self) -> None:
@@ -195,10 +227,17 @@ class StackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs (..., O) of inputs (..., I), the members' rows along the first axis."""
+        return self._multiplied(x, self.bias)
+
+    def product(self, x: Tensor) -> Tensor:
+        """Return the same without the bias, which the next pass over the activations adds."""
+        return self._multiplied(x, None)
+
+    def _multiplied(self, x: Tensor, bias_KO: Tensor | None) -> Tensor:
         members, outputs, inputs = self.weight.shape
         x_KNI = x.reshape(members, -1, inputs)
         # Autograd's own way back copies each weight and each gradient to turn it.
-        y_KNO: Any = _Linear.apply(x_KNI, self.weight, self.bias)
+        y_KNO: Any = _Linear.apply(x_KNI, self.weight, bias_KO)
         return y_KNO.view(*x.shape[:-1], outputs)
 
 
@@ -215,6 +254,15 @@ class StackedNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return `x` normalised, the members' rows along the first axis."""
         members, width = self.weight.shape
+        if x.is_cpu:
+            done = normalise(
+                x.reshape(-1, width),
+                self.weight,
+                self.bias,
+                is_rms=self.is_rms,
+                eps=self.eps or 0.0,
+            )
+            return done.view(x.shape)
         parts = x.reshape(members, -1, width).unbind(0)
         if self.is_rms:
             done = [
@@ -271,31 +319,59 @@ class StackedEmbeddings(nn.Module):
 
 
 class StackedLayer(Layer):
-    """A layer whose attention weights are dropped by key."""
+    """A layer that drops attention weights by key and, on a processor, goes over activations once between products."""
 
     def __init__(self, plan: NetworkConfig, index: int, draws: DropoutKeys) -> None:
         super().__init__(plan, index)
-        self.draws = draws
+        self.draws, self.activation_name = draws, plan.hidden_act
 
-    def attend(
+    def forward(
+        self, x_NH: Tensor, shared: AttentionContext, wanted: RequestedPositions | None = None
+    ) -> Tensor:
+        """Do the same as `Layer.forward`."""
+        if not x_NH.is_cpu or (shared.is_causal and shared.bias is None):
+            return super().forward(x_NH, shared, wanted)
+        parts: Any = self
+        kept_NH = x_NH if wanted is None else x_NH.index_select(0, wanted.rows_N)
+        first, second = parts.attention_norm, parts.feed_forward_norm
+        if self.is_pre:
+            branch_NH = self._attended(first(x_NH), shared, wanted)
+            kept_NH, y_NH = self._added(kept_NH, branch_NH, parts.attention_out.bias, second)
+            return add_residual(kept_NH, self._fed_forward(y_NH), parts.down.bias, self._drop())
+        branch_NH = self._attended(x_NH, shared, wanted)
+        _, y_NH = self._added(kept_NH, branch_NH, parts.attention_out.bias, first)
+        _, y_NH = self._added(y_NH, self._fed_forward(y_NH), parts.down.bias, second)
+        return y_NH
+
+    def _attended(
         self, x_NH: Tensor, shared: AttentionContext, wanted: RequestedPositions | None
     ) -> Tensor:
-        """Do the same as `Layer.attend`; on a processor by `short_attention`, for all rows or one of each text."""
-        if not x_NH.is_cpu or (shared.is_causal and shared.bias is None):
-            return super().attend(x_NH, shared, wanted)
+        """Return the product of attention, (N, H), without its bias, at all positions or one of each text."""
+        parts: Any = self
         rows_N = None if wanted is None else wanted.rows_N
         assert rows_N is None or len(rows_N) == shared.batch
-        qkv_BL3AW = self.qkv(x_NH).view(shared.batch, shared.length, 3, self.heads, -1)
-        if shared.rotation is not None:
-            q_BALW, k_BALW, v_BALW = qkv_BL3AW.permute(2, 0, 3, 1, 4)
-            turned = [rotate(part, *shared.rotation) for part in (q_BALW, k_BALW)]
-            qkv_BL3AW = torch.stack([*turned, v_BALW], dim=2).permute(0, 3, 2, 1, 4)
         is_dropping = self.training and self.attention_dropout > 0
         keys = self.draws.keys() if is_dropping else None
-        y_BQAW = short_attention(
-            qkv_BL3AW, shared.bias_by_pair, rows_N, keys, self.attention_dropout
+        y_NH = short_attention(
+            parts.qkv.product(x_NH), parts.qkv.bias, shared, rows_N, keys, self.attention_dropout
         )
-        return self.dropout(self.attention_out(y_BQAW.view(-1, x_NH.shape[1])))
+        return parts.attention_out.product(y_NH)
+
+    def _fed_forward(self, x_NH: Tensor) -> Tensor:
+        """Return the product of the feed-forward, (N, H), without its bias."""
+        parts: Any = self
+        inner_NI = activate(parts.up.product(x_NH), parts.up.bias, self.activation_name)
+        return parts.down.product(inner_NI)
+
+    def _added(
+        self, kept_NH: Tensor, branch_NH: Tensor, bias_KH: Tensor | None, norm: nn.Module
+    ) -> tuple[Tensor, Tensor]:
+        return add_residual_and_norm(kept_NH, branch_NH, bias_KH, self._drop(), norm)
+
+    def _drop(self) -> Drop:
+        """Return the dropout of the next pass."""
+        share: float = self.dropout.p
+        return Drop(self.draws.keys(), share) if self.training and share else NO_DROP
 
 
 class _Linear(torch.autograd.Function):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lilliput.core.artefacts import read_manifest
@@ -13,7 +13,7 @@ from lilliput.core.settings import parse_settings
 from lilliput.evaluation.probes.build import PROBES_KIND, PROBES_SCHEMA
 from lilliput.evaluation.scores.score import Score
 from lilliput.evaluation.settings import FineTuningSettings, ProbeSettings
-from lilliput.evaluation.suite import TaskData, evaluate_tasks
+from lilliput.evaluation.suite import TaskData, evaluate_together
 from lilliput.evaluation.tasks.definition import TaskDefinition
 from lilliput.evaluation.tasks.examples import read_examples
 from lilliput.tokenization import load_tokenizer
@@ -74,15 +74,49 @@ def evaluate_probes(
         ArtefactError: The initial weights are not the ones the run started from.
         ConfigurationError: The tokenizer is not the run's.
     """
+    return evaluate_probes_together(
+        {run: out},
+        probes,
+        tokenizer,
+        tasks=tasks,
+        settings=settings,
+        checkpoint=checkpoint,
+        device=device,
+        reporter=reporter,
+    )[0]
+
+
+def evaluate_probes_together(
+    runs: Mapping[Path, Path],
+    probes: Path,
+    tokenizer: Path,
+    *,
+    tasks: Sequence[str] = (),
+    settings: FineTuningSettings | None = None,
+    checkpoint: str = "final",
+    device: str = "cpu",
+    reporter: Reporter = SILENT,
+) -> list[list[Score]]:
+    """Score several runs of one language as `evaluate_probes` scores each, those of one shape in one stack.
+
+    Args:
+        runs: Folder of each run to the folder of its scores.
+        probes: See `evaluate_probes`, as for the other arguments.
+        tokenizer: Of all runs.
+        tasks: Names of probes.
+        settings: How the probes are learned.
+        checkpoint: The trained weights of each run.
+        device: Where to compute.
+        reporter: Where progress goes.
+    """
     inputs = {
         "probes": read_manifest(probes, PROBES_KIND, PROBES_SCHEMA).id,
         "tokenizer": load_tokenizer(tokenizer).content,
     }
-    return evaluate_tasks(
-        run,
+    return evaluate_together(
+        runs,
         read_probes(probes, tasks),
         tokenizer,
-        out,
         inputs=inputs,
         settings=settings or ProbeSettings().fine_tuning,
         checkpoint=checkpoint,

@@ -158,12 +158,12 @@ def seed_values(
     return np.array([task_value(metrics, labels, row) for row in predictions_SN])
 
 
-def value_interval(
-    metrics: Sequence[str], labels: FloatArray, predictions_SN: FloatArray, resamples: int
-) -> Interval:
-    """Return the mean value over seeds, with an interval over seeds and examples."""
-    statistic = _Statistic(metrics, labels, predictions_SN)
-    return two_way_bootstrap_interval(statistic, *predictions_SN.shape, resamples=resamples)
+def interval_of_draws(value: float, draws: FloatArray, n_examples: int) -> Interval:
+    """Return a value with the interval of its draws over seeds and examples, from `value_draws` or a difference of two."""
+    low, high = percentile_bounds(draws, _LEVEL)
+    return Interval(
+        value, low, high, n_examples, _LEVEL, "bootstrap over seeds and examples", "examples"
+    )
 
 
 def value_draws(
@@ -171,7 +171,7 @@ def value_draws(
     labels: FloatArray,
     predictions_SN: FloatArray,
     resamples: int,
-    seed: int,
+    seed: int = 0,
 ) -> FloatArray:
     """Return the task's value on draws of seeds and examples, shape (resamples,); `seed` is of the draws."""
     statistic = _Statistic(metrics, labels, predictions_SN)

@@ -11,13 +11,14 @@ from typing import Any
 
 from lilliput.core.artefacts import is_artefact, read_manifest
 from lilliput.core.files import names_below, write_json
-from lilliput.core.hashing import file_hash
+from lilliput.core.hashing import content_id, file_hash
 from lilliput.evaluation import build_choice_probes, build_probes, filter_task
 from lilliput.evaluation.choices.settings import ChoiceSettings
 from lilliput.evaluation.choices.tasks import find_choice_tasks
 from lilliput.evaluation.context.settings import ContextSettings
 from lilliput.evaluation.pairs.reading import find_paradigms
 from lilliput.evaluation.settings import (
+    STACK_SIZE,
     FineTuningSettings,
     PairSettings,
     WordRule,
@@ -76,12 +77,14 @@ class LearnedTasks(ScoringTask):
         tasks: Their folders.
         asked: Fine-tuning as the recipe gives it.
         switches: Of the run: they say what the recipe does not.
+        model: The run's model, by its hash: runs of one model may be scored together.
     """
 
     suite: str
     tasks: tuple[Path, ...]
     asked: FineTuningSettings
     switches: Switches
+    model: str = ""
 
     @property
     def settings(self) -> FineTuningSettings:
@@ -102,6 +105,11 @@ class LearnedTasks(ScoringTask):
             )
         else:
             evaluate_glue(self.run, self.tasks, self.tokenizer, self.out, settings=self.settings)
+
+    @property
+    def group_key(self) -> tuple[object, ...]:
+        """Return what is equal for runs that may be scored together, beside the run itself."""
+        return (self.tokenizer, self.tasks, self.model, self.settings.model_dump_json())
 
 
 @dataclass(frozen=True)
@@ -236,14 +244,56 @@ def score_runs(context: StudyContext, runs: Sequence[Path]) -> list[tuple[str, s
     failures: list[tuple[str, str]] = []
     if not waiting:
         return failures
+    groups = _groups(waiting)
     with context.reporter.task("scoring", total=len(waiting), unit="runs") as shown:
         progress = partial(names_below, *(task.out for task in waiting))
-        for position, message in context.executor.map(score_one, waiting, progress):
-            shown.advance(note=waiting[position].name)
-            if message:
-                failures.append((waiting[position].name, message))
-                context.reporter.say(f"failed: {waiting[position].name}: {message}")
+        for position, failed in context.executor.map(score_group, groups, progress):
+            shown.advance(len(groups[position]), note=groups[position][0].name)
+            for name, message in failed:
+                failures.append((name, message))
+                context.reporter.say(f"failed: {name}: {message}")
     return failures
+
+
+def _groups(tasks: Sequence[ScoringTask]) -> list[tuple[ScoringTask, ...]]:
+    """Return the tasks in groups that one worker scores together: as many runs of one model as fill a stack."""
+    groups: list[tuple[ScoringTask, ...]] = []
+    by_key: dict[tuple[object, ...], list[ScoringTask]] = {}
+    for task in tasks:
+        if isinstance(task, LearnedTasks) and task.suite == PROBES and task.model:
+            settings = task.settings
+            # Trained and untrained weights, each under every seed and rate.
+            members = 2 * len(settings.seeds) * len(settings.learning_rates)
+            waiting = by_key.setdefault(task.group_key, [])
+            waiting.append(task)
+            if (len(waiting) + 1) * members > STACK_SIZE:
+                groups.append(tuple(by_key.pop(task.group_key)))
+        else:
+            groups.append((task,))
+    return [*groups, *map(tuple, by_key.values())]
+
+
+def score_group(group: Sequence[ScoringTask]) -> list[tuple[str, str]]:
+    """Score a group in this process; name and message of each run that could not be scored."""
+    if len(group) > 1:
+        try:
+            _score_together(group)
+        except Exception as error:  # Which of them failed, and why, is found by scoring each alone.
+            del error
+    return [
+        (task.name, message) for task in group if not task.is_done and (message := score_one(task))
+    ]
+
+
+def _score_together(group: Sequence[ScoringTask]) -> None:
+    from lilliput.evaluation import evaluate_probes_together
+
+    first = group[0]
+    assert isinstance(first, LearnedTasks)
+    for task in group:
+        scores_failure(task.out).unlink(missing_ok=True)
+    runs = {task.run: task.out for task in group}
+    evaluate_probes_together(runs, first.tasks[0], first.tokenizer, settings=first.settings)
 
 
 def score_one(task: ScoringTask) -> str:
@@ -298,6 +348,7 @@ def _probes(context: StudyContext) -> _Suite | None:
             tasks=(folder,),
             asked=probes.fine_tuning,
             switches=record.switches,
+            model=content_id(record.model),
         )
 
     return suite
