@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from lilliput.core.files import write_json, write_text, writing
 from lilliput.core.progress import SILENT, Reporter
 from lilliput.core.wording import plural, spoken_duration
 from lilliput.study.pipeline.context import StudyContext
-from lilliput.study.pipeline.stages.analysis import analyse_study, report_study
+from lilliput.study.pipeline.stages.analysis import EarlyReport, analyse_study, report_study
 from lilliput.study.pipeline.stages.emergence import judge_emergence
 from lilliput.study.pipeline.stages.language import build_languages, build_order_scores
 from lilliput.study.pipeline.stages.samples import write_samples
@@ -138,8 +139,11 @@ def run_study(
             build_tokenizers(context)
             build_order_scores(context)
             context = replace(context, executor=pool.reserving(share, len(grid.runs)))
+            page = EarlyReport(context, command)
+            page.refresh()
             context = replace(context, grid=search_learning_rates(context))
-            trained = train_runs(context)
+            trained = train_runs(context, partial(page.refresh, soon=True))
+            page.refresh(trained.done)
             # Scores are made on processors, whatever trained the runs.
             scoring = replace(context, executor=pool.reserving(0.0, len(grid.runs)))
             failures = trained.failures + tuple(score_runs(scoring, trained.done))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,8 +47,15 @@ class TrainedRuns:
     failures: tuple[tuple[str, str], ...]
 
 
-def train_runs(context: StudyContext) -> TrainedRuns:
-    """Train every run of the grid that is not done yet; a failing run does not stop the others."""
+def train_runs(
+    context: StudyContext, on_progress: Callable[[Sequence[Path]], None] | None = None
+) -> TrainedRuns:
+    """Train every run of the grid that is not done yet; a failing run does not stop the others.
+
+    Args:
+        context: Of the study.
+        on_progress: Called with the finished runs whenever a group has ended.
+    """
     tasks = run_tasks(context)
     waiting = [task for task in tasks if not task.is_done]
     failures: list[tuple[str, str]] = []
@@ -68,6 +75,8 @@ def train_runs(context: StudyContext) -> TrainedRuns:
                 for name, message in failed:
                     failures.append((name, message))
                     context.reporter.say(f"failed: {name}: {message}")
+                if on_progress and (finished := [task.out for task in tasks if task.is_done]):
+                    on_progress(finished)
     done = tuple(task.out for task in tasks if task.is_done)
     return TrainedRuns(done, len(tasks) - len(waiting), tuple(failures))
 
