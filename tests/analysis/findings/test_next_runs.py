@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lilliput.analysis import Table, load_table
+from lilliput.analysis import Table, load_table, optimum
 from lilliput.analysis.findings.next_runs import find_next_runs
 from lilliput.analysis.findings.stored import from_stored, to_stored
 
@@ -90,3 +90,8 @@ def test_what_was_found_can_be_kept_and_read_again(table: Table):
     again = from_stored(tuple[type(found[0]), ...], to_stored(found))
     assert again[0].iso_losses == found[0].iso_losses
     assert again[0].held_out == found[0].held_out
+
+
+def test_a_draw_without_a_term_of_tokens_has_no_best_split():
+    for b in (3.7e-300, 0.0):
+        assert np.isnan(optimum(np.array([0.7, 37.0, b, 0.18, 0.1]), 5e14, 6.0)).all()

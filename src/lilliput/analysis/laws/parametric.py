@@ -146,7 +146,10 @@ def optimum(
 ) -> tuple[float, float]:
     """Return parameters and tokens of lowest loss under constants (E, A, B, alpha, beta)."""
     _, a, b, alpha, beta = values.tolist()
-    ratio = (alpha * a / (beta * b)) ** (1 / (alpha + beta))
+    try:
+        ratio = (alpha * a / (beta * b)) ** (1 / (alpha + beta))
+    except (OverflowError, ZeroDivisionError):  # A term that a draw put at zero: nothing to split.
+        return math.nan, math.nan
     work = flops / flops_per_parameter_token
     size = ratio * work ** (beta / (alpha + beta))
     return size, work / size
