@@ -183,7 +183,7 @@ def account(arms: Sequence[TaughtArm], rows: Sequence[Row], scale: str) -> str:
     cost = sum(float(row[FLOPS]) for row in rows)
     parts = [
         "# Does distillation beat pre-training at equal compute, and when?",
-        f"**Preliminary: recipe `distillation` at the scale `{scale}`, {len(rows)} runs, one size of student, three seeds, two busy "
+        f"**Preliminary: recipe `distillation` at the scale `{scale}`, the {len(rows)} of its runs that were finished when this was written, one size of student, three seeds, two busy "
         "cores.** The full recipe (students of three sizes, teachers of 2 to 16 times their FLOPs) is ready. Every number below is "
         "written by `make.py` from the study's tables; the rule was written into the recipe and the notebook before the runs.",
         f"**Answer, {answer.label}.** " + "\n\n".join(answer.paragraphs),
