@@ -15,8 +15,11 @@ from lilliput.analysis.findings.findings import (
     findings_of,
     write_findings,
 )
+from lilliput.analysis.findings.scores import read_scores
 from lilliput.analysis.findings.stored import to_stored
 from lilliput.core.artefacts import building, read_manifest
+from lilliput.core.errors import ArtefactError
+from lilliput.core.files import write_json
 from lilliput.report.reading.evidence import read_evidence
 
 
@@ -68,3 +71,11 @@ def test_a_plain_table_is_computed_by_the_same_function(study: Path):
     of_study = read_evidence(study)
     same = replace(table, recipe=of_study.recipe)
     assert to_stored(findings_of(same)) == to_stored(compute_findings(of_study))
+
+
+def test_scores_of_an_older_version_are_refused_in_words(tmp_path: Path):
+    place = tmp_path / "evaluations" / "run" / "probes"
+    place.mkdir(parents=True)
+    write_json(place / "scores.json", [{"task": "t", "start": "trained", "value": 0.5}])
+    with pytest.raises(ArtefactError, match="weights: field required"):
+        read_scores(tmp_path / "evaluations")

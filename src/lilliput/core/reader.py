@@ -10,7 +10,7 @@ import functools
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -111,6 +111,14 @@ class MetricsLine(_Shape):
     step: NonNegativeInt
     tokens_seen: NonNegativeInt
     loss: FiniteFloat
+
+
+class ScoreEntry(_Shape):
+    """An entry of `scores.json`: one task from one kind of weights, trained or untrained."""
+
+    task: str
+    weights: Literal["trained", "untrained"]
+    value: FiniteFloat | None
 
 
 class CheckpointState(_Shape):

@@ -9,7 +9,7 @@ from typing import Any
 
 from lilliput.analysis.findings.quantities import Quantity, finite
 from lilliput.analysis.findings.runs import Run
-from lilliput.core.reader import read_record
+from lilliput.core.reader import ScoreEntry, read_record
 
 _MEAN = "mean"  # What an evaluation calls the mean over its parts.
 
@@ -71,7 +71,7 @@ def read_scores(folder: Path, means: Mapping[str, str] | None = None) -> tuple[T
     for path in sorted(folder.glob("**/scores.json")):
         run = path.relative_to(folder).parts[0]
         records = _with_mean(
-            read_record(path, list[dict[str, Any]]), (means or {}).get(path.parent.name, _MEAN)
+            read_record(path, list[ScoreEntry]), (means or {}).get(path.parent.name, _MEAN)
         )
         untrained = {r["task"]: r["value"] for r in records if r["weights"] == "untrained"}
         found += [_score(run, record, untrained) for record in records]

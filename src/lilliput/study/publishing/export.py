@@ -12,7 +12,7 @@ from lilliput.core.errors import InputError
 from lilliput.core.extras import require
 from lilliput.core.files import read_json
 from lilliput.core.network import answering
-from lilliput.core.reader import read_record
+from lilliput.core.reader import ScoreEntry, read_record
 from lilliput.evaluation.folders import run_origins
 from lilliput.language.corpus.card import case_note
 from lilliput.language.words.text_form import TextForm
@@ -104,9 +104,7 @@ def _normalizer(tokenizer: Path | None, text_form: TextForm | None) -> Mapping[s
 def _scores(folder: Path) -> Iterator[Mapping[str, Any]]:
     for path in sorted(folder.rglob("scores.json")):
         yield from (
-            score
-            for score in read_record(path, list[dict[str, Any]])
-            if score["weights"] == "trained"
+            score for score in read_record(path, list[ScoreEntry]) if score["weights"] == "trained"
         )
 
 

@@ -12,7 +12,7 @@ import pyarrow.csv as pacsv
 from lilliput.architecture import SIZES
 from lilliput.core.artefacts import building
 from lilliput.core.files import atomic_path
-from lilliput.core.reader import read_record
+from lilliput.core.reader import ScoreEntry, read_record
 from lilliput.evaluation.scores.score import MEAN
 from lilliput.study.store.layout import StudyLayout
 from lilliput.study.store.runs import RunRecord
@@ -55,7 +55,7 @@ def _scores(
 ) -> Iterator[dict[str, Any]]:
     for suite in suites:
         file = layout.evaluation(run.run_id, suite) / "scores.json"
-        found: list[dict[str, Any]] = read_record(file, list[dict[str, Any]], absent=[])
+        found: list[dict[str, Any]] = read_record(file, list[ScoreEntry], absent=[])
         if suite in means:
             # A single part has no mean beside it.
             whole = [score for score in found if score["task"] == MEAN] or found
