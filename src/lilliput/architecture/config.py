@@ -1,4 +1,4 @@
-"""The configuration of a model: a layout, its sizes, and every switch of the one transformer."""
+"""Configure a model: its layout, its sizes, and every switch of the one transformer."""
 
 from __future__ import annotations
 

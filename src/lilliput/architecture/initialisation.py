@@ -1,4 +1,4 @@
-"""Initial weights, as named switches."""
+"""Choose the initial weights by named switches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One transformer with switches, its start, and its way to and from Hugging Face folders.
+"""Build one transformer with switches, initialise it, and read and write Hugging Face folders.
 
 `build_model` makes a `LanguageModel` from a `ModelConfig`; everything that trains or scores models
 uses its four words: `encode`, `head_hidden`, `decoder_weight` (with `decoder_bias`) and `logits`.

@@ -35,7 +35,7 @@ _CONFIG = {
 
 @dataclass(frozen=True)
 class LoadedTokenizer:
-    """A tokenizer with its origin.
+    """Hold a tokenizer with its origin.
 
     Attributes:
         folder: Where it lies.

@@ -1,4 +1,4 @@
-"""The text form of a corpus as the `normalizer` of a `tokenizer.json`, and back.
+"""Write the text form of a corpus as the `normalizer` of a `tokenizer.json`, and read it back.
 
 With it an exported tokenizer lower-cases by itself, in `transformers` as here. The tests hold it against
 `TextForm.apply` on all assigned characters of Unicode and on generated texts.

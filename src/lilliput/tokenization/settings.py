@@ -1,4 +1,4 @@
-"""The settings of tokenizers and of their comparison."""
+"""Define the settings of tokenizers and of their comparison."""
 
 from __future__ import annotations
 

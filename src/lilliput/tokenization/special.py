@@ -1,4 +1,4 @@
-"""The special tokens, in one place: RoBERTa's five, in RoBERTa's order."""
+"""Define the special tokens in one place: RoBERTa's five, in RoBERTa's order."""
 
 from __future__ import annotations
 

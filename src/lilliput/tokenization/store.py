@@ -42,7 +42,7 @@ def span_ids_file(split: str) -> str:
 
 @dataclass(frozen=True)
 class TokenStore:
-    """An encoded corpus.
+    """Hold an encoded corpus.
 
     Attributes:
         folder: Where it lies.

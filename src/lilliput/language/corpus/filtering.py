@@ -140,7 +140,7 @@ class _RowGroups:
 
 
 class _Samples:
-    """The first dropped spans of a shard, one a document for each reason."""
+    """Collect the first dropped spans of a shard, one a document for each reason."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []

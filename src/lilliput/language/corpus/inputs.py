@@ -47,7 +47,7 @@ class CorpusInput(Protocol):
 
 @dataclass(frozen=True)
 class FileInput:
-    """Files on disk or elsewhere."""
+    """Take files on disk or elsewhere as input."""
 
     files: tuple[InputFile, ...]
     settings: CorpusSettings
@@ -72,7 +72,7 @@ class FileInput:
 
 @dataclass(frozen=True)
 class MemoryInput:
-    """Documents in memory."""
+    """Take documents in memory as input."""
 
     documents: tuple[Document, ...]
     settings: CorpusSettings

@@ -1,1 +1,1 @@
-"""Documents from files of many formats, streamed in batches and cut into shards."""
+"""Read documents from files of many formats, streamed in batches and cut into shards."""

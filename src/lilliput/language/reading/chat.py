@@ -35,7 +35,7 @@ _PUNCTUATION = {".", "?", "!", ",", ";"}
 
 @dataclass(frozen=True)
 class Speaker:
-    """A participant of a transcript.
+    """Describe a participant of a transcript.
 
     Attributes:
         code: Short name in front of utterances, such as `MOT`; it says nothing about who speaks.
@@ -50,7 +50,7 @@ class Speaker:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One utterance as words.
+    """Hold one utterance as words.
 
     Attributes:
         text: What was said, without transcription marks; empty if no word can be made out.
@@ -65,7 +65,7 @@ class Utterance:
 
 @dataclass
 class Transcript:
-    """A whole CHAT file.
+    """Hold a whole CHAT file.
 
     Attributes:
         speakers: By code, those named in the headers first.

@@ -34,7 +34,7 @@ BATCH_DOCUMENTS = 8192
 
 @dataclass(frozen=True)
 class Document:
-    """One text with its provenance.
+    """Hold one text with its provenance.
 
     Attributes:
         text: The whole text.
@@ -51,7 +51,7 @@ class Document:
 
 
 class Source(Settings):
-    """A source of documents: a file, a folder, a glob, an fsspec URL or `hub:NAME`."""
+    """Name a source of documents: a file, a folder, a glob, an fsspec URL or `hub:NAME`."""
 
     path: str = Field(description="File, folder, glob, URL, or hub:NAME with --hub.")
     name: str | None = Field(

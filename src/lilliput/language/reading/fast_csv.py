@@ -211,7 +211,7 @@ def _filled(values: pa.Array | None, others: pa.Array) -> pa.Array:
 
 
 class _Joined(io.RawIOBase):
-    """The bytes of a block, then those of a file."""
+    """Read the bytes of a block, then those of a file."""
 
     def __init__(self, block: bytes, file: IO[bytes]) -> None:
         self._block, self._file = io.BytesIO(block), file

@@ -25,7 +25,7 @@ _LONGEST_NUMBER = 10  # Bytes of a number in Thrift's compact form.
 
 
 class ParquetTable:
-    """An opened Parquet file.
+    """Read an opened Parquet file.
 
     Attributes:
         schema: Its columns.

@@ -40,7 +40,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Line(NamedTuple):
-    """One line of a file.
+    """Hold one line of a file.
 
     Attributes:
         raw: Its bytes, with the line break.
@@ -62,7 +62,7 @@ class Line(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One record of a text table.
+    """Hold one record of a text table.
 
     Attributes:
         cells: Values by column; all of them strings in CSV.
@@ -85,7 +85,7 @@ class Row(NamedTuple):
 
 
 class Remainder(NamedTuple):
-    """The part of a file that another reader left.
+    """Hold the part of a file that another reader left.
 
     Attributes:
         stream: Its bytes.
@@ -99,7 +99,7 @@ class Remainder(NamedTuple):
 
 
 class TextTable:
-    """The records of a CSV, tab-separated or JSON Lines file, in order.
+    """Read the records of a CSV, tab-separated or JSON Lines file, in order.
 
     Args:
         shard: What to read; CSV is read whole.

@@ -15,7 +15,7 @@ _GROUP_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Shard:
-    """A part of an input file: a byte range of lines, a range of row groups, or all of it.
+    """Name a part of an input file: a byte range of lines, a range of row groups, or all of it.
 
     Attributes:
         index: Rank among all shards; the name of its output.

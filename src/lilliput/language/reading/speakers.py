@@ -1,4 +1,7 @@
-"""Who speaks in a transcript: ages in all their written forms, adults and children, and what became of utterances."""
+"""Say who speaks in a transcript, adult or child, and read ages in all their written forms.
+
+The counts say what became of the utterances.
+"""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def _holds(kind: pa.DataType) -> ColumnContent:
 
 
 class ArrowTable:
-    """An opened Feather file.
+    """Read an opened Feather file.
 
     Attributes:
         schema: Its columns.

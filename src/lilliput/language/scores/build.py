@@ -45,7 +45,7 @@ _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 @dataclass(frozen=True)
 class _Task:
-    """The task of scoring one shard."""
+    """Describe the task of scoring one shard."""
 
     settings: str  # As JSON, so that the same scorer is made once a process.
     corpus: Path

@@ -1,1 +1,1 @@
-"""Spans of documents that a vocabulary admits: the rule, its plain form, and the fast scanner."""
+"""Find spans of documents that a vocabulary admits: the rule, its plain form, the fast scanner."""

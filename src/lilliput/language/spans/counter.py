@@ -23,7 +23,7 @@ FIRST_ROWS = 1 << 10
 
 @dataclass
 class RankTable:
-    """Distinct words, each with a rank, in the arrays that the compiled code fills.
+    """Hold distinct words, each with a rank, in the arrays that the compiled code fills.
 
     Attributes:
         words: The words by rank.

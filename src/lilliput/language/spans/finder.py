@@ -27,7 +27,7 @@ _CONTEXT_DEPENDENT = ("\u0130", "\u03a3")
 
 @dataclass(frozen=True)
 class FoundSpans:
-    """Spans of a batch of documents, in order.
+    """Hold the spans of a batch of documents, in order.
 
     Attributes:
         texts: The documents as scanned; offsets count its bytes.
@@ -55,7 +55,7 @@ class FoundSpans:
 
 
 class SpanFinder:
-    """The fast scanner for one span rule and one vocabulary.
+    """Find spans with the fast scanner, for one span rule and one vocabulary.
 
     Args:
         settings: The rule.

@@ -17,7 +17,7 @@ _PIECE_AND_GAP = re.compile(r"(\S+)(\s*)")
 
 @dataclass(frozen=True)
 class PlainSpan:
-    """A span by the ranks of its pieces in the document."""
+    """Describe a span by the ranks of its pieces in the document."""
 
     first: int
     last: int

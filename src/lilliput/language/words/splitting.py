@@ -1,4 +1,4 @@
-"""The plain splitter: the words of a text under a profile, in regular expressions.
+"""The plain splitter finds the words of a text under a profile, with regular expressions.
 
 It is written for the reader and serves as the oracle of the fast scanner; each function follows
 the words of the profile's source.

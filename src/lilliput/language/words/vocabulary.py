@@ -28,7 +28,7 @@ _DELIMITERS = ",;\t"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Words in order of falling frequency.
+    """Hold words in order of falling frequency.
 
     Attributes:
         words: Distinct, in the form in which they are looked up.

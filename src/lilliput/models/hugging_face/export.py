@@ -1,4 +1,4 @@
-"""Folders that Hugging Face's `AutoModel…` classes load by themselves."""
+"""Write folders that Hugging Face's `AutoModel…` classes load by themselves."""
 
 from __future__ import annotations
 

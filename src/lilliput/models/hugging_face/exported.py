@@ -1,4 +1,4 @@
-"""The result of an export."""
+"""Describe the result of an export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tokenizer's files as they travel with a model."""
+"""Prepare the tokenizer's files as they travel with a model."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class TokenizerMeasures(Protocol):
 
 @dataclass(frozen=True)
 class TokenizerChoice:
-    """The choice.
+    """Say which tokenizer was picked, and why.
 
     Attributes:
         name: Of the tokenizer that was picked.

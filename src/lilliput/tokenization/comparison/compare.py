@@ -107,7 +107,7 @@ class TokenizerRow:
 
 @dataclass(frozen=True)
 class TokenizerComparison:
-    """The table and the choice.
+    """Hold the table of the tokenizers and the choice among them.
 
     Attributes:
         rows: One row for each tokenizer, in the order given.
@@ -254,7 +254,7 @@ def _speed(tokenizer: LoadedTokenizer, texts: Sequence[str]) -> float:
 
 
 class _Measurer:
-    """The words, the reference and the bootstrap weights, the same for every tokenizer."""
+    """Measure every tokenizer with the same words, reference and bootstrap weights."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ _DRAWS_AT_ONCE = 50
 
 @dataclass(frozen=True)
 class WordIds:
-    """Words in context as ids.
+    """Hold words in context as ids.
 
     Attributes:
         ids: All ids, one word after another, shape (tokens,).

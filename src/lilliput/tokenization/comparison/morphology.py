@@ -1,4 +1,4 @@
-"""Gold segmentations of words, and how well a tokenizer's cuts agree with them.
+"""Read gold segmentations of words, and measure how well a tokenizer's cuts agree with them.
 
 The exact match score is the paper's, in its two versions, kept for comparison: it counts pieces without
 looking where they stand. Boundary precision, recall and F1 look at the places.

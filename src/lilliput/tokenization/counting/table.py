@@ -20,7 +20,7 @@ _FILL = 2  # Slots for each word at least: chains stay short.
 
 @dataclass(frozen=True)
 class NumberedWords:
-    """Words of texts as numbers in a table.
+    """Hold the words of texts as numbers in a table.
 
     Attributes:
         numbers: Of all words, one text after another, int32 of shape (words,).
@@ -32,7 +32,7 @@ class NumberedWords:
 
 
 class WordTable:
-    """Distinct words of everything numbered so far."""
+    """Hold the distinct words of everything numbered so far."""
 
     def __init__(self) -> None:
         self.size = 0

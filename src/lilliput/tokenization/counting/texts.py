@@ -1,4 +1,4 @@
-"""The texts of a corpus, a few megabytes at a time, whatever the size of its shards and documents."""
+"""Read a corpus's texts a few megabytes at a time, whatever the size of its shards and documents."""
 
 from __future__ import annotations
 

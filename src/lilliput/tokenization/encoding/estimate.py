@@ -25,7 +25,7 @@ _OFFSET_BYTES = _SPAN_ID_BYTES = 8
 
 @dataclass(frozen=True)
 class StoreEstimate:
-    """The estimated size of an encoded corpus.
+    """Hold the estimated size of an encoded corpus.
 
     Attributes:
         documents: Rows, exact.

@@ -19,7 +19,7 @@ _LONGEST_WORD = 100  # Characters; WordPiece tries every prefix of a longer one.
 
 @dataclass(frozen=True)
 class TokenizerKind:
-    """One kind of tokenizer.
+    """Describe one kind of tokenizer.
 
     Attributes:
         name: As users write it.

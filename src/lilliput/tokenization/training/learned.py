@@ -1,4 +1,4 @@
-"""Vocabularies learned by the upstream trainers, and smaller ones cut from them.
+"""Learn vocabularies with the upstream trainers, and cut smaller ones from them.
 
 Byte-pair encoding learns its merges one after another, so the vocabulary of k tokens is a prefix of any
 larger one: one training at the largest size serves all sizes. The merges are read from the trainer's

@@ -1,1 +1,1 @@
-"""The scorers of spans that ship with the package; one module each."""
+"""Hold the scorers of spans that ship with the package, one module for each kind."""

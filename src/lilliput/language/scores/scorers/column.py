@@ -39,7 +39,7 @@ class ColumnSettings(ScorerSettings):
 
 @register_scorer
 class Column(SpanScorer):
-    """Numbers from a table, joined by span: by `span_id`, or by `source`, `doc_id` and `position`."""
+    """Read numbers from a table, joined by `span_id`, or by `source`, `doc_id` and `position`."""
 
     name = "column"
     description = "A column of a Parquet table of your own, joined by span_id, or source, doc_id and position."

@@ -15,7 +15,7 @@ _LEVEL = 9
 
 @register_scorer
 class Compression(SpanScorer):
-    """Compressed bytes over bytes of a span's UTF-8 text, by raw DEFLATE at level 9.
+    """Divide the bytes of a span's UTF-8 text after raw DEFLATE at level 9 by those before.
 
     A low ratio means that the span repeats itself. The ratio depends on the length of a span too, since short
     ones have little to repeat: compare spans of like length.

@@ -1,4 +1,4 @@
-"""Length: the number of words of a span."""
+"""Score a span by its length, the number of its words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lilliput.language.words.splitting import split_words
 
 @register_scorer
 class Length(SpanScorer):
-    """Words of each span, by the word profile of the corpus."""
+    """Count the words of each span by the word profile of the corpus."""
 
     name = "length"
     description = "Number of words."

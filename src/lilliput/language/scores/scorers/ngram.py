@@ -20,7 +20,7 @@ _START = ""  # Stands before the first word of a span; no word is empty.
 
 
 class BigramModel:
-    """Witten-Bell interpolated bigrams over unigrams over a uniform floor.
+    """Predict words by Witten-Bell interpolated bigrams over unigrams over a uniform floor.
 
     p(w)   = (c(w) + T / V) / (N + T)                 N words, T types seen, V types that may come
     p(w|h) = (c(h w) + T(h) p(w)) / (c(h) + T(h))     c(h) words after h, T(h) types after h; p(w) if none

@@ -1,5 +1,5 @@
 # pyright: reportUntypedFunctionDecorator=false, reportUnknownParameterType=false, reportMissingParameterType=false, reportCallIssue=false, reportReturnType=false
-"""Many bytes at a time: eight bytes as one number, and 64 bytes compared at once to one bit each.
+"""Read many bytes at a time: eight as one number, and 64 compared at once to one bit each.
 
 A loop over bytes pays for every branch that the processor cannot predict; bitmaps have none. With the
 text `It's 5!` the comparisons give (bit 0 is the first byte, written here on the left):

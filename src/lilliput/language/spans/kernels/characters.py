@@ -1,5 +1,5 @@
 # pyright: reportUntypedFunctionDecorator=false, reportReturnType=false, reportArgumentType=false, reportCallIssue=false
-"""Characters and words one after another: the general way of the scanner, and the slower one, compiled by numba."""
+"""Read characters and words one by one: the scanner's general and slower way, compiled by numba."""
 
 from __future__ import annotations
 

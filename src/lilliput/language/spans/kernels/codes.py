@@ -1,4 +1,4 @@
-"""The small numbers by which the rules speak to the compiled scanner."""
+"""Name the small numbers by which the rules speak to the compiled scanner."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # pyright: reportUntypedFunctionDecorator=false, reportReturnType=false, reportArgumentType=false, reportCallIssue=false
-"""The pieces of a document as a table, for rules that walk from piece to piece.
+"""Tabulate the pieces of a document, for rules that walk from piece to piece.
 
 The table of `It's 5 big dogs.`, where `5` is not in the vocabulary (WORDS and MISSED are running totals):
 

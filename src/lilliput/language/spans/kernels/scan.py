@@ -1,5 +1,5 @@
 # pyright: reportUntypedFunctionDecorator=false, reportReturnType=false, reportArgumentType=false, reportCallIssue=false
-"""The scanner: a document to bitmaps of its pieces, its words and its unknown words.
+"""Scan a document into bitmaps of its pieces, its words and its unknown words.
 
 A bitmap has a bit for each byte of the document and one for the end. Under the profile `modern`, with a
 vocabulary of `its`, `big` and `dogs`, the scanner fills for the text `It's 5 big dogs.`:

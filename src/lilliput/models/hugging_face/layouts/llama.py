@@ -1,4 +1,4 @@
-"""Llama: the causal layout."""
+"""Read and write Llama, the causal layout."""
 
 from __future__ import annotations
 

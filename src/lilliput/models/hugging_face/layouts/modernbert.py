@@ -1,4 +1,4 @@
-"""ModernBERT, with attention over the whole sequence in every layer."""
+"""Read and write ModernBERT, with attention over the whole sequence in every layer."""
 
 from __future__ import annotations
 

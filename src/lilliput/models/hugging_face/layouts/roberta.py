@@ -1,4 +1,4 @@
-"""RoBERTa, with norms behind each block or, as `roberta-prelayernorm`, before it."""
+"""Read and write RoBERTa, with norms behind each block or, as `roberta-prelayernorm`, before it."""
 
 from __future__ import annotations
 
