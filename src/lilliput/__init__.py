@@ -1,4 +1,4 @@
-"""Lilliput: a wind tunnel for language models.
+"""Lilliput is a wind tunnel for language models.
 
 It shrinks the language until a complete scaling study (corpus, tokenizer, many small models, probes,
 power laws, cost-effectiveness, report) fits on a laptop or one GPU, and makes every number in it

@@ -1,4 +1,4 @@
-"""`python -m lilliput`."""
+"""Run the command line for `python -m lilliput`."""
 
 from lilliput.cli import main
 

@@ -1,4 +1,4 @@
-"""The command line: one file a verb, each of which only parses, calls the room's function and prints.
+"""Hold the command line, one file a verb: each only parses, calls the room's function and prints.
 
 Verb modules import nothing heavy at their top, so that `lilliput --help` is instant.
 """

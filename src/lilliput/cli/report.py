@@ -1,4 +1,4 @@
-"""`lilliput report`."""
+"""Define the verb `lilliput report`."""
 
 from __future__ import annotations
 

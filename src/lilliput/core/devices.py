@@ -15,7 +15,7 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU.
+    """Describe one GPU.
 
     Attributes:
         index: What `CUDA_VISIBLE_DEVICES` calls it.

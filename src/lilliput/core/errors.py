@@ -43,67 +43,67 @@ def _rebuild(kind: type[LilliputError], rule: str, got: str, remedy: str) -> Lil
 
 
 class ConfigurationError(LilliputError):
-    """A recipe, an option or a shape breaks a rule."""
+    """Raised when a recipe, an option or a shape breaks a rule."""
 
     code = "configuration"
 
 
 class InputError(LilliputError):
-    """A file, table or text given by the user cannot be used."""
+    """Raised when a file, table or text given by the user cannot be used."""
 
     code = "input"
 
 
 class EmptyCorpusError(InputError):
-    """Nothing is left after filtering."""
+    """Raised when nothing is left after filtering."""
 
     code = "empty_corpus"
 
 
 class MissingExtraError(LilliputError):
-    """An optional dependency is not installed."""
+    """Raised when an optional dependency is not installed."""
 
     code = "missing_extra"
 
 
 class ArtefactError(LilliputError):
-    """An artefact on disk is damaged, of another schema, or does not match its manifest."""
+    """Raised when an artefact on disk is damaged, of another schema, or unlike its manifest."""
 
     code = "artefact"
 
 
 class OccupiedFolderError(ArtefactError):
-    """The folder holds something else."""
+    """Raised when the folder holds something else."""
 
     code = "occupied_folder"
 
 
 class DiskFullError(LilliputError):
-    """The disk is full or a file may not be written."""
+    """Raised when the disk is full or a file may not be written."""
 
     code = "disk"
 
 
 class SystemRefusalError(LilliputError):
-    """The operating system refused to read, to write or to connect."""
+    """Raised when the operating system refuses to read, to write or to connect."""
 
     code = "system"
 
 
 class OutOfMemoryError(LilliputError):
-    """The memory of this machine does not suffice."""
+    """Raised when the memory of this machine does not suffice."""
 
     code = "memory"
 
 
 class NonFiniteLossError(LilliputError):
-    """Training diverged; names the step, the learning rate and the last good checkpoint."""
+    """Raised when training diverges; names step, learning rate and the last good checkpoint."""
 
     code = "non_finite_loss"
 
 
 class RunsFailedError(LilliputError):
-    """Some runs of a study failed; the others are whole."""
+    """Raised when some runs of a study failed; the others are whole."""
 
     code = "runs_failed"
     exit_code = 3

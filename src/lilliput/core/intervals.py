@@ -17,7 +17,7 @@ DEFAULT_RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with the bounds that its data allow.
+    """Hold a value with the bounds that its data allow.
 
     Attributes:
         value: The estimate.

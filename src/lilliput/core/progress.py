@@ -1,4 +1,4 @@
-"""Progress for people, on standard error: a live display on a terminal, plain lines elsewhere."""
+"""Report progress to people on standard error: live on a terminal, in plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _duration(seconds: float) -> str:
 
 
 class PlainReporter:
-    """One line every few seconds, for logs and batch systems."""
+    """Print one line every few seconds, for logs and batch systems."""
 
     @contextmanager
     def task(self, name: str, total: float | None = None, unit: str = "") -> Generator[Task]:
@@ -223,7 +223,7 @@ def _times(elapsed: float | None, left: float | None) -> str:
 
 
 class LiveReporter:
-    """Bars with the time taken and the time left, on a terminal (rich)."""
+    """Show bars with the time taken and the time left, on a terminal (rich)."""
 
     def __init__(self) -> None:
         from rich.console import Console

@@ -106,7 +106,7 @@ class _RunConfigShape(_Shape):
 
 
 class MetricsLine(_Shape):
-    """A line of `metrics.jsonl`: one evaluation."""
+    """Describe a line of `metrics.jsonl`: one evaluation."""
 
     step: NonNegativeInt
     tokens_seen: NonNegativeInt
@@ -114,7 +114,7 @@ class MetricsLine(_Shape):
 
 
 class ScoreEntry(_Shape):
-    """An entry of `scores.json`: one task from one kind of weights, trained or untrained."""
+    """Describe an entry of `scores.json`: a task from one kind of weights, trained or untrained."""
 
     task: str
     weights: Literal["trained", "untrained"]
@@ -122,7 +122,7 @@ class ScoreEntry(_Shape):
 
 
 class CheckpointState(_Shape):
-    """`state.json` of a checkpoint."""
+    """Describe `state.json` of a checkpoint."""
 
     step: NonNegativeInt
     hashes: dict[str, str]

@@ -52,7 +52,7 @@ def verify(folder: Path) -> Verification:
 
 
 class _Checker:
-    """The state of one verification."""
+    """Hold the state of one verification."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

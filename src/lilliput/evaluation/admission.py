@@ -1,4 +1,4 @@
-"""Which examples a vocabulary admits: the paper's rule for tasks, and the corrected one."""
+"""Decide which examples a vocabulary admits, by the paper's rule for tasks or the corrected one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of like length: the plan of an epoch as index arithmetic, the same shapes for every seed."""
+"""Plan an epoch in batches of like length by index arithmetic: the same shapes for every seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts of examples as token ids: tokenised once, with the special tokens of the study."""
+"""Turn texts of examples into token ids, once, with the special tokens of the study."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TokenizedText:
-    """One text as tokens.
+    """Hold one text as tokens.
 
     Attributes:
         ids: Token ids.
@@ -33,7 +33,7 @@ class TokenizedText:
 
 @dataclass(frozen=True)
 class SequenceEncoder:
-    """A tokenizer and its special tokens.
+    """Hold a tokenizer and its special tokens.
 
     Attributes:
         loaded: Without truncation and padding; text that spells a special token is text.

@@ -11,7 +11,7 @@ from lilliput.core.errors import InputError
 
 @dataclass(frozen=True)
 class EvaluationFolders:
-    """Folders of one evaluation.
+    """Hold the folders of one evaluation.
 
     Attributes:
         tokenizer: The run's.

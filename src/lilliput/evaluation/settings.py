@@ -20,7 +20,7 @@ MIN_ITEMS_TO_CONCLUDE = 100
 
 
 class FineTuningSettings(Settings):
-    """Fine-tuning of a classifier or a regressor on top of an encoder.
+    """Set how a classifier or a regressor is fine-tuned on top of an encoder.
 
     The defaults are those of a run whose switches are as under the profile `corrected`; `follow_switches`
     sets what was not given as another run's switches say.
@@ -230,7 +230,7 @@ class ProbeSettings(Settings):
 
 
 class PairSettings(Settings):
-    """Scoring of minimal pairs."""
+    """Set how minimal pairs are scored."""
 
     method: Literal["plain", "within_word_l2r", "masked_once", "causal"] = Field(
         default="plain",

@@ -1,4 +1,4 @@
-"""`lilliput analyse check` and `convert`: from anyone's table to the tidy one."""
+"""Define `lilliput analyse check` and `convert`, which check a table and make it a tidy one."""
 
 from __future__ import annotations
 

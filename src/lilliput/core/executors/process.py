@@ -37,7 +37,7 @@ GRACE_S, _ASK_AGAIN_S, _LOOK_UP_S = (
 
 
 class WorkerLostError(LilliputError):
-    """Worker processes died again and again."""
+    """Raised when worker processes die again and again."""
 
     code = "worker_lost"
     exit_code = 3

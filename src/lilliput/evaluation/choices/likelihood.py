@@ -1,4 +1,6 @@
-"""The log-likelihood of choices after a question: of causal models exactly, of masked ones token by token.
+"""Compute the log-likelihood of choices after a question.
+
+It is exact for causal models, and computed token by token for masked ones.
 
 N predicted tokens, B batch, L length, H hidden.
 """

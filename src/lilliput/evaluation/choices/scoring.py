@@ -20,7 +20,9 @@ METRIC = "choice_accuracy"
 
 @dataclass(frozen=True)
 class ChoiceLikelihoods:
-    """Log-likelihoods of every choice of a task's items, the right choice first; S seeds, I items, K choices.
+    """Hold the log-likelihoods of every choice of a task's items, the right choice first.
+
+    S is the number of seeds, I of items, K of choices.
 
     Attributes:
         totals: Nats, (S, I, K); minus infinity where an item has fewer choices.

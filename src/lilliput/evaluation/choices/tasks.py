@@ -1,4 +1,4 @@
-"""Multiple-choice tasks as data: a folder in lm-eval's form, or the rows of COPA, PIQA or ARC-easy."""
+"""Read multiple-choice tasks: a folder in lm-eval's form, or the rows of COPA, PIQA or ARC-easy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ENDINGS = (".jsonl", ".json", ".parquet")
 
 @dataclass(frozen=True)
 class ChoiceItem:
-    """One question.
+    """Hold one question and its choices.
 
     Attributes:
         question: What stands before each choice, without the space between; may be empty.
@@ -44,7 +44,7 @@ class ChoiceItem:
 
 @dataclass(frozen=True)
 class ChoiceTask:
-    """A multiple-choice task.
+    """Describe a multiple-choice task.
 
     Attributes:
         name: What its score is called.

@@ -1,4 +1,4 @@
-"""Predictions in the folder layout of the BabyLM evaluation pipeline of 2025.
+"""Write predictions in the folder layout of the BabyLM evaluation pipeline of 2025.
 
 MODEL/REVISION/zero_shot/BACKEND/TASK/DATASET/predictions.json   the preferred sentence of each pair
 MODEL/REVISION/finetune/TASK/predictions.json and results.txt    the predicted class of each example

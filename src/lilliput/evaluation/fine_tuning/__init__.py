@@ -1,1 +1,1 @@
-"""Fine-tuning: classifiers on top of a trained encoder, for many seeds at once."""
+"""Fine-tune classifiers on top of a trained encoder, for many seeds at once."""

@@ -1,4 +1,4 @@
-"""Attention over many short texts on a processor, with its way back spelt out.
+"""Compute attention over many short texts on a processor, with its backward pass written out.
 
 Products and softmax are float32 whatever the activations are: such small products gain nothing from bfloat16.
 Autograd would copy each of queries, keys and values twice on either way; here they are moved together.

@@ -17,7 +17,7 @@ _HEAD_STD = 0.02
 
 
 class Classifier(nn.Module):
-    """Logits, or one number, from the pooled hidden states of an encoder.
+    """Compute logits, or one number, from the pooled hidden states of an encoder.
 
     The letters at the end of a tensor's name are its axes: B batch, L length, H hidden, C outputs.
 

@@ -22,7 +22,7 @@ NO_KEYS = np.zeros(0, np.uint32)
 
 
 class DropoutKeys:
-    """The keys of the masks of one step after another, for each member of a stack.
+    """Give the keys of the masks of one step after another, for each member of a stack.
 
     Args:
         seeds: Seed of each member; its masks depend on no other member.
@@ -45,7 +45,7 @@ class DropoutKeys:
 
 
 class KeyedDropout(nn.Module):
-    """Dropout of a stack's activations, member by member along the first axis."""
+    """Apply dropout to a stack's activations, member by member along the first axis."""
 
     def __init__(self, p: float, draws: DropoutKeys) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Fine-tuning a stack of classifiers: epochs over length-sorted batches, and its predictions."""
+"""Fine-tune a stack of classifiers in epochs over length-sorted batches, and predict with it."""
 
 from __future__ import annotations
 

@@ -279,7 +279,7 @@ class StackedNorm(nn.Module):
 
 
 class StackedTable(nn.Module):
-    """K tables of vectors."""
+    """Look vectors up in K tables, one for each member of the stack."""
 
     weight: Tensor  # (K, R, E)
 

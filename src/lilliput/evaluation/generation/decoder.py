@@ -1,4 +1,4 @@
-"""The two ways to the probabilities of a next token: with kept keys and values, or from the whole text anew."""
+"""Compute the logits of a next token from kept keys and values, or from the whole text anew."""
 
 from __future__ import annotations
 

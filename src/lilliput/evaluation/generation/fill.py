@@ -23,7 +23,7 @@ from lilliput.training import load_model
 
 @dataclass(frozen=True)
 class Candidate:
-    """One token for a gap.
+    """Hold one token for a gap.
 
     Attributes:
         token: Its id.
@@ -38,7 +38,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class FilledMask:
-    """The gaps of one text, each with its likeliest tokens.
+    """Hold the gaps of one text, each with its likeliest tokens.
 
     Attributes:
         text: As given.

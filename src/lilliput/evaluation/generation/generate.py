@@ -28,7 +28,7 @@ _SHOWN = 60
 
 @dataclass(frozen=True)
 class Sample:
-    """One text that a model made.
+    """Hold one text that a model made.
 
     Attributes:
         prompt: What it began with, as given.
@@ -216,7 +216,7 @@ def generate_tokens(
 
 
 class _Text:
-    """A text in the making."""
+    """Hold a text that is still being generated."""
 
     def __init__(self, prompt: list[int], draws: np.random.Generator) -> None:
         self.prompt = prompt

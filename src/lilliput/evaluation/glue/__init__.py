@@ -1,1 +1,1 @@
-"""GLUE and any benchmark of its form: filtered by a vocabulary, fine-tuned on, averaged."""
+"""Filter GLUE or any benchmark of its form by a vocabulary, fine-tune on it, and average scores."""

@@ -1,4 +1,4 @@
-"""The official average: metrics within a task first, then tasks."""
+"""Compute the official average: of the metrics within a task first, then of the tasks."""
 
 from __future__ import annotations
 

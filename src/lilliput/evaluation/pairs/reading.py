@@ -1,4 +1,4 @@
-"""Minimal pairs from BLiMP, its supplement, Zorro, or any JSON Lines file of pairs."""
+"""Read minimal pairs from BLiMP, its supplement, Zorro, or any JSON Lines file of pairs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lilliput.evaluation.admission import Admits
 
 @dataclass(frozen=True)
 class Pair:
-    """An acceptable sentence and its unacceptable twin."""
+    """Hold an acceptable sentence and its unacceptable twin."""
 
     good: str
     bad: str
@@ -22,7 +22,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Paradigm:
-    """The pairs of one file.
+    """Hold the pairs of one file.
 
     Attributes:
         name: The file's name without its ending.

@@ -1,4 +1,4 @@
-"""Held-out documents cut into short windows: sentences, or pieces of long ones."""
+"""Cut held-out documents into short windows: sentences, or pieces of long ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SPANS_PER_EXAMPLE = 6
 
 @dataclass(frozen=True)
 class Window:
-    """Consecutive words of one document.
+    """Hold consecutive words of one document.
 
     Attributes:
         units: Words; characters where the script writes no spaces.
@@ -39,7 +39,7 @@ class Window:
 
     @property
     def text(self) -> str:
-        """The window as text."""
+        """Return the window as text."""
         return self.joiner.join(self.units)
 
 
@@ -53,7 +53,7 @@ class DocumentWindows:
 
     @property
     def windows(self) -> Iterator[Window]:
-        """All windows."""
+        """Yield all windows of the document."""
         for span in self.spans:
             yield from span
 

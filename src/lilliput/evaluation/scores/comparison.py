@@ -28,7 +28,7 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True)
 class ScoreComparison:
-    """One task, two models.
+    """Compare two models on one task.
 
     Attributes:
         task: Name of the score.

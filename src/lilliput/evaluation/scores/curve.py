@@ -18,7 +18,7 @@ from lilliput.evaluation.weights import INITIAL, TRAINED
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One task at one checkpoint.
+    """Hold the score of one task at one checkpoint.
 
     Attributes:
         task: Name of the score.

@@ -1,4 +1,7 @@
-"""The official metrics of GLUE in numpy, equal to scikit-learn and scipy, defined for constant predictions."""
+"""Compute the official metrics of GLUE in numpy, equal to those of scikit-learn and scipy.
+
+They are also defined for constant predictions.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from lilliput.evaluation.scores.metrics import METRICS
 
 
 class TaskDefinition(Settings):
-    """A classification or regression task over one or two texts."""
+    """Define a classification or regression task over one or two texts."""
 
     name: str = Field(
         ..., pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name of the task's folder."
