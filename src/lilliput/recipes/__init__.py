@@ -1,4 +1,4 @@
-"""The recipes that ship with the package: one commented TOML file each, data and nothing else.
+"""Hold the recipes that ship with the package: one commented TOML file each, data and nothing else.
 
 A recipe's header says what it costs and what to expect of it; `lilliput init` copies one for editing.
 """

@@ -1,4 +1,4 @@
-"""One HTML file from the evidence: pages, templates, data, scripts.
+"""Write one HTML file from the evidence: pages, templates, data, scripts.
 
 Neither a text nor a name of the data can act in the file. Data travel only as JSON in
 `<script type="application/json">`. Scripts are named by their hash in a content security policy, so that

@@ -1,4 +1,4 @@
-"""The words of the report, each explained in a sentence or two: tooltips, a page, and a page of the documentation."""
+"""Explain each word of the report in a sentence or two: in tooltips, a page and the documentation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Term:
-    """One word of the report.
+    """Explain one word of the report.
 
     Attributes:
         name: The word as the glossary lists it.

@@ -102,7 +102,7 @@ class BuiltPage:
 
     @property
     def title(self) -> str:
-        """Heading."""
+        """Return the heading."""
         return self.page.title
 
     @property

@@ -25,7 +25,7 @@ def yes_in_part(clear: Sized, found: Sized) -> str:
 
 @dataclass(frozen=True)
 class TableColumn:
-    """One column of a table.
+    """Describe one column of a table.
 
     Attributes:
         label: Head of the column.

@@ -1,4 +1,4 @@
-"""Whole studies: one recipe in, one folder out, from raw text to the report.
+"""Run whole studies: one recipe in, one folder out, from raw text to the report.
 
 A recipe is checked as a whole, expanded into runs, planned (torch-free) and run stage by stage. Every
 stage leaves artefacts that are recognised by their ids, so a study can be interrupted anywhere and run

@@ -1,4 +1,4 @@
-"""The learning rate of each step as a function of its number."""
+"""Compute the learning rate of each step from its number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SchedulerType = Literal["inverse_sqrt", "cosine", "linear", "constant", "warmup_
 
 @dataclass(frozen=True)
 class LearningRateSchedule:
-    """A warm-up followed by one of five shapes.
+    """Compute each step's learning rate: a warm-up, then one of five shapes.
 
     Attributes:
         kind: Shape after the warm-up.

@@ -1,4 +1,4 @@
-"""The loss of distillation at the predicted positions, and its gradients, a chunk of rows at a time.
+"""Compute the distillation loss at predicted positions and its gradients, in chunks of rows.
 
 With s the student's logits, t the teacher's, both divided by the temperature τ, q = softmax(s) and
 p = softmax(t), the loss of one position is
@@ -251,7 +251,7 @@ def _by_likeliest(
 
 
 class _Student:
-    """The student's exponentials of one chunk, made in place of its tempered logits."""
+    """Hold the student's exponentials of one chunk, made in place of its tempered logits."""
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ class FormFit:
 
 @dataclass(frozen=True)
 class Candidates:
-    """All candidates of one form: the functions g at the points, (J, P), and the place of each, (J,)."""
+    """Hold all candidates of one form: functions g at the points, (J, P), and places, (J,)."""
 
     form: str
     g_JP: FloatArray

@@ -212,7 +212,7 @@ def _allocation(budgets: FloatArray, sizes: FloatArray, warnings: tuple[str, ...
 
 
 class IsoFlopLaw(BestSizeLaw):
-    """The best size by a parabola through the sizes tried at each budget."""
+    """Find the best size by a parabola through the sizes tried at each budget."""
 
     name = "isoflop"
     label = "best size by iso-FLOP parabolas"

@@ -494,7 +494,7 @@ class ParametricProblem:
 
 
 class ParametricLaw(SizedLaw):
-    """L(N, D) = E + A / N^alpha + B / D^beta."""
+    """Fit L(N, D) = E + A / N^alpha + B / D^beta."""
 
     name = "parametric"
     label = "law of size and tokens"
@@ -613,7 +613,7 @@ def _warnings(fit: ParametricFit) -> tuple[str, ...]:
 
 
 class TiedParametricLaw(ParametricLaw):
-    """L(N, D) = E + A / N^alpha + B / D^alpha: one exponent for both, so that N and D grow together.
+    """Fit L(N, D) = E + A / N^alpha + B / D^alpha; with one exponent N and D grow together.
 
     Source: the form of Muennighoff et al., arXiv 2305.16264, and of Gadre et al., arXiv 2403.08540.
     """

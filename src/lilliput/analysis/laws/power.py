@@ -109,7 +109,7 @@ def _offset_residuals(x: FloatArray, y: FloatArray):  # noqa: ANN202
 
 
 class PowerLaw(CostLaw):
-    """L = A C^(-alpha)."""
+    """Fit L = A C^(-alpha)."""
 
     name = "power"
     label = "power law"
@@ -152,7 +152,7 @@ class PowerLaw(CostLaw):
 
 
 class PowerLawAboveFloor(CostLaw):
-    """L = E + A C^(-alpha)."""
+    """Fit L = E + A C^(-alpha)."""
 
     name = "power_offset"
     label = "power law above a floor"

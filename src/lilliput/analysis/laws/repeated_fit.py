@@ -408,7 +408,7 @@ def _warnings(law: RepeatedDataLaw, points: SizedPoints, unique: FloatArray) -> 
 
 
 class TiedRepeatedLaw(RepeatedLaw):
-    """The law of repeated data with alpha = beta, as Muennighoff et al. published it."""
+    """Fit the law of repeated data with alpha = beta, as Muennighoff et al. published it."""
 
     name = "repeated_tied"
     label = "law of repeated data with one exponent"

@@ -180,7 +180,7 @@ def _values(intercepts: FloatArray, slopes: FloatArray) -> FloatArray:
 
 
 class SegmentedPowerLaw(CostLaw):
-    """Power laws one after another that meet at the breaks."""
+    """Fit power laws one after another that meet at the breaks."""
 
     name = "segmented"
     label = "broken power law, joined"

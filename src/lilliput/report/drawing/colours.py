@@ -1,4 +1,4 @@
-"""One colour for one thing, on every figure of a report.
+"""Give one colour to one thing on every figure of a report.
 
 A value of a facet, such as the language "constrained", has the same colour wherever it is drawn, whichever
 column names it. Values that have an order of size, such as shapes, stand on a ramp in that order. Eight colours

@@ -19,7 +19,7 @@ _SIGNIFICANT = 7
 
 @dataclass(frozen=True)
 class DataTable:
-    """Columns of equal length, embedded once in the page and shared by its figures."""
+    """Hold columns of equal length, embedded once in the page and shared by its figures."""
 
     columns: Mapping[str, Sequence[Cell]]
 
@@ -66,7 +66,7 @@ def _plain(cell: Cell) -> Cell:
 
 @dataclass(frozen=True)
 class Option:
-    """One choice of a control.
+    """Describe one choice of a control.
 
     Attributes:
         value: What stands in for "$control".
@@ -132,7 +132,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class FigureLayer:
-    """One mark drawn from one table.
+    """Describe one mark drawn from one table.
 
     Attributes:
         table: Name of the table.

@@ -1,4 +1,4 @@
-"""The figures of a report for print: PDF, SVG and PNG by matplotlib, from the same descriptions as the page.
+"""Draw a report's figures for print: PDF, SVG, PNG by matplotlib, from the page's own descriptions.
 
 Controls stand at their defaults and layers that wait for the reader's request are left out. Colours are those
 of the page, so a language or a shape keeps its colour from the report to the thesis.
@@ -152,7 +152,7 @@ def _write(
 
 @dataclass(frozen=True)
 class _Words:
-    """Words beside the last point of a series."""
+    """Hold words that stand beside the last point of a series."""
 
     x: float
     y: float

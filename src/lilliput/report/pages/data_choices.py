@@ -1,4 +1,4 @@
-"""The page Choice of data: orders and pruned corpora beside their controls."""
+"""Build the page Choice of data: orders and pruned corpora beside their controls."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def has_choices(evidence: Evidence) -> bool:
 
 
 def build_data_choices(evidence: Evidence, findings: Findings) -> PageContent:
-    """Every choice of data beside its control, as a figure and a table."""
+    """Show every choice of data beside its control, as a figure and a table."""
     del evidence
     choices = findings.data_choices
     known = [choice for choice in choices if choice.difference.is_known]

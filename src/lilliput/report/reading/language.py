@@ -18,7 +18,7 @@ _SAMPLE_CHARACTERS = 400
 
 @dataclass(frozen=True)
 class VocabularyWords:
-    """The allowed words with their occurrences, most frequent first."""
+    """Hold the allowed words with their occurrences, most frequent first."""
 
     words: tuple[str, ...]
     frequencies: tuple[int, ...]
@@ -41,7 +41,7 @@ class TextSample:
 
 @dataclass(frozen=True)
 class Language:
-    """One corpus.
+    """Hold what the report reads of one corpus.
 
     Attributes:
         name: Of the language.

@@ -15,7 +15,7 @@ SEARCH_FILE = "search/found.json"
 
 @dataclass(frozen=True)
 class BestRate:
-    """The best learning rate of one shape.
+    """Hold the best learning rate of one shape.
 
     Attributes:
         family: Language, profile and variant.

@@ -1,4 +1,4 @@
-"""Compared tokenizers of a study."""
+"""Read the compared tokenizers of a study."""
 
 from __future__ import annotations
 

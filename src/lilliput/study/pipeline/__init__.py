@@ -1,1 +1,1 @@
-"""The pipeline: every stage of a study in order, from raw text to the report, its status and live progress."""
+"""Run all stages of a study in order, from raw text to report, with status and live progress."""

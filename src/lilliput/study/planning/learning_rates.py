@@ -47,7 +47,7 @@ class RateTrial:
 
 @dataclass(frozen=True)
 class FoundRate:
-    """The best learning rate of one shape.
+    """Hold the best learning rate of one shape.
 
     Attributes:
         key: Language, profile, variant and shape.

@@ -1,4 +1,4 @@
-"""The languages of a recipe: built from sources, pruned from another, or of several sizes from one table."""
+"""Describe the languages of a recipe: built from sources, pruned, or of several sizes in one table."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class LanguageWords(Settings):
 
 
 class LanguageRecipe(Settings):
-    """One corpus of the study."""
+    """Describe one corpus of the study."""
 
     sources: tuple[str, ...] = Field(
         default=(), description="Files, folders, globs, or package:NAME for installed texts."

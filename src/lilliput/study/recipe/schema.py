@@ -108,7 +108,7 @@ class TokenizersRecipe(Settings):
 
 
 class GlueRecipe(Settings):
-    """Fine-tuning on GLUE tasks filtered by the vocabulary."""
+    """Fine-tune on GLUE tasks filtered by the vocabulary."""
 
     data: str = Field(..., description="Folder with one sub-folder a task, Parquet a split.")
     tasks: tuple[FolderName, ...] = Field(
@@ -129,7 +129,7 @@ class GlueRecipe(Settings):
 
 
 class PairsRecipe(Settings):
-    """Minimal pairs, BLiMP or others, filtered by the vocabulary."""
+    """Score minimal pairs, BLiMP or others, filtered by the vocabulary."""
 
     data: str = Field(..., description="A file of pairs, or a folder of them, one a paradigm.")
     name: FolderName = Field(
@@ -249,7 +249,7 @@ class AnalysisRecipe(Settings):
 
 
 class Recipe(Settings):
-    """A whole study, from raw text to report."""
+    """Describe a whole study, from raw text to report."""
 
     _where: str = PrivateAttr(default="the recipe")
 

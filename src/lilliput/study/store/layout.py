@@ -13,13 +13,13 @@ PROBES, GLUE, PAIRS, CHOICES, TASKS, CONTEXT = SUITES
 
 @dataclass(frozen=True)
 class StudyLayout:
-    """The places inside a study folder."""
+    """Name the places inside a study folder."""
 
     root: Path
 
     @property
     def recipe(self) -> Path:
-        """The resolved recipe, written first; it marks the folder as this study's."""
+        """Return the resolved recipe; it is written first and marks the folder as this study's."""
         return self.root / "study.json"
 
     @property
@@ -29,7 +29,7 @@ class StudyLayout:
 
     @property
     def command(self) -> Path:
-        """The command that last made or enlarged the study; no part of its content."""
+        """Return the command that last made or enlarged the study; it is no part of its content."""
         return self.root / ".command"
 
     @property
@@ -122,7 +122,7 @@ class StudyLayout:
 
     @property
     def report(self) -> Path:
-        """The page."""
+        """Return the page of the report."""
         return self.root / "report.html"
 
 

@@ -1,4 +1,4 @@
-"""Global batches as a function of (seed, step): sequences, masks, rows, and the weight of each target.
+"""Make global batches from (seed, step): sequences, masks, rows, and the weight of each target.
 
 Shapes: G sequences of the global batch, B rows of a micro-batch, L their width, N predicted positions.
 """

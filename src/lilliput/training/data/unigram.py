@@ -1,4 +1,4 @@
-"""The loss of predicting by frequency alone: the plateau on which training starts."""
+"""Compute the loss of predicting by frequency alone: the plateau on which training starts."""
 
 from __future__ import annotations
 

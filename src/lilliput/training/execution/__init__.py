@@ -1,1 +1,1 @@
-"""The computation of steps on this machine: the execution plan, gradients, the optimizer, replicas and captured steps."""
+"""Compute steps on this machine: execution plan, gradients, optimizer, replicas, captured steps."""

@@ -1,4 +1,4 @@
-"""One step as a CUDA graph: batch, forward, backward, clipping and AdamW in a single launch.
+"""Run one step as a CUDA graph: batch, forward, backward, clipping and AdamW in a single launch.
 
 At these sizes a GPU waits for Python. A replayed graph costs one launch for the some hundred kernels of a
 step; what changes between steps (sequence numbers, mask key, learning rate, the seed of dropout) lies in buffers.

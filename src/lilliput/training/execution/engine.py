@@ -1,4 +1,4 @@
-"""One step: the gradient of a global batch, clipping, AdamW."""
+"""Take one step: compute the gradient of a global batch, clip it and apply AdamW."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lilliput.training.run_config import RunConfig
 
 
 class Engine:
-    """A model with its optimizer, updated one global batch at a time.
+    """Train a model with its optimizer, one global batch at a time.
 
     Args:
         model: On the plan's device.

@@ -1,4 +1,4 @@
-"""Gradients of the micro-batches of a step, and losses at predicted positions without gradients.
+"""Compute gradients of a step's micro-batches, and losses at predicted positions without gradients.
 
 Shapes: B sequences, L their width, H hidden width, N predicted positions, D width of the head.
 """

@@ -83,7 +83,7 @@ class _Chunk(NamedTuple):
 
 
 class VocabularyHead:
-    """The decoder as all micro-batches of a step multiply with it: cast once, with a bound of its logits.
+    """Hold the decoder for all micro-batches of a step: cast once, with a bound of its logits.
 
     Args:
         weight_VD: Decoder matrix.

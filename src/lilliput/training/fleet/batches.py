@@ -1,4 +1,4 @@
-"""Micro-batches of all members, side by side in one shape.
+"""Make micro-batches of all members, side by side in one shape.
 
 Members that read the same data in the same order share one copy. The rows of others are as wide and as
 many as those of the member that needs most.

@@ -1,4 +1,4 @@
-"""The vocabulary heads of a fleet, and their cross-entropies.
+"""Compute the vocabulary heads of a fleet, and their cross-entropies.
 
 Shapes: K members, N predicted rows, C rows of a chunk, D width of the head, V vocabulary.
 """

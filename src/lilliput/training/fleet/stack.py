@@ -1,4 +1,4 @@
-"""K models of one shape as one: the rows of one buffer of weights, computed by batched products.
+"""Train K models of one shape as one: rows of one buffer of weights, computed by batched products.
 
 Shapes: K members, B sequences, L their width, H hidden width, N predicted positions, D width of the head,
 P parameters of a member.
@@ -51,7 +51,7 @@ class _PredictedHidden(nn.Module):
 
 
 class Stack:
-    """Models with their optimizers, updated together one global batch at a time.
+    """Train models together, each with its optimizer, one global batch at a time.
 
     Each model's parameters become views of its row of one buffer: evaluating a member, saving it and
     stepping its AdamW are what they are alone, bit for bit.

@@ -1,4 +1,4 @@
-"""The tables of the page Scaling: laws compared, parameters, conventions."""
+"""Build the tables of the page Scaling: laws compared, parameters, conventions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page Training: curves of the loss, final losses and learning rates."""
+"""Build the page Training: curves of the loss, final losses and learning rates."""
 
 from lilliput.report.pages.training.page import build_training
 

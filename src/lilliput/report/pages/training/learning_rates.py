@@ -1,4 +1,4 @@
-"""On the page Training: how the best learning rate drifts with width, where a study searched for it."""
+"""Show on the page Training how the best learning rate, where searched for, drifts with width."""
 
 from __future__ import annotations
 

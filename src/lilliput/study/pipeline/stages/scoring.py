@@ -143,7 +143,7 @@ class MinimalPairs(ScoringTask):
 
 @dataclass(frozen=True)
 class MultipleChoice(ScoringTask):
-    """Multiple choice, scored without learning."""
+    """Score multiple choice without learning."""
 
     data: Path
     vocabulary: Path | None
