@@ -1,4 +1,4 @@
-"""Explain each word of the report in a sentence or two: in tooltips, a page and the documentation."""
+"""Explain each word of the report in a sentence or two: tooltips, a page, the documentation."""
 
 from __future__ import annotations
 

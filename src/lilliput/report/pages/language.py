@@ -54,7 +54,7 @@ _REPEATED = ("word_tokens", "unknown_share_of_input")
 
 
 def build_language(evidence: Evidence, findings: Findings) -> PageContent:
-    """Show vocabulary, coverage, samples kept or dropped with reasons, and languages side by side."""
+    """Show vocabulary, coverage, kept and dropped with reasons and samples, and languages compared."""
     del findings
     vocabulary, languages = evidence.vocabulary, evidence.languages
     figures: list[Figure] = []

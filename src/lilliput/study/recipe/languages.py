@@ -1,4 +1,4 @@
-"""Describe the languages of a recipe: built from sources, pruned, or of several sizes in one table."""
+"""Describe a recipe's languages: from sources, pruned from another, or of several sizes."""
 
 from __future__ import annotations
 
