@@ -44,14 +44,14 @@ def test_an_interrupted_run_ends_with_the_same_weights(
 ):
     config = make_config(max_steps=8, average_last=0.5)
     train(config, tokens, tmp_path / "whole")
-    update = TrainingLoop._update
+    update = TrainingLoop._take
 
     def interrupted(self, step):
         if step == at:
             os.kill(os.getpid(), signal.SIGTERM)
         return update(self, step)
 
-    monkeypatch.setattr(TrainingLoop, "_update", interrupted)
+    monkeypatch.setattr(TrainingLoop, "_take", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(config, tokens, tmp_path / "stopped")
     monkeypatch.undo()
