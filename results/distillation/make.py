@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -142,7 +143,17 @@ def figure(arms: Sequence[TaughtArm]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def account(arms: Sequence[TaughtArm], rows: Sequence[Row], scale: str) -> str:
+def hashes_of(tables: Path) -> list[str]:
+    """The SHA-256 of every table, as `sha256sum` writes it."""
+    return [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  tables/{path.name}"
+        for path in sorted(tables.iterdir())
+    ]
+
+
+def account(
+    arms: Sequence[TaughtArm], rows: Sequence[Row], scale: str, hashes: Sequence[str]
+) -> str:
     """The page in words."""
     answer = answer_distillation(Findings(taught_arms=tuple(arms)))
     assert answer is not None
@@ -210,6 +221,8 @@ def account(arms: Sequence[TaughtArm], rows: Sequence[Row], scale: str) -> str:
         "that early stop is not separated from what its size knows. At equal FLOPs on scarce text the supervised run reads the text many times "
         "more and grows worse: the best of the supervised budgets that were tried is the fair comparison.",
         f"All runs together: {cost:.2e} executed FLOPs, {seconds / 60:.0f} minutes of workers' time, others at work on the machine.",
+        "SHA-256 of the tables:",
+        "\n".join(f"    {line}" for line in hashes),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -230,7 +243,9 @@ def main() -> None:
     write(HERE / "tables" / "runs.csv", rows)
     write(HERE / "tables" / "arms.csv", arm_rows(arms))
     (HERE / "arms.svg").write_text(figure(arms), encoding="utf-8")
-    (HERE / "account.md").write_text(account(arms, rows, asked.scale), encoding="utf-8")
+    (HERE / "account.md").write_text(
+        account(arms, rows, asked.scale, hashes_of(HERE / "tables")), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":
