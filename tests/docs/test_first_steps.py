@@ -34,7 +34,10 @@ def test_init_says_when_a_folder_must_be_given(
     assert ("Next: lilliput study plan mine.toml\n" in done.stdout) != needs_folder
     header = (tmp_path / "mine.toml").read_text(encoding="utf-8").split("\n\n", maxsplit=1)[0]
     assert "lilliput study run mine.toml" in header
-    assert f"`lilliput init mine --recipe {recipe}`: edit it" in header or "init" not in header
+    assert (
+        f"`lilliput init mine --recipe {recipe}`: edit it" in header
+        or "lilliput init" not in header
+    )
     for stale in (f"run {recipe} ", f"plan {recipe} ", f"--out {recipe}", f"lilliput-{recipe}/"):
         assert stale not in header
 
