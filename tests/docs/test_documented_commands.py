@@ -18,7 +18,7 @@ from tests.faults.damage import call
 
 from lilliput.cli._frame import build_app
 from lilliput.language.reading.packages import package_documents
-from lilliput.study import load_recipe, read_runs, run_study
+from lilliput.study import init_recipe, load_recipe, read_runs, run_study
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
@@ -70,7 +70,7 @@ def test_a_shown_command_has_only_known_verbs_and_options(line: str) -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the how-tos assume it: texts, a finished study, a table of runs, a task."""
+    """A folder as the how-tos assume it: texts, two finished studies, a table of runs, a task, prompts."""
     folder = tmp_path_factory.mktemp("howto")
     (folder / "texts").mkdir()
     chapters = [document.text for document in package_documents("pythonbible_bwe")]
@@ -79,6 +79,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "texts" / f"part-{number}.txt").write_text(part, encoding="utf-8")
     recipe = load_recipe("domain", [f"paths.data={folder / 'texts'}", *TINY])
     run_study(recipe, folder / "my-study", executor="inline")
+    init_recipe("causal", "domain", folder, is_causal=True)
+    recipe = load_recipe(str(folder / "causal.toml"), [f"paths.data={folder / 'texts'}", *TINY])
+    run_study(recipe, folder / "my-causal-study", executor="inline")
+    (folder / "prompts.txt").write_text("in the beginning\nthe king\n", encoding="utf-8")
     write_table(folder / "runs.csv")
     write_task(folder / "tasks" / "polite")
     return folder
@@ -104,15 +108,21 @@ def write_task(folder: Path) -> None:
         pq.write_table(table, folder / f"{split}.parquet")
 
 
+def with_runs(text: str, folder: Path) -> str:
+    """Return `text` with the id of a run for RUN in every STUDY/runs/RUN."""
+
+    def named(found: re.Match[str]) -> str:
+        return f"{found[1]}/runs/{read_runs(folder / found[1])[0].folder.name}"
+
+    return re.sub(r"([\w-]+)/runs/RUN\b", named, text)
+
+
 def run(line: str, folder: Path) -> None:
     """Run a shown command in this process; a study at its smallest."""
     arguments = shlex.split(line)[1:]
     if arguments[:2] == ["study", "run"]:
         arguments += [word for assignment in TINY for word in ("--set", assignment)]
-    real = read_runs(folder / "my-study")[0].folder.name
-    arguments = [
-        "/".join(real if part == "RUN" else part for part in word.split("/")) for word in arguments
-    ]
+    arguments = [with_runs(word, folder) for word in arguments]
     with contextlib.chdir(folder):
         done = call(*arguments)
     assert done.code == 0, f"{line}\n{done.stderr[-1500:]}{done.trace}"
@@ -134,7 +144,7 @@ def test_the_python_of_a_how_to_runs(
 ) -> None:
     monkeypatch.chdir(place)
     for block in blocks(page, "python"):
-        exec(compile(block, str(page), "exec"), {})
+        exec(compile(with_runs(block, place), str(page), "exec"), {})
 
 
 def test_the_task_of_the_page_is_scored(place: Path) -> None:
