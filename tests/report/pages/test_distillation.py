@@ -31,6 +31,9 @@ def test_the_page_stands_in_a_report_with_teachers_and_in_no_other(
     html = report(tmp_path / "taught.csv", tmp_path / "taught.html")
     assert '<section id="distillation"' in html
     assert "Does distillation beat pre-training at equal compute, and when?" in html
+    # A table beside no study is asked what it can answer, and nothing of the paper.
+    assert "In the paper" not in html
+    assert "The paper is" not in html
     assert "<b>from</b>" not in html
     drawn = data_of(html)["tables"]["taught-arms"]
     assert set(drawn["against"]) == {"equal FLOPs", "best supervised"}

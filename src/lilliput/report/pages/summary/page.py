@@ -42,9 +42,14 @@ from lilliput.report.reading.evidence import Evidence
 def build_summary(evidence: Evidence, findings: Findings) -> PageContent:
     """Build the page that shows the whole study in one figure and answers every question from its data."""
     drawings = draw_summary(evidence, findings)
+    asked = _further_answers(findings) if evidence.is_foreign else _answers(evidence, findings)
     answers = [
-        replace(answer, figure=drawings.beside.get(name))
-        for name, answer in ({} if evidence.is_foreign else _answers(evidence, findings)).items()
+        replace(
+            answer,
+            figure=drawings.beside.get(name),
+            published="" if evidence.is_foreign else answer.published,
+        )
+        for name, answer in asked.items()
     ]
     shown = [answer for answer in answers if answer.verdict != "absent"]
     content = {
@@ -59,6 +64,7 @@ def build_summary(evidence: Evidence, findings: Findings) -> PageContent:
         "answers": shown,
         "unreached": [answer for answer in answers if answer.verdict == "absent"],
         "note": _note(evidence),
+        "names_paper": not evidence.is_foreign,
     }
     drawn = [answer.figure for answer in shown if answer.figure]
     figures = (*([drawings.lead] if drawings.lead else []), *drawn)
@@ -66,23 +72,33 @@ def build_summary(evidence: Evidence, findings: Findings) -> PageContent:
 
 
 def _answers(evidence: Evidence, findings: Findings) -> dict[str, Answer]:
-    """Return every question of the paper with its answer, by the name of its figure."""
+    """Return every question of the paper and each further one with its answer, by the name of its figure."""
     laws, costs, correlations = findings.laws, findings.costs, findings.correlations
     unlearned = unlearned_groups(evidence.runs)
-    origin, taught = answer_break_origin(findings), answer_distillation(findings)
+    further = _further_answers(findings)
+    early = {name: further.pop(name) for name in ("origin", "distillation") if name in further}
     return {
         "learning": answer_learning(evidence),
         "gain": answer_gain(evidence),
         "correlation": answer_correlation(correlations, unlearned),
         "break": answer_break(laws),
-        **({"origin": origin} if origin else {}),
-        **({"distillation": taught} if taught else {}),
+        **early,
         "exponent": answer_exponent(laws, unlearned),
         "depth": answer_depth(evidence),
         "optimality": answer_optimality(evidence, laws),
         "parameters": answer_parameters(evidence),
         "language": answer_language(evidence),
         "factors": answer_factors(costs, unlearned),
+        **further,
+    }
+
+
+def _further_answers(findings: Findings) -> dict[str, Answer]:
+    """Return the answers to questions that the paper left open; only those that the data ask."""
+    origin, taught = answer_break_origin(findings), answer_distillation(findings)
+    return {
+        **({"origin": origin} if origin else {}),
+        **({"distillation": taught} if taught else {}),
         **{answer.question: answer for answer in answers_data_choices(findings)},
     }
 
