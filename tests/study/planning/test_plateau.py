@@ -80,7 +80,8 @@ def finished_run(
         "global_batch_size": 16,
     }
     with building(folder / "runs" / name, "run", 1, {"name": name}) as build:
-        write_json(build.path("run.json"), {"model": model, "training": training})
+        config = {"model": model, "training": training, "seed": 0}
+        write_json(build.path("run.json"), {"config": config, "info": {}})
         write_json(build.path("result.json"), {"unigram_entropy": ENTROPY})
         points = [{"step": s, "tokens_seen": 500 * s, "loss": loss} for s, loss in losses]
         write_json_lines(build.path("metrics.jsonl"), points)

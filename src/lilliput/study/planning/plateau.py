@@ -18,9 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lilliput.analysis.findings.learning import plateau_crossing
-from lilliput.core.artefacts import is_artefact
 from lilliput.core.files import read_json_lines
-from lilliput.core.reader import RunFile, read_record
 from lilliput.core.wording import plural
 from lilliput.study.planning.estimates import RunEstimate
 from lilliput.study.store.layout import StudyLayout
@@ -220,37 +218,40 @@ def _comparable(one: RunEstimate, known: Iterable[KnownExit]) -> list[KnownExit]
 
 
 def _finished_exits(layout: StudyLayout) -> Iterator[KnownExit]:
-    """Yield when each finished run of the study left the plateau, or for how long it did not."""
-    for folder in sorted(layout.runs.glob("*")):
-        if not is_artefact(folder):
+    """Yield when each finished run of the study left the plateau, or for how long it did not.
+
+    Settings are those of the index, so that of a finished run only its curve is opened.
+    """
+    if not layout.runs.is_dir():
+        return
+    from lilliput.study.store.index import run_index
+
+    for run in run_index(layout.runs.parent).to_pylist():
+        if run["state"] != "done" or run.get("unigram_entropy") is None:
             continue
-        entropy = read_record(folder / "result.json").get("unigram_entropy")
-        config = read_record(folder / "run.json", RunFile)["config"]
-        points = sorted(read_json_lines(folder / "metrics.jsonl"), key=lambda each: each["step"])
-        if entropy is None or not points:
-            continue
-        yield _exit_of(config, points, float(entropy))
+        points = read_json_lines(layout.runs / run["run_id"] / "metrics.jsonl")
+        points.sort(key=lambda each: each["step"])
+        if points:
+            yield _exit_of(run, points)
 
 
-def _exit_of(
-    config: Mapping[str, Any], points: Sequence[Mapping[str, Any]], entropy: float
-) -> KnownExit:
-    model, training = config["model"], config["training"]
+def _exit_of(run: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> KnownExit:
+    """Return the exit of a run from its row of the index and its curve."""
     losses = [point["loss"] for point in points]
     steps, tokens = (
-        plateau_crossing([point[name] for point in points], losses, entropy)
+        plateau_crossing([point[name] for point in points], losses, float(run["unigram_entropy"]))
         for name in ("step", "tokens_seen")
     )
     last = points[-1]
     return KnownExit(
-        model["position_embedding_type"],
-        model["norm_position"],
-        training["switches"]["initialization"],
-        training["profile"],
-        training["learning_rate"],
+        run["model.position_embedding_type"],
+        run["model.norm_position"],
+        run["training.switches.initialization"],
+        run["training.profile"],
+        run["training.learning_rate"],
         1,
         int(steps is not None),
         last["step"] if steps is None else steps,
-        (last["tokens_seen"] if tokens is None else tokens) / training["global_batch_size"],
+        (last["tokens_seen"] if tokens is None else tokens) / run["training.global_batch_size"],
         "finished runs of this study",
     )
