@@ -42,11 +42,15 @@ def test_every_shipped_recipe_says_command_cost_and_result(name: str) -> None:
 
 def test_the_quickstart_spans_the_promised_sizes() -> None:
     runs = expand_recipe(load_recipe("quickstart")).runs
-    shapes = {run.shape for run in runs if run.language == "constrained"}
+    shapes = {
+        language: {run.shape for run in runs if run.language == language}
+        for language in ("constrained", "unconstrained")
+    }
     sizes = sorted({count_parameters(run.config(1500).model).total for run in runs})
-    assert len(shapes) >= 8
-    assert sizes[0] < 30_000
-    assert 900_000 < sizes[-1] < 1_100_000
+    assert (len(shapes["constrained"]), len(shapes["unconstrained"])) == (6, 3)
+    assert shapes["unconstrained"] < shapes["constrained"]
+    assert 35_000 < sizes[0] < 45_000
+    assert 350_000 < sizes[-1] < 450_000
     assert {run.seed for run in runs} == {0, 1}
     assert {run.language for run in runs} == {"constrained", "unconstrained"}
 
@@ -74,7 +78,7 @@ def test_a_typo_is_answered_in_one_sentence(assignment: str, message: str) -> No
 
 
 def test_a_shape_that_does_not_fit_is_refused_before_anything_is_built(tmp_path: Path) -> None:
-    text = recipe_text("quickstart").replace('"8/8/32/1/1"', '"8/130/32/4/1"')
+    text = recipe_text("quickstart").replace('"8/16/64/2/1"', '"8/130/32/4/1"')
     path = tmp_path / "wrong.toml"
     path.write_text(text)
     with pytest.raises(
@@ -198,11 +202,11 @@ def test_a_variant_that_changes_nothing_is_refused(tmp_path: Path) -> None:
 [[grid]]
 variant = "with shuffling"
 languages = ["constrained"]
-shapes = ["32/64/256/4/2"]
+shapes = ["32/64/256/4/1"]
 training = { switches = { shuffle = true } }
 """,
     )
-    with pytest.raises(ConfigurationError, match="with shuffling 32/64/256/4/2 seed 0', the same"):
+    with pytest.raises(ConfigurationError, match="with shuffling 32/64/256/4/1 seed 0', the same"):
         load_recipe(str(path))
     assert not (tmp_path / "study").exists()
 
