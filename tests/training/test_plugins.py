@@ -77,7 +77,7 @@ def test_an_unknown_name_or_setting_is_refused_with_the_known_ones(make_config):
     with pytest.raises(ConfigurationError, match="Did you mean 'masked_lm'") as unknown:
         make_config(objective="masked-ml")
     assert "training.objective must be a known training objective: got 'masked-ml'" in str(unknown.value)  # fmt: skip
-    with pytest.raises(ConfigurationError, match="Known: shuffled"):
+    with pytest.raises(ConfigurationError, match=r"Known: curriculum, shuffled\."):
         make_config(order="sorted by hand")
     with pytest.raises(ConfigurationError, match="'stride'"):
         make_config(objective={"name": "masked_lm", "stride": 3})
