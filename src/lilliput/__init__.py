@@ -6,11 +6,21 @@ trustworthy. Each room of the package is one stage: `language`, `tokenization`, 
 `models`, `training`, `evaluation`, `analysis`, `report`; `study` draws the whole line.
 """
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as _installed_version
+from __future__ import annotations
 
-try:
-    __version__ = _installed_version("lilliput")
-except PackageNotFoundError:
-    # The source tree is on the path of Python, and nothing is installed.
-    __version__ = "0+source"
+__version__: str
+
+
+def __getattr__(name: str) -> str:
+    """Return the installed version as `__version__`, looked up when it is first asked for."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = version("lilliput")
+    except PackageNotFoundError:
+        # The source tree is on the path of Python, and nothing is installed.
+        found = "0+source"
+    globals()["__version__"] = found
+    return found
